@@ -1,0 +1,1 @@
+//! Parser rows by the guarantee they keep, then properties over arbitrary bytes.

@@ -1,0 +1,81 @@
+//! The seams between the pure core and the proxy: shared data, clocks, callouts. Each is what the host really offers, with
+//! its sharp edges named in the types instead of hidden.
+
+#[cfg(any(test, feature = "fake-host"))]
+pub mod fake;
+
+use std::fmt;
+
+/// Nanoseconds on the monotonic clock, which all worker threads of one process share. Never steps back.
+pub type Monotonic = u64;
+/// Nanoseconds since the Unix epoch. May step in either direction.
+pub type WallClock = u64;
+
+/// One reading of both clocks, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// For limits, leases and timeouts.
+    pub monotonic: Monotonic,
+    /// For expiry and the age of the table.
+    pub wall: WallClock,
+}
+
+/// Reads the clocks.
+pub trait Clock {
+    /// Both clocks at this moment.
+    fn now(&self) -> Now;
+}
+
+/// The host's process-wide key-value store. There is no delete and no enumeration.
+pub trait SharedData {
+    /// The value with its version, `None` when the key was never written (or the process restarted).
+    fn read(&self, key: &str) -> Result<Option<Versioned>, HostError>;
+
+    /// Writes `bytes`. **A missing key is always inserted, whatever `expect` says**: that is how the host works, so a
+    /// key that several threads race for must be created beforehand.
+    fn write(&self, key: &str, bytes: &[u8], expect: Expect) -> Result<Write, HostError>;
+}
+
+/// A value and the version to name when replacing it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned {
+    /// The value; may be empty.
+    pub bytes: Vec<u8>,
+    /// The host's compare-and-swap number, never 0.
+    pub cas: u32,
+}
+
+/// What a write expects to replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Exactly this version; anything else is a [`Write::Conflict`].
+    Version(u32),
+    /// Anything: the write overwrites.
+    Any,
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// The value is there.
+    Stored,
+    /// Somebody else wrote first; nothing was changed.
+    Conflict,
+}
+
+/// The host refused a call. Carries the proxy-wasm status number and nothing of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostError(pub u32);
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "host call failed with status {}", self.0)
+    }
+}
+
+/// A random number from the host's randomness, through the standard library's hasher seeds: enough for names and
+/// jitter, not for secrets.
+pub fn random_u64() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::hash::RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,115 @@
+//! A host in memory with the *true* shared-data semantics of proxy-wasm-cpp-host (one map, one compare-and-swap counter
+//! for the process, a missing key inserted whatever the caller expects), a clock that the test moves, and faults on
+//! demand.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use super::{Clock, Expect, HostError, Now, SharedData, Versioned, Write};
+
+/// Everything that a worker or the sync needs of a host. Share it between simulated workers by reference or `Rc`.
+#[derive(Default)]
+pub struct FakeHost {
+    data: RefCell<HashMap<String, Versioned>>,
+    next_cas: Cell<u32>,
+    now: Cell<Now>,
+    conflicts: Cell<u32>,
+    read_error: Cell<Option<HostError>>,
+    write_error: Cell<Option<HostError>>,
+    reads: Cell<u64>,
+    writes: Cell<u64>,
+}
+
+impl FakeHost {
+    /// An empty host whose clocks both stand at `seconds`.
+    pub fn at(seconds: u64) -> Self {
+        let host = Self::default();
+        let ns = seconds.saturating_mul(1_000_000_000);
+        host.now.set(Now { monotonic: ns, wall: ns });
+        host
+    }
+
+    /// Moves both clocks forward.
+    pub fn advance_ns(&self, ns: u64) {
+        let now = self.now.get();
+        self.now.set(Now { monotonic: now.monotonic.saturating_add(ns), wall: now.wall.saturating_add(ns) });
+    }
+
+    /// Sets the wall clock alone, as NTP or a person would.
+    pub fn set_wall_ns(&self, wall: u64) {
+        self.now.set(Now { wall, ..self.now.get() });
+    }
+
+    /// The next `count` writes that name a version fail with a conflict.
+    pub fn inject_conflicts(&self, count: u32) {
+        self.conflicts.set(count);
+    }
+
+    /// Every read fails with this status until it is set to `None`.
+    pub fn fail_reads(&self, error: Option<u32>) {
+        self.read_error.set(error.map(HostError));
+    }
+
+    /// Every write fails with this status until it is set to `None`.
+    pub fn fail_writes(&self, error: Option<u32>) {
+        self.write_error.set(error.map(HostError));
+    }
+
+    /// Forgets all shared data, as when the last VM of the `vm_id` went.
+    pub fn wipe(&self) {
+        self.data.borrow_mut().clear();
+    }
+
+    /// All keys with a non-empty value, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<_> =
+            self.data.borrow().iter().filter(|(_, v)| !v.bytes.is_empty()).map(|(k, _)| k.clone()).collect();
+        keys.sort();
+        keys
+    }
+
+    /// Bytes of all keys and values together.
+    pub fn total_bytes(&self) -> usize {
+        self.data.borrow().iter().map(|(k, v)| k.len().saturating_add(v.bytes.len())).sum()
+    }
+
+    /// Shared-data calls so far, as (reads, writes).
+    pub fn calls(&self) -> (u64, u64) {
+        (self.reads.get(), self.writes.get())
+    }
+}
+
+impl Clock for FakeHost {
+    fn now(&self) -> Now {
+        self.now.get()
+    }
+}
+
+impl SharedData for FakeHost {
+    fn read(&self, key: &str) -> Result<Option<Versioned>, HostError> {
+        self.reads.set(self.reads.get().saturating_add(1));
+        match self.read_error.get() {
+            Some(error) => Err(error),
+            None => Ok(self.data.borrow().get(key).cloned()),
+        }
+    }
+
+    fn write(&self, key: &str, bytes: &[u8], expect: Expect) -> Result<Write, HostError> {
+        self.writes.set(self.writes.get().saturating_add(1));
+        if let Some(error) = self.write_error.get() {
+            return Err(error);
+        }
+        let mut data = self.data.borrow_mut();
+        if let (Expect::Version(expected), Some(stored)) = (expect, data.get(key)) {
+            let injected = self.conflicts.get();
+            self.conflicts.set(injected.saturating_sub(1));
+            if injected > 0 || stored.cas != expected {
+                return Ok(Write::Conflict);
+            }
+        }
+        let cas = self.next_cas.get().checked_add(1).unwrap_or(1);
+        self.next_cas.set(cas);
+        data.insert(key.to_owned(), Versioned { bytes: bytes.to_vec(), cas });
+        Ok(Write::Stored)
+    }
+}
