@@ -6,6 +6,8 @@ pub mod fake;
 
 use std::fmt;
 
+use crate::sync::driver::Call;
+
 /// Nanoseconds on the monotonic clock, which all worker threads of one process share. Never steps back.
 pub type Monotonic = u64;
 /// Nanoseconds since the Unix epoch. May step in either direction.
@@ -34,6 +36,12 @@ pub trait SharedData {
     /// Writes `bytes`. **A missing key is always inserted, whatever `expect` says**: that is how the host works, so a
     /// key that several threads race for must be created beforehand.
     fn write(&self, key: &str, bytes: &[u8], expect: Expect) -> Result<Write, HostError>;
+}
+
+/// Sends HTTP calls to a cluster of the proxy; the answer comes to the root context that sent it.
+pub trait Callouts {
+    /// Sends a poll and returns the number that its answer will carry.
+    fn call(&self, call: &Call<'_>) -> Result<u32, HostError>;
 }
 
 /// A value and the version to name when replacing it.

@@ -76,10 +76,15 @@ impl KeyRecord {
             found.push(("limits".to_owned(), format!("at most {MAX_LIMITS} limits")));
         }
         for (index, limit) in self.limits.iter().enumerate() {
-            found.extend(limit.problems().into_iter().map(|(path, why)| (format!("limits[{index}].{path}"), why)));
+            found.extend(
+                limit.problems().into_iter().map(|(path, why)| (format!("limits[{index}].{path}"), why)),
+            );
             let same = |other: &Limit| other.name == limit.name && other.scope == limit.scope;
             if self.limits.iter().take(index).any(same) {
-                found.push((format!("limits[{index}].name"), "two limits of one scope have this name".to_owned()));
+                found.push((
+                    format!("limits[{index}].name"),
+                    "two limits of one scope have this name".to_owned(),
+                ));
             }
         }
         found

@@ -5,7 +5,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use super::{Clock, Expect, HostError, Now, SharedData, Versioned, Write};
+use crate::sync::driver::Call;
+
+use super::{Callouts, Clock, Expect, HostError, Now, SharedData, Versioned, Write};
 
 /// Everything that a worker or the sync needs of a host. Share it between simulated workers by reference or `Rc`.
 #[derive(Default)]
@@ -18,6 +20,8 @@ pub struct FakeHost {
     write_error: Cell<Option<HostError>>,
     reads: Cell<u64>,
     writes: Cell<u64>,
+    sent: RefCell<Vec<String>>,
+    refuse_sending: Cell<bool>,
 }
 
 impl FakeHost {
@@ -73,6 +77,16 @@ impl FakeHost {
         self.data.borrow().iter().map(|(k, v)| k.len().saturating_add(v.bytes.len())).sum()
     }
 
+    /// Paths of the HTTP calls so far; a call's number is its place in the list, counted from 1.
+    pub fn sent(&self) -> Vec<String> {
+        self.sent.borrow().clone()
+    }
+
+    /// Every HTTP call is refused, as when the cluster is not there.
+    pub fn refuse_sending(&self, refuse: bool) {
+        self.refuse_sending.set(refuse);
+    }
+
     /// Shared-data calls so far, as (reads, writes).
     pub fn calls(&self) -> (u64, u64) {
         (self.reads.get(), self.writes.get())
@@ -111,5 +125,16 @@ impl SharedData for FakeHost {
         self.next_cas.set(cas);
         data.insert(key.to_owned(), Versioned { bytes: bytes.to_vec(), cas });
         Ok(Write::Stored)
+    }
+}
+
+impl Callouts for FakeHost {
+    fn call(&self, call: &Call<'_>) -> Result<u32, HostError> {
+        if self.refuse_sending.get() {
+            return Err(HostError(2));
+        }
+        let mut sent = self.sent.borrow_mut();
+        sent.push(call.path.clone());
+        u32::try_from(sent.len()).map_err(|_| HostError(10))
     }
 }

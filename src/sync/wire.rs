@@ -73,8 +73,9 @@ impl Page {
     /// Reads and checks a page. The error is one line for a log: it never holds a hash or the text received.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         // serde_json's own text may quote the input, so only the place is kept.
-        let page: Self = serde_json::from_slice(bytes)
-            .map_err(|e| format!("not a page: {:?} error at line {} column {}", e.classify(), e.line(), e.column()))?;
+        let page: Self = serde_json::from_slice(bytes).map_err(|e| {
+            format!("not a page: {:?} error at line {} column {}", e.classify(), e.line(), e.column())
+        })?;
         if !crate::record::is_name(&page.epoch) {
             return Err("epoch: not a name".to_owned());
         }

@@ -1,1 +1,47 @@
-//! Placeholder.
+//! What the end-to-end tests share: they run the artifacts of `make build` on a real Envoy with two workers and look
+//! at them the way clients and operators do.
+//!
+//! [`Stack`] is everything together: upstream, control plane and one Envoy. The parts can also be started one by one,
+//! to test what happens without the others. Nothing here waits for a fixed time: [`eventually`] asks until a deadline.
+//! Every program writes to a folder of its own test run; the folder stays when the test fails.
+
+#[path = "../../common/cases.rs"]
+pub mod cases;
+pub mod client;
+pub mod control;
+pub mod envoy;
+pub mod http1;
+pub mod http2;
+pub mod metrics;
+pub mod process;
+pub mod random;
+pub mod stack;
+pub mod upstream;
+
+pub use client::{Answer, Protocol, Request};
+pub use control::Control;
+pub use envoy::{Envoy, Plugin};
+pub use stack::Stack;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long something that must happen may take before a test fails. Generous: a slow machine is no failure, and
+/// nobody waits for it when things work.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Asks again and again until the answer is `Ok`; panics with the last `Err` when [`DEADLINE`] has passed.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let started = Instant::now();
+    loop {
+        match ask() {
+            Ok(value) => return value,
+            Err(last) if started.elapsed() > DEADLINE => {
+                panic!("{what}: not within {DEADLINE:?}; last: {last}")
+            }
+            Err(_) => thread::sleep(Duration::from_millis(2)),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+# The one entry point, for people and for CI. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# rustup's programs, also right after its installation.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+CARGO := cargo
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+LINKED := $(TARGET)/wasm32-wasip1/release/flamegate.wasm
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install what is missing: wasm target, Envoy, Debian packages
+	@envoy/setup.sh
+
+.PHONY: wasm
+wasm: setup ## build the filter: dist/flamegate.wasm
+	$(CARGO) build --locked --profile dist -p flamegate-postlink
+	$(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1
+	$(TARGET)/dist/flamegate-postlink $(LINKED) dist/flamegate.wasm
+
+.PHONY: build
+build: wasm ## build everything: also dist/flamegate-control
+	$(CARGO) build --locked --profile dist -p flamegate-control -p demo-upstream
+	install -D -t dist $(TARGET)/dist/flamegate-control $(TARGET)/dist/demo-upstream
+
+.PHONY: run
+run: build ## run gateway, control plane and a demo upstream on loopback, until Ctrl-C
+	@exec envoy/run.py
+
+.PHONY: test
+test: build test-native test-e2e ## run all tests
+
+.PHONY: test-native
+test-native: ## run the tests that need no Envoy
+	$(CARGO) test --locked --workspace --exclude flamegate-e2e
+
+.PHONY: test-e2e
+test-e2e: ## run the tests on a real Envoy (after `make build`)
+	$(CARGO) test --locked -p flamegate-e2e
+
+.PHONY: check
+check: setup ## check formatting, lints, documentation and licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p flamegate --lib --target wasm32-wasip1 -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	python3 tests/licences.py
+
+.PHONY: clean
+clean: ## remove everything that was built (keeps .run/ and the downloaded Envoy)
+	$(CARGO) clean
+	rm -rf dist

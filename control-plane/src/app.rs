@@ -1,0 +1,103 @@
+//! The services wired together, as the HTTP layer and the background tasks use them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::config::{Config, Tokens};
+use crate::error::Error;
+use crate::gateways::{Gateways, Receipt};
+use crate::keys::Keys;
+use crate::metrics::{Metrics, Reading};
+use crate::store::{OpenError, Store};
+use crate::sync::Sync;
+use crate::workspaces::Workspaces;
+
+/// All services. Clones share them.
+#[derive(Clone)]
+pub struct App {
+    /// API keys.
+    pub keys: Keys,
+    /// Workspaces.
+    pub workspaces: Workspaces,
+    /// Pages for gateways.
+    pub sync: Sync,
+    /// Who enforces what.
+    pub gateways: Gateways,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Time.
+    pub clock: Clock,
+    /// The database; the HTTP layer only asks it whether it is there.
+    pub store: Store,
+    /// Who may use `/v1`.
+    pub admin_tokens: Arc<Tokens>,
+    /// Who may use `/sync/v1`.
+    pub sync_tokens: Arc<Tokens>,
+    /// Requests to `/v1` in progress are bounded by it.
+    pub admission: Arc<Semaphore>,
+    shutdown: watch::Sender<bool>,
+}
+
+/// Why a server could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Anything else.
+    #[error("cannot start: {0}")]
+    Other(Error),
+}
+
+/// Most requests to `/v1` at once; polls of gateways are not among them.
+const MAX_ADMIN_REQUESTS: usize = 256;
+
+impl App {
+    /// Opens the database and wires the services.
+    pub async fn open(config: &Config, clock: Clock) -> Result<Self, BuildError> {
+        let store = Store::open(&config.database).await?;
+        let metrics = Metrics::new().map_err(BuildError::Other)?;
+        let gateways = Gateways::load(&store, clock.clone()).await.map_err(BuildError::Other)?;
+        let (shutdown, down) = watch::channel(false);
+        Ok(Self {
+            keys: Keys::new(store.clone(), clock.clone()),
+            workspaces: Workspaces::new(store.clone(), clock.clone(), config.default_limits.clone()),
+            sync: Sync::new(store.clone(), gateways.clone(), metrics.clone(), down),
+            gateways,
+            metrics,
+            clock,
+            store,
+            admin_tokens: Arc::new(config.admin_tokens.clone()),
+            sync_tokens: Arc::new(config.sync_tokens.clone()),
+            admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
+            shutdown,
+        })
+    }
+
+    /// Lets go of everything that waits: polls and receipts are answered with what is known.
+    pub fn begin_shutdown(&self) {
+        self.shutdown.send_replace(true);
+    }
+
+    /// Turns true when the server goes down.
+    pub fn shutdown(&self) -> watch::Receiver<bool> {
+        self.shutdown.subscribe()
+    }
+
+    /// Who enforces a revision; see [`Gateways::receipt`].
+    pub async fn receipt(&self, revision: u64, committed: Option<Instant>, wait: Duration) -> Receipt {
+        let receipt = self.gateways.receipt(revision, committed, wait, self.shutdown()).await;
+        self.metrics.receipt(&receipt);
+        receipt
+    }
+
+    /// The metrics as text.
+    pub async fn metrics_text(&self) -> Result<Vec<u8>, Error> {
+        let (gateways, polls) = self.gateways.counts();
+        let (keys, revision) = (self.keys.counts().await?, self.store.head().revision);
+        self.metrics.render(&Reading { keys, revision, gateways, polls })
+    }
+}

@@ -1,0 +1,197 @@
+//! The server's configuration: flags and environment in, checked values out, every mistake reported at once.
+//!
+//! Tokens come from the environment only (a flag would show in the process list) and are kept as digests.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flamegate::record::Limit;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::limits;
+
+/// Everything that the server needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// Who may use `/v1`.
+    pub admin_tokens: Tokens,
+    /// Who may use `/sync/v1`.
+    pub sync_tokens: Tokens,
+    /// Limits of a new workspace that names none.
+    pub default_limits: Vec<Limit>,
+    /// How many removals stay in the revision log.
+    pub removals_kept: u32,
+    /// Most connections at once.
+    pub max_connections: usize,
+    /// How long a shutdown waits for requests in progress.
+    pub shutdown_grace: Duration,
+}
+
+/// Flags of `serve`. What is not given comes from the environment, then from the defaults.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ServeArgs {
+    /// Address to listen on [env: FLAMEGATE_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// SQLite file [env: FLAMEGATE_DATABASE] [default: flamegate.db]
+    #[arg(long, value_name = "FILE")]
+    pub database: Option<String>,
+    /// Limits of new workspaces, comma-separated, or "none" [env: FLAMEGATE_DEFAULT_LIMITS] [default: 100/60s+20]
+    #[arg(long, value_name = "LIMITS")]
+    pub default_limits: Option<String>,
+    /// Removed keys kept in the revision log; gateways further behind fetch the whole table
+    /// [env: FLAMEGATE_REMOVALS_KEPT] [default: 50000]
+    #[arg(long, value_name = "NUMBER")]
+    pub removals_kept: Option<String>,
+    /// Most connections at once [env: FLAMEGATE_MAX_CONNECTIONS] [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_connections: Option<String>,
+}
+
+/// Bearer tokens, as SHA-256 digests: the comparison takes the same time whatever is presented.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tokens(Vec<[u8; 32]>);
+
+/// Every mistake in the configuration.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors(pub Vec<String>);
+
+/// Where settings come from: `std::env::var` in the program, a map in tests.
+pub type Source<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Shortest token, in characters.
+pub const MIN_TOKEN_LEN: usize = 16;
+
+const ADMIN_TOKEN: &str = "FLAMEGATE_ADMIN_TOKEN";
+const SYNC_TOKEN: &str = "FLAMEGATE_SYNC_TOKEN";
+
+impl Config {
+    /// Checks flags and environment.
+    pub fn load(args: &ServeArgs, source: Source<'_>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader { source, errors: Vec::new() };
+        let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
+        let database = reader.setting("database", "FLAMEGATE_DATABASE", &args.database, "flamegate.db");
+        let removals_kept = reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
+        let max_connections =
+            reader.setting("max-connections", "FLAMEGATE_MAX_CONNECTIONS", &args.max_connections, "10000");
+        let default_limits = reader.limits(&args.default_limits);
+        let admin_tokens = reader.tokens(ADMIN_TOKEN);
+        let sync_tokens = reader.tokens(SYNC_TOKEN);
+        if admin_tokens.0.iter().any(|token| sync_tokens.0.contains(token)) {
+            reader.errors.push(format!("{ADMIN_TOKEN} and {SYNC_TOKEN} must differ"));
+        }
+        let config = listen.zip(database).zip(removals_kept).zip(max_connections);
+        match config {
+            Some((((listen, database), removals_kept), max_connections)) if reader.errors.is_empty() => Ok(Self {
+                listen,
+                database,
+                admin_tokens,
+                sync_tokens,
+                default_limits,
+                removals_kept,
+                max_connections,
+                shutdown_grace: Duration::from_secs(5),
+            }),
+            _ => Err(ConfigErrors(reader.errors)),
+        }
+    }
+}
+
+impl Tokens {
+    /// Tokens in clear text.
+    pub fn new<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(tokens.into_iter().map(|token| Sha256::digest(token).into()).collect())
+    }
+
+    /// True when `presented` is one of them.
+    pub fn accept(&self, presented: &[u8]) -> bool {
+        let presented: [u8; 32] = Sha256::digest(presented).into();
+        // No early exit: which of several tokens matched must not show in the time either.
+        self.0.iter().fold(subtle::Choice::from(0), |found, token| found | token.ct_eq(&presented)).into()
+    }
+}
+
+/// The first token of a list such as that of FLAMEGATE_ADMIN_TOKEN; several are allowed so that tokens can be rotated.
+pub fn token_list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|token| !token.is_empty())
+}
+
+struct Reader<'a> {
+    source: Source<'a>,
+    errors: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// A flag, else a variable, else the default. Notes the mistake when it cannot be read.
+    fn setting<T: std::str::FromStr>(
+        &mut self,
+        flag: &str,
+        variable: &str,
+        given: &Option<String>,
+        default: &str,
+    ) -> Option<T> {
+        let (name, text) = self.text(flag, variable, given, default);
+        let value = if text.is_empty() { None } else { text.parse().ok() };
+        if value.is_none() {
+            self.errors.push(format!("{name}: '{text}' is not valid (an example is {default})"));
+        }
+        value
+    }
+
+    fn limits(&mut self, given: &Option<String>) -> Vec<Limit> {
+        let default = limits::product_default();
+        let default: Vec<_> = default.iter().map(limits::to_text).collect();
+        let (name, text) = self.text("default-limits", "FLAMEGATE_DEFAULT_LIMITS", given, &default.join(","));
+        limits::parse_list(&text).unwrap_or_else(|error| {
+            self.errors.push(format!("{name}: {error}"));
+            Vec::new()
+        })
+    }
+
+    fn tokens(&mut self, variable: &str) -> Tokens {
+        let text = (self.source)(variable).unwrap_or_default();
+        let tokens: Vec<_> = token_list(&text).collect();
+        if tokens.is_empty() {
+            self.errors.push(format!("{variable} is not set"));
+        }
+        if tokens.iter().any(|token| token.len() < MIN_TOKEN_LEN) {
+            self.errors.push(format!("{variable}: a token must have at least {MIN_TOKEN_LEN} characters"));
+        }
+        if tokens.iter().any(|token| !token.bytes().all(|b| b.is_ascii_graphic())) {
+            self.errors.push(format!("{variable}: a token must be visible ASCII characters"));
+        }
+        Tokens::new(tokens)
+    }
+
+    /// The text of a setting and the name under which it was given.
+    fn text(&self, flag: &str, variable: &str, given: &Option<String>, default: &str) -> (String, String) {
+        match (given, (self.source)(variable)) {
+            (Some(text), _) => (format!("--{flag}"), text.clone()),
+            (None, Some(text)) => (variable.to_owned(), text),
+            (None, None) => (format!("--{flag}"), default.to_owned()),
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokens({} redacted)", self.0.len())
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is not valid:")?;
+        self.0.iter().try_for_each(|error| write!(f, "\n  - {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Defaults, precedence, and that every mistake is reported in one go.
+
+use std::collections::HashMap;
+
+use super::*;
+
+const ADMIN: &str = "admin-token-0123456789";
+const SYNC: &str = "sync-token-0123456789";
+
+fn load(args: ServeArgs, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let map: HashMap<_, _> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Config::load(&args, &|name| map.get(name).cloned())
+}
+
+#[test]
+fn tokens_are_all_that_is_needed() {
+    let config = load(ServeArgs::default(), &[(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.database, PathBuf::from("flamegate.db"));
+    assert_eq!(config.default_limits, limits::product_default());
+    assert!(config.admin_tokens.accept(ADMIN.as_bytes()) && !config.admin_tokens.accept(SYNC.as_bytes()));
+}
+
+#[test]
+fn flags_win_over_the_environment() {
+    let args = ServeArgs { listen: Some("127.0.0.1:1".into()), ..ServeArgs::default() };
+    let variables = [(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC), ("FLAMEGATE_LISTEN", "127.0.0.1:2")];
+    assert_eq!(load(args, &variables).unwrap().listen.port(), 1);
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let args = ServeArgs { listen: Some("nowhere".into()), ..ServeArgs::default() };
+    let ConfigErrors(errors) = load(args, &[(ADMIN_TOKEN, "short"), ("FLAMEGATE_DEFAULT_LIMITS", "x")]).unwrap_err();
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert_eq!(errors[0], "--listen: 'nowhere' is not valid (an example is 127.0.0.1:8080)");
+    assert_eq!(errors[2], "FLAMEGATE_ADMIN_TOKEN: a token must have at least 16 characters");
+    assert_eq!(errors[3], "FLAMEGATE_SYNC_TOKEN is not set");
+}
+
+#[test]
+fn several_tokens_are_accepted_and_must_differ_from_the_others() {
+    let both = format!("{ADMIN}, {SYNC}");
+    let ConfigErrors(errors) = load(ServeArgs::default(), &[(ADMIN_TOKEN, &both), (SYNC_TOKEN, SYNC)]).unwrap_err();
+    assert_eq!(errors, ["FLAMEGATE_ADMIN_TOKEN and FLAMEGATE_SYNC_TOKEN must differ"]);
+    assert!(Tokens::new(token_list(&both)).accept(SYNC.as_bytes()));
+}
+
+#[test]
+fn debug_output_does_not_show_tokens() {
+    let config = load(ServeArgs::default(), &[(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)]).unwrap();
+    let text = format!("{config:?}");
+    assert!(!text.contains(ADMIN) && !text.contains(SYNC), "{text}");
+}

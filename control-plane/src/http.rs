@@ -1,0 +1,53 @@
+//! HTTP: routes, and what every request goes through on its way.
+//!
+//! From the outside in: the request is observed (counted, timed, given an id), bounded in time, and for `/v1` bounded in
+//! number; then its token is checked, before its body is read. Errors of the framework (no such path, wrong method) come
+//! in the same shape as ours.
+
+pub mod auth;
+pub mod envelope;
+pub mod extract;
+pub mod gateways;
+pub mod health;
+pub mod keys;
+pub mod layers;
+pub mod openapi;
+pub mod sync;
+pub mod workspaces;
+
+use axum::extract::DefaultBodyLimit;
+use axum::{Router, middleware};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+use crate::error::Error;
+
+/// Longest body of a request, in bytes; a batch import may be longer.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let admin = OpenApiRouter::new()
+        .merge(keys::routes())
+        .merge(workspaces::routes())
+        .merge(gateways::routes())
+        .layer(middleware::from_fn_with_state(app.clone(), layers::admit))
+        .layer(middleware::from_fn_with_state(app.clone(), auth::require_admin));
+    let sync = OpenApiRouter::new()
+        .merge(sync::routes())
+        .layer(middleware::from_fn_with_state(app.clone(), auth::require_sync));
+    let (router, document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .merge(admin)
+        .merge(sync)
+        .merge(health::routes())
+        .split_for_parts();
+    router
+        .merge(openapi::route(document))
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .fallback(async || Error::NoRoute)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(layers::bound_in_time))
+        .layer(middleware::from_fn_with_state(app.clone(), layers::observe))
+        .with_state(app)
+}

@@ -1,0 +1,35 @@
+//! Bearer tokens: one set for people and scripts, another for gateways. Neither opens the other's door.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::app::App;
+use crate::config::Tokens;
+use crate::error::Error;
+
+/// Lets requests with an admin token pass.
+pub async fn require_admin(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
+    check(&app.admin_tokens, request.headers())?;
+    Ok(next.run(request).await)
+}
+
+/// Lets requests with a sync token pass.
+pub async fn require_sync(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
+    check(&app.sync_tokens, request.headers())?;
+    Ok(next.run(request).await)
+}
+
+fn check(tokens: &Tokens, headers: &HeaderMap) -> Result<(), Error> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Error::Unauthorized) };
+    let token = bearer(value.as_bytes()).ok_or(Error::Unauthorized)?;
+    if tokens.accept(token) { Ok(()) } else { Err(Error::Unauthorized) }
+}
+
+/// The token of a `Bearer` header; the scheme is case-insensitive (RFC 9110 section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}

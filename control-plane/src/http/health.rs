@@ -1,0 +1,54 @@
+//! Liveness, readiness and metrics. Open to whoever can reach the port: they name no keys and no workspaces.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::envelope::Success;
+use crate::app::App;
+use crate::error::{Error, ErrorEnvelope};
+use crate::metrics;
+
+/// How the server is.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// Always `ok`: otherwise the answer is an error.
+    status: &'static str,
+    /// Version of the control plane.
+    version: &'static str,
+}
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics_text))
+}
+
+/// Whether the process is there.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Success<Health>)))]
+async fn live() -> Success<Health> {
+    Success::new(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Whether the database can be written and the server is not going down.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses(
+    (status = 200, body = Success<Health>),
+    (status = 503, body = ErrorEnvelope)))]
+async fn ready(State(app): State<App>) -> Result<Success<Health>, Error> {
+    if *app.shutdown().borrow() {
+        return Err(Error::Unavailable("going down"));
+    }
+    if let Err(error) = app.store.check_writable().await {
+        tracing::error!(cause = ?std::error::Error::source(&error), "the database cannot be written");
+        return Err(Error::Unavailable("the database cannot be written"));
+    }
+    Ok(live().await)
+}
+
+/// Counters in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn metrics_text(State(app): State<App>) -> Result<Response, Error> {
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics_text().await?).into_response())
+}

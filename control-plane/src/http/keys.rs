@@ -1,0 +1,249 @@
+//! `/v1/api-keys`.
+
+mod bodies;
+
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::IntoResponse;
+use flamegate::api_key::Environment;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::bodies::{BatchBody, CreatedBody, ImportBatch, ImportedBody, KeyBody, ReceiptBody, RevokedBody, UpdatedBody};
+use super::envelope::{Created, Listing, Success};
+use super::extract::{Idempotency, JsonBody, Query, wait};
+use super::workspaces::{cursor, page_size};
+use crate::app::App;
+use crate::error::{Error, ErrorEnvelope, Problems};
+use crate::keys::{self, ImportDraft, KeyDraft, KeyPatch, Revoked, RotateDraft, Status};
+use crate::store::{KeyFilter, Written};
+
+/// Which keys, and which part of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only of this workspace, by id or slug.
+    workspace: Option<String>,
+    /// Only of this environment: `live` or `test`.
+    environment: Option<String>,
+    /// Only in this state: `active`, `revoked`, `expired` or `all` (the default).
+    status: Option<String>,
+    /// Most entries, 1 to 200; 50 when it is not given.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Whether to wait for the gateways.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct WaitQuery {
+    /// How long to wait until every connected gateway enforces the change: `5s`, `500ms` or `5`, at most 60 s.
+    wait: Option<String>,
+}
+
+/// Longest wait for the gateways.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Longest body of a batch import, in bytes: 1,000 keys with four limits each.
+const MAX_BATCH_BODY: usize = 2 * 1024 * 1024;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(show, update))
+        .routes(routes!(revoke))
+        .routes(routes!(rotate))
+        .routes(routes!(import))
+        .merge(OpenApiRouter::new().routes(routes!(import_batch)).layer(DefaultBodyLimit::max(MAX_BATCH_BODY)))
+}
+
+/// Makes a key. The answer is the only one that has its plaintext.
+#[utoipa::path(post, path = "/v1/api-keys", tag = "api-keys", security(("admin" = [])),
+    params(WaitQuery, ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
+    request_body = KeyDraft, responses(
+    (status = 201, body = Success<CreatedBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 409, description = "ALREADY_CREATED or IDEMPOTENCY_KEY_REUSED; `error.details.id` is the key that was made",
+        body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+async fn create(
+    State(app): State<App>,
+    Query(query): Query<WaitQuery>,
+    Idempotency(again): Idempotency,
+    JsonBody(draft): JsonBody<KeyDraft>,
+) -> Result<impl IntoResponse, Error> {
+    let wait = wait_of(&query)?;
+    let written = app.keys.create(draft, again).await?;
+    let receipt = receipt_if_asked(&app, wait, &written).await;
+    let keys::Created { key, plaintext } = written.value;
+    Ok(Created(CreatedBody { api_key: KeyBody::new(&key, app.clock.now()), key: plaintext, previous: None, receipt }))
+}
+
+/// Keys, newest first.
+#[utoipa::path(get, path = "/v1/api-keys", tag = "api-keys", security(("admin" = [])), params(ListQuery), responses(
+    (status = 200, body = Listing<KeyBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<Listing<KeyBody>, Error> {
+    let limit = page_size(query.limit)?;
+    let filter = filter(&app, query).await?;
+    let (found, next) = app.keys.list(&filter, limit).await?;
+    let now = app.clock.now();
+    let bodies = found.iter().map(|key| KeyBody::new(key, now)).collect();
+    Ok(Listing::new(bodies, next.map(|seq| seq.to_string())))
+}
+
+/// One key.
+#[utoipa::path(get, path = "/v1/api-keys/{id}", tag = "api-keys", security(("admin" = [])), responses(
+    (status = 200, body = Success<KeyBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope)), params(("id" = String, Path, description = "`key_…`")))]
+async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Success<KeyBody>, Error> {
+    Ok(Success::new(KeyBody::new(&app.keys.find(&id).await?, app.clock.now())))
+}
+
+/// Renames a key or changes its expiry or limits.
+#[utoipa::path(patch, path = "/v1/api-keys/{id}", tag = "api-keys", security(("admin" = [])), request_body = KeyPatch,
+    params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
+    (status = 200, body = Success<UpdatedBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 409, description = "A revoked key stays revoked", body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+async fn update(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<WaitQuery>,
+    JsonBody(patch): JsonBody<KeyPatch>,
+) -> Result<Success<UpdatedBody>, Error> {
+    let wait = wait_of(&query)?;
+    let written = app.keys.update(&id, patch).await?;
+    let receipt = receipt_if_asked(&app, wait, &written).await;
+    Ok(Success::new(UpdatedBody { api_key: KeyBody::new(&written.value, app.clock.now()), receipt }))
+}
+
+/// Ends a key for good and says which gateways refuse it. Revoking it again succeeds.
+#[utoipa::path(post, path = "/v1/api-keys/{id}/revoke", tag = "api-keys", security(("admin" = [])),
+    params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
+    (status = 200, body = Success<RevokedBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope)))]
+async fn revoke(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<WaitQuery>,
+) -> Result<Success<RevokedBody>, Error> {
+    let wait = wait_of(&query)?.unwrap_or_default();
+    let written = app.keys.revoke(&id).await?;
+    let Revoked { key, news } = written.value;
+    // A removal that has left the log is older than whatever a gateway may enforce.
+    let revision = key.revision.unwrap_or_default();
+    let receipt = app.receipt(revision, news.then_some(written.at), wait).await;
+    Ok(Success::new(RevokedBody::new(&key, app.clock.now(), receipt)))
+}
+
+/// Makes a key in the place of another one, which ends after a grace.
+#[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", tag = "api-keys", security(("admin" = [])),
+    params(WaitQuery, ("id" = String, Path, description = "`key_…`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
+    request_body = RotateDraft, responses(
+    (status = 201, body = Success<CreatedBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 409, description = "The key is not active or was rotated before, or the Idempotency-Key was used before",
+        body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+async fn rotate(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<WaitQuery>,
+    Idempotency(again): Idempotency,
+    JsonBody(draft): JsonBody<RotateDraft>,
+) -> Result<impl IntoResponse, Error> {
+    let wait = wait_of(&query)?;
+    let written = app.keys.rotate(&id, draft, again).await?;
+    let receipt = receipt_if_asked(&app, wait, &written).await;
+    let (keys::Rotated { key, plaintext, previous }, now) = (written.value, app.clock.now());
+    let previous = Some(KeyBody::new(&previous, now));
+    Ok(Created(CreatedBody { api_key: KeyBody::new(&key, now), key: plaintext, previous, receipt }))
+}
+
+/// Stores an existing key by its hash.
+#[utoipa::path(post, path = "/v1/api-keys/import", tag = "api-keys", security(("admin" = [])),
+    request_body = ImportDraft, responses(
+    (status = 201, body = Success<KeyBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 409, description = "The hash is known; `error.details.id` is its key", body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+async fn import(
+    State(app): State<App>,
+    JsonBody(draft): JsonBody<ImportDraft>,
+) -> Result<impl IntoResponse, Error> {
+    let written = app.keys.import(draft).await?;
+    Ok(Created(KeyBody::new(&written.value, app.clock.now())))
+}
+
+/// Stores up to 1,000 existing keys: all of them, or none when one is not valid. Known hashes are skipped.
+#[utoipa::path(post, path = "/v1/api-keys/import-batch", tag = "api-keys", security(("admin" = [])),
+    request_body = ImportBatch, responses(
+    (status = 200, body = Success<BatchBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 413, body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+async fn import_batch(
+    State(app): State<App>,
+    JsonBody(batch): JsonBody<ImportBatch>,
+) -> Result<Success<BatchBody>, Error> {
+    let written = app.keys.import_batch(batch.keys).await?;
+    let created = written.value.iter().filter(|one| one.created).count();
+    Ok(Success::new(BatchBody {
+        revision: written.head.revision,
+        imported: created,
+        skipped: written.value.len() - created,
+        keys: written.value.into_iter().map(ImportedBody::from).collect(),
+    }))
+}
+
+async fn filter(app: &App, query: ListQuery) -> Result<KeyFilter, Error> {
+    let mut problems = Problems::default();
+    let environment = match query.environment.as_deref() {
+        None => None,
+        Some("live") => Some(Environment::Live),
+        Some("test") => Some(Environment::Test),
+        Some(_) => {
+            problems.add("environment", "must be live or test");
+            None
+        }
+    };
+    let status = match query.status.as_deref() {
+        None | Some("all") => None,
+        Some("active") => Some(Status::Active),
+        Some("revoked") => Some(Status::Revoked),
+        Some("expired") => Some(Status::Expired),
+        Some(_) => {
+            problems.add("status", "must be active, revoked, expired or all");
+            None
+        }
+    };
+    problems.check()?;
+    let before = cursor(query.cursor.as_deref())?;
+    let workspace_seq = match &query.workspace {
+        None => None,
+        Some(workspace) => Some(app.workspaces.find(workspace).await?.seq),
+    };
+    Ok(KeyFilter { workspace_seq, environment, status, before })
+}
+
+fn wait_of(query: &WaitQuery) -> Result<Option<Duration>, Error> {
+    query.wait.as_deref().map(|text| wait(Some(text), MAX_WAIT)).transpose()
+}
+
+async fn receipt_if_asked<T>(app: &App, wait: Option<Duration>, written: &Written<T>) -> Option<ReceiptBody> {
+    let receipt = app.receipt(written.head.revision, Some(written.at), wait?).await;
+    Some(ReceiptBody::new(receipt))
+}

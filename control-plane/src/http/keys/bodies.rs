@@ -1,0 +1,203 @@
+//! Bodies of `/v1/api-keys`: what a key looks like from outside. [`CreatedBody`] is the one place where a plaintext
+//! leaves the process.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::gateways::Receipt;
+use crate::keys::secret::PlaintextKey;
+use crate::keys::{ImportDraft, Imported, Key};
+use crate::limits::LimitDraft;
+
+/// A key; never its plaintext.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub(super) struct KeyBody {
+    #[schema(example = "key_3nTUpLoF7xeE9sIzUQ4c")]
+    id: String,
+    /// Descriptive name.
+    name: String,
+    /// Id of the workspace.
+    workspace: String,
+    /// Slug of the workspace.
+    workspace_slug: String,
+    /// `live` or `test`.
+    environment: &'static str,
+    /// `active`, `revoked` or `expired`.
+    status: &'static str,
+    /// Enough of the key to recognise it.
+    #[schema(example = "sk_live_…a1B2")]
+    key_hint: String,
+    /// RFC 3339.
+    created_at: String,
+    /// RFC 3339; null for a key that does not expire.
+    expires_at: Option<String>,
+    /// RFC 3339; null for a key that is not revoked.
+    revoked_at: Option<String>,
+    /// The limits that the gateways enforce.
+    limits: Vec<LimitDraft>,
+    /// True when these are the workspace's default.
+    limits_inherited: bool,
+    /// The key that this one replaced.
+    rotated_from: Option<String>,
+    /// The key that replaces this one.
+    rotated_to: Option<String>,
+    /// Last revision at which the gateways' view of the key changed.
+    revision: Option<u64>,
+}
+
+/// A key that was just made, with its plaintext.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedApiKey)]
+pub(super) struct CreatedBody {
+    #[serde(flatten)]
+    pub api_key: KeyBody,
+    /// The key itself. It is shown here and never again.
+    #[serde(serialize_with = "expose")]
+    #[schema(value_type = String, example = "sk_live_…")]
+    pub key: PlaintextKey,
+    /// After a rotation: the old key as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<KeyBody>,
+    /// With `wait`: which gateways know the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptBody>,
+}
+
+/// A key that was changed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UpdatedApiKey)]
+pub(super) struct UpdatedBody {
+    #[serde(flatten)]
+    pub api_key: KeyBody,
+    /// With `wait`: which gateways know of the change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptBody>,
+}
+
+/// The receipt of a revocation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RevokedApiKey)]
+pub(super) struct RevokedBody {
+    #[serde(flatten)]
+    receipt: ReceiptBody,
+    /// The key as it is now.
+    api_key: KeyBody,
+}
+
+/// Which gateways enforce a change.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Receipt)]
+pub(super) struct ReceiptBody {
+    /// Revision of the change.
+    revision: u64,
+    /// How many gateways were connected when the change was committed.
+    gateways: usize,
+    /// How many of them enforce it, on every worker.
+    enforced: usize,
+    /// Milliseconds from the commit to the last acknowledgement; null when none was timed.
+    slowest_ms: Option<u64>,
+    /// Connected gateways that do not enforce it yet.
+    pending: Vec<String>,
+    /// Known gateways that are not connected; one that still runs takes the change when it comes back.
+    disconnected: Vec<String>,
+    /// Each connected gateway.
+    gateways_detail: Vec<GatewayDetail>,
+}
+
+/// One gateway of a receipt.
+#[derive(Serialize, ToSchema)]
+struct GatewayDetail {
+    id: String,
+    /// True when every worker enforces the change.
+    enforced: bool,
+    /// Milliseconds from the commit to the acknowledgement.
+    ms: Option<u64>,
+}
+
+/// Keys to import together.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImportBatch {
+    /// 1 to 1,000 keys.
+    pub keys: Vec<ImportDraft>,
+}
+
+/// What became of a batch.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportResult)]
+pub(super) struct BatchBody {
+    /// Revision after the batch.
+    pub revision: u64,
+    /// How many keys were stored.
+    pub imported: usize,
+    /// How many hashes were known already.
+    pub skipped: usize,
+    /// One entry per key of the request, in its order.
+    pub keys: Vec<ImportedBody>,
+}
+
+/// What became of one key of a batch.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ImportedBody {
+    id: String,
+    /// False when the hash was known already.
+    created: bool,
+}
+
+impl KeyBody {
+    pub fn new(key: &Key, now: Timestamp) -> Self {
+        Self {
+            id: key.id.clone(),
+            name: key.name.clone(),
+            workspace: key.workspace.clone(),
+            workspace_slug: key.workspace_slug.clone(),
+            environment: key.environment.as_str(),
+            status: key.status(now).as_str(),
+            key_hint: key.hint.clone(),
+            created_at: key.created_at.to_string(),
+            expires_at: key.expires_at.map(|time| time.to_string()),
+            revoked_at: key.revoked_at.map(|time| time.to_string()),
+            limits: key.limits().iter().map(LimitDraft::from).collect(),
+            limits_inherited: key.own_limits.is_none(),
+            rotated_from: key.rotated_from.clone(),
+            rotated_to: key.rotated_to.clone(),
+            revision: key.revision,
+        }
+    }
+}
+
+impl RevokedBody {
+    pub fn new(key: &Key, now: Timestamp, receipt: Receipt) -> Self {
+        Self { receipt: ReceiptBody::new(receipt), api_key: KeyBody::new(key, now) }
+    }
+}
+
+impl ReceiptBody {
+    pub fn new(receipt: Receipt) -> Self {
+        Self {
+            revision: receipt.revision,
+            gateways: receipt.gateways.len(),
+            enforced: receipt.enforced(),
+            slowest_ms: receipt.slowest_ms(),
+            pending: receipt.pending(),
+            disconnected: receipt.disconnected,
+            gateways_detail: receipt
+                .gateways
+                .into_iter()
+                .map(|gateway| GatewayDetail { id: gateway.id, enforced: gateway.enforced, ms: gateway.ms })
+                .collect(),
+        }
+    }
+}
+
+impl From<Imported> for ImportedBody {
+    fn from(imported: Imported) -> Self {
+        Self { id: imported.id, created: imported.created }
+    }
+}
+
+fn expose<S: Serializer>(key: &PlaintextKey, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(key.expose())
+}

@@ -1,0 +1,75 @@
+//! What every request goes through: counting and logging, a bound in time, a bound in number.
+//!
+//! The log has method, route pattern, status and time of a request; never its query, headers or body.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use flamegate::sync::wire::CHANGES_PATH;
+use tokio::time;
+use tracing::Instrument as _;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::random;
+
+/// A request may take this long, besides the time that it asked to wait.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest wait of a poll or a receipt, with some room.
+const WAITING_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Gives the request an id, counts the answer and logs it.
+pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = route(&request).to_owned();
+    let waits = may_wait(&request);
+    let id = random::base62(16).map(|id| id.to_string()).unwrap_or_default();
+    let span = tracing::info_span!("request", id);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    app.metrics.request(method.as_str(), &route, status, took, !waits);
+    let _entered = span.entered();
+    let ms = took.as_millis();
+    // Polls and probes come all the time; a hostile client must not fill the log either.
+    if route.starts_with("/v1") && response.status().is_success() {
+        tracing::info!(%method, route, status, ms, "answered");
+    } else {
+        tracing::debug!(%method, route, status, ms, "answered");
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    response
+}
+
+/// Answers for a request that takes too long. Its write, if there is one, still runs to its end.
+pub async fn bound_in_time(request: Request, next: Next) -> Response {
+    let limit = if may_wait(&request) { WAITING_TIMEOUT } else { REQUEST_TIMEOUT };
+    match time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Error::Unavailable("the request took too long").into_response(),
+    }
+}
+
+/// Refuses requests to `/v1` beyond what can be worked on, and forbids caches to keep the answers.
+pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
+    let _slot = app.admission.try_acquire().map_err(|_| Error::Unavailable("too many requests at once"))?;
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The pattern that matched, such as `/v1/api-keys/{id}`.
+fn route(request: &Request) -> &str {
+    request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str)
+}
+
+/// True for polls and for requests that asked to wait for a receipt.
+fn may_wait(request: &Request) -> bool {
+    let asks = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("wait=")));
+    asks || request.uri().path() == CHANGES_PATH
+}

@@ -1,0 +1,44 @@
+//! `/openapi.json`, generated from the handlers and their types.
+
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::OpenApi as Generated;
+use utoipa::{Modify, OpenApi};
+
+use crate::app::App;
+
+/// What does not come from the handlers: title, tokens, tags.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Flamegate control plane",
+        description = "Owns the API keys of the Flametalk API and pushes them to the gateways. Answers are \
+            `{\"success\":true,\"data\":…}` or `{\"success\":false,\"error\":{\"code\",\"message\",\"details\"}}`."
+    ),
+    modifiers(&Tokens),
+    tags(
+        (name = "api-keys", description = "Create, look at, change, revoke, rotate and import API keys"),
+        (name = "workspaces", description = "Whom keys belong to, and the limits that keys get by default"),
+        (name = "gateways", description = "Which gateways enforce which revision"),
+        (name = "sync", description = "What gateways use"),
+        (name = "health", description = "Liveness, readiness, metrics"),
+    )
+)]
+pub struct Document;
+
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, document: &mut Generated) {
+        let components = document.components.get_or_insert_with(Default::default);
+        for (name, about) in [("admin", "FLAMEGATE_ADMIN_TOKEN"), ("sync", "FLAMEGATE_SYNC_TOKEN")] {
+            let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
+            components.add_security_scheme(name, SecurityScheme::Http(bearer));
+        }
+    }
+}
+
+pub(super) fn route(document: Generated) -> Router<App> {
+    Router::new().route("/openapi.json", get(async move || Json(document)))
+}

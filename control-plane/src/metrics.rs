@@ -1,0 +1,114 @@
+//! What the control plane counts, in Prometheus' text format.
+
+use std::time::Duration;
+
+use prometheus::{Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{Registry, TextEncoder};
+
+use crate::error::Error;
+use crate::gateways::Receipt;
+use crate::store::KeyCounts;
+
+/// All metrics of one server. Clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    latency: HistogramVec,
+    sync_pages: IntCounterVec,
+    enforcement: Histogram,
+    keys: IntGaugeVec,
+    revision: IntGauge,
+    gateways: IntGauge,
+    polls: IntGauge,
+}
+
+/// What is read when the metrics are asked for.
+pub struct Reading {
+    /// Keys by state.
+    pub keys: KeyCounts,
+    /// The log's revision.
+    pub revision: u64,
+    /// Gateways that are connected.
+    pub gateways: usize,
+    /// Polls that are held.
+    pub polls: u32,
+}
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Seconds; a revocation is expected within tens of milliseconds.
+const ENFORCEMENT_BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0];
+
+impl Metrics {
+    /// A set of metrics of its own, so that several servers can live in one process.
+    pub fn new() -> Result<Self, Error> {
+        Self::register().map_err(Error::internal)
+    }
+
+    fn register() -> prometheus::Result<Self> {
+        let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let this = Self {
+            registry: Registry::new_custom(Some("flamegate_control".to_owned()), None)?,
+            requests: counters("http_requests_total", "Requests answered.", &["method", "route", "status"])?,
+            latency: HistogramVec::new(
+                HistogramOpts::new("http_request_duration_seconds", "Time to answer, without requests that wait."),
+                &["method", "route"],
+            )?,
+            sync_pages: counters("sync_pages_total", "Pages made for gateways.", &["kind"])?,
+            enforcement: Histogram::with_opts(
+                HistogramOpts::new("enforcement_seconds", "From the commit of a change to a gateway's acknowledgement.")
+                    .buckets(ENFORCEMENT_BUCKETS.to_vec()),
+            )?,
+            keys: IntGaugeVec::new(Opts::new("keys", "API keys by state."), &["status"])?,
+            revision: IntGauge::new("revision", "Last revision of the log.")?,
+            gateways: IntGauge::new("gateways_connected", "Gateways that changes are expected to reach.")?,
+            polls: IntGauge::new("polls_held", "Polls of gateways in progress.")?,
+        };
+        this.registry.register(Box::new(this.requests.clone()))?;
+        this.registry.register(Box::new(this.latency.clone()))?;
+        this.registry.register(Box::new(this.sync_pages.clone()))?;
+        this.registry.register(Box::new(this.enforcement.clone()))?;
+        this.registry.register(Box::new(this.keys.clone()))?;
+        this.registry.register(Box::new(this.revision.clone()))?;
+        this.registry.register(Box::new(this.gateways.clone()))?;
+        this.registry.register(Box::new(this.polls.clone()))?;
+        Ok(this)
+    }
+
+    /// Counts an answer. `route` is the pattern, not the path, so that there are only as many series as routes; `timed`
+    /// is false for requests that wait for something.
+    pub fn request(&self, method: &str, route: &str, status: u16, took: Duration, timed: bool) {
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
+        if timed {
+            self.latency.with_label_values(&[method, route]).observe(took.as_secs_f64());
+        }
+    }
+
+    /// Counts a page, by kind: `difference` or `reset`.
+    pub fn sync_page(&self, kind: &str) {
+        self.sync_pages.with_label_values(&[kind]).inc();
+    }
+
+    /// Notes how fast gateways enforced a change.
+    pub fn receipt(&self, receipt: &Receipt) {
+        for ms in receipt.gateways.iter().filter_map(|gateway| gateway.ms) {
+            self.enforcement.observe(Duration::from_millis(ms).as_secs_f64());
+        }
+    }
+
+    /// The text for Prometheus.
+    pub fn render(&self, reading: &Reading) -> Result<Vec<u8>, Error> {
+        let keys = reading.keys;
+        for (status, count) in [("active", keys.active), ("revoked", keys.revoked), ("expired", keys.expired)] {
+            self.keys.with_label_values(&[status]).set(count);
+        }
+        self.revision.set(i64::try_from(reading.revision).unwrap_or(i64::MAX));
+        self.gateways.set(i64::try_from(reading.gateways).unwrap_or(i64::MAX));
+        self.polls.set(i64::from(reading.polls));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).map_err(Error::internal)?;
+        Ok(text)
+    }
+}

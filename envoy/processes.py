@@ -1,0 +1,85 @@
+"""The programs of a running stack: starting them, waiting until they answer, noticing that one died, stopping them."""
+
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+# How long a program may take to answer after its start, and to end after SIGTERM, in seconds.
+START_TIMEOUT = 30
+STOP_TIMEOUT = 5
+
+# How much of a dead program's log is shown, in lines.
+TAIL = 25
+
+
+class Trouble(Exception):
+    """Something the person at the terminal has to know; the text says what to do."""
+
+
+class Process:
+    """One started program and its log file."""
+
+    def __init__(self, name: str, command: list[str], log: Path, environment: dict[str, str]):
+        self.name = name
+        self.log = log
+        # Should this script be killed, the kernel ends the program too.
+        if shutil.which("setpriv"):
+            command = ["setpriv", "--pdeathsig", "TERM", "--", *command]
+        with log.open("wb") as output:
+            self.child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for us: we stop them in order.
+            )
+
+    def check(self) -> None:
+        """Raises when the program has ended."""
+        code = self.child.poll()
+        if code is None:
+            return
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        lines = self.log.read_text(errors="replace").splitlines()[-TAIL:]
+        text = "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
+        raise Trouble(f"{self.name} has ended ({how}). The end of {self.log}:\n{text}")
+
+    def wait_until_answers(self, url: str) -> None:
+        """Returns once `url` answers 200."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while status_of(url) != 200:
+            self.check()
+            if time.monotonic() > deadline:
+                raise Trouble(f"{self.name} does not answer at {url}; its log is {self.log}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Ends the program, by force if it does not go by itself."""
+        if self.child.poll() is None:
+            self.child.terminate()
+        try:
+            self.child.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+def status_of(url: str, bearer: str = "") -> int:
+    """The HTTP status of a GET, 0 when nothing answers."""
+    request = urllib.request.Request(url)
+    if bearer:
+        request.add_header("Authorization", f"Bearer {bearer}")
+    try:
+        # No proxy of the environment stands between us and loopback.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=2) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0

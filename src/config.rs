@@ -1,0 +1,358 @@
+//! The plugin configuration: JSON in, [`Config`] or *every* mistake with its path out.
+//!
+//! Parsing is a pure function of the bytes and the environment: Envoy's validation and every worker come to the same
+//! answer, which matters because Envoy lets requests through unauthenticated when a worker refuses what validation
+//! accepted. Unknown fields, wrong types and contradictions are mistakes. Defaults stand here and nowhere else.
+
+mod fields;
+
+use std::fmt;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::api_key::{Environment, KeyHash};
+use crate::auth::Accepts;
+use crate::bypass::BypassRule;
+use crate::known_key::KnownKey;
+use crate::record::{KeyRecord, is_name};
+
+use fields::{Fields, Mistakes};
+
+/// What one plugin instance is configured to do.
+#[derive(Debug)]
+pub struct Config {
+    /// Filter or sync.
+    pub role: Role,
+    /// How requests are decided.
+    pub filter: FilterConfig,
+    /// How the table is kept; `None` when only static keys are used.
+    pub sync: Option<SyncConfig>,
+    /// Time between two looks at the table's status, in milliseconds.
+    pub tick_ms: u32,
+}
+
+/// What this instance of the plugin is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Decides requests, on every worker.
+    Filter,
+    /// Keeps the table, as a bootstrap singleton.
+    Sync,
+}
+
+/// How requests are decided.
+#[derive(Debug)]
+pub struct FilterConfig {
+    /// `realm` in `WWW-Authenticate`.
+    pub realm: String,
+    /// Which keys are accepted at all.
+    pub accepts: Accepts,
+    /// Requests that need no key.
+    pub bypass: Vec<BypassRule>,
+    /// Whether CORS preflights need no key.
+    pub cors_preflight: bool,
+    /// Whether `Authorization` reaches the upstream.
+    pub forward_authorization: bool,
+    /// Whether the identity goes upstream as headers.
+    pub identity_headers: bool,
+    /// Whether the identity is published as filter state.
+    pub filter_state: bool,
+    /// Whether `RateLimit` headers are also on responses that were admitted.
+    pub rate_limit_on_success: bool,
+    /// Most records in a worker's cache.
+    pub cache_records: usize,
+    /// Age of the table at which requests get 503, in nanoseconds.
+    pub max_staleness_ns: Option<u64>,
+    /// Keys that need no control plane, sorted by nothing; looked up before the table.
+    pub static_keys: Vec<Rc<KnownKey>>,
+}
+
+/// How the table is kept equal to the control plane's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SyncConfig {
+    /// Who does it.
+    pub mode: SyncMode,
+    /// Envoy cluster of the control plane.
+    pub cluster: String,
+    /// `:authority` of the calls.
+    pub authority: String,
+    /// Name of this gateway; empty for Envoy's node id.
+    pub gateway: String,
+    /// The sync token: a secret, so `Debug` leaves it out.
+    pub token: String,
+    /// How long the control plane may hold a poll, in seconds.
+    pub wait_seconds: u32,
+    /// Records asked for per page.
+    pub page_size: u32,
+    /// First and longest pause after a failure, in milliseconds.
+    pub retry_ms: (u32, u32),
+}
+
+/// Who keeps the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// A bootstrap service with role `sync`; this plugin only reads.
+    Singleton,
+    /// One root context of this plugin, chosen by a lease.
+    Elected,
+}
+
+/// Every mistake of a configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Mistake>);
+
+/// One mistake: where and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Path of the field, as `bypass[0].path`; empty for the whole text.
+    pub path: String,
+    /// What is wrong with it and what is right.
+    pub problem: String,
+}
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// Beyond the hold time of a poll, the least margin that `max_staleness_seconds` must leave.
+const STALENESS_MARGIN_SECONDS: u64 = 10;
+
+impl Config {
+    /// Parses the plugin configuration. `environment` looks an environment variable up.
+    pub fn parse(json: &[u8], environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut mistakes = Mistakes::default();
+        let value = match fields::parse_json(json) {
+            Ok(value) => value,
+            Err(problem) => {
+                mistakes.add("", problem);
+                return Err(mistakes.into_error());
+            }
+        };
+        let config = parse_root(&value, &environment, &mut mistakes);
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(mistakes.into_error()),
+        }
+    }
+}
+
+fn parse_root(
+    value: &Value,
+    environment: &dyn Fn(&str) -> Option<String>,
+    mistakes: &mut Mistakes,
+) -> Option<Config> {
+    let mut root = Fields::new(value, "", mistakes)?;
+    let role = root.choice("role", &[("filter", Role::Filter), ("sync", Role::Sync)], Role::Filter);
+    let tick_ms = root.number("tick_ms", 20, 1, 10_000);
+    let sync = root.child("sync");
+    let sync = sync.and_then(|(value, path)| parse_sync(value, &path, role, environment, root.mistakes()));
+    let filter = parse_filter(&mut root, sync.as_ref());
+    if role == Role::Sync && !root.has("sync") {
+        root.mistake("sync", "role \"sync\" needs it");
+    }
+    if role == Role::Filter && !root.has("sync") && filter.static_keys.is_empty() && !root.has("static_keys")
+    {
+        root.mistake("sync", "neither \"sync\" nor \"static_keys\" is given: no key could ever be valid");
+    }
+    if role == Role::Sync {
+        root.refuse_all(FILTER_FIELDS, "has no meaning with role \"sync\"");
+    }
+    root.finish();
+    Some(Config { role, filter, sync, tick_ms: u32::try_from(tick_ms).unwrap_or(u32::MAX) })
+}
+
+/// Fields that only a filter uses.
+const FILTER_FIELDS: &[&str] = &[
+    "realm",
+    "environments",
+    "bypass",
+    "cors_preflight",
+    "forward_authorization",
+    "identity_headers",
+    "filter_state",
+    "rate_limit_headers",
+    "require_checksum",
+    "cache_records",
+    "max_staleness_seconds",
+    "static_keys",
+];
+
+fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterConfig {
+    let realm = root.text("realm", "flametalk");
+    if !realm.bytes().all(|b| b.is_ascii_graphic() || b == b' ') || realm.contains(['"', '\\']) {
+        root.mistake("realm", "printable ASCII without quotes and backslashes");
+    }
+    let max_staleness = root.number("max_staleness_seconds", 0, 0, 31_536_000);
+    check_staleness(root, max_staleness, sync);
+    let environments =
+        root.texts("environments").unwrap_or_else(|| vec!["live".to_owned(), "test".to_owned()]);
+    let accepts = parse_accepts(root, &environments);
+    FilterConfig {
+        realm,
+        accepts,
+        bypass: root.list("bypass", parse_bypass),
+        cors_preflight: root.flag("cors_preflight", true),
+        forward_authorization: root.flag("forward_authorization", false),
+        identity_headers: root.flag("identity_headers", true),
+        filter_state: root.flag("filter_state", true),
+        rate_limit_on_success: root.choice(
+            "rate_limit_headers",
+            &[("denied", false), ("always", true)],
+            false,
+        ),
+        cache_records: usize::try_from(root.number("cache_records", 4096, 1, 1_000_000))
+            .unwrap_or(usize::MAX),
+        max_staleness_ns: (max_staleness > 0).then(|| max_staleness.saturating_mul(NANOS_PER_SECOND)),
+        static_keys: parse_static_keys(root),
+    }
+}
+
+fn check_staleness(root: &mut Fields<'_, '_>, max_staleness: u64, sync: Option<&SyncConfig>) {
+    let Some(sync) = sync.filter(|_| max_staleness > 0) else {
+        if max_staleness > 0 && !root.has("sync") {
+            root.mistake("max_staleness_seconds", "has no meaning without \"sync\"");
+        }
+        return;
+    };
+    let least = u64::from(sync.wait_seconds).saturating_add(STALENESS_MARGIN_SECONDS);
+    if max_staleness < least {
+        let problem =
+            format!("0 (off) or at least {least}: sync.wait_seconds and {STALENESS_MARGIN_SECONDS} more");
+        root.mistake("max_staleness_seconds", &problem);
+    }
+}
+
+fn parse_accepts(root: &mut Fields<'_, '_>, environments: &[String]) -> Accepts {
+    let accepts = |environment: Environment| environments.iter().any(|name| name == environment.as_str());
+    for (index, name) in environments.iter().enumerate() {
+        if name != "live" && name != "test" {
+            root.mistake(&format!("environments[{index}]"), "one of \"live\", \"test\"");
+        }
+    }
+    if environments.is_empty() {
+        root.mistake("environments", "at least one of \"live\", \"test\"");
+    }
+    Accepts {
+        live: accepts(Environment::Live),
+        test: accepts(Environment::Test),
+        checksum_only: root.flag("require_checksum", false),
+    }
+}
+
+fn parse_bypass(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<BypassRule> {
+    let mut fields = Fields::new(value, path, mistakes)?;
+    let rule_path = fields.required_text("path");
+    let prefix = fields.choice("match", &[("exact", false), ("prefix", true)], false);
+    let methods = fields.texts("methods").unwrap_or_default();
+    if fields.has("methods") && methods.is_empty() {
+        fields.mistake("methods", "at least one method, or leave it out for all");
+    }
+    for (index, method) in methods.iter().enumerate() {
+        if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') {
+            fields.mistake(&format!("methods[{index}]"), "a method in capitals, as \"GET\"");
+        }
+    }
+    if let Some(rule_path) = &rule_path {
+        if !crate::bypass::is_unambiguous(rule_path.as_bytes()) || rule_path.contains(['?', '#']) {
+            let rule = "a path with one reading: begins with '/', no query, no empty or dot segments, no encoded separators";
+            fields.mistake("path", rule);
+        } else if prefix && !rule_path.ends_with('/') {
+            fields.mistake("path", "a prefix ends in '/', or \"/public\" would also open \"/publications\"");
+        }
+    }
+    fields.finish();
+    Some(BypassRule { path: rule_path?, prefix, methods })
+}
+
+fn parse_static_keys(root: &mut Fields<'_, '_>) -> Vec<Rc<KnownKey>> {
+    let keys = root.list("static_keys", parse_static_key);
+    for (index, (hash, _)) in keys.iter().enumerate() {
+        if keys.iter().take(index).any(|(other, _)| other == hash) {
+            root.mistake(&format!("static_keys[{index}].hash"), "this hash is in the list already");
+        }
+    }
+    keys.into_iter().map(|(hash, record)| Rc::new(KnownKey::new(hash, record))).collect()
+}
+
+fn parse_static_key(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<(KeyHash, KeyRecord)> {
+    let mut fields = Fields::new(value, path, mistakes)?;
+    let text = fields.required_text("hash");
+    let hash = text.as_deref().and_then(KeyHash::from_hex);
+    if text.is_some() && hash.is_none() {
+        fields.mistake("hash", "SHA-256 of the key as 64 hexadecimal digits");
+    }
+    let record = fields.record();
+    fields.finish();
+    Some((hash?, record?))
+}
+
+fn parse_sync(
+    value: &Value,
+    path: &str,
+    role: Role,
+    environment: &dyn Fn(&str) -> Option<String>,
+    mistakes: &mut Mistakes,
+) -> Option<SyncConfig> {
+    let mut fields = Fields::new(value, path, mistakes)?;
+    let modes = [("singleton", SyncMode::Singleton), ("elected", SyncMode::Elected)];
+    let mode = fields.choice("mode", &modes, SyncMode::Singleton);
+    let cluster = fields.text("cluster", "flamegate-control");
+    let authority = fields.text("authority", "flamegate-control");
+    for (name, value) in [("cluster", &cluster), ("authority", &authority)] {
+        if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic()) {
+            fields.mistake(name, "printable ASCII without blanks, not empty");
+        }
+    }
+    let gateway = fields.text("gateway", "");
+    if !gateway.is_empty() && (!is_name(&gateway) || gateway.len() > MAX_GATEWAY_LEN) {
+        let rule = format!("1 to {MAX_GATEWAY_LEN} letters, digits, '_', '-' or '.'");
+        fields.mistake("gateway", &rule);
+    }
+    let variable = fields.text("token_env", "FLAMEGATE_SYNC_TOKEN");
+    let token = environment(&variable).unwrap_or_default();
+    // A filter beside a singleton reads the table and talks to nobody.
+    let speaks = role == Role::Sync || mode == SyncMode::Elected;
+    if speaks && (token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
+        let problem = format!(
+            "environment variable {variable} must hold the sync token (vm_config.environment_variables)"
+        );
+        fields.mistake("token_env", &problem);
+    }
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let wait_seconds = narrow(fields.number("wait_seconds", 25, 1, 300));
+    let page_size = narrow(fields.number("page_size", 500, 1, 5_000));
+    let retry_ms = (
+        narrow(fields.number("retry_min_ms", 200, 10, 60_000)),
+        narrow(fields.number("retry_max_ms", 5_000, 10, 600_000)),
+    );
+    if retry_ms.0 > retry_ms.1 {
+        fields.mistake("retry_max_ms", "at least retry_min_ms");
+    }
+    fields.finish();
+    Some(SyncConfig { mode, cluster, authority, gateway, token, wait_seconds, page_size, retry_ms })
+}
+
+/// Longest configured gateway name; a suffix that makes it unique comes behind it.
+pub const MAX_GATEWAY_LEN: usize = 48;
+
+impl fmt::Debug for SyncConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncConfig")
+            .field("mode", &self.mode)
+            .field("cluster", &self.cluster)
+            .field("gateway", &self.gateway)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} mistake(s) in the plugin configuration", self.0.len())?;
+        for mistake in &self.0 {
+            let path = if mistake.path.is_empty() { "configuration" } else { &mistake.path };
+            write!(f, "; {path}: {}", mistake.problem)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! Reading a JSON object field by field while collecting every mistake: wrong types, values out of bounds, and, at the
+//! end, the fields that nobody asked for. A value that is wrong is replaced by its default so that reading goes on.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::record::KeyRecord;
+
+use super::{ConfigError, Mistake};
+
+/// The mistakes found so far.
+#[derive(Debug, Default)]
+pub struct Mistakes(Vec<Mistake>);
+
+/// One JSON object being read.
+pub struct Fields<'v, 'm> {
+    object: &'v Map<String, Value>,
+    path: String,
+    known: Vec<&'static str>,
+    mistakes: &'m mut Mistakes,
+}
+
+/// Fields of a [`KeyRecord`] in the plugin configuration.
+const RECORD_FIELDS: [&str; 5] = ["id", "workspace", "environment", "expires_at", "limits"];
+const LIMIT_FIELDS: [&str; 5] = ["name", "scope", "requests", "window_seconds", "burst"];
+
+impl Mistakes {
+    /// Notes a mistake.
+    pub fn add(&mut self, path: &str, problem: impl Into<String>) {
+        self.0.push(Mistake { path: path.to_owned(), problem: problem.into() });
+    }
+
+    /// True when there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in the order of their paths' first mention.
+    pub fn into_error(self) -> ConfigError {
+        ConfigError(self.0)
+    }
+}
+
+impl<'v, 'm> Fields<'v, 'm> {
+    /// Starts reading `value`, which has to be an object.
+    pub fn new(value: &'v Value, path: &str, mistakes: &'m mut Mistakes) -> Option<Self> {
+        let Some(object) = value.as_object() else {
+            mistakes.add(path, format!("an object, not {}", kind(value)));
+            return None;
+        };
+        Some(Self { object, path: path.to_owned(), known: Vec::new(), mistakes })
+    }
+
+    /// Where mistakes go.
+    pub fn mistakes(&mut self) -> &mut Mistakes {
+        self.mistakes
+    }
+
+    /// Notes a mistake in a field of this object.
+    pub fn mistake(&mut self, name: &str, problem: &str) {
+        let path = self.at(name);
+        self.mistakes.add(&path, problem);
+    }
+
+    /// True when the field is there, whatever it holds.
+    pub fn has(&self, name: &str) -> bool {
+        self.object.contains_key(name)
+    }
+
+    /// Refuses each of `names` that is there.
+    pub fn refuse_all(&mut self, names: &[&str], problem: &str) {
+        for name in names.iter().filter(|name| self.object.contains_key(**name)) {
+            self.mistake(name, problem);
+        }
+    }
+
+    /// A text, or the default.
+    pub fn text(&mut self, name: &'static str, default: &str) -> String {
+        match self.value(name) {
+            None => default.to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => {
+                self.wrong_type(name, "a text", other);
+                default.to_owned()
+            }
+        }
+    }
+
+    /// A text that must be there.
+    pub fn required_text(&mut self, name: &'static str) -> Option<String> {
+        if !self.has(name) {
+            self.known.push(name);
+            self.mistake(name, "is required");
+            return None;
+        }
+        match self.value(name) {
+            Some(Value::String(text)) => Some(text.clone()),
+            other => {
+                self.wrong_type(name, "a text", other.unwrap_or(&Value::Null));
+                None
+            }
+        }
+    }
+
+    /// True or false, or the default.
+    pub fn flag(&mut self, name: &'static str, default: bool) -> bool {
+        match self.value(name) {
+            None => default,
+            Some(Value::Bool(flag)) => *flag,
+            Some(other) => {
+                self.wrong_type(name, "true or false", other);
+                default
+            }
+        }
+    }
+
+    /// A whole number from `least` to `most`, or the default. `20.0` is one: some hosts carry numbers as doubles.
+    pub fn number(&mut self, name: &'static str, default: u64, least: u64, most: u64) -> u64 {
+        let Some(value) = self.value(name) else { return default };
+        match whole(value) {
+            Some(number) if (least..=most).contains(&number) => number,
+            _ => {
+                self.wrong_type(name, &format!("a whole number from {least} to {most}"), value);
+                default
+            }
+        }
+    }
+
+    /// One of a few words, or the default.
+    pub fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
+        let Some(value) = self.value(name) else { return default };
+        let found = choices.iter().find(|(word, _)| value.as_str() == Some(word));
+        match found {
+            Some((_, choice)) => *choice,
+            None => {
+                let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+                self.wrong_type(name, &format!("one of {}", words.join(", ")), value);
+                default
+            }
+        }
+    }
+
+    /// A list of texts; `None` when the field is not there.
+    pub fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        self.has(name).then(|| {
+            self.list(name, |value, path, mistakes| match value {
+                Value::String(text) => Some(text.clone()),
+                other => {
+                    mistakes.add(path, format!("a text, not {}", kind(other)));
+                    None
+                }
+            })
+        })
+    }
+
+    /// A list, read element by element; empty when the field is not there.
+    pub fn list<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&'v Value, &str, &mut Mistakes) -> Option<T>,
+    ) -> Vec<T> {
+        match self.value(name) {
+            None => Vec::new(),
+            Some(Value::Array(values)) => {
+                let path = self.at(name);
+                let element = |(index, value)| read(value, &format!("{path}[{index}]"), self.mistakes);
+                values.iter().enumerate().filter_map(element).collect()
+            }
+            Some(other) => {
+                self.wrong_type(name, "a list", other);
+                Vec::new()
+            }
+        }
+    }
+
+    /// A field that is read by another function, with its path.
+    pub fn child(&mut self, name: &'static str) -> Option<(&'v Value, String)> {
+        let path = self.at(name);
+        self.value(name).map(|value| (value, path))
+    }
+
+    /// The fields of a key record in this object. serde reads the types; names, bounds and unknown fields are checked
+    /// here, because serde would stop at the first mistake and quote values.
+    pub fn record(&mut self) -> Option<KeyRecord> {
+        self.known.extend(RECORD_FIELDS);
+        self.refuse_unknown_limit_fields();
+        let object = self.object.iter().filter(|(name, _)| RECORD_FIELDS.contains(&name.as_str()));
+        let object: Map<String, Value> = object.map(|(name, value)| (name.clone(), value.clone())).collect();
+        match serde_json::from_value::<KeyRecord>(Value::Object(object)) {
+            Ok(record) => {
+                for (path, problem) in record.problems() {
+                    self.mistake(&path, &problem);
+                }
+                Some(record)
+            }
+            Err(error) => {
+                let path = self.path.clone();
+                self.mistakes.add(&path, format!("not a key record: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Refuses every field that was not read.
+    pub fn finish(self) {
+        for name in self.object.keys().filter(|name| !self.known.contains(&name.as_str())) {
+            self.mistakes.add(&join(&self.path, name), "unknown field");
+        }
+    }
+
+    fn refuse_unknown_limit_fields(&mut self) {
+        let limits = self.object.get("limits").and_then(Value::as_array);
+        for (index, limit) in limits.into_iter().flatten().enumerate() {
+            let names = limit.as_object().into_iter().flat_map(Map::keys);
+            for name in names.filter(|name| !LIMIT_FIELDS.contains(&name.as_str())) {
+                let path = join(&self.path, &format!("limits[{index}].{name}"));
+                self.mistakes.add(&path, "unknown field");
+            }
+        }
+    }
+
+    fn value(&mut self, name: &'static str) -> Option<&'v Value> {
+        self.known.push(name);
+        self.object.get(name)
+    }
+
+    fn wrong_type(&mut self, name: &str, wanted: &str, found: &Value) {
+        self.mistake(name, &format!("{wanted}, not {}", kind(found)));
+    }
+
+    fn at(&self, name: &str) -> String {
+        join(&self.path, name)
+    }
+}
+
+/// Parses JSON and refuses objects that name a field twice: which of the two counts would be a guess.
+pub fn parse_json(json: &[u8]) -> Result<Value, String> {
+    if json.is_empty() {
+        return Err("is empty; a JSON object is needed".to_owned());
+    }
+    let strict: Strict = serde_json::from_slice(json).map_err(|error| format!("not valid JSON: {error}"))?;
+    Ok(strict.0)
+}
+
+/// A JSON value without duplicate fields.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(value)) = access.next_element()? {
+            list.push(value);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, Strict(value))) = access.next_entry::<String, Strict>()? {
+            if object.contains_key(&name) {
+                return Err(serde::de::Error::custom(format!("field \"{name}\" stands twice")));
+            }
+            object.insert(name, value);
+        }
+        Ok(object.into())
+    }
+}
+
+fn whole(value: &Value) -> Option<u64> {
+    let exact = |double: f64| {
+        (double.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&double)).then_some(double)
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number from 0 to 2^53"
+    )]
+    value.as_u64().or_else(|| value.as_f64().and_then(exact).map(|double| double as u64))
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "this number",
+        Value::String(_) => "this text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

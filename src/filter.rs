@@ -1,0 +1,113 @@
+//! One request, decided: header bytes in, [`Outcome`] out. The edge only carries it out.
+
+use std::rc::Rc;
+
+use crate::auth::{Denial, Permit, RateLimited, authenticate};
+use crate::bypass::{Bypass, bypass};
+use crate::host::{Clock, SharedData};
+use crate::known_key::KnownKey;
+use crate::metrics::Counter;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::worker::Worker;
+
+/// What happens to a request.
+#[derive(Debug)]
+pub enum Outcome<'a> {
+    /// It goes on, after these changes to its headers.
+    Pass(Edits<'a>),
+    /// The proxy answers.
+    Answer(Reply),
+}
+
+/// Changes to the headers of a request that goes on.
+#[derive(Debug)]
+pub struct Edits<'a> {
+    /// Headers to remove, all copies of each, before anything is set.
+    pub remove: Vec<&'a [u8]>,
+    /// Why it may pass.
+    pub pass: Pass,
+}
+
+/// Why a request may pass.
+#[derive(Debug)]
+pub enum Pass {
+    /// Its key is good; the identity is the key's.
+    Permit(Permit),
+    /// It needs no key and has no identity.
+    Bypass(Bypass),
+}
+
+/// Names of the identity headers, in the order of [`identity`].
+pub const IDENTITY_HEADERS: [&str; 3] =
+    ["x-flametalk-workspace-id", "x-flametalk-key-id", "x-flametalk-environment"];
+
+/// Names of the identity in filter state, in the order of [`identity`]. Envoy puts `wasm.` before them.
+pub const IDENTITY_STATE: [&str; 3] = ["flamegate.workspace_id", "flamegate.key_id", "flamegate.environment"];
+
+/// Name of the filter state that says why a request needed no key.
+pub const BYPASS_STATE: &str = "flamegate.bypass";
+
+/// Who is calling: workspace id, key id, environment.
+pub fn identity(key: &KnownKey) -> [&str; 3] {
+    let record = key.record();
+    [&record.workspace, &record.id, record.environment.as_str()]
+}
+
+/// Decides a request. Moves exactly one `flamegate_requests_total` counter.
+pub fn decide<'a, H: SharedData + Clock>(
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'a>,
+) -> Outcome<'a> {
+    let config = worker.config();
+    let verdict = match bypass(&config.bypass, config.cors_preflight, request) {
+        Some(bypass) => Ok(Pass::Bypass(bypass)),
+        None => check_key(worker, host, request).map(Pass::Permit),
+    };
+    let counter = match &verdict {
+        Ok(Pass::Permit(permit)) => Counter::from(permit),
+        Ok(Pass::Bypass(bypass)) => Counter::from(*bypass),
+        Err(denial) => Counter::from(denial),
+    };
+    worker.counts.increment(counter);
+    match verdict {
+        Ok(pass) => Outcome::Pass(edits(pass, worker.config().forward_authorization, request)),
+        Err(denial) => Outcome::Answer(Reply::new(&denial, &worker.config().realm)),
+    }
+}
+
+fn check_key<H: SharedData + Clock>(
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'_>,
+) -> Result<Permit, Denial> {
+    let accepts = worker.config().accepts;
+    let now = worker.now(host).wall;
+    let permit = authenticate(request.authorization, accepts, now, |hash| worker.find(host, hash))?;
+    match worker.limiter.admit(host, permit.key().slots()) {
+        Ok(()) => Ok(permit),
+        Err(refusal) => Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal))),
+    }
+}
+
+fn edits<'a>(pass: Pass, forward_authorization: bool, request: &Request<'a>) -> Edits<'a> {
+    let mut remove = request.forged.clone();
+    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
+    if !forward_authorization && !matches!(request.authorization, crate::api_key::Authorization::Absent) {
+        remove.push(b"authorization");
+    }
+    Edits { remove, pass }
+}
+
+/// Headers for an admitted response when the configuration asks for them: `RateLimit-Policy` and `RateLimit`.
+pub fn rate_limit_headers(worker: &Worker, key: &Rc<KnownKey>) -> Option<[(&'static str, String); 2]> {
+    if key.slots().is_empty() {
+        return None;
+    }
+    let items = key.slots().iter().zip(worker.limiter.remaining(key.slots()));
+    let items =
+        items.map(|(slot, left)| crate::reply::rate_limit(slot.name(), left.tokens, left.reset_seconds));
+    let rate_limit = items.collect::<Vec<_>>().join(", ");
+    Some([("ratelimit-policy", key.rate_limit_policy().to_owned()), ("ratelimit", rate_limit)])
+}

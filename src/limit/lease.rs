@@ -1,0 +1,206 @@
+//! What one worker knows of one subject: tokens it has taken and not used, how long it was told to wait, and what it
+//! admitted on its own while shared data could not be had.
+
+use super::bucket::{self, Step, Unavailable};
+use super::gcra::{Quota, Tat};
+use super::slot::{SHARE, Slot, Subject};
+use crate::host::{Monotonic, SharedData};
+
+/// A worker's lease of one subject's tokens. Without tokens it is a memory of the last answer.
+#[derive(Debug)]
+pub struct Lease {
+    /// Taken from the shared state and not used yet.
+    tokens: u32,
+    /// Size of the grant that `tokens` is the rest of; 0 after it was settled.
+    granted: u32,
+    /// How many tokens this worker used in the last [`HOLD_NS`] it was settled for.
+    used: u32,
+    bucket: u16,
+    quota: Quota,
+    granted_at: Monotonic,
+    /// The shared state as last seen, and when.
+    tat: Tat,
+    seen_at: Monotonic,
+    /// Refused: shared data is not asked before this moment.
+    ask_at: Monotonic,
+    /// GCRA state of what this worker admitted without shared data and has not added to it yet.
+    debt_tat: Tat,
+}
+
+/// How long unused tokens stay with a worker, and the longest that a refusal is believed without asking again:
+/// others may have put tokens back by then.
+pub const HOLD_NS: u64 = 100_000_000;
+
+/// Whether an empty lease may take tokens or only looks at what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Take as many as the sizing allows.
+    Take,
+    /// Learn how long to wait, take nothing.
+    Look,
+}
+
+/// What shared data said.
+struct Answer {
+    tat: Tat,
+    granted: u32,
+}
+
+impl Lease {
+    /// Nothing is known yet.
+    pub fn new(slot: &Slot) -> Self {
+        Self {
+            tokens: 0,
+            granted: 0,
+            used: 1,
+            bucket: slot.bucket,
+            quota: slot.quota,
+            granted_at: 0,
+            tat: 0,
+            seen_at: 0,
+            ask_at: 0,
+            debt_tat: 0,
+        }
+    }
+
+    /// Uses one token; false when there is none.
+    pub fn spend(&mut self) -> bool {
+        let rest = self.tokens.checked_sub(1);
+        self.tokens = rest.unwrap_or(0);
+        rest.is_some()
+    }
+
+    /// Undoes [`Self::spend`].
+    pub const fn unspend(&mut self) {
+        self.tokens = self.tokens.saturating_add(1);
+    }
+
+    /// True while a token can be used.
+    pub const fn has_tokens(&self) -> bool {
+        self.tokens > 0
+    }
+
+    /// How long to wait, while a refusal stands; `None` when shared data may be asked (or there are tokens).
+    pub fn refused_ns(&self, now: Monotonic) -> Option<u64> {
+        let refused = !self.has_tokens() && self.ask_at > now;
+        refused.then(|| self.quota.wait_ns(self.tat, now).max(self.ask_at.saturating_sub(now)))
+    }
+
+    /// Asks shared data for tokens. `Ok(None)` when a token can be used (or could, for [`Ask::Look`]), `Ok(Some)` with the
+    /// nanoseconds to wait otherwise.
+    pub fn refill<H: SharedData>(
+        &mut self,
+        host: &H,
+        slot: &Slot,
+        now: Monotonic,
+        ask: Ask,
+    ) -> Result<Option<u64>, Unavailable> {
+        let wanted = u64::from(self.wanted(now));
+        let debt_ns = self.debt_tat.saturating_sub(now);
+        let quota = slot.quota;
+        let answer = bucket::update(host, slot.bucket, slot.subject, now, |stored| {
+            let tat = quota.settle(stored, now, debt_ns, 0);
+            let available = quota.available(tat, now);
+            let most = (available / SHARE).clamp(u64::from(slot.sizing.floor), u64::from(slot.sizing.max));
+            let granted = u32::try_from(most.min(wanted).min(available)).unwrap_or(0);
+            match quota.take(tat, now, granted) {
+                Some(taken) if granted > 0 && ask == Ask::Take => {
+                    Step::Store(taken, Answer { tat: taken, granted })
+                }
+                // Stored cut, or it would be as far ahead of the next look.
+                _ if quota.is_too_far_ahead(stored, now) => {
+                    Step::Store(quota.settle(stored, now, 0, 0), Answer { tat, granted: 0 })
+                }
+                _ => Step::Keep(Answer { tat, granted: 0 }),
+            }
+        })?;
+        (self.bucket, self.quota, self.tat, self.seen_at) = (slot.bucket, quota, answer.tat, now);
+        if answer.granted > 0 {
+            self.debt_tat = 0;
+            self.grant(answer.granted, now);
+            return Ok(None);
+        }
+        Ok(self.refuse(quota.wait_ns(answer.tat, now), slot, now))
+    }
+
+    /// One token from a private limit with the same quota, for the time without shared data: it counts for this worker
+    /// alone and is added to the shared state later. Answers as [`Self::refill`].
+    pub fn lend(&mut self, slot: &Slot, now: Monotonic) -> Option<u64> {
+        let lent = slot.quota.take(self.debt_tat, now, 1);
+        self.debt_tat = lent.unwrap_or(self.debt_tat);
+        (self.quota, self.tat, self.seen_at) = (slot.quota, self.debt_tat, now);
+        if lent.is_some() {
+            self.grant(1, now);
+            return None;
+        }
+        self.refuse(slot.quota.wait_ns(self.debt_tat, now), slot, now)
+    }
+
+    /// True when there is something to settle that is older than [`HOLD_NS`].
+    pub const fn is_due(&self, now: Monotonic) -> bool {
+        (self.has_tokens() || self.debt_tat > now) && now.saturating_sub(self.granted_at) >= HOLD_NS
+    }
+
+    /// True when the lease holds nothing and no memory that is worth its place.
+    pub fn is_at_rest(&self, now: Monotonic) -> bool {
+        let latest = self.granted_at.max(self.seen_at);
+        !self.has_tokens() && self.debt_tat.max(self.ask_at) <= now && now.saturating_sub(latest) >= HOLD_NS
+    }
+
+    /// Puts unused tokens back and adds what was admitted without shared data. On failure everything stays as it was.
+    pub fn settle<H: SharedData>(
+        &mut self,
+        host: &H,
+        subject: Subject,
+        now: Monotonic,
+    ) -> Result<(), Unavailable> {
+        let (quota, tokens, debt_ns) = (self.quota, self.tokens, self.debt_tat.saturating_sub(now));
+        self.tat = bucket::update(host, self.bucket, subject, now, |stored| {
+            let settled = quota.settle(stored, now, debt_ns, tokens);
+            if settled == stored.max(now) { Step::Keep(settled) } else { Step::Store(settled, settled) }
+        })?;
+        self.used = self.granted.saturating_sub(tokens).max(1);
+        if self.granted > tokens {
+            // In use: the size of the next lease is worth remembering for a while.
+            self.granted_at = now;
+        }
+        (self.tokens, self.granted, self.debt_tat, self.seen_at) = (0, 0, 0, now);
+        Ok(())
+    }
+
+    /// Tokens left and nanoseconds until the limit is at rest or, when none is left, until the next token: at the last
+    /// look at the shared state.
+    pub fn remaining(&self) -> (u64, u64) {
+        let left = self.quota.available(self.tat, self.seen_at).saturating_add(u64::from(self.tokens));
+        let held = self.quota.settle(self.tat, self.seen_at, 0, self.tokens);
+        let wait = if left == 0 {
+            self.quota.wait_ns(held, self.seen_at)
+        } else {
+            held.saturating_sub(self.seen_at)
+        };
+        (left, wait)
+    }
+
+    /// Size of the next lease: double after one that was used up within [`HOLD_NS`], the same after a slower one, and
+    /// what was used of one that was put back.
+    const fn wanted(&self, now: Monotonic) -> u32 {
+        match self.granted {
+            0 => self.used,
+            granted if now.saturating_sub(self.granted_at) < HOLD_NS => granted.saturating_mul(2),
+            granted => granted,
+        }
+    }
+
+    const fn grant(&mut self, tokens: u32, now: Monotonic) {
+        (self.tokens, self.granted, self.granted_at, self.ask_at) = (tokens, tokens, now, 0);
+    }
+
+    fn refuse(&mut self, wait_ns: u64, slot: &Slot, now: Monotonic) -> Option<u64> {
+        if wait_ns == 0 {
+            return None;
+        }
+        let wait_ns = wait_ns.max(slot.sizing.pause_ns);
+        self.ask_at = now.saturating_add(wait_ns.min(HOLD_NS));
+        Some(wait_ns)
+    }
+}

@@ -1,0 +1,131 @@
+//! One limit of one key, prepared when its record enters the worker's memory, so that a request computes nothing.
+
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+use sha2::{Digest, Sha256};
+
+use super::bucket;
+use super::gcra::Quota;
+use crate::api_key::KeyHash;
+use crate::record::{KeyRecord, Limit, Scope};
+
+/// A limit of one record: whose tokens it takes and how many there are.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    pub(super) subject: Subject,
+    pub(super) bucket: u16,
+    pub(super) quota: Quota,
+    pub(super) sizing: Sizing,
+    name: String,
+    scope: Scope,
+}
+
+/// Who uses up a limit: a key or a workspace, together with the limit's name. The first half of a SHA-256, so it is
+/// mixed already and nobody can choose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject(pub [u8; 16]);
+
+/// How large leases of a limit may be and how long a refusal stands; see [the bound](super).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizing {
+    /// Most tokens in one lease.
+    pub max: u32,
+    /// A lease this large may be taken from whatever is left: what comes during the pause.
+    pub floor: u32,
+    /// A refusal stands at least this long, so that workers do not race for each token of a fast limit that is used up.
+    pub pause_ns: u64,
+}
+
+/// A lease takes at most this part of what is available, so a limit below 2 * [`SHARE`] gives one token at a time.
+pub const SHARE: u64 = 64;
+/// Most tokens in a lease; beyond this the host calls no longer show in the cost of a request.
+pub const MAX_LEASE: u32 = 256;
+/// How long a token may wait for somebody to take it, when leases may be larger than one; a fifth of it otherwise.
+pub const PATIENCE_NS: u64 = 5_000_000;
+
+impl Slot {
+    /// Prepares `limit`, one of the limits of `record`, whose key hashes to `hash`.
+    pub fn new(limit: &Limit, hash: &KeyHash, record: &KeyRecord) -> Self {
+        let subject = Subject::new(limit, hash, record);
+        let quota = Quota::new(limit.requests, limit.window_seconds, limit.burst());
+        Self {
+            subject,
+            bucket: subject.bucket(),
+            quota,
+            sizing: Sizing::new(quota),
+            name: limit.name.clone(),
+            scope: limit.scope,
+        }
+    }
+
+    /// The limit's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who shares the limit.
+    pub const fn scope(&self) -> Scope {
+        self.scope
+    }
+}
+
+impl Subject {
+    fn new(limit: &Limit, hash: &KeyHash, record: &KeyRecord) -> Self {
+        // Names hold no zero byte, so the parts cannot run into each other.
+        let digest = match limit.scope {
+            Scope::Key => Sha256::new().chain_update(b"key\0").chain_update(hash.0),
+            Scope::Workspace => Sha256::new().chain_update(b"workspace\0").chain_update(&record.workspace),
+        };
+        let digest: [u8; 32] = digest.chain_update(b"\0").chain_update(&limit.name).finalize().into();
+        let mut subject = [0; 16];
+        subject.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Self(subject)
+    }
+
+    fn bucket(self) -> u16 {
+        let [.., high, low] = self.0;
+        u16::from_be_bytes([high, low]) % bucket::BUCKETS
+    }
+}
+
+impl Sizing {
+    fn new(quota: Quota) -> Self {
+        let small = |tokens: u64, most: u32| u32::try_from(tokens).unwrap_or(u32::MAX).clamp(1, most);
+        let max = small(quota.burst() / SHARE, MAX_LEASE);
+        let patience_ns = if max == 1 { PATIENCE_NS / 5 } else { PATIENCE_NS };
+        let meanwhile = patience_ns.checked_div(quota.emission_ns()).unwrap_or(0);
+        // A quarter of the burst: what comes during the pause must not spill over.
+        let pause_ns = if meanwhile > 1 { patience_ns.min(quota.capacity_ns() / 4) } else { 0 };
+        Self { max, floor: small(meanwhile, max), pause_ns }
+    }
+}
+
+impl Hash for Subject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// Takes a subject's first eight bytes as they are.
+pub type SubjectHasher = BuildHasherDefault<Prefix>;
+
+/// The hasher behind [`SubjectHasher`].
+#[derive(Default)]
+pub struct Prefix(u64);
+
+impl Hasher for Prefix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}

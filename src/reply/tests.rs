@@ -1,0 +1,60 @@
+//! The contract of the product's documentation, row by row and to the byte.
+
+use super::*;
+use crate::api_key::NoToken;
+use crate::auth::{InvalidApiKey, RateLimited, Unavailable};
+
+fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+    reply.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+}
+
+fn row(denial: Denial, status: u32, grpc: i32, code: &str, details: &str) -> Reply {
+    let reply = Reply::new(&denial, "flametalk");
+    assert_eq!((reply.status, reply.grpc_status, reply.details), (status, grpc, details));
+    let start = format!("{{\"success\":false,\"error\":{{\"code\":\"{code}\",\"message\":\"");
+    assert!(reply.body.starts_with(&start), "{}", reply.body);
+    assert!(serde_json::from_str::<serde_json::Value>(reply.body).is_ok());
+    assert_eq!(header(&reply, "content-type"), Some("application/json"));
+    reply
+}
+
+#[test]
+fn unauthorized() {
+    let reply = row(Denial::Unauthorized(NoToken::Missing), 401, 16, "UNAUTHORIZED", "flamegate_unauthorized");
+    assert_eq!(header(&reply, "www-authenticate"), Some("Bearer realm=\"flametalk\""));
+    let documented =
+        r#"{"success":false,"error":{"code":"UNAUTHORIZED","message":"Invalid or missing API key"}}"#;
+    assert_eq!(reply.body, documented);
+}
+
+#[test]
+fn invalid_api_key_is_one_answer_for_all_reasons() {
+    use InvalidApiKey::{Environment, Expired, Malformed, Unknown};
+    let replies = [Malformed, Unknown, Expired, Environment]
+        .map(|why| row(Denial::InvalidApiKey(why), 401, 16, "INVALID_API_KEY", "flamegate_invalid_api_key"));
+    assert!(replies.iter().all(|reply| *reply == replies[0]));
+    let challenge = "Bearer realm=\"flametalk\", error=\"invalid_token\"";
+    assert_eq!(header(&replies[0], "www-authenticate"), Some(challenge));
+}
+
+#[test]
+fn rate_limited() {
+    let limited = RateLimited {
+        scope: crate::record::Scope::Key,
+        retry_after_seconds: 7,
+        rate_limit: rate_limit("default", 0, 7),
+        rate_limit_policy: "\"default\";q=100;w=60".to_owned(),
+    };
+    let reply = row(Denial::RateLimited(limited), 429, 8, "RATE_LIMITED", "flamegate_rate_limited");
+    assert_eq!(header(&reply, "retry-after"), Some("7"));
+    assert_eq!(header(&reply, "ratelimit"), Some("\"default\";r=0;t=7"));
+    assert_eq!(header(&reply, "ratelimit-policy"), Some("\"default\";q=100;w=60"));
+}
+
+#[test]
+fn unavailable() {
+    for why in [Unavailable::NotSynced, Unavailable::Stale] {
+        let reply = row(Denial::Unavailable(why), 503, 14, "UNAVAILABLE", "flamegate_unavailable");
+        assert_eq!(header(&reply, "retry-after"), Some("1"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Who syncs: a lease in shared data, so that of all root contexts of a process one talks to the control plane, and
+//! another one takes over when it is gone. The bootstrap singleton holds the same lease as an elected worker.
+
+use crate::bytes::Reader;
+use crate::host::{Expect, HostError, Monotonic, SharedData, Write, random_u64};
+
+/// Shared-data key of the lease.
+pub const LEADER_KEY: &str = "flamegate/leader";
+/// How long a lease lasts without renewal, in nanoseconds.
+pub const LEASE_NS: u64 = 3_000_000_000;
+/// A holder renews when less than this is left.
+const RENEW_BELOW_NS: u64 = 2_000_000_000;
+const VERSION: u8 = 1;
+
+/// A candidate's side of the lease.
+#[derive(Debug)]
+pub struct Lease {
+    candidate: u64,
+    /// End of the lease as last written by us and seen by us.
+    held_until: Option<Monotonic>,
+}
+
+/// What stands in shared data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Term {
+    owner: u64,
+    until: Monotonic,
+    /// Random part of the gateway's name; it outlives its owner, so that the control plane sees one gateway per process.
+    process: u32,
+}
+
+impl Lease {
+    /// A candidate that holds nothing.
+    pub fn new() -> Self {
+        Self { candidate: random_u64(), held_until: None }
+    }
+
+    /// Takes or renews the lease when that is possible. `Some` with the process's random name while it is held.
+    ///
+    /// Creating the key cannot be guarded, so whoever creates it waits for the next call to read who won.
+    pub fn hold<H: SharedData>(&mut self, host: &H, now: Monotonic) -> Result<Option<u32>, HostError> {
+        let Some(stored) = host.read(LEADER_KEY)? else {
+            let until = now.saturating_add(LEASE_NS);
+            let term = Term { owner: self.candidate, until, process: random_process() };
+            host.write(LEADER_KEY, &term.encode(), Expect::Any)?;
+            return Ok(None);
+        };
+        let Some(term) = Term::decode(&stored.bytes) else {
+            // Bytes of another version say nothing that we could wait for.
+            return self.take(host, random_process(), stored.cas, now);
+        };
+        let ours = term.owner == self.candidate;
+        if ours && term.until.saturating_sub(now) > RENEW_BELOW_NS {
+            self.held_until = Some(term.until);
+            return Ok(Some(term.process));
+        }
+        // A term that ends later than any lease can was written under another clock: it is void.
+        let over = term.until <= now || term.until > now.saturating_add(LEASE_NS);
+        if !ours && !over {
+            self.held_until = None;
+            return Ok(None);
+        }
+        self.take(host, term.process, stored.cas, now)
+    }
+
+    /// Lets go at once, so that somebody else need not wait for the end of the lease.
+    pub fn release<H: SharedData>(&mut self, host: &H) -> Result<(), HostError> {
+        self.held_until = None;
+        let Some(stored) = host.read(LEADER_KEY)? else { return Ok(()) };
+        match Term::decode(&stored.bytes) {
+            Some(term) if term.owner == self.candidate => {
+                let over = Term { until: 0, ..term };
+                host.write(LEADER_KEY, &over.encode(), Expect::Version(stored.cas)).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// True while the lease as last seen has not run out.
+    pub fn is_held(&self, now: Monotonic) -> bool {
+        self.held_until.is_some_and(|until| now < until)
+    }
+
+    fn take<H: SharedData>(
+        &mut self,
+        host: &H,
+        process: u32,
+        cas: u32,
+        now: Monotonic,
+    ) -> Result<Option<u32>, HostError> {
+        let until = now.saturating_add(LEASE_NS);
+        let term = Term { owner: self.candidate, until, process };
+        self.held_until = None;
+        match host.write(LEADER_KEY, &term.encode(), Expect::Version(cas))? {
+            Write::Conflict => Ok(None),
+            Write::Stored => {
+                self.held_until = Some(until);
+                Ok(Some(process))
+            }
+        }
+    }
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn random_process() -> u32 {
+    u32::try_from(random_u64() & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+impl Term {
+    fn encode(self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        out.extend_from_slice(&self.owner.to_le_bytes());
+        out.extend_from_slice(&self.until.to_le_bytes());
+        out.extend_from_slice(&self.process.to_le_bytes());
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != VERSION {
+            return None;
+        }
+        let term = Self { owner: reader.u64()?, until: reader.u64()?, process: reader.u32()? };
+        reader.end()?;
+        Some(term)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! The sync as a state machine: an event in, at most one effect out. It has no host, no clock and no table.
+//!
+//! ```text
+//!            ┌────────────── tick ──────────────┐
+//!  Ready ──poll──▶ Polling ──page──▶ Applying ──┴─ more of a reset, nothing new ─▶ Ready
+//!    ▲                │                  │ a change
+//!    │             failure               ▼
+//!    └── time ── Pausing            Settling ── every worker enforces it ──▶ Ready
+//! ```
+//! A failure changes nothing but the time of the next poll: the last good table stays. `after` is an acknowledgement, so
+//! the next poll waits until every live worker enforces what it acknowledges.
+
+use crate::api_key::KeyHash;
+use crate::host::Monotonic;
+use crate::table::writer::ApplyError;
+
+use super::wire::{ChangesQuery, Page};
+
+/// What the polls say and how patient they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of this gateway.
+    pub gateway: String,
+    /// How long the control plane may hold a poll, in seconds.
+    pub wait_seconds: u32,
+    /// Records asked for per page.
+    pub page_size: u32,
+    /// First and longest pause after a failure, in milliseconds.
+    pub retry_ms: (u32, u32),
+}
+
+/// Where the table stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Name of the history.
+    pub epoch: String,
+    /// Revision in it.
+    pub revision: u64,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Time passed. `enforced`: every live worker enforces the table as it is.
+    Tick {
+        /// See above.
+        enforced: bool,
+    },
+    /// The poll could not be sent, or its answer was none, an error or not a page.
+    Failed,
+    /// The poll's answer.
+    Page(Page),
+    /// How the effect that had to be applied went.
+    Applied(Result<(), ApplyError>),
+}
+
+/// What has to be done now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask the control plane.
+    Poll(ChangesQuery),
+    /// Apply a page of changes.
+    ApplyDifference(Page),
+    /// Apply a page of a whole table that was asked for behind `after`.
+    ApplyReset {
+        /// The page.
+        page: Page,
+        /// The cursor that it was asked with.
+        after: Option<KeyHash>,
+    },
+    /// Note that the table is confirmed.
+    Confirm,
+}
+
+/// The state of the sync.
+#[derive(Debug)]
+pub struct Machine {
+    settings: Settings,
+    position: Option<Position>,
+    reset: Option<ResetProgress>,
+    phase: Phase,
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Ready,
+    Polling { sent: Monotonic },
+    Applying(Applying),
+    Settling,
+    Pausing { until: Monotonic },
+}
+
+/// What becomes true when the effect is applied.
+#[derive(Debug)]
+enum Applying {
+    Reached(Position),
+    ResetGoesOn(ResetProgress),
+    NothingNew { held: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ResetProgress {
+    target: Position,
+    cursor: KeyHash,
+}
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// How much longer than its hold time a poll may take before it counts as lost, in seconds.
+pub const POLL_GRACE_SECONDS: u32 = 5;
+/// An answer with nothing new that comes sooner than this was not held; the next poll is paced as after a failure.
+const HELD_NS: u64 = 500 * NANOS_PER_MILLI;
+
+impl Machine {
+    /// Starts from where the table stands; `None` when there is no table.
+    pub const fn new(settings: Settings, position: Option<Position>) -> Self {
+        Self { settings, position, reset: None, phase: Phase::Ready, failures: 0 }
+    }
+
+    /// True when the control plane could not be followed at the last try.
+    pub const fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Takes an event and says what to do. `dice` is a random number for the jitter.
+    pub fn on(&mut self, event: Event, now: Monotonic, dice: u64) -> Option<Effect> {
+        match (event, &self.phase) {
+            (Event::Tick { .. }, Phase::Ready) => Some(self.poll(now)),
+            (Event::Tick { enforced: true }, Phase::Settling) => Some(self.poll(now)),
+            (Event::Tick { .. }, Phase::Pausing { until }) if *until <= now => Some(self.poll(now)),
+            (Event::Tick { .. }, Phase::Polling { sent }) if self.is_lost(*sent, now) => self.fail(now, dice),
+            (Event::Failed, Phase::Polling { .. }) => self.fail(now, dice),
+            (Event::Page(page), Phase::Polling { sent }) => {
+                let held = now.saturating_sub(*sent) >= HELD_NS;
+                self.take_page(page, held).or_else(|| self.fail(now, dice))
+            }
+            (Event::Applied(result), Phase::Applying(_)) => self.applied(result, now, dice),
+            // An answer that nobody waits for any more, or a tick with nothing to do.
+            _ => None,
+        }
+    }
+
+    fn is_lost(&self, sent: Monotonic, now: Monotonic) -> bool {
+        let patience =
+            u64::from(self.settings.wait_seconds.saturating_add(POLL_GRACE_SECONDS).saturating_mul(2));
+        now.saturating_sub(sent) > patience.saturating_mul(NANOS_PER_SECOND)
+    }
+
+    fn poll(&mut self, now: Monotonic) -> Effect {
+        self.phase = Phase::Polling { sent: now };
+        let position = self.position.as_ref();
+        Effect::Poll(ChangesQuery {
+            epoch: position.map(|position| position.epoch.clone()),
+            after: position.map_or(0, |position| position.revision),
+            gateway: self.settings.gateway.clone(),
+            limit: self.settings.page_size,
+            wait: self.settings.wait_seconds,
+            cursor: self.reset.as_ref().map(|reset| reset.cursor),
+        })
+    }
+
+    /// The effect that a page asks for; `None` for a page that makes no sense here.
+    fn take_page(&mut self, page: Page, held: bool) -> Option<Effect> {
+        if page.reset {
+            return self.take_reset_page(page);
+        }
+        let position = self.position.as_ref().filter(|position| position.epoch == page.epoch);
+        let (Some(position), None) = (position, &self.reset) else {
+            self.reset = None;
+            return None;
+        };
+        let is_empty = page.upserts.is_empty() && page.removals.is_empty();
+        if is_empty && page.revision == position.revision {
+            if page.more {
+                return None;
+            }
+            self.phase = Phase::Applying(Applying::NothingNew { held });
+            return Some(Effect::Confirm);
+        }
+        if page.revision <= position.revision {
+            return None;
+        }
+        let reached = Position { epoch: page.epoch.clone(), revision: page.revision };
+        self.phase = Phase::Applying(Applying::Reached(reached));
+        Some(Effect::ApplyDifference(page))
+    }
+
+    fn take_reset_page(&mut self, page: Page) -> Option<Effect> {
+        let progress = self.reset.take();
+        // Another epoch in the middle: what was received so far belongs to a table that is no more.
+        if progress.as_ref().is_some_and(|progress| progress.target.epoch != page.epoch) {
+            return None;
+        }
+        let after = progress.as_ref().map(|progress| progress.cursor);
+        let target = progress.map_or_else(
+            || Position { epoch: page.epoch.clone(), revision: page.revision },
+            |progress| progress.target,
+        );
+        let last = page.upserts.last().map(|upsert| upsert.hash.0);
+        self.phase = Phase::Applying(match last.filter(|_| page.more) {
+            Some(cursor) => Applying::ResetGoesOn(ResetProgress { target, cursor }),
+            None => Applying::Reached(target),
+        });
+        Some(Effect::ApplyReset { page, after })
+    }
+
+    fn applied(&mut self, result: Result<(), ApplyError>, now: Monotonic, dice: u64) -> Option<Effect> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Ready);
+        let Phase::Applying(applying) = phase else { return None };
+        if let Err(error) = result {
+            if matches!(error, ApplyError::NoTable | ApplyError::BrokenReset) {
+                self.position = None;
+            }
+            self.reset = None;
+            return self.fail(now, dice);
+        }
+        match applying {
+            Applying::NothingNew { held: false } => {
+                self.failures = 0;
+                self.pause(now, dice);
+                None
+            }
+            Applying::NothingNew { held: true } => {
+                self.failures = 0;
+                Some(self.poll(now))
+            }
+            Applying::ResetGoesOn(progress) => {
+                self.failures = 0;
+                self.reset = Some(progress);
+                Some(self.poll(now))
+            }
+            Applying::Reached(position) => {
+                self.failures = 0;
+                self.position = Some(position);
+                self.phase = Phase::Settling;
+                None
+            }
+        }
+    }
+
+    fn fail(&mut self, now: Monotonic, dice: u64) -> Option<Effect> {
+        self.pause(now, dice);
+        self.failures = self.failures.saturating_add(1);
+        None
+    }
+
+    /// Exponential backoff with full jitter between half of the step and the step, so that a fleet does not return in one
+    /// wave.
+    fn pause(&mut self, now: Monotonic, dice: u64) {
+        let (first, longest) = self.settings.retry_ms;
+        let step = first
+            .checked_shl(self.failures.min(16))
+            .filter(|step| *step >= first)
+            .unwrap_or(longest)
+            .min(longest);
+        let step = u64::from(step).saturating_mul(NANOS_PER_MILLI);
+        let half = step / 2;
+        let jitter = dice.checked_rem(half.saturating_add(1)).unwrap_or(0);
+        self.phase = Phase::Pausing { until: now.saturating_add(half).saturating_add(jitter) };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! The state machine as a table: what happened so far, what happens now, what has to be done.
+
+use super::*;
+use crate::api_key::Environment;
+use crate::record::KeyRecord;
+use crate::sync::wire::{Upsert, WireHash};
+
+const SECOND: u64 = NANOS_PER_SECOND;
+
+fn settings() -> Settings {
+    Settings { gateway: "gw-1".to_owned(), wait_seconds: 25, page_size: 10, retry_ms: (200, 5_000) }
+}
+
+fn at(revision: u64) -> Option<Position> {
+    Some(Position { epoch: "e_1".to_owned(), revision })
+}
+
+fn upsert(seed: u8) -> Upsert {
+    let record = KeyRecord {
+        id: "key_1".to_owned(),
+        workspace: "ws_1".to_owned(),
+        environment: Environment::Live,
+        expires_at: None,
+        limits: Vec::new(),
+    };
+    Upsert { hash: WireHash(KeyHash([seed; 32])), record }
+}
+
+fn page(revision: u64, upserts: &[u8]) -> Page {
+    Page {
+        epoch: "e_1".to_owned(),
+        revision,
+        more: false,
+        reset: false,
+        upserts: upserts.iter().map(|seed| upsert(*seed)).collect(),
+        removals: Vec::new(),
+    }
+}
+
+fn reset(revision: u64, upserts: &[u8], more: bool) -> Page {
+    Page { reset: true, more, ..page(revision, upserts) }
+}
+
+fn poll(epoch: Option<&str>, after: u64, cursor: Option<u8>) -> Option<Effect> {
+    Some(Effect::Poll(ChangesQuery {
+        epoch: epoch.map(str::to_owned),
+        after,
+        gateway: "gw-1".to_owned(),
+        limit: 10,
+        wait: 25,
+        cursor: cursor.map(|seed| KeyHash([seed; 32])),
+    }))
+}
+
+const ENFORCED: Event = Event::Tick { enforced: true };
+const LAGGING: Event = Event::Tick { enforced: false };
+const DONE: Event = Event::Applied(Ok(()));
+
+/// Plays (seconds, event, effect) rows; the dice always fall on 0, so a pause is half of its step.
+fn play(mut machine: Machine, rows: Vec<(f64, Event, Option<Effect>)>) -> Machine {
+    for (index, (seconds, event, expected)) in rows.into_iter().enumerate() {
+        let now = (seconds * 1e9) as u64;
+        assert_eq!(machine.on(event, now, 0), expected, "row {index}");
+    }
+    machine
+}
+
+#[test]
+fn a_new_gateway_takes_the_whole_table_in_pages_and_acknowledges_it_once_enforced() {
+    let (first, second) = (reset(7, &[1, 2], true), reset(9, &[3], false));
+    let after = Some(KeyHash([2; 32]));
+    play(
+        Machine::new(settings(), None),
+        vec![
+            (0.0, LAGGING, poll(None, 0, None)),
+            (0.1, Event::Page(first.clone()), Some(Effect::ApplyReset { page: first, after: None })),
+            (0.1, DONE, poll(None, 0, Some(2))),
+            (0.2, Event::Page(second.clone()), Some(Effect::ApplyReset { page: second, after })),
+            (0.2, DONE, None),
+            (0.3, LAGGING, None),
+            // The revision of the first page: what changed while the pages came is asked for again.
+            (0.4, ENFORCED, poll(Some("e_1"), 7, None)),
+        ],
+    );
+}
+
+#[test]
+fn a_change_is_acknowledged_only_when_every_worker_enforces_it() {
+    let change = page(8, &[1]);
+    play(
+        Machine::new(settings(), at(7)),
+        vec![
+            (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
+            (0.0, ENFORCED, None),
+            (5.0, Event::Page(change.clone()), Some(Effect::ApplyDifference(change))),
+            (5.0, DONE, None),
+            (5.02, LAGGING, None),
+            (5.04, ENFORCED, poll(Some("e_1"), 8, None)),
+        ],
+    );
+}
+
+#[test]
+fn nothing_new_is_confirmed_and_asked_again() {
+    play(
+        Machine::new(settings(), at(7)),
+        vec![
+            (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
+            (25.0, Event::Page(page(7, &[])), Some(Effect::Confirm)),
+            (25.0, DONE, poll(Some("e_1"), 7, None)),
+        ],
+    );
+}
+
+#[test]
+fn a_control_plane_that_does_not_hold_polls_is_not_hammered() {
+    play(
+        Machine::new(settings(), at(7)),
+        vec![
+            (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
+            (0.001, Event::Page(page(7, &[])), Some(Effect::Confirm)),
+            (0.001, DONE, None),
+            (0.05, ENFORCED, None),
+            (0.11, ENFORCED, poll(Some("e_1"), 7, None)),
+        ],
+    );
+}
+
+#[test]
+fn failures_pause_longer_and_longer_and_change_nothing() {
+    let mut machine = Machine::new(settings(), at(7));
+    let mut now = 0;
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let sent = (now..).step_by(1_000_000).find(|at| machine.on(ENFORCED, *at, 0).is_some()).unwrap();
+        pauses.push((sent - now) / NANOS_PER_MILLI);
+        assert_eq!(machine.on(Event::Failed, sent, 0), None);
+        assert!(machine.is_failing());
+        now = sent;
+    }
+    assert_eq!(pauses, [0, 100, 200, 400, 800, 1600, 2500, 2500]);
+    assert_eq!(machine.on(ENFORCED, now + 3 * SECOND, 0), poll(Some("e_1"), 7, None));
+    machine.on(Event::Page(page(7, &[])), now + 9 * SECOND, 0);
+    machine.on(DONE, now + 9 * SECOND, 0);
+    assert!(!machine.is_failing());
+}
+
+#[test]
+fn the_jitter_stays_between_half_of_the_step_and_the_step() {
+    for dice in [0, 1, 12_345_678_901, u64::MAX] {
+        let mut machine = Machine::new(settings(), at(7));
+        machine.on(ENFORCED, 0, dice);
+        machine.on(Event::Failed, 0, dice);
+        assert_eq!(machine.on(ENFORCED, 99 * NANOS_PER_MILLI, dice), None);
+        assert!(machine.on(ENFORCED, 200 * NANOS_PER_MILLI, dice).is_some());
+    }
+}
+
+#[test]
+fn a_poll_that_nobody_answers_is_given_up() {
+    play(
+        Machine::new(settings(), at(7)),
+        vec![
+            (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
+            (60.0, ENFORCED, None),
+            (60.1, ENFORCED, None),
+            (60.3, ENFORCED, poll(Some("e_1"), 7, None)),
+        ],
+    );
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_is_ignored() {
+    let rows = vec![(0.0, Event::Page(page(9, &[1])), None), (0.0, DONE, None), (0.0, Event::Failed, None)];
+    let mut machine = play(Machine::new(settings(), at(7)), rows);
+    assert_eq!(machine.on(ENFORCED, 0, 0), poll(Some("e_1"), 7, None));
+}
+
+#[test]
+fn pages_that_make_no_sense_are_failures() {
+    let other_epoch = Page { epoch: "e_2".to_owned(), ..page(8, &[1]) };
+    let endless = Page { more: true, ..page(7, &[]) };
+    for bad in [other_epoch, endless, page(6, &[1]), page(7, &[1]), page(6, &[])] {
+        let mut machine = Machine::new(settings(), at(7));
+        machine.on(ENFORCED, 0, 0);
+        assert_eq!(machine.on(Event::Page(bad.clone()), 0, 0), None, "{bad:?}");
+        assert!(machine.is_failing());
+        assert_eq!(machine.on(ENFORCED, SECOND, 0), poll(Some("e_1"), 7, None));
+    }
+    let mut empty = Machine::new(settings(), None);
+    empty.on(ENFORCED, 0, 0);
+    assert_eq!(empty.on(Event::Page(page(8, &[1])), 0, 0), None, "a difference without a table");
+}
+
+#[test]
+fn a_reset_goes_on_after_a_failure_and_starts_over_with_another_epoch() {
+    let first = reset(7, &[1, 2], true);
+    let strange = Page { epoch: "e_2".to_owned(), ..reset(3, &[3], true) };
+    play(
+        Machine::new(settings(), at(2)),
+        vec![
+            (0.0, ENFORCED, poll(Some("e_1"), 2, None)),
+            (0.0, Event::Page(first.clone()), Some(Effect::ApplyReset { page: first, after: None })),
+            (0.0, DONE, poll(Some("e_1"), 2, Some(2))),
+            (0.0, Event::Failed, None),
+            (0.1, ENFORCED, poll(Some("e_1"), 2, Some(2))),
+            (0.1, Event::Page(strange), None),
+            (1.0, ENFORCED, poll(Some("e_1"), 2, None)),
+        ],
+    );
+}
+
+#[test]
+fn a_lost_table_is_asked_for_anew() {
+    let change = page(8, &[1]);
+    play(
+        Machine::new(settings(), at(7)),
+        vec![
+            (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
+            (0.0, Event::Page(change.clone()), Some(Effect::ApplyDifference(change))),
+            (0.0, Event::Applied(Err(ApplyError::NoTable)), None),
+            (0.1, ENFORCED, poll(None, 0, None)),
+        ],
+    );
+}
+
+#[test]
+fn a_page_that_the_host_refused_is_asked_for_again() {
+    let change = page(8, &[1]);
+    play(
+        Machine::new(settings(), at(7)),
+        vec![
+            (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
+            (0.0, Event::Page(change.clone()), Some(Effect::ApplyDifference(change))),
+            (0.0, Event::Applied(Err(ApplyError::Host(crate::host::HostError(10)))), None),
+            (0.1, ENFORCED, poll(Some("e_1"), 7, None)),
+        ],
+    );
+}

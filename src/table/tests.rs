@@ -1,0 +1,127 @@
+//! Buckets, status and ring as bytes: they come back as they were, and foreign bytes are refused.
+
+use std::borrow::Cow;
+
+use proptest::prelude::*;
+
+use super::bucket::{Bucket, Entry, decode_record, encode_bucket, encode_record};
+use super::status::{ChangeRing, RING_CAPACITY, Status};
+use super::*;
+use crate::api_key::Environment;
+use crate::host::Now;
+use crate::record::{Limit, Scope};
+
+fn hash(prefix: u64) -> KeyHash {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&prefix.to_be_bytes());
+    KeyHash(bytes)
+}
+
+#[test]
+fn the_bucket_is_the_first_bits_of_the_hash() {
+    assert_eq!(bucket_of(&hash(u64::MAX), 0), 0);
+    assert_eq!(bucket_of(&hash(1 << 63), 1), 1);
+    assert_eq!(bucket_of(&hash(0xABCD_0000_0000_0000), 16), 0xABCD);
+    assert_eq!(bucket_of(&hash(u64::MAX), MAX_BITS), (1 << 20) - 1);
+}
+
+#[test]
+fn the_ring_says_what_changed_or_that_it_does_not_know() {
+    let mut ring = ChangeRing { floor: 10, entries: Vec::new() };
+    ring.push(11, [3, 4]);
+    ring.push(12, [5]);
+    let since = |ring: &ChangeRing, at| ring.since(at).map(Iterator::collect::<Vec<_>>);
+    assert_eq!(since(&ring, 9), None);
+    assert_eq!(since(&ring, 10), Some(vec![3, 4, 5]));
+    assert_eq!(since(&ring, 11), Some(vec![5]));
+    assert_eq!(since(&ring, 12), Some(vec![]));
+    ring.push(13, 0..u32::try_from(RING_CAPACITY).unwrap());
+    assert_eq!(ring.floor, 12);
+    assert_eq!(since(&ring, 11), None);
+    assert_eq!(since(&ring, 12).map(|buckets| buckets.len()), Some(RING_CAPACITY));
+    ring.push(14, 0..1_000);
+    assert_eq!(since(&ring, 13), None, "a change larger than the ring makes everybody forget everything");
+    assert_eq!(since(&ring, 14), Some(vec![]));
+}
+
+#[test]
+fn the_age_is_by_the_clock_that_says_longer() {
+    let synced = Now { monotonic: 100, wall: 1_000 };
+    let status = Status { incarnation: 1, sequence: 1, revision: 1, bits: 0, keys: 0, synced, epoch: String::new() };
+    assert_eq!(status.age_ns(Now { monotonic: 150, wall: 900 }), 50, "the wall clock was set back");
+    assert_eq!(status.age_ns(Now { monotonic: 101, wall: 9_000 }), 8_000, "the machine slept");
+}
+
+fn names() -> impl Strategy<Value = String> {
+    "[A-Za-z0-9_.-]{1,64}"
+}
+
+prop_compose! {
+    fn limits()(name in names(), workspace: bool, requests in 1u32.., window in 1u32.., burst: u32) -> Limit {
+        Limit {
+            name,
+            scope: if workspace { Scope::Workspace } else { Scope::Key },
+            requests: requests.try_into().unwrap(),
+            window_seconds: window.try_into().unwrap(),
+            burst: burst.try_into().ok(),
+        }
+    }
+}
+
+prop_compose! {
+    fn records()(
+        id in names(), workspace in names(), test: bool, expires_at: Option<u64>,
+        limits in proptest::collection::vec(limits(), 0..5),
+    ) -> KeyRecord {
+        let environment = if test { Environment::Test } else { Environment::Live };
+        KeyRecord { id, workspace, environment, expires_at, limits }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_record_comes_back(record in records()) {
+        prop_assert_eq!(decode_record(&encode_record(&record)), Some(record));
+    }
+
+    #[test]
+    fn a_bucket_finds_its_keys_and_no_others(
+        entries in proptest::collection::btree_map(any::<[u8; 32]>(), records(), 0..40), other: [u8; 32],
+    ) {
+        let encoded: Vec<Entry<'_>> =
+            entries.iter().map(|(hash, record)| (KeyHash(*hash), Cow::Owned(encode_record(record)))).collect();
+        let bytes = encode_bucket(&encoded);
+        let bucket = Bucket::parse(&bytes).unwrap();
+        prop_assert_eq!(bucket.len(), entries.len());
+        for (hash, record) in &entries {
+            let found = bucket.find(&KeyHash(*hash)).and_then(decode_record);
+            prop_assert_eq!(found.as_ref(), Some(record));
+        }
+        prop_assert_eq!(bucket.find(&KeyHash(other)).is_some(), entries.contains_key(&other));
+        prop_assert!(bucket.entries().eq(encoded.iter().cloned()));
+        prop_assert!(Bucket::parse(&bytes[..bytes.len() - 1]).is_none());
+    }
+
+    #[test]
+    fn foreign_bytes_are_refused_or_read_without_panic(bytes: Vec<u8>) {
+        if let Some(bucket) = Bucket::parse(&bytes) {
+            bucket.entries().for_each(drop);
+        }
+        let _ = (decode_record(&bytes), Status::decode(&bytes), ChangeRing::decode(&bytes));
+        let mut versioned = vec![1];
+        versioned.extend_from_slice(&bytes);
+        if let Some(bucket) = Bucket::parse(&versioned) {
+            bucket.entries().for_each(drop);
+        }
+        let _ = (Status::decode(&versioned), ChangeRing::decode(&versioned));
+    }
+
+    #[test]
+    fn status_and_ring_come_back(numbers: [u64; 6], bits in 0..=MAX_BITS, epoch in names(), entries: Vec<(u64, u32)>) {
+        let [incarnation, sequence, revision, keys, monotonic, wall] = numbers;
+        let status = Status { incarnation, sequence, revision, bits, keys, synced: Now { monotonic, wall }, epoch };
+        prop_assert_eq!(Status::decode(&status.encode()), Some(status));
+        let ring = ChangeRing { floor: sequence, entries };
+        prop_assert_eq!(ChangeRing::decode(&ring.encode()), Some(ring));
+    }
+}

@@ -1,0 +1,246 @@
+//! The writer against a model: whatever pages come in whatever order, the table answers like a map.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api_key::Environment;
+use crate::host::Clock as _;
+use crate::host::fake::FakeHost;
+use crate::record::KeyRecord;
+use crate::sync::wire::{Upsert, WireHash};
+use crate::table::{Unreadable, find};
+
+type Model = BTreeMap<KeyHash, KeyRecord>;
+
+fn hash(seed: u64) -> KeyHash {
+    use sha2::Digest as _;
+    KeyHash(sha2::Sha256::digest(seed.to_le_bytes()).into())
+}
+
+fn record(id: u64) -> KeyRecord {
+    KeyRecord {
+        id: format!("key_{id}"),
+        workspace: "ws_1".to_owned(),
+        environment: Environment::Live,
+        expires_at: None,
+        limits: Vec::new(),
+    }
+}
+
+fn page(revision: u64, upserts: &[(KeyHash, KeyRecord)], removals: &[KeyHash]) -> Page {
+    let upserts = upserts.iter().map(|(hash, record)| Upsert { hash: WireHash(*hash), record: record.clone() });
+    Page {
+        epoch: "e_1".to_owned(),
+        revision,
+        more: false,
+        reset: false,
+        upserts: upserts.collect(),
+        removals: removals.iter().map(|hash| WireHash(*hash)).collect(),
+    }
+}
+
+/// Sends `model` as a reset in pages of `size`.
+fn reset(writer: &mut TableWriter, host: &FakeHost, model: &Model, revision: u64, size: usize) -> Status {
+    let all: Vec<_> = model.clone().into_iter().collect();
+    let mut pages: Vec<&[_]> = all.chunks(size).collect();
+    if pages.is_empty() {
+        pages.push(&[]);
+    }
+    let mut cursor = None;
+    for (index, part) in pages.iter().enumerate() {
+        let more = index + 1 < pages.len();
+        let part = Page { reset: true, more, ..page(revision, part, &[]) };
+        let done = writer.apply_reset(host, &part, cursor, host.now()).unwrap();
+        assert_eq!(done.is_some(), !more);
+        cursor = part.upserts.last().map(|upsert| upsert.hash.0);
+    }
+    Status::read(host).unwrap().unwrap()
+}
+
+fn assert_equal(host: &FakeHost, model: &Model, probes: u64) {
+    let status = Status::read(host).unwrap().unwrap();
+    assert_eq!(status.keys, u64::try_from(model.len()).unwrap());
+    for seed in 0..probes {
+        assert_eq!(find(host, &status, &hash(seed)).unwrap().as_ref(), model.get(&hash(seed)), "seed {seed}");
+    }
+}
+
+fn model(seeds: std::ops::Range<u64>) -> Model {
+    seeds.map(|seed| (hash(seed), record(seed))).collect()
+}
+
+#[test]
+fn a_reset_replaces_the_whole_table_in_place_or_beside_it() {
+    let host = FakeHost::at(1);
+    let mut writer = TableWriter::default();
+    for (revision, seeds, size) in [(1, 0..0, 10), (2, 0..500, 70), (3, 250..750, 100), (4, 0..20, 500), (5, 0..3000, 500)] {
+        let wanted = model(seeds);
+        let before = Status::read(&host).unwrap().map_or(0, |status| status.sequence);
+        let status = reset(&mut writer, &host, &wanted, revision, size);
+        assert_eq!((status.revision, status.sequence), (revision, before + 1));
+        while writer.is_busy() {
+            writer.housekeeping(&host, true).unwrap();
+        }
+        assert_equal(&host, &wanted, 3000);
+        let buckets = host.keys().iter().filter(|key| key.starts_with("flamegate/keys/")).count();
+        assert_eq!(buckets, 1 << status.bits, "nothing of an older table is left");
+    }
+}
+
+#[test]
+fn the_first_page_tells_how_large_the_table_will_be() {
+    let host = FakeHost::at(1);
+    let status = reset(&mut TableWriter::default(), &host, &model(0..4000), 1, 250);
+    assert!((6..=8).contains(&status.bits), "{} bits for 4000 keys", status.bits);
+}
+
+#[test]
+fn a_difference_changes_what_it_names_and_lists_the_buckets() {
+    let host = FakeHost::at(1);
+    let mut writer = TableWriter::default();
+    let mut wanted = model(0..1000);
+    let before = reset(&mut writer, &host, &wanted, 1, 300);
+    let change = page(2, &[(hash(5), record(5005)), (hash(2000), record(2000))], &[hash(6), hash(9_999)]);
+    let after = writer.apply_difference(&host, &change, host.now()).unwrap();
+    wanted.insert(hash(5), record(5005));
+    wanted.insert(hash(2000), record(2000));
+    wanted.remove(&hash(6));
+    assert_equal(&host, &wanted, 2100);
+    let ring = ChangeRing::read(&host).unwrap();
+    let changed: Vec<u32> = ring.since(before.sequence).unwrap().collect();
+    let mut expected: Vec<u32> = [5, 6, 2000, 9_999].map(|seed| bucket_of(&hash(seed), after.bits)).to_vec();
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(changed, expected);
+}
+
+#[test]
+fn a_removal_wins_over_an_upsert_of_the_same_page() {
+    let host = FakeHost::at(1);
+    let mut writer = TableWriter::default();
+    reset(&mut writer, &host, &model(0..3), 1, 300);
+    writer.apply_difference(&host, &page(2, &[(hash(1), record(1))], &[hash(1)]), host.now()).unwrap();
+    let status = Status::read(&host).unwrap().unwrap();
+    assert_eq!(find(&host, &status, &hash(1)), Ok(None));
+}
+
+#[test]
+fn a_difference_needs_its_table() {
+    let host = FakeHost::at(1);
+    let mut writer = TableWriter::default();
+    let change = page(2, &[], &[hash(1)]);
+    assert_eq!(writer.apply_difference(&host, &change, host.now()), Err(ApplyError::NoTable));
+    reset(&mut writer, &host, &model(0..3), 1, 300);
+    let other = Page { epoch: "e_2".to_owned(), ..change.clone() };
+    assert_eq!(writer.apply_difference(&host, &other, host.now()), Err(ApplyError::NoTable));
+    host.wipe();
+    assert_eq!(writer.apply_difference(&host, &change, host.now()), Err(ApplyError::NoTable));
+}
+
+#[test]
+fn a_reset_page_out_of_turn_is_refused() {
+    let host = FakeHost::at(1);
+    let mut writer = TableWriter::default();
+    let all: Vec<_> = model(0..100).into_iter().collect();
+    let first = Page { reset: true, more: true, ..page(1, &all[..50], &[]) };
+    let second = Page { reset: true, ..page(1, &all[50..], &[]) };
+    let cursor = Some(all[49].0);
+    assert_eq!(writer.apply_reset(&host, &second, cursor, host.now()), Err(ApplyError::BrokenReset));
+    assert_eq!(writer.apply_reset(&host, &first, None, host.now()), Ok(None));
+    assert_eq!(writer.apply_reset(&host, &first, cursor, host.now()), Err(ApplyError::BrokenReset));
+    assert!(Status::read(&host).unwrap().is_none(), "an unfinished table is not announced");
+}
+
+#[test]
+fn another_writer_is_noticed() {
+    let host = FakeHost::at(1);
+    let mut writer = TableWriter::default();
+    reset(&mut writer, &host, &model(0..3), 1, 300);
+    host.inject_conflicts(1);
+    let change = page(2, &[], &[hash(1)]);
+    assert_eq!(writer.apply_difference(&host, &change, host.now()), Err(ApplyError::Contended));
+    assert_eq!(Status::read(&host).unwrap().unwrap().revision, 1);
+}
+
+#[test]
+fn the_table_grows_while_changes_go_on_and_readers_never_see_a_hole() {
+    let host = FakeHost::at(1);
+    let mut writer = TableWriter::default();
+    let mut wanted = model(0..10);
+    reset(&mut writer, &host, &wanted, 1, 300);
+    let mut old_layouts = vec![Status::read(&host).unwrap().unwrap()];
+    for step in 1..80u64 {
+        let fresh: Vec<_> = (step * 100..step * 100 + 100).map(|seed| (hash(seed), record(seed))).collect();
+        let gone = hash(step * 100 - 50);
+        writer.apply_difference(&host, &page(1 + step, &fresh, &[gone]), host.now()).unwrap();
+        wanted.extend(fresh);
+        wanted.remove(&gone);
+        writer.housekeeping(&host, step % 3 == 0).unwrap();
+        assert_equal(&host, &wanted, step * 100 + 200);
+        let status = Status::read(&host).unwrap().unwrap();
+        if old_layouts.last().unwrap().bits != status.bits {
+            old_layouts.push(status);
+        }
+    }
+    assert!(old_layouts.len() > 2, "it grew more than once");
+    while writer.is_busy() {
+        writer.housekeeping(&host, true).unwrap();
+    }
+    assert_equal(&host, &wanted, 9000);
+    for old in &old_layouts[..old_layouts.len() - 1] {
+        assert_eq!(find(&host, old, &hash(7_999)), Err(Unreadable::Missing), "an emptied table is no empty table");
+    }
+}
+
+#[test]
+fn a_writer_that_dies_loses_nothing() {
+    let host = FakeHost::at(1);
+    let wanted = model(0..3000);
+    reset(&mut TableWriter::default(), &host, &wanted, 1, 500);
+    // A reset beside it that nobody finishes, then a growth, both abandoned; each time a new writer goes on.
+    let mut dying = TableWriter::default();
+    let part: Vec<_> = model(5000..5100).into_iter().collect();
+    dying.apply_reset(&host, &Page { reset: true, more: true, ..page(9, &part[..3], &[]) }, None, host.now()).unwrap();
+    let status = Status::read(&host).unwrap().unwrap();
+    assert_eq!((status.revision, status.keys), (1, 3000));
+    let again = reset(&mut TableWriter::default(), &host, &wanted, 2, 400);
+    assert_eq!(again.revision, 2);
+    assert_equal(&host, &wanted, 3100);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_history_ends_like_the_map(
+        steps in proptest::collection::vec((any::<bool>(), proptest::collection::vec((0u64..200, any::<bool>()), 0..30)), 1..12),
+    ) {
+        let host = FakeHost::at(1);
+        let mut writer = TableWriter::default();
+        let mut wanted = Model::new();
+        reset(&mut writer, &host, &wanted, 1, 10);
+        for (revision, (whole, changes)) in (2u64..).zip(steps) {
+            let (mut upserts, mut removals) = (Model::new(), Vec::new());
+            for (seed, add) in changes {
+                wanted.remove(&hash(seed));
+                upserts.remove(&hash(seed));
+                if add {
+                    wanted.insert(hash(seed), record(seed + revision));
+                    upserts.insert(hash(seed), record(seed + revision));
+                    removals.retain(|gone| *gone != hash(seed));
+                } else {
+                    removals.push(hash(seed));
+                }
+            }
+            if whole {
+                reset(&mut writer, &host, &wanted, revision, 7);
+            } else {
+                let upserts: Vec<_> = upserts.into_iter().collect();
+                writer.apply_difference(&host, &page(revision, &upserts, &removals), host.now()).unwrap();
+            }
+            let _ = writer.housekeeping(&host, true);
+            assert_equal(&host, &wanted, 200);
+        }
+    }
+}

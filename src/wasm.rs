@@ -1,0 +1,25 @@
+//! The edge: the only module that knows proxy-wasm. It reads bytes, asks the core, and carries the answer out.
+//!
+//! [`abi`] has the host calls (and all `unsafe`), [`host`] the traits of the core, [`root`] what happens per plugin and
+//! worker, [`stream`] what happens per request.
+//!
+//! Nothing here fails once Envoy's validation run has passed: on a worker whose `on_configure` returned false, Envoy lets
+//! every request through.
+
+mod abi;
+mod host;
+mod metrics;
+mod root;
+mod stream;
+
+use proxy_wasm::types::LogLevel;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    // The default text of a panic may quote header bytes; the place is all that is needed.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        abi::log(abi::LOG_CRITICAL, &format!("flamegate: panic at {place}"));
+    }));
+    proxy_wasm::set_root_context(|id| Box::new(root::Root::new(id)));
+}}

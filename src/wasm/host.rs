@@ -1,0 +1,51 @@
+//! The core's traits on the real host.
+
+use std::time::Duration;
+
+use crate::host::{Callouts, Clock, Expect, HostError, Now, SharedData, Versioned, Write};
+use crate::sync::driver::Call;
+
+use super::abi;
+
+/// Envoy, as far as the core needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Envoy;
+
+impl Clock for Envoy {
+    fn now(&self) -> Now {
+        Now { monotonic: abi::monotonic_clock(), wall: abi::wall_clock() }
+    }
+}
+
+impl SharedData for Envoy {
+    fn read(&self, key: &str) -> Result<Option<Versioned>, HostError> {
+        Ok(abi::shared_data(key)?.map(|(bytes, cas)| Versioned { bytes, cas }))
+    }
+
+    fn write(&self, key: &str, bytes: &[u8], expect: Expect) -> Result<Write, HostError> {
+        let cas = match expect {
+            Expect::Any => 0,
+            Expect::Version(cas) => cas,
+        };
+        abi::set_shared_data(key, bytes, cas)
+    }
+}
+
+impl Callouts for Envoy {
+    fn call(&self, call: &Call<'_>) -> Result<u32, HostError> {
+        let authorization = format!("Bearer {}", call.token);
+        let headers = vec![
+            (":method", "GET"),
+            (":path", call.path.as_str()),
+            (":authority", call.authority),
+            (":scheme", "http"),
+            ("accept", "application/json"),
+            ("authorization", authorization.as_str()),
+            ("user-agent", concat!("flamegate/", env!("CARGO_PKG_VERSION"))),
+        ];
+        let timeout = Duration::from_millis(u64::from(call.timeout_ms));
+        // The SDK's call, because its dispatcher has to know the number to bring the answer back.
+        proxy_wasm::hostcalls::dispatch_http_call(call.cluster, headers, None, Vec::new(), timeout)
+            .map_err(|status| HostError(status as u32))
+    }
+}

@@ -1,0 +1,61 @@
+//! Counts and gauges on Envoy's stats. Metrics are defined on the first tick, never while configuring: a definition that
+//! fails must not decide whether requests are authenticated.
+
+use crate::host::Now;
+use crate::metrics::{COUNTERS, Counts, GAUGES};
+use crate::table::status::Status;
+
+use super::abi::{self, Metric};
+
+/// The numbers of the metrics in this VM.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    counters: Vec<Option<u32>>,
+    gauges: Vec<Option<u32>>,
+    gauges_written: u64,
+}
+
+/// How often the gauges are written, in nanoseconds.
+const GAUGE_PERIOD_NS: u64 = 1_000_000_000;
+
+impl Metrics {
+    /// Adds what was counted since the last flush.
+    pub fn flush(&mut self, counts: &mut Counts) {
+        self.define();
+        for (index, count) in counts.take() {
+            let id = self.counters.get(index).copied().flatten();
+            if let (Some(id), Ok(count)) = (id, i64::try_from(count)) {
+                // A stat that cannot be moved is not worth a request.
+                let _ = abi::increment_metric(id, count);
+            }
+        }
+    }
+
+    /// True once a second: time to write the gauges.
+    pub fn gauges_due(&mut self, now: Now) -> bool {
+        let due = now.monotonic.saturating_sub(self.gauges_written) >= GAUGE_PERIOD_NS;
+        if due {
+            self.gauges_written = now.monotonic;
+        }
+        due
+    }
+
+    /// Sets the gauges to what `status` says. Every worker writes the same.
+    pub fn record(&mut self, status: &Status, now: Now) {
+        self.define();
+        let age_seconds = status.age_ns(now) / 1_000_000_000;
+        for (id, value) in self.gauges.iter().zip([status.keys, status.revision, age_seconds]) {
+            if let Some(id) = id {
+                let _ = abi::record_metric(*id, value);
+            }
+        }
+    }
+
+    fn define(&mut self) {
+        if self.counters.is_empty() {
+            self.counters =
+                COUNTERS.iter().map(|name| abi::define_metric(Metric::Counter, name).ok()).collect();
+            self.gauges = GAUGES.iter().map(|name| abi::define_metric(Metric::Gauge, name).ok()).collect();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One root context: a plugin's configuration on one thread. Depending on its configuration it decides requests, keeps the
+//! key table, or both.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{ContextType, LogLevel};
+
+use crate::auth::{Denial, InvalidApiKey};
+use crate::config::{Config, Role, SyncMode};
+use crate::host::Clock as _;
+use crate::reply::Reply;
+use crate::sync::driver::{Driver, Failure};
+use crate::table::status::Status;
+use crate::worker::Worker;
+
+use super::abi::{self, Buffer, Map};
+use super::host::Envoy;
+use super::metrics::Metrics;
+use super::stream::{self, Stream};
+
+/// A root context of the proxy.
+pub struct Root {
+    id: u32,
+    state: Rc<RefCell<State>>,
+}
+
+/// What a root context and its streams share.
+#[derive(Default)]
+pub struct State {
+    /// There when this plugin decides requests.
+    pub worker: Option<Worker>,
+    driver: Option<Driver>,
+    metrics: Metrics,
+}
+
+/// Longest answer of the control plane that is read, in bytes: far above any page.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+impl Root {
+    /// A root context that is not configured yet: it refuses every request.
+    pub fn new(id: u32) -> Self {
+        Self { id, state: Rc::default() }
+    }
+
+    /// Ends streams whose key is gone. The answer is a 401 where no response has started, and a reset where one has.
+    fn end_streams(&self, worker: &mut Worker) {
+        let doomed = worker.streams.take_doomed();
+        if doomed.is_empty() {
+            return;
+        }
+        let reply = Reply::new(&Denial::InvalidApiKey(InvalidApiKey::Unknown), &worker.config().realm);
+        for id in doomed {
+            // A stream that went away in the meantime has no context any more.
+            if abi::set_effective_context(id).is_ok() && stream::send(&reply).is_ok() {
+                worker.counts.increment(crate::metrics::Counter::StreamsEnded);
+            }
+        }
+        let _ = abi::set_effective_context(self.id);
+    }
+}
+
+impl State {
+    fn configure(&mut self, config: Config) {
+        let config = Rc::new(config);
+        let drives = |mode| config.role == Role::Sync || mode == SyncMode::Elected;
+        self.driver = config.sync.as_ref().filter(|sync| drives(sync.mode)).map(|sync| {
+            let node = abi::property("node\0id").ok().flatten().unwrap_or_default();
+            Driver::new(sync.clone(), &String::from_utf8_lossy(&node))
+        });
+        self.worker = (config.role == Role::Filter).then(|| Worker::new(config));
+    }
+
+    fn tick(&mut self) {
+        if let Some(driver) = &mut self.driver {
+            driver.tick(&Envoy);
+            self.metrics.flush(&mut driver.counts);
+        }
+        let now = Envoy.now();
+        let gauges_due = self.metrics.gauges_due(now);
+        if gauges_due {
+            follow_log_level();
+        }
+        if let Some(worker) = &mut self.worker {
+            worker.tick(&Envoy);
+            self.metrics.flush(&mut worker.counts);
+            if let Some(status) = worker.status().filter(|_| gauges_due) {
+                self.metrics.record(status, now);
+            }
+        } else if gauges_due && let Ok(Some(status)) = Status::read(&Envoy) {
+            self.metrics.record(&status, now);
+        }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(
+        &mut self,
+        token: u32,
+        num_headers: usize,
+        body_size: usize,
+        _num_trailers: usize,
+    ) {
+        let Ok(mut state) = self.state.try_borrow_mut() else { return };
+        if let Some(driver) = &mut state.driver {
+            let answer = read_answer(num_headers, body_size);
+            driver.answer(&Envoy, token, answer.as_deref().map_err(Failure::clone));
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_vm_start(&mut self, _vm_configuration_size: usize) -> bool {
+        follow_log_level();
+        true
+    }
+
+    /// A pure function of the configuration and the environment variables, so that a worker never refuses what Envoy's
+    /// validation accepted.
+    fn on_configure(&mut self, configuration_size: usize) -> bool {
+        let json = abi::buffer(Buffer::PluginConfiguration, configuration_size).unwrap_or_default();
+        let config = match Config::parse(&json, |name| std::env::var(name).ok()) {
+            Ok(config) => config,
+            Err(mistakes) => {
+                log::error!("flamegate: {mistakes}");
+                return false;
+            }
+        };
+        let tick_ms = config.tick_ms;
+        if let Ok(mut state) = self.state.try_borrow_mut() {
+            state.configure(config);
+        }
+        // Without ticks a filter refuses what it does not know; it never lets more through.
+        if let Err(error) = abi::set_tick_period(tick_ms) {
+            log::error!("flamegate: no ticks: {error}");
+        }
+        true
+    }
+
+    fn on_tick(&mut self) {
+        let Ok(mut state) = self.state.try_borrow_mut() else { return };
+        state.tick();
+        if let Some(worker) = &mut state.worker {
+            self.end_streams(worker);
+        }
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(id, Rc::clone(&self.state))))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Drop for Root {
+    /// A configuration that is replaced gives the lease back, so that its successor need not wait.
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.state.try_borrow_mut()
+            && let Some(driver) = &mut state.driver
+        {
+            driver.retire(&Envoy);
+        }
+    }
+}
+
+/// The body of a 200, or why there is none. No header at all is how the host says that the call failed.
+fn read_answer(num_headers: usize, body_size: usize) -> Result<Vec<u8>, Failure> {
+    if num_headers == 0 {
+        return Err("no answer: the call was reset or the answer too large".to_owned());
+    }
+    let headers = abi::header_map(Map::CallResponse).map_err(|error| error.to_string())?;
+    let status = crate::request::status_of(&headers);
+    if status.as_deref() != Some(b"200") {
+        let status = status.map(|status| String::from_utf8_lossy(&status).into_owned());
+        return Err(format!("answer with status {}", status.unwrap_or_default()));
+    }
+    if body_size > MAX_ANSWER_BYTES {
+        return Err(format!("answer of more than {MAX_ANSWER_BYTES} bytes"));
+    }
+    abi::buffer(Buffer::CallResponse, body_size).map_err(|error| error.to_string())
+}
+
+/// Lines below Envoy's level for the `wasm` logger never leave the VM.
+fn follow_log_level() {
+    let level = match abi::log_level() {
+        Ok(0) => LogLevel::Trace,
+        Ok(1) => LogLevel::Debug,
+        Ok(3) => LogLevel::Warn,
+        Ok(4) => LogLevel::Error,
+        Ok(5) => LogLevel::Critical,
+        _ => LogLevel::Info,
+    };
+    proxy_wasm::set_log_level(level);
+}

@@ -1,0 +1,219 @@
+//! One worker's memory: the records it has used, the limiter's leases, the streams that are open under a key, and where it
+//! stands against the shared table. A worker is one root context in one VM on one thread, so nothing here is shared.
+//!
+//! Invariant: what the cache holds was true at `status.sequence` or later. [`Worker::tick`] reads `status`, drops what
+//! changed since, and only then moves on; a request never reads shared data for a key that the cache holds.
+
+pub mod cache;
+pub mod roster;
+pub mod streams;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::api_key::KeyHash;
+use crate::auth::Unavailable;
+use crate::config::{Config, FilterConfig};
+use crate::host::{Clock, HostError, Now, SharedData, random_u64};
+use crate::known_key::KnownKey;
+use crate::limit::Limiter;
+use crate::metrics::{Counter, Counts};
+use crate::table::status::{ChangeRing, Status};
+use crate::table::{self, Unreadable, bucket_of};
+
+use cache::{Cache, HashPrefix};
+use roster::Presence;
+use streams::Streams;
+
+/// State of one worker.
+#[derive(Debug)]
+pub struct Worker {
+    config: Rc<Config>,
+    static_keys: HashMap<KeyHash, Rc<KnownKey>, HashPrefix>,
+    cache: Cache,
+    status: Option<Status>,
+    presence: Presence,
+    /// The clocks at the last tick: good enough for expiry, and a request need not ask the host.
+    now: Now,
+    expiry_checked: u64,
+    /// The requests' limits.
+    pub limiter: Limiter,
+    /// Open streams by key.
+    pub streams: Streams,
+    /// Counts until the next flush.
+    pub counts: Counts,
+}
+
+/// How often open streams are checked against their keys' expiry, in nanoseconds.
+const EXPIRY_CHECK_NS: u64 = 1_000_000_000;
+
+impl Worker {
+    /// A worker that has seen nothing yet.
+    pub fn new(config: Rc<Config>) -> Self {
+        let static_keys = config.filter.static_keys.iter().map(|key| (*key.hash(), Rc::clone(key))).collect();
+        Self {
+            static_keys,
+            cache: Cache::new(config.filter.cache_records),
+            config,
+            status: None,
+            presence: Presence::new(random_u64()),
+            now: Now::default(),
+            expiry_checked: 0,
+            limiter: Limiter::new(),
+            streams: Streams::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// How requests are decided.
+    pub fn config(&self) -> &FilterConfig {
+        &self.config.filter
+    }
+
+    /// The table's status as this worker enforces it.
+    pub const fn status(&self) -> Option<&Status> {
+        self.status.as_ref()
+    }
+
+    /// The clocks at the last tick; the first request of a VM may come before its first tick.
+    pub fn now<H: Clock>(&mut self, host: &H) -> Now {
+        if self.now == Now::default() {
+            self.now = host.now();
+        }
+        self.now
+    }
+
+    /// Finds a key: static keys, then this worker's memory, then the shared table.
+    pub fn find<H: SharedData>(
+        &mut self,
+        host: &H,
+        hash: &KeyHash,
+    ) -> Result<Option<Rc<KnownKey>>, Unavailable> {
+        if let Some(key) = self.static_keys.get(hash) {
+            return Ok(Some(Rc::clone(key)));
+        }
+        if self.config.sync.is_none() {
+            return Ok(None);
+        }
+        self.check_staleness()?;
+        if let Some(key) = self.cache.get(hash) {
+            return Ok(Some(key));
+        }
+        let record = self.look_up(host, hash)?;
+        let key = record.map(|record| Rc::new(KnownKey::new(*hash, record)));
+        if let Some(key) = &key {
+            self.cache.insert(Rc::clone(key));
+        }
+        Ok(key)
+    }
+
+    /// What a tick does: follow the table, note where this worker stands, give unused tokens back, look for streams whose
+    /// key is gone.
+    pub fn tick<H: SharedData + Clock>(&mut self, host: &H) {
+        self.now = host.now();
+        if self.config.sync.is_some() {
+            // A host that cannot be read is no news: the cache stays, and max_staleness has the last word.
+            if let Err(error) = self.refresh(host) {
+                log::debug!("flamegate: status cannot be read: {error}");
+            }
+            let position =
+                self.status.as_ref().map_or((0, 0), |status| (status.incarnation, status.sequence));
+            self.presence.announce(host, position, self.now.monotonic);
+        }
+        self.limiter.tick(host);
+        self.counts.add(Counter::LimiterFallback, self.limiter.take_fallbacks());
+        self.expire_streams();
+    }
+
+    /// Reads the shared status and forgets whatever changed since this worker last looked.
+    pub fn refresh<H: SharedData>(&mut self, host: &H) -> Result<(), HostError> {
+        let next = Status::read(host)?;
+        let (Some(old), Some(new)) = (&self.status, &next) else {
+            if self.status.is_some() || next.is_some() {
+                self.cache.clear();
+                self.status = next;
+                self.recheck_streams(host, |_| true);
+            }
+            return Ok(());
+        };
+        if (old.incarnation, old.sequence) == (new.incarnation, new.sequence) {
+            self.status = next;
+            return Ok(());
+        }
+        let ring = ChangeRing::read(host)?;
+        let same_table =
+            old.incarnation == new.incarnation && old.bits == new.bits && old.sequence < new.sequence;
+        let changed = ring.since(old.sequence).filter(|_| same_table).map(|buckets| {
+            let mut buckets: Vec<u32> = buckets.collect();
+            buckets.sort_unstable();
+            buckets
+        });
+        let bits = new.bits;
+        self.status = next;
+        match changed {
+            Some(buckets) => {
+                let affected = |hash: &KeyHash| buckets.binary_search(&bucket_of(hash, bits)).is_ok();
+                self.cache.forget(affected);
+                self.recheck_streams(host, affected);
+            }
+            None => {
+                self.cache.clear();
+                self.recheck_streams(host, |_| true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the shared table, once more with a fresh status when the layout has moved on since the last tick.
+    fn look_up<H: SharedData>(
+        &mut self,
+        host: &H,
+        hash: &KeyHash,
+    ) -> Result<Option<crate::record::KeyRecord>, Unavailable> {
+        if self.status.is_none() {
+            self.refresh(host).map_err(|_| Unavailable::NotSynced)?;
+        }
+        for attempt in [1, 2] {
+            let Some(status) = &self.status else { return Err(Unavailable::NotSynced) };
+            match table::find(host, status, hash) {
+                Ok(record) => return Ok(record),
+                Err(Unreadable::Missing) if attempt == 1 => {
+                    self.refresh(host).map_err(|_| Unavailable::NotSynced)?;
+                }
+                Err(reason) => {
+                    log::debug!("flamegate: key table cannot be read: {reason:?}");
+                    return Err(Unavailable::NotSynced);
+                }
+            }
+        }
+        Err(Unavailable::NotSynced)
+    }
+
+    fn check_staleness(&self) -> Result<(), Unavailable> {
+        let (Some(most), Some(status)) = (self.config.filter.max_staleness_ns, &self.status) else {
+            return Ok(());
+        };
+        if status.age_ns(self.now) > most { Err(Unavailable::Stale) } else { Ok(()) }
+    }
+
+    /// Marks the streams of keys that are no longer in the table. A table that cannot be read ends nothing.
+    fn recheck_streams<H: SharedData>(&mut self, host: &H, affected: impl Fn(&KeyHash) -> bool) {
+        for hash in self.streams.keys(affected) {
+            let gone = !self.static_keys.contains_key(&hash) && matches!(self.find(host, &hash), Ok(None));
+            if gone {
+                self.streams.doom(|key| *key.hash() == hash);
+            }
+        }
+    }
+
+    fn expire_streams(&mut self) {
+        if self.now.monotonic.saturating_sub(self.expiry_checked) >= EXPIRY_CHECK_NS {
+            self.expiry_checked = self.now.monotonic;
+            let wall = self.now.wall;
+            self.streams.doom(|key| key.is_expired(wall));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

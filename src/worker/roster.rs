@@ -1,0 +1,120 @@
+//! Who is alive and what they enforce: each worker notes the sequence it is at, so that the sync can acknowledge a revision
+//! only when it is enforced everywhere.
+//!
+//! One shared-data key holds all workers. An entry that was not renewed for [`DEAD_AFTER_NS`] belongs to a VM that
+//! trapped or was replaced: it is skipped, and the next writer drops it.
+
+use crate::bytes::Reader;
+use crate::host::{Expect, HostError, Monotonic, SharedData, Write};
+
+/// Shared-data key of the roster.
+pub const ROSTER_KEY: &str = "flamegate/workers";
+/// A worker that was silent for this long no longer counts, in nanoseconds.
+pub const DEAD_AFTER_NS: u64 = 2_000_000_000;
+/// A worker whose position did not change says so again after this time, in nanoseconds.
+const RENEW_NS: u64 = 500_000_000;
+const ATTEMPTS: u32 = 8;
+const VERSION: u8 = 1;
+
+/// (incarnation, sequence) of the table.
+pub type Position = (u64, u64);
+
+/// One worker's line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Random name of the worker's VM.
+    pub worker: u64,
+    /// What it enforces; (0, 0) for a worker that has no table.
+    pub position: Position,
+    /// When it last said so.
+    pub seen: Monotonic,
+}
+
+/// A worker's own view of its line in the roster.
+#[derive(Debug)]
+pub struct Presence {
+    worker: u64,
+    announced: Option<(Position, Monotonic)>,
+}
+
+impl Presence {
+    /// A worker that has not announced itself yet.
+    pub const fn new(worker: u64) -> Self {
+        Self { worker, announced: None }
+    }
+
+    /// Notes the position when it changed or when the last note is old. Best effort: what fails now is tried again at
+    /// the next tick, and until then the sync waits.
+    pub fn announce<H: SharedData>(&mut self, host: &H, position: Position, now: Monotonic) {
+        let fresh =
+            |(noted, at): (Position, Monotonic)| noted == position && now.saturating_sub(at) < RENEW_NS;
+        if self.announced.is_some_and(fresh) {
+            return;
+        }
+        let line = Entry { worker: self.worker, position, seen: now };
+        match write_line(host, line) {
+            // Who creates the roster may overwrite another creator's line or be overwritten, so it looks again.
+            Ok(Noted::Created) | Err(_) => self.announced = None,
+            Ok(Noted::Updated) => self.announced = Some((position, now)),
+        }
+    }
+}
+
+/// Reads all lines, of dead workers too.
+pub fn read<H: SharedData>(host: &H) -> Result<Vec<Entry>, HostError> {
+    Ok(host.read(ROSTER_KEY)?.and_then(|stored| decode(&stored.bytes)).unwrap_or_default())
+}
+
+/// True when every live worker enforces `position` or something later of the same incarnation.
+pub fn all_enforce(roster: &[Entry], position: Position, now: Monotonic) -> bool {
+    let (incarnation, sequence) = position;
+    let live = |entry: &&Entry| now.saturating_sub(entry.seen) < DEAD_AFTER_NS;
+    roster.iter().filter(live).all(|entry| entry.position.0 == incarnation && entry.position.1 >= sequence)
+}
+
+enum Noted {
+    Created,
+    Updated,
+}
+
+fn write_line<H: SharedData>(host: &H, line: Entry) -> Result<Noted, HostError> {
+    for _ in 0..ATTEMPTS {
+        let stored = host.read(ROSTER_KEY)?;
+        let mut roster = stored.as_ref().and_then(|stored| decode(&stored.bytes)).unwrap_or_default();
+        let alive = |entry: &Entry| line.seen.saturating_sub(entry.seen) < DEAD_AFTER_NS;
+        roster.retain(|entry| entry.worker != line.worker && alive(entry));
+        roster.push(line);
+        let expect = stored.as_ref().map_or(Expect::Any, |stored| Expect::Version(stored.cas));
+        if host.write(ROSTER_KEY, &encode(&roster), expect)? == Write::Stored {
+            return Ok(if stored.is_some() { Noted::Updated } else { Noted::Created });
+        }
+    }
+    Err(HostError(0))
+}
+
+fn encode(roster: &[Entry]) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    for entry in roster {
+        for number in [entry.worker, entry.position.0, entry.position.1, entry.seen] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+    out
+}
+
+fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8()? != VERSION {
+        return None;
+    }
+    let mut roster = Vec::new();
+    while reader.end().is_none() {
+        let (worker, incarnation, sequence, seen) =
+            (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
+        roster.push(Entry { worker, position: (incarnation, sequence), seen });
+    }
+    Some(roster)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! The case table: what a client sends, and what the contract says happens. Plain data, so that the fake host
+//! (`tests/filter_flow.rs`) and a real Envoy (`tests/e2e/tests/contract.rs`) run the very same rows.
+//!
+//! The rows stand in `credentials.rs` and `requests.rs`; [`all`] gives them all. A runner makes the keys that
+//! [`KeyKind`] names, puts the plaintext where a value says `{key}`, and checks everything that [`Expect`] implies.
+
+mod credentials;
+mod requests;
+
+/// The bypass rules that every gateway of this table is configured with, as in the plugin configuration.
+pub const BYPASS_JSON: &str =
+    r#"[{"path":"/healthz"},{"path":"/public/","match":"prefix","methods":["GET"]}]"#;
+
+/// One request and its verdict.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What the row shows; unique in the table.
+    pub name: &'static str,
+    /// The gateway that is asked.
+    pub gateway: Gateway,
+    /// Request method.
+    pub method: &'static str,
+    /// Request target, with its query.
+    pub path: &'static str,
+    /// Request headers besides `authorization`, names in lower case, in order; a name may repeat.
+    pub headers: &'static [(&'static str, &'static [u8])],
+    /// Which key `{key}` stands for.
+    pub key: KeyKind,
+    /// The `authorization` header lines; empty means that there is no such header.
+    pub authorization: &'static [&'static [u8]],
+    /// The verdict on the filter alone.
+    pub expect: Expect,
+    /// The verdict behind Envoy's path normalisation, where that changes the path before the filter sees it.
+    pub expect_envoy: Option<Expect>,
+}
+
+/// The state of the gateway that a row asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    /// Has its key table and accepts both environments.
+    Synced,
+    /// Has its key table and accepts live keys only.
+    LiveOnly,
+    /// Has never received a key table.
+    Unsynced,
+}
+
+/// The key that a row uses. The runner makes it; only [`KeyKind::Unknown`] and [`KeyKind::None`] need nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// No value of the row contains `{key}`.
+    None,
+    /// An active `sk_live_` key with limits that the table cannot reach.
+    Live,
+    /// An active `sk_test_` key of the same workspace.
+    Test,
+    /// A live key that was active until its `expires_at`.
+    Expired,
+    /// A live key that was active until it was revoked.
+    Revoked,
+    /// A well-formed live key that nobody ever made: [`UNKNOWN_KEY`].
+    Unknown,
+    /// An active live key whose own limit is used up for the next minutes.
+    KeyLimitReached,
+    /// An active live key, itself unused, of a workspace whose limit is used up for the next minutes.
+    WorkspaceLimitReached,
+}
+
+/// What [`KeyKind::Unknown`] stands for: the right form, and no record of it anywhere.
+pub const UNKNOWN_KEY: &str = "sk_live_0000000000000000000000000000000000001a";
+
+/// How a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Reaches the upstream with the key's identity and without its `authorization`.
+    Permitted,
+    /// Reaches the upstream with no identity at all.
+    Bypassed(Bypass),
+    /// Is answered by the gateway.
+    Denied(Denial),
+}
+
+/// Why no key was needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bypass {
+    /// A bypass rule matches.
+    Path,
+    /// A true CORS preflight.
+    Preflight,
+}
+
+/// Why the request was refused; each moves a counter of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the reason label of its counter")]
+pub enum Denial {
+    Missing,
+    Repeated,
+    Scheme,
+    Empty,
+    Malformed,
+    Unknown,
+    Expired,
+    Environment,
+    KeyLimit,
+    WorkspaceLimit,
+    NotSynced,
+}
+
+/// What a client sees of a denial. Headers given as `None` only have to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status, for requests that are not gRPC.
+    pub status: u16,
+    /// `grpc-status`, for those that are.
+    pub grpc_status: u8,
+    /// The error's code in the body.
+    pub code: &'static str,
+    /// The error's message in the body.
+    pub message: &'static str,
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub details: &'static str,
+    /// Headers that the contract names for this status.
+    pub headers: &'static [(&'static str, Option<&'static str>)],
+}
+
+impl Case {
+    /// The row's verdict behind a real Envoy.
+    pub fn on_envoy(&self) -> Expect {
+        self.expect_envoy.unwrap_or(self.expect)
+    }
+
+    /// The `authorization` lines with `key` in place of `{key}`.
+    pub fn authorization_lines(&self, key: &str) -> Vec<Vec<u8>> {
+        self.authorization.iter().map(|line| fill(line, key.as_bytes())).collect()
+    }
+
+    /// True when Envoy takes the request for gRPC: `application/grpc` alone or with a `+` suffix.
+    pub fn is_grpc(&self) -> bool {
+        self.headers.iter().any(|(name, value)| {
+            *name == "content-type"
+                && (*value == b"application/grpc" || value.starts_with(b"application/grpc+"))
+        })
+    }
+}
+
+impl Expect {
+    /// The labels `verdict` and `reason` of the one counter that moves.
+    pub const fn counter(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Permitted => ("permitted", "key"),
+            Self::Bypassed(Bypass::Path) => ("bypassed", "path"),
+            Self::Bypassed(Bypass::Preflight) => ("bypassed", "preflight"),
+            Self::Denied(denial) => denial.counter(),
+        }
+    }
+}
+
+impl Denial {
+    /// The labels `verdict` and `reason` of the one counter that moves.
+    pub const fn counter(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Missing => ("unauthorized", "missing"),
+            Self::Repeated => ("unauthorized", "repeated"),
+            Self::Scheme => ("unauthorized", "scheme"),
+            Self::Empty => ("unauthorized", "empty"),
+            Self::Malformed => ("invalid_api_key", "malformed"),
+            Self::Unknown => ("invalid_api_key", "unknown"),
+            Self::Expired => ("invalid_api_key", "expired"),
+            Self::Environment => ("invalid_api_key", "environment"),
+            Self::KeyLimit => ("rate_limited", "key"),
+            Self::WorkspaceLimit => ("rate_limited", "workspace"),
+            Self::NotSynced => ("unavailable", "not_synced"),
+        }
+    }
+
+    /// The contract's row for this denial.
+    pub const fn reply(self) -> &'static Reply {
+        match self {
+            Self::Missing | Self::Repeated | Self::Scheme | Self::Empty => &UNAUTHORIZED,
+            Self::Malformed | Self::Unknown | Self::Expired | Self::Environment => &INVALID_API_KEY,
+            Self::KeyLimit | Self::WorkspaceLimit => &RATE_LIMITED,
+            Self::NotSynced => &UNAVAILABLE,
+        }
+    }
+}
+
+impl Reply {
+    /// The whole body, to the byte.
+    pub fn body(&self) -> String {
+        format!(r#"{{"success":false,"error":{{"code":"{}","message":"{}"}}}}"#, self.code, self.message)
+    }
+}
+
+const UNAUTHORIZED: Reply = Reply {
+    status: 401,
+    grpc_status: 16,
+    code: "UNAUTHORIZED",
+    message: "Invalid or missing API key",
+    details: "flamegate_unauthorized",
+    headers: &[
+        ("content-type", Some("application/json")),
+        ("www-authenticate", Some(r#"Bearer realm="flametalk""#)),
+    ],
+};
+
+const INVALID_API_KEY: Reply = Reply {
+    status: 401,
+    grpc_status: 16,
+    code: "INVALID_API_KEY",
+    message: "The API key is invalid or has been revoked",
+    details: "flamegate_invalid_api_key",
+    headers: &[
+        ("content-type", Some("application/json")),
+        ("www-authenticate", Some(r#"Bearer realm="flametalk", error="invalid_token""#)),
+    ],
+};
+
+const RATE_LIMITED: Reply = Reply {
+    status: 429,
+    grpc_status: 8,
+    code: "RATE_LIMITED",
+    message: "Too many requests, slow down",
+    details: "flamegate_rate_limited",
+    headers: &[
+        ("content-type", Some("application/json")),
+        ("retry-after", None),
+        ("ratelimit", None),
+        ("ratelimit-policy", None),
+    ],
+};
+
+const UNAVAILABLE: Reply = Reply {
+    status: 503,
+    grpc_status: 14,
+    code: "UNAVAILABLE",
+    message: "API key verification is temporarily unavailable",
+    details: "flamegate_unavailable",
+    headers: &[("content-type", Some("application/json")), ("retry-after", Some("1"))],
+};
+
+/// Every row of the table.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    credentials::ALL.iter().chain(requests::ALL).copied().flatten()
+}
+
+/// The row that the others are written as a difference to: a plain request with no key.
+const BASE: Case = Case {
+    name: "",
+    gateway: Gateway::Synced,
+    method: "GET",
+    path: "/v1/agents",
+    headers: &[],
+    key: KeyKind::None,
+    authorization: &[],
+    expect: Expect::Denied(Denial::Missing),
+    expect_envoy: None,
+};
+
+const BEARER: &[&[u8]] = &[b"Bearer {key}"];
+
+/// A request with these `authorization` lines around a live key.
+const fn with_live(name: &'static str, authorization: &'static [&'static [u8]], expect: Expect) -> Case {
+    Case { name, key: KeyKind::Live, authorization, expect, ..BASE }
+}
+
+/// `template` with every `{key}` replaced.
+fn fill(template: &[u8], key: &[u8]) -> Vec<u8> {
+    const MARK: &[u8] = b"{key}";
+    let mut out = Vec::new();
+    let mut rest = template;
+    while let Some(at) = rest.windows(MARK.len()).position(|window| window == MARK) {
+        let (before, from_mark) = rest.split_at(at);
+        out.extend_from_slice(before);
+        out.extend_from_slice(key);
+        rest = from_mark.strip_prefix(MARK).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    out
+}

@@ -1,0 +1,139 @@
+//! The control plane as a process, and its REST API.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{
+    Answer, Protocol, Request,
+    envoy::SYNC_TOKEN,
+    eventually,
+    process::{Process, free_port, root},
+};
+
+/// The admin token of every stack.
+pub const ADMIN_TOKEN: &str = "admin-token-of-the-end-to-end-tests";
+
+/// A control plane with a database of its own; it may be stopped and started again.
+pub struct Control {
+    process: Option<Process>,
+    folder: PathBuf,
+    /// Its port, the same after a restart.
+    pub port: u16,
+}
+
+/// A key that was just made.
+#[derive(Clone)]
+pub struct NewKey {
+    /// `key_…`
+    pub id: String,
+    /// The plaintext.
+    pub key: String,
+    /// Id of its workspace.
+    pub workspace: String,
+}
+
+impl Control {
+    /// A control plane that is not started yet: only its port is known.
+    pub fn prepare(folder: &Path) -> Self {
+        Self { process: None, folder: folder.to_owned(), port: free_port() }
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(&mut self) {
+        let program = root().join("dist/flamegate-control");
+        let process = Process::start("control-plane", &program, &self.folder, |command| {
+            command
+                .arg("serve")
+                .env("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN)
+                .env("FLAMEGATE_SYNC_TOKEN", SYNC_TOKEN);
+            command.env("FLAMEGATE_LISTEN", format!("127.0.0.1:{}", self.port));
+            command.env("FLAMEGATE_DATABASE", self.database());
+        });
+        let process = self.process.insert(process);
+        eventually("the control plane is ready", || {
+            process.assert_alive();
+            Request::get("/readyz").send(Protocol::Http1, self.port)?.expect_status(200)
+        });
+    }
+
+    /// Stops it in good order.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let (status, _) = process.stop();
+            assert!(status.success(), "the control plane stopped with {status}: {}", process.log());
+        }
+    }
+
+    /// Its database file; SQLite puts others beside it.
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("flamegate.db")
+    }
+
+    /// What it has logged since its last start.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// One call with the admin token.
+    pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let mut request = Request::new(method, path).bearer(ADMIN_TOKEN);
+        let body = body.map(Value::to_string).unwrap_or_default();
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        request = request.header("content-length", body.len().to_string());
+        crate::http1::Connection::open(self.port)
+            .and_then(|mut connection| {
+                connection.send_bytes(&crate::http1::encode(&request))?;
+                connection.send_bytes(body.as_bytes())?;
+                connection.read_answer(false)
+            })
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The `data` of a call that succeeds.
+    pub fn data(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let answer = self.call(method, path, body);
+        assert!((200..300).contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text());
+        answer.json()["data"].clone()
+    }
+
+    /// Makes a workspace; its slug.
+    pub fn create_workspace(&self, slug: &str) -> String {
+        self.data("POST", "/v1/workspaces", Some(&json!({"name": slug, "slug": slug})));
+        slug.to_owned()
+    }
+
+    /// Makes a key with `more` fields, such as `limits` or `expires_at`.
+    pub fn create_key(&self, workspace: &str, environment: &str, more: Value) -> NewKey {
+        let mut body = json!({"workspace": workspace, "name": "e2e", "environment": environment});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        NewKey::from_answer(&self.data("POST", "/v1/api-keys", Some(&body)))
+    }
+
+    /// Revokes a key; the receipt, after at most `wait` (such as `5s`).
+    pub fn revoke(&self, id: &str, wait: &str) -> Value {
+        self.data("POST", &format!("/v1/api-keys/{id}/revoke?wait={wait}"), None)
+    }
+
+    /// Replaces a key; the old one dies after the grace.
+    pub fn rotate(&self, id: &str, grace_seconds: u32) -> NewKey {
+        let body = json!({"grace_seconds": grace_seconds});
+        NewKey::from_answer(&self.data("POST", &format!("/v1/api-keys/{id}/rotate"), Some(&body)))
+    }
+}
+
+impl NewKey {
+    fn from_answer(data: &Value) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let workspace = text(&data["workspace"]).or_else(|| text(&data["workspace"]["id"]));
+        Self {
+            id: text(&data["id"]).unwrap_or_else(|| panic!("no id in {data}")),
+            key: text(&data["key"]).expect("no key in the answer"),
+            workspace: workspace.unwrap_or_else(|| panic!("no workspace in {}", data["id"])),
+        }
+    }
+}

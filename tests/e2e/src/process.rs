@@ -1,0 +1,131 @@
+//! Child programs: their logs, and that none of them outlives the tests.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A started program. Dropping it ends it.
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+/// A program to start, and where to send the child.
+type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
+
+/// Starts all children. The kernel ends a child when the *thread* that started it ends, and a test's thread ends with
+/// its test, while some programs are shared by a whole test binary. This thread ends with the process.
+static STARTER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
+    let (orders, incoming) = mpsc::channel::<Order>();
+    thread::spawn(move || {
+        for (mut command, answer) in incoming {
+            drop(answer.send(command.spawn()));
+        }
+    });
+    orders
+});
+
+impl Process {
+    /// Starts `program`, with its output appended to `<folder>/<name>.log`.
+    pub fn start(
+        name: &'static str,
+        program: &Path,
+        folder: &Path,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
+        assert!(program.exists(), "{} is not there: run `make build` first", program.display());
+        let log = folder.join(format!("{name}.log"));
+        let output = File::options().create(true).append(true).open(&log).expect("log file");
+        // Without a signal at our own death, a test that is killed would leave its programs running.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command.stdin(Stdio::null()).stdout(output.try_clone().expect("log file")).stderr(output);
+        prepare(&mut command);
+        let (answer, child) = mpsc::channel();
+        STARTER.send((command, answer)).expect("the starting thread");
+        let child =
+            child.recv().expect("the starting thread").expect("setpriv, of Debian's package util-linux");
+        Self { name, child, log }
+    }
+
+    /// What it has written so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Panics with the end of its log when it has ended.
+    pub fn assert_alive(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("child") {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(20).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            panic!("{} has ended ({status}); {}:\n{}", self.name, self.log.display(), tail.join("\n"));
+        }
+    }
+
+    /// Asks it to stop and waits until it has; the exit status, and how long that took.
+    pub fn stop(&mut self) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        self.signal("TERM");
+        while started.elapsed() < Duration::from_secs(10) {
+            if let Some(status) = self.child.try_wait().expect("child") {
+                return (status, started.elapsed());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        panic!("{} does not stop; its log: {}", self.name, self.log.display());
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", signal, &id]).stderr(Stdio::null()).status();
+        drop(status);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The repository's top folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("repository")
+}
+
+/// A port on loopback that nobody listens on. From below the range that Linux gives to outgoing connections, or one of
+/// those could take it before its program does.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + step % 10_000).expect("below 30,000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A new folder for the files of one stack, under `target/e2e`.
+pub fn new_folder(name: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = root().join("target/e2e").join(format!("{name}-{}-{number}", std::process::id()));
+    drop(fs::remove_dir_all(&folder));
+    fs::create_dir_all(&folder).expect("folder for logs");
+    folder
+}

@@ -1,0 +1,69 @@
+//! Upstream, control plane and Envoy together.
+
+use std::{path::PathBuf, thread};
+
+use serde_json::json;
+
+use crate::{
+    Control, Envoy, Plugin, Request, control::NewKey, envoy::Upstreams, eventually, process::new_folder,
+    upstream::Upstream,
+};
+
+/// Everything that one test needs. When the test fails its folder stays and is named.
+pub struct Stack {
+    /// The gateway.
+    pub envoy: Envoy,
+    /// The owner of the keys.
+    pub control: Control,
+    /// What the gateway protects.
+    pub upstream: Upstream,
+    /// Logs, database, Envoy's configuration.
+    pub folder: PathBuf,
+}
+
+impl Stack {
+    /// Starts everything, with a workspace `e2e`.
+    pub fn start(name: &str, plugin: &Plugin) -> Self {
+        let folder = new_folder(name);
+        let upstream = Upstream::start(&folder);
+        let mut control = Control::prepare(&folder);
+        control.start();
+        control.create_workspace("e2e");
+        let upstreams = Upstreams { upstream: upstream.port, control: control.port };
+        let envoy = Envoy::start("envoy", &folder, plugin, upstreams);
+        Self { envoy, control, upstream, folder }
+    }
+
+    /// Where the gateway and others like it find their upstreams.
+    pub fn upstreams(&self) -> Upstreams {
+        Upstreams { upstream: self.upstream.port, control: self.control.port }
+    }
+
+    /// Makes a key whose limits no test reaches by accident, and waits until the gateway knows it.
+    pub fn accepted_key(&self, environment: &str) -> NewKey {
+        let limits = json!([{"requests": 1_000_000, "window_seconds": 60}]);
+        let key = self.control.create_key("e2e", environment, json!({"limits": limits}));
+        self.wait_for_status(&key.key, 200);
+        key
+    }
+
+    /// Waits until a request with the key gets this status, on every worker.
+    pub fn wait_for_status(&self, key: &str, status: u16) {
+        let request = Request::get("/v1/agents").bearer(key);
+        for connection in &mut self.envoy.connection_to_each_worker() {
+            eventually("the gateway's verdict on a key", || {
+                connection.send(&request).map_err(|error| error.to_string())?.expect_status(status)
+            });
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("logs of the failed test: {}", self.folder.display());
+        } else {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
+    }
+}

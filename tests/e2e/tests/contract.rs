@@ -1,0 +1,260 @@
+//! Every row of the case table on a real Envoy, over HTTP/1.1 and HTTP/2: the reply to the byte, the headers that reach
+//! the upstream, and the one counter that moves.
+
+use std::{
+    collections::BTreeSet,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use flamegate_e2e::{
+    Answer, Envoy, Plugin, Protocol, Request, Stack,
+    cases::{self, Case, Denial, Expect, Gateway, KeyKind, Reply, UNKNOWN_KEY},
+    control::NewKey,
+    envoy::Upstreams,
+    eventually,
+    metrics::Metrics,
+    process::free_port,
+    upstream::echoed,
+};
+use serde_json::json;
+
+/// The gateways of the table and the keys that its rows name.
+struct Bench {
+    stack: Stack,
+    live_only: Envoy,
+    unsynced: Envoy,
+    live: NewKey,
+    test: NewKey,
+    expired: NewKey,
+    revoked: NewKey,
+    key_limit: NewKey,
+    workspace_limit: NewKey,
+}
+
+#[test]
+fn names_of_the_rows_are_unique() {
+    let mut names = BTreeSet::new();
+    for case in cases::all() {
+        assert!(names.insert(case.name), "two rows are named {:?}", case.name);
+    }
+}
+
+#[test]
+fn every_row_over_http1() {
+    Bench::start("contract-http1").run(Protocol::Http1);
+}
+
+#[test]
+fn every_row_over_http2() {
+    Bench::start("contract-http2").run(Protocol::Http2);
+}
+
+impl Bench {
+    fn start(name: &str) -> Self {
+        let stack = Stack::start(name, &Plugin::singleton(json!({})));
+        let live_only = Plugin::singleton(json!({"environments": ["live"]}));
+        let live_only = Envoy::start("envoy-live-only", &stack.folder, &live_only, stack.upstreams());
+        let nowhere = Upstreams { control: free_port(), ..stack.upstreams() };
+        let unsynced = Envoy::start("envoy-unsynced", &stack.folder, &Plugin::singleton(json!({})), nowhere);
+        let control = &stack.control;
+
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("clock after 1970").as_secs() + 2;
+        let expired = control.create_key("e2e", "live", json!({"expires_at": end}));
+        let once = json!({"requests": 1, "window_seconds": 3600, "burst": 1});
+        let key_limit = control.create_key("e2e", "live", json!({"limits": [once]}));
+        control.create_workspace("full");
+        let shared = json!({"name": "shared", "scope": "workspace", "requests": 1, "window_seconds": 3600, "burst": 1});
+        let [workspace_limit, used] =
+            [(); 2].map(|()| control.create_key("full", "live", json!({"limits": [shared]})));
+        let revoked = stack.accepted_key("live");
+        control.revoke(&revoked.id, "5s");
+        stack.wait_for_status(&revoked.key, 401);
+        let (live, test) = (stack.accepted_key("live"), stack.accepted_key("test"));
+
+        // The one request that these limits have room for.
+        for key in [&key_limit, &used] {
+            let request = Request::get("/v1/agents").bearer(&key.key);
+            eventually("the key is known", || stack.envoy.send(&request).expect_status(200));
+        }
+        let request = Request::get("/v1/agents").bearer(&expired.key);
+        eventually("the key has expired", || stack.envoy.send(&request).expect_status(401));
+        let request = Request::get("/v1/agents").bearer(&live.key);
+        eventually("the other gateway has the keys", || live_only.send(&request).expect_status(200));
+        Self { stack, live_only, unsynced, live, test, expired, revoked, key_limit, workspace_limit }
+    }
+
+    fn run(&self, protocol: Protocol) {
+        let mut failures = Vec::new();
+        for gateway in [Gateway::Synced, Gateway::LiveOnly, Gateway::Unsynced] {
+            let envoy = self.envoy(gateway);
+            let mut metrics = settled(envoy);
+            for case in cases::all().filter(|case| case.gateway == gateway) {
+                let outcome = self.check(case, envoy, protocol);
+                match check_counters(case, envoy, &metrics) {
+                    Ok(after) => metrics = after,
+                    Err(failure) => {
+                        failures.push(format!("{}: {failure}", case.name));
+                        metrics = settled(envoy);
+                    }
+                }
+                failures.extend(outcome.err().map(|failure| format!("{}: {failure}", case.name)));
+            }
+            assert_eq!(settled(envoy).all_requests(), metrics.all_requests(), "something was counted twice");
+        }
+        assert!(failures.is_empty(), "{} rows fail:\n{}", failures.len(), failures.join("\n"));
+    }
+
+    const fn envoy(&self, gateway: Gateway) -> &Envoy {
+        match gateway {
+            Gateway::Synced => &self.stack.envoy,
+            Gateway::LiveOnly => &self.live_only,
+            Gateway::Unsynced => &self.unsynced,
+        }
+    }
+
+    fn check(&self, case: &Case, envoy: &Envoy, protocol: Protocol) -> Result<(), String> {
+        let key = self.key(case.key);
+        let request = to_request(case, key.map_or(UNKNOWN_KEY, |key| &key.key));
+        let answer = request.send(protocol, envoy.port)?;
+        match case.on_envoy() {
+            Expect::Denied(denial) => check_denial(case, denial.reply(), &answer),
+            Expect::Permitted => check_arrival(case, key, &answer),
+            Expect::Bypassed(_) => check_arrival(case, None, &answer),
+        }
+    }
+
+    const fn key(&self, kind: KeyKind) -> Option<&NewKey> {
+        match kind {
+            KeyKind::None | KeyKind::Unknown => None,
+            KeyKind::Live => Some(&self.live),
+            KeyKind::Test => Some(&self.test),
+            KeyKind::Expired => Some(&self.expired),
+            KeyKind::Revoked => Some(&self.revoked),
+            KeyKind::KeyLimitReached => Some(&self.key_limit),
+            KeyKind::WorkspaceLimitReached => Some(&self.workspace_limit),
+        }
+    }
+}
+
+fn to_request(case: &Case, key: &str) -> Request {
+    let mut request = Request::new(case.method, case.path);
+    for (name, value) in case.headers {
+        request = request.header(name, value);
+    }
+    for line in case.authorization_lines(key) {
+        request = request.header("authorization", line);
+    }
+    request
+}
+
+/// The reply of the contract, to the byte.
+fn check_denial(case: &Case, reply: &Reply, answer: &Answer) -> Result<(), String> {
+    if case.is_grpc() {
+        let status = answer.header("grpc-status");
+        if answer.status != 200 || status != Some(reply.grpc_status.to_string()) {
+            return Err(format!(
+                "gRPC status {status:?} (HTTP {}), not {}",
+                answer.status, reply.grpc_status
+            ));
+        }
+        return Ok(());
+    }
+    if answer.status != reply.status {
+        return Err(format!("status {} with {:?}, not {}", answer.status, answer.text(), reply.status));
+    }
+    let body = if case.method == "HEAD" { String::new() } else { reply.body() };
+    if answer.text() != body {
+        return Err(format!("body {:?}", answer.text()));
+    }
+    for (name, value) in reply.headers {
+        let found = answer.all(name);
+        if found.len() != 1 || value.is_some_and(|value| found[0] != value) {
+            return Err(format!("header {name}: {found:?}, not {value:?}"));
+        }
+    }
+    if reply.status == 429 { check_limit_headers(answer) } else { Ok(()) }
+}
+
+/// The limit that was reached, in the form of the IETF draft.
+fn check_limit_headers(answer: &Answer) -> Result<(), String> {
+    let [policy, state, retry] =
+        ["ratelimit-policy", "ratelimit", "retry-after"].map(|name| answer.header(name));
+    let (policy, state) = (policy.unwrap_or_default(), state.unwrap_or_default());
+    let retry: u64 = retry.unwrap_or_default().parse().map_err(|_| "Retry-After is no number".to_owned())?;
+    let name = policy.split(';').next().unwrap_or_default();
+    if policy != format!("{name};q=1;w=3600") || state != format!("{name};r=0;t={retry}") {
+        return Err(format!("RateLimit-Policy: {policy}; RateLimit: {state}; Retry-After: {retry}"));
+    }
+    if (1..=3600).contains(&retry) { Ok(()) } else { Err(format!("Retry-After: {retry}")) }
+}
+
+/// What the upstream got: the identity of `key` or none, no credential, and every other header as it was sent.
+fn check_arrival(case: &Case, key: Option<&NewKey>, answer: &Answer) -> Result<(), String> {
+    if answer.status != 200 {
+        return Err(format!("status {} with {:?}", answer.status, answer.text()));
+    }
+    if case.method == "HEAD" {
+        return Ok(());
+    }
+    let arrived = echoed(answer).ok_or_else(|| format!("not from the upstream: {}", answer.text()))?;
+    let values = |name: &str| -> Vec<&[u8]> {
+        arrived.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_slice()).collect()
+    };
+    if !values("authorization").is_empty() {
+        return Err("authorization reached the upstream".to_owned());
+    }
+    let environment = if matches!(case.key, KeyKind::Test) { "test" } else { "live" };
+    let identity = key.map_or(vec![], |key| {
+        vec![
+            ("x-flametalk-environment", environment),
+            ("x-flametalk-key-id", key.id.as_str()),
+            ("x-flametalk-workspace-id", key.workspace.as_str()),
+        ]
+    });
+    let mut found: Vec<(&str, String)> = arrived
+        .iter()
+        .filter(|(name, _)| name.starts_with("x-flametalk-"))
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value).into_owned()))
+        .collect();
+    found.sort();
+    if !found.iter().map(|(name, value)| (*name, value.as_str())).eq(identity.iter().copied()) {
+        return Err(format!("identity {found:?}, not {identity:?}"));
+    }
+    for (name, value) in case.headers.iter().filter(|(name, _)| !name.starts_with("x-flametalk-")) {
+        if !values(name).contains(value) {
+            return Err(format!("{name} did not reach the upstream as it was sent"));
+        }
+    }
+    Ok(())
+}
+
+/// The metrics once nothing is left to be counted: workers hand their counts over at every tick, of 20 ms.
+fn settled(gateway: &Envoy) -> Metrics {
+    let mut last = gateway.metrics();
+    eventually("all requests are counted", || {
+        thread::sleep(Duration::from_millis(100));
+        let previous = std::mem::replace(&mut last, gateway.metrics());
+        if previous.all_requests() == last.all_requests() { Ok(()) } else { Err("still counting".to_owned()) }
+    });
+    last
+}
+
+/// Exactly one counter moves, by one, and it is the right one. Answers with the metrics afterwards.
+fn check_counters(case: &Case, gateway: &Envoy, before: &Metrics) -> Result<Metrics, String> {
+    let after = eventually("the request is counted", || {
+        let after = gateway.metrics();
+        if after.all_requests() > before.all_requests() { Ok(after) } else { Err(case.name.to_owned()) }
+    });
+    let (verdict, reason) = case.on_envoy().counter();
+    let moved = after.requests(verdict, reason) - before.requests(verdict, reason);
+    let all = after.all_requests() - before.all_requests();
+    // The control plane may take an expired key out of the table at any time; then it is unknown.
+    let late = case.on_envoy() == Expect::Denied(Denial::Expired)
+        && after.requests("invalid_api_key", "unknown") > before.requests("invalid_api_key", "unknown");
+    if all == 1 && (moved == 1 || late) {
+        Ok(after)
+    } else {
+        Err(format!("{verdict}/{reason} moved by {moved}, all by {all}"))
+    }
+}

@@ -1,0 +1,62 @@
+//! What operators see: gauges, sync counters, the access log. (`contract.rs` checks the verdict counters.)
+
+use flamegate_e2e::{Plugin, Request, Stack, eventually};
+use serde_json::{Value, json};
+
+#[test]
+fn gauges_follow_the_table() {
+    let mut stack = Stack::start("metrics", &Plugin::singleton(json!({})));
+    let gauge = |stack: &Stack, name: &str| stack.envoy.metrics().value(name).unwrap_or(-1.0);
+    let key = stack.accepted_key("live");
+    stack.accepted_key("live");
+    eventually("two keys", || match gauge(&stack, "flamegate_keys") {
+        2.0 => Ok(()),
+        other => Err(format!("{other}")),
+    });
+    let revision = gauge(&stack, "flamegate_revision");
+    stack.control.revoke(&key.id, "5s");
+    eventually("one key", || match gauge(&stack, "flamegate_keys") {
+        1.0 => Ok(()),
+        other => Err(format!("{other}")),
+    });
+    assert!(gauge(&stack, "flamegate_revision") > revision);
+    assert!(gauge(&stack, "flamegate_sync_pages_total") >= 3.0);
+    assert_eq!(gauge(&stack, "flamegate_limiter_fallback_total"), 0.0);
+
+    stack.control.stop();
+    eventually("the table grows old", || {
+        let (age, failures) =
+            (gauge(&stack, "flamegate_table_age_seconds"), gauge(&stack, "flamegate_sync_failures_total"));
+        if age >= 2.0 && failures >= 1.0 { Ok(()) } else { Err(format!("{age} s, {failures} failures")) }
+    });
+}
+
+#[test]
+fn the_access_log_names_verdict_and_key() {
+    let stack = Stack::start("access-log", &Plugin::singleton(json!({})));
+    let key = stack.accepted_key("test");
+    let get = |path: &str| Request::get(path);
+    stack.envoy.send(&get("/v1/agents?case=permitted").bearer(&key.key));
+    stack.envoy.send(&get("/missing"));
+    stack.envoy.send(&get("/unknown").bearer("sk_live_x"));
+    stack.envoy.send(&get("/healthz"));
+    let line = |path: &'static str| {
+        eventually("the access log", || {
+            let lines = stack.envoy.access_lines();
+            lines.into_iter().rfind(|line| line["path"] == path).ok_or_else(|| format!("no line for {path}"))
+        })
+    };
+    let permitted = line("/v1/agents");
+    assert_eq!(permitted["key_id"], key.id.as_str(), "{permitted}");
+    assert_eq!(permitted["workspace_id"], key.workspace.as_str());
+    assert_eq!(permitted["environment"], "test");
+    assert_eq!(permitted["details"], "via_upstream");
+    for (path, status, details) in
+        [("/missing", 401, "flamegate_unauthorized"), ("/unknown", 401, "flamegate_invalid_api_key")]
+    {
+        let denied = line(path);
+        assert_eq!((&denied["status"], &denied["details"]), (&json!(status), &json!(details)));
+        assert_eq!(denied["key_id"], Value::Null);
+    }
+    assert_eq!(line("/healthz")["bypass"], "path");
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Checks what we depend on: every crate comes from a registry or this repository, under an accepted licence.
+
+Reads `cargo metadata` and nothing else, so it needs no tool that has to be built first.
+"""
+
+import json
+import re
+import subprocess
+import sys
+
+# Licences whose terms an Apache-2.0 program can meet by shipping their texts.
+ACCEPTED = {
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+}
+
+
+def is_accepted(expression: str) -> bool:
+    """Evaluates an SPDX expression: AND needs both sides, OR one; `/` is the old way to write OR."""
+    tokens = re.findall(r"[()]|[^\s()]+", expression.replace("/", " OR "))
+    position = 0
+
+    def peek() -> str:
+        return tokens[position] if position < len(tokens) else ""
+
+    def take() -> str:
+        nonlocal position
+        position += 1
+        return tokens[position - 1]
+
+    def either() -> bool:
+        result = both()
+        while peek() == "OR":
+            take()
+            other = both()
+            result = result or other
+        return result
+
+    def both() -> bool:
+        result = single()
+        while peek() == "AND":
+            take()
+            other = single()
+            result = result and other
+        return result
+
+    def single() -> bool:
+        if peek() == "(":
+            take()
+            result = either()
+            return take() == ")" and result
+        name = take()
+        if peek() == "WITH":
+            name = f"{name} {take()} {take()}"
+        return name in ACCEPTED
+
+    try:
+        return either() and position == len(tokens)
+    except IndexError:
+        return False
+
+
+def problems_of(package: dict) -> list[str]:
+    """What is wrong with one crate."""
+    name = f"{package['name']} {package['version']}"
+    found = []
+    if package["source"] and not package["source"].startswith("registry+"):
+        found.append(f"{name} does not come from a registry: {package['source']}")
+    if not is_accepted(package["license"] or ""):
+        found.append(f"{name} has the licence {package['license'] or '(none)'}, which is not on the list")
+    return found
+
+
+def main() -> int:
+    """Prints every problem; 1 when there is one."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    packages = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["packages"]
+    problems = [problem for package in packages for problem in problems_of(package)]
+    for problem in problems:
+        print(f"licences: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"licences: {len(packages)} packages, all accepted")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
