@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::{Config, Tokens};
@@ -38,7 +38,14 @@ pub struct App {
     pub sync_tokens: Arc<Tokens>,
     /// Requests to `/v1` in progress are bounded by it.
     pub admission: Arc<Semaphore>,
+    readiness: Arc<Mutex<Option<Readiness>>>,
     shutdown: watch::Sender<bool>,
+}
+
+/// What the last look at the database said.
+struct Readiness {
+    at: Instant,
+    writable: bool,
 }
 
 /// Why a server could not be made.
@@ -54,6 +61,8 @@ pub enum BuildError {
 
 /// Most requests to `/v1` at once; polls of gateways are not among them.
 const MAX_ADMIN_REQUESTS: usize = 256;
+/// How long the answer about the database is good.
+const READINESS_AGE: Duration = Duration::from_secs(1);
 
 impl App {
     /// Opens the database and wires the services.
@@ -73,6 +82,7 @@ impl App {
             admin_tokens: Arc::new(config.admin_tokens.clone()),
             sync_tokens: Arc::new(config.sync_tokens.clone()),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
+            readiness: Arc::default(),
             shutdown,
         })
     }
@@ -92,6 +102,27 @@ impl App {
         let receipt = self.gateways.receipt(revision, committed, wait, self.shutdown()).await;
         self.metrics.receipt(&receipt);
         receipt
+    }
+
+    /// Whether the database can be written and the server is not going down. Anyone may ask, and looking costs a write,
+    /// so it is done at most once per second.
+    pub async fn is_ready(&self) -> bool {
+        if *self.shutdown.borrow() {
+            return false;
+        }
+        let mut last = self.readiness.lock().await;
+        let now = self.clock.instant();
+        if let Some(last) =
+            last.as_ref().filter(|last| now.saturating_duration_since(last.at) < READINESS_AGE)
+        {
+            return last.writable;
+        }
+        let checked = self.store.check_writable().await;
+        if let Err(error) = &checked {
+            tracing::error!(cause = ?std::error::Error::source(error), "the database cannot be written");
+        }
+        *last = Some(Readiness { at: now, writable: checked.is_ok() });
+        checked.is_ok()
     }
 
     /// The metrics as text.

@@ -1,4 +1,127 @@
-//! placeholder
+//! The command line: `serve`, and a client of the REST API for everything else.
+//!
+//! Results go to standard output (`--json` for scripts), notes and errors to standard error. A key's plaintext is only
+//! ever written to standard output. Exit codes are in [`CliError::exit_code`] and in `--help`.
+
+mod client;
+mod gateways;
+mod import;
+mod keys;
+mod limit_args;
+mod output;
+mod serve;
+mod workspaces;
+
 use std::process::ExitCode;
-/// Runs.
-pub fn run() -> ExitCode { ExitCode::SUCCESS }
+
+use clap::{Parser, Subcommand};
+
+use self::client::Client;
+use self::output::Output;
+use crate::config::ServeArgs;
+
+/// Everything that can be said on the command line.
+#[derive(Parser)]
+#[command(name = "flamegate-control", version, about = "The control plane of Flamegate: API keys and who enforces them",
+    after_help = AFTER_HELP)]
+struct Cli {
+    /// Where the control plane is [env: FLAMEGATE_CONTROL_URL] [default: http://127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the control plane
+    Serve(ServeArgs),
+    /// API keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Workspaces
+    #[command(subcommand)]
+    Workspaces(workspaces::WorkspacesCommand),
+    /// Gateways and what they enforce
+    Gateways {
+        #[command(subcommand)]
+        command: Option<gateways::GatewaysCommand>,
+    },
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    /// The control plane answered with an error.
+    #[error("{message} ({code})")]
+    Api { status: u16, code: String, message: String, error: serde_json::Value },
+    /// It could not be reached or answered with something else.
+    #[error("the control plane at {0} cannot be reached: {1}")]
+    Unreachable(String, String),
+    /// A mistake on the command line or in the environment that clap does not see.
+    #[error("{0}")]
+    Usage(String),
+    /// The change is made but not every connected gateway enforces it yet.
+    #[error("not enforced yet by: {0}")]
+    NotEnforced(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+const AFTER_HELP: &str = "\
+Environment:
+  FLAMEGATE_ADMIN_TOKEN   token for people and scripts; serve takes several, comma-separated (the client uses the first)
+  FLAMEGATE_SYNC_TOKEN    token for gateways (serve)
+  FLAMEGATE_LOG           what serve logs, for example info or flamegate_control=debug [default: info]
+  FLAMEGATE_LOG_FORMAT    text or json [default: text]
+
+Exit codes:
+  0 done   1 refused or failed   2 usage or configuration   3 not found   4 unauthorized
+  5 control plane cannot be reached   6 done, but not every connected gateway enforces it yet";
+
+/// Runs the program with the process's arguments.
+pub fn run() -> ExitCode {
+    let Cli { url, json, command } = Cli::parse();
+    let result = match command {
+        Command::Serve(args) => serve::run(&args),
+        command => as_client(url, Output { json }, command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Output { json }.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn as_client(url: Option<String>, output: Output, command: Command) -> Result<(), CliError> {
+    let client = Client::new(url)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| CliError::Other(error.to_string()))?.block_on(async {
+        match command {
+            Command::Serve(_) => Ok(()),
+            Command::Keys(command) => keys::run(&client, output, command).await,
+            Command::Workspaces(command) => workspaces::run(&client, output, command).await,
+            Command::Gateways { .. } => gateways::list(&client, output).await,
+        }
+    })
+}
+
+impl CliError {
+    /// The exit code, for scripts.
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Api { status: 404, .. } => 3,
+            Self::Api { status: 401, .. } => 4,
+            Self::Api { .. } | Self::Other(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(..) => 5,
+            Self::NotEnforced(_) => 6,
+        }
+    }
+}

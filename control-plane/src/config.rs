@@ -78,7 +78,8 @@ impl Config {
         let mut reader = Reader { source, errors: Vec::new() };
         let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
         let database = reader.setting("database", "FLAMEGATE_DATABASE", &args.database, "flamegate.db");
-        let removals_kept = reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
+        let removals_kept =
+            reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
         let max_connections =
             reader.setting("max-connections", "FLAMEGATE_MAX_CONNECTIONS", &args.max_connections, "10000");
         let default_limits = reader.limits(&args.default_limits);
@@ -89,16 +90,18 @@ impl Config {
         }
         let config = listen.zip(database).zip(removals_kept).zip(max_connections);
         match config {
-            Some((((listen, database), removals_kept), max_connections)) if reader.errors.is_empty() => Ok(Self {
-                listen,
-                database,
-                admin_tokens,
-                sync_tokens,
-                default_limits,
-                removals_kept,
-                max_connections,
-                shutdown_grace: Duration::from_secs(5),
-            }),
+            Some((((listen, database), removals_kept), max_connections)) if reader.errors.is_empty() => {
+                Ok(Self {
+                    listen,
+                    database,
+                    admin_tokens,
+                    sync_tokens,
+                    default_limits,
+                    removals_kept,
+                    max_connections,
+                    shutdown_grace: Duration::from_secs(5),
+                })
+            }
             _ => Err(ConfigErrors(reader.errors)),
         }
     }

@@ -127,7 +127,9 @@ impl Error {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Conflict { .. } | Self::AlreadyCreated(_) | Self::IdempotencyKeyReused(_) => StatusCode::CONFLICT,
+            Self::Conflict { .. } | Self::AlreadyCreated(_) | Self::IdempotencyKeyReused(_) => {
+                StatusCode::CONFLICT
+            }
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -137,9 +139,9 @@ impl Error {
     fn details(&self) -> Option<Value> {
         match self {
             Self::Invalid(problems) => Some(json!({ "problems": problems.to_json() })),
-            Self::Conflict { id: Some(id), .. } | Self::AlreadyCreated(id) | Self::IdempotencyKeyReused(id) => {
-                Some(json!({ "id": id }))
-            }
+            Self::Conflict { id: Some(id), .. }
+            | Self::AlreadyCreated(id)
+            | Self::IdempotencyKeyReused(id) => Some(json!({ "id": id })),
             _ => None,
         }
     }

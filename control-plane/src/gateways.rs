@@ -119,7 +119,8 @@ impl Gateways {
         let mut gateways = this.inner.lock();
         for row in rows {
             let expected_until = if row.connected { now + RECONNECT } else { now };
-            gateways.insert(row.id, Gateway::seen(row.version, row.first_seen, row.last_seen, expected_until));
+            gateways
+                .insert(row.id, Gateway::seen(row.version, row.first_seen, row.last_seen, expected_until));
         }
         drop(gateways);
         Ok(this)
@@ -151,8 +152,12 @@ impl Gateways {
     /// All gateways in order of their names.
     pub fn list(&self) -> Vec<GatewayView> {
         let now = self.inner.clock.instant();
-        let mut views: Vec<_> =
-            self.inner.lock().iter().map(|(id, gateway)| gateway.view(id, gateway.is_connected(now))).collect();
+        let mut views: Vec<_> = self
+            .inner
+            .lock()
+            .iter()
+            .map(|(id, gateway)| gateway.view(id, gateway.is_connected(now)))
+            .collect();
         views.sort_by(|a, b| a.id.cmp(&b.id));
         views
     }
@@ -232,7 +237,12 @@ impl Inner {
 }
 
 impl Gateway {
-    fn seen(version: Option<String>, first_seen: Timestamp, last_seen: Timestamp, expected_until: Instant) -> Self {
+    fn seen(
+        version: Option<String>,
+        first_seen: Timestamp,
+        last_seen: Timestamp,
+        expected_until: Instant,
+    ) -> Self {
         let acks = VecDeque::new();
         Self { version, first_seen, last_seen, held: 0, expected_until, acks, unsaved: true }
     }

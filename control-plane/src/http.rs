@@ -1,7 +1,7 @@
 //! HTTP: routes, and what every request goes through on its way.
 //!
-//! From the outside in: the request is observed (counted, timed, given an id), bounded in time, and for `/v1` bounded in
-//! number; then its token is checked, before its body is read. Errors of the framework (no such path, wrong method) come
+//! From the outside in: the request is observed (counted, timed, given an id) and bounded in time; its token is checked,
+//! before its body is read; for `/v1` it is then bounded in number. Errors of the framework (no such path, wrong method) come
 //! in the same shape as ours.
 
 pub mod auth;

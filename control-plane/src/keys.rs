@@ -16,11 +16,11 @@ use flamegate::record::Limit;
 use jiff::Timestamp;
 
 pub use self::change::{Revoked, RotateDraft, Rotated};
-pub use self::draft::{KeyDraft, KeyPatch};
 pub(crate) use self::draft::check_name;
+pub use self::draft::{KeyDraft, KeyPatch};
 pub use self::idempotency::IdempotencyKey;
-pub use self::import::{ImportDraft, Imported, MAX_BATCH};
 use self::idempotency::Idempotent;
+pub use self::import::{ImportDraft, Imported, MAX_BATCH};
 use self::secret::{GeneratedKey, PlaintextKey};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -123,7 +123,11 @@ impl Keys {
     }
 
     /// Makes a key and stores its hash.
-    pub async fn create(&self, draft: KeyDraft, again: Option<IdempotencyKey>) -> Result<Written<Created>, Error> {
+    pub async fn create(
+        &self,
+        draft: KeyDraft,
+        again: Option<IdempotencyKey>,
+    ) -> Result<Written<Created>, Error> {
         let now = self.clock.now();
         let once = again.map(|key| Idempotent::new(key, "create", &draft)).transpose()?;
         let wanted = draft.check(now)?;
@@ -165,7 +169,8 @@ impl Keys {
     /// Keys, newest first, and where the next page begins.
     pub async fn list(&self, filter: &KeyFilter, limit: u32) -> Result<(Vec<Key>, Option<i64>), Error> {
         let mut connection = self.store.read().await?;
-        let mut keys = sqlite::keys::list(&mut connection, filter, self.clock.now(), limit.saturating_add(1)).await?;
+        let mut keys =
+            sqlite::keys::list(&mut connection, filter, self.clock.now(), limit.saturating_add(1)).await?;
         let more = keys.len() > limit as usize;
         keys.truncate(limit as usize);
         let next = keys.last().filter(|_| more).map(|key| key.seq);
@@ -183,7 +188,8 @@ impl Keys {
         let now = self.clock.now();
         let mut total = 0;
         loop {
-            let written = self.store.write(move |tx| Box::pin(sqlite::keys::remove_expired(tx, now, AT_ONCE))).await?;
+            let written =
+                self.store.write(move |tx| Box::pin(sqlite::keys::remove_expired(tx, now, AT_ONCE))).await?;
             total += written.value;
             if written.value < u64::from(AT_ONCE) {
                 return Ok(total);

@@ -76,21 +76,22 @@ pub fn check(drafts: &[LimitDraft], at: &str, problems: &mut Problems) -> Vec<Li
 
 impl LimitDraft {
     fn check(&self, at: &str, problems: &mut Problems) -> Option<Limit> {
-        let mut number = |path: &str, value: Option<i64>| match value.map(|v| u32::try_from(v).map(NonZeroU32::new)) {
-            Some(Ok(Some(value))) => Some(value),
-            Some(Ok(None)) | Some(Err(_)) if value.is_some_and(|v| v < 1) => {
-                problems.add(format!("{at}.{path}"), "at least 1");
-                None
-            }
-            Some(_) => {
-                problems.add(format!("{at}.{path}"), "too large");
-                None
-            }
-            None => {
-                problems.add(format!("{at}.{path}"), "is required");
-                None
-            }
-        };
+        let mut number =
+            |path: &str, value: Option<i64>| match value.map(|v| u32::try_from(v).map(NonZeroU32::new)) {
+                Some(Ok(Some(value))) => Some(value),
+                Some(Ok(None)) | Some(Err(_)) if value.is_some_and(|v| v < 1) => {
+                    problems.add(format!("{at}.{path}"), "at least 1");
+                    None
+                }
+                Some(_) => {
+                    problems.add(format!("{at}.{path}"), "too large");
+                    None
+                }
+                None => {
+                    problems.add(format!("{at}.{path}"), "is required");
+                    None
+                }
+            };
         let requests = number("requests", self.requests);
         let window_seconds = number("window_seconds", self.window_seconds);
         let burst = match self.burst {
@@ -106,7 +107,13 @@ impl LimitDraft {
             }
         };
         let name = self.name.clone().unwrap_or_else(|| "default".to_owned());
-        Some(Limit { name, scope: scope?, requests: requests?, window_seconds: window_seconds?, burst: burst? })
+        Some(Limit {
+            name,
+            scope: scope?,
+            requests: requests?,
+            window_seconds: window_seconds?,
+            burst: burst?,
+        })
     }
 }
 
@@ -137,12 +144,15 @@ impl FromStr for LimitDraft {
             None => (None, rest),
         };
         let (rest, burst) = match rest.split_once('+') {
-            Some((rest, burst)) => (rest, Some(burst.parse().map_err(|_| bad(text, "the burst is no number"))?)),
+            Some((rest, burst)) => {
+                (rest, Some(burst.parse().map_err(|_| bad(text, "the burst is no number"))?))
+            }
             None => (rest, None),
         };
         let (requests, window) = rest.split_once('/').ok_or_else(|| bad(text, "there is no '/'"))?;
         let requests = requests.parse().map_err(|_| bad(text, "the number of requests is no number"))?;
-        let window = seconds(window).ok_or_else(|| bad(text, "the window is no time such as 60s, 1m, 1h or 1d"))?;
+        let window =
+            seconds(window).ok_or_else(|| bad(text, "the window is no time such as 60s, 1m, 1h or 1d"))?;
         Ok(Self { name, scope, requests: Some(requests), window_seconds: Some(window), burst })
     }
 }
@@ -164,7 +174,8 @@ pub fn parse_list(text: &str) -> Result<Vec<Limit>, String> {
     if text == "none" {
         return Ok(Vec::new());
     }
-    let drafts = text.split(',').map(|part| part.trim().parse()).collect::<Result<Vec<LimitDraft>, String>>()?;
+    let drafts =
+        text.split(',').map(|part| part.trim().parse()).collect::<Result<Vec<LimitDraft>, String>>()?;
     let mut problems = Problems::default();
     let limits = check(&drafts, "limits", &mut problems);
     if problems.is_empty() { Ok(limits) } else { Err(problems.to_string()) }

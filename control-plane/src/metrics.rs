@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+};
 use prometheus::{Registry, TextEncoder};
 
 use crate::error::Error;
@@ -48,18 +50,25 @@ impl Metrics {
     }
 
     fn register() -> prometheus::Result<Self> {
-        let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let this = Self {
             registry: Registry::new_custom(Some("flamegate_control".to_owned()), None)?,
             requests: counters("http_requests_total", "Requests answered.", &["method", "route", "status"])?,
             latency: HistogramVec::new(
-                HistogramOpts::new("http_request_duration_seconds", "Time to answer, without requests that wait."),
+                HistogramOpts::new(
+                    "http_request_duration_seconds",
+                    "Time to answer, without requests that wait.",
+                ),
                 &["method", "route"],
             )?,
             sync_pages: counters("sync_pages_total", "Pages made for gateways.", &["kind"])?,
             enforcement: Histogram::with_opts(
-                HistogramOpts::new("enforcement_seconds", "From the commit of a change to a gateway's acknowledgement.")
-                    .buckets(ENFORCEMENT_BUCKETS.to_vec()),
+                HistogramOpts::new(
+                    "enforcement_seconds",
+                    "From the commit of a change to a gateway's acknowledgement.",
+                )
+                .buckets(ENFORCEMENT_BUCKETS.to_vec()),
             )?,
             keys: IntGaugeVec::new(Opts::new("keys", "API keys by state."), &["status"])?,
             revision: IntGauge::new("revision", "Last revision of the log.")?,
@@ -101,7 +110,8 @@ impl Metrics {
     /// The text for Prometheus.
     pub fn render(&self, reading: &Reading) -> Result<Vec<u8>, Error> {
         let keys = reading.keys;
-        for (status, count) in [("active", keys.active), ("revoked", keys.revoked), ("expired", keys.expired)] {
+        for (status, count) in [("active", keys.active), ("revoked", keys.revoked), ("expired", keys.expired)]
+        {
             self.keys.with_label_values(&[status]).set(count);
         }
         self.revision.set(i64::try_from(reading.revision).unwrap_or(i64::MAX));

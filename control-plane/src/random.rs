@@ -16,7 +16,10 @@ pub fn base62(len: usize) -> Result<Zeroizing<String>, Error> {
     let mut pool = Zeroizing::new([0u8; 64]);
     while text.len() < len {
         getrandom::fill(pool.as_mut_slice()).map_err(Error::internal)?;
-        let fair = pool.iter().filter(|byte| **byte < UNBIASED).map(|byte| char::from(BASE62[usize::from(byte % 62)]));
+        let fair = pool
+            .iter()
+            .filter(|byte| **byte < UNBIASED)
+            .map(|byte| char::from(BASE62[usize::from(byte % 62)]));
         let missing = len - text.len();
         text.extend(fair.take(missing));
     }

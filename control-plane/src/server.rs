@@ -52,8 +52,9 @@ const LAST_ROUND: Duration = Duration::from_secs(2);
 impl Server {
     /// Opens the database, listens and serves in the background.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let listener =
-            TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| StartError::Listen(config.listen, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
         let app = App::open(&config, clock).await?;
         let router = http::router(app.clone());
@@ -100,7 +101,10 @@ async fn accept_until_shutdown(listener: TcpListener, router: Router, app: App, 
 }
 
 /// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     // Pages are small and awaited by someone.

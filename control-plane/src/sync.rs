@@ -144,7 +144,8 @@ impl Sync {
         {
             return Ok(Some(known.body.clone()));
         }
-        let read = sqlite::changes::since(&mut *self.store.read().await?, request.after, request.limit).await?;
+        let read =
+            sqlite::changes::since(&mut *self.store.read().await?, request.after, request.limit).await?;
         let Some(page) = read else { return Ok(None) };
         // A new epoch may have begun while the poll was held: its gateway must start over.
         if Some(page.head.epoch.as_str()) != request.epoch.as_deref() {

@@ -78,7 +78,8 @@ impl Workspaces {
     /// Makes a workspace. A slug that is taken is a conflict.
     pub async fn create(&self, draft: WorkspaceDraft) -> Result<Workspace, Error> {
         let mut problems = Problems::default();
-        let name = check_name("name", draft.name.as_deref().unwrap_or_default(), &mut problems).unwrap_or_default();
+        let name =
+            check_name("name", draft.name.as_deref().unwrap_or_default(), &mut problems).unwrap_or_default();
         let slug = draft.slug.unwrap_or_else(|| slug_of(&name));
         if !is_slug(&slug) {
             let rule = format!("1 to {MAX_SLUG_LEN} lower-case letters, digits and inner hyphens");
@@ -126,7 +127,8 @@ impl Workspaces {
     pub async fn update(&self, id_or_slug: &str, patch: WorkspacePatch) -> Result<Written<Workspace>, Error> {
         let mut problems = Problems::default();
         let name = patch.name.and_then(|name| check_name("name", &name, &mut problems));
-        let limits = patch.default_limits.map(|drafts| limits::check(&drafts, "default_limits", &mut problems));
+        let limits =
+            patch.default_limits.map(|drafts| limits::check(&drafts, "default_limits", &mut problems));
         problems.check()?;
         let id = id_or_slug.to_owned();
         self.store

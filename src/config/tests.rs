@@ -1,1 +1,148 @@
-//! placeholder
+//! Defaults, every field, and every mistake with its path, all at once.
+
+use super::*;
+
+fn parse(json: &str) -> Result<Config, ConfigError> {
+    Config::parse(json.as_bytes(), |name| (name == "FLAMEGATE_SYNC_TOKEN").then(|| "token".to_owned()))
+}
+
+fn mistakes(json: &str) -> Vec<String> {
+    let error = parse(json).expect_err("refused");
+    error.0.into_iter().map(|mistake| format!("{}: {}", mistake.path, mistake.problem)).collect()
+}
+
+const HASH: &str = "4b4090ccee1e713c3d411b96a4226b90bd0f0deb34e02d19475a951316fd04ee";
+
+#[test]
+fn an_almost_empty_configuration_has_the_documented_defaults() {
+    let config = parse(r#"{"sync":{}}"#).unwrap();
+    assert_eq!((config.role, config.tick_ms), (Role::Filter, 20));
+    let filter = &config.filter;
+    assert_eq!(filter.realm, "flametalk");
+    assert_eq!(filter.accepts, Accepts { live: true, test: true, checksum_only: false });
+    assert!(filter.bypass.is_empty() && filter.static_keys.is_empty());
+    assert!(filter.cors_preflight && filter.identity_headers && filter.filter_state);
+    assert!(!filter.forward_authorization && !filter.rate_limit_on_success);
+    assert_eq!((filter.cache_records, filter.max_staleness_ns), (4096, None));
+    let sync = config.sync.unwrap();
+    assert_eq!((sync.mode, sync.wait_seconds, sync.page_size), (SyncMode::Singleton, 25, 500));
+    assert_eq!((sync.cluster.as_str(), sync.authority.as_str()), ("flamegate-control", "flamegate-control"));
+    assert_eq!((sync.gateway.as_str(), sync.token.as_str(), sync.retry_ms), ("", "token", (200, 5_000)));
+}
+
+#[test]
+fn every_field_is_read() {
+    let json = format!(
+        r#"{{"role":"filter","realm":"acme","environments":["test"],"cors_preflight":false,"forward_authorization":true,
+        "identity_headers":false,"filter_state":false,"rate_limit_headers":"always","require_checksum":true,"tick_ms":5,
+        "cache_records":7,"max_staleness_seconds":60,
+        "bypass":[{{"path":"/healthz"}},{{"path":"/public/","match":"prefix","methods":["GET","HEAD"]}}],
+        "static_keys":[{{"hash":"{HASH}","id":"key_1","workspace":"ws_1","environment":"test","expires_at":12,
+          "limits":[{{"name":"default","scope":"workspace","requests":100,"window_seconds":60,"burst":20}}]}}],
+        "sync":{{"mode":"elected","cluster":"outbound|8080||c.ns.svc.cluster.local","authority":"c.ns","gateway":"gw-1",
+          "token_env":"FLAMEGATE_SYNC_TOKEN","wait_seconds":30.0,"page_size":1000,"retry_min_ms":50,"retry_max_ms":60}}}}"#
+    );
+    let config = parse(&json).unwrap();
+    assert_eq!((config.tick_ms, config.filter.cache_records), (5, 7));
+    assert_eq!(config.filter.accepts, Accepts { live: false, test: true, checksum_only: true });
+    assert_eq!(config.filter.bypass[1].methods, ["GET", "HEAD"]);
+    assert!(config.filter.bypass[1].prefix && !config.filter.bypass[0].prefix);
+    assert_eq!(config.filter.max_staleness_ns, Some(60_000_000_000));
+    let key = &config.filter.static_keys[0];
+    assert_eq!((key.record().expires_at, key.slots().len()), (Some(12), 1));
+    let sync = config.sync.unwrap();
+    assert_eq!((sync.mode, sync.wait_seconds, sync.retry_ms), (SyncMode::Elected, 30, (50, 60)));
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_with_their_paths() {
+    let found = mistakes(
+        r#"{"relam":"x","environments":["prod"],"tick_ms":0,"cors_preflight":"yes","rate_limit_headers":"sometimes",
+        "bypass":[{"path":"public"},{"path":"/public","match":"prefix"},{"match":"exact"},{"path":"/a/../b"},7,
+          {"path":"/x","methods":["get"],"regex":true}],
+        "static_keys":[{"hash":"12","id":"key 1","workspace":"ws_1","environment":"live","limits":[{"request":1}]}],
+        "sync":{"mode":"pull","cluster":"","wait_seconds":-1,"retry_min_ms":500,"retry_max_ms":20,"token":"s3cret"}}"#,
+    );
+    for path in [
+        "relam: unknown field",
+        "environments[0]: one of",
+        "tick_ms: a whole number from 1 to 10000",
+        "cors_preflight: true or false, not this text",
+        "rate_limit_headers: one of \"denied\", \"always\"",
+        "bypass[0].path: a path with one reading",
+        "bypass[1].path: a prefix ends in '/'",
+        "bypass[2].path: is required",
+        "bypass[3].path: a path with one reading",
+        "bypass[4]: an object, not this number",
+        "bypass[5].methods[0]: a method in capitals",
+        "bypass[5].regex: unknown field",
+        "static_keys[0].hash: SHA-256 of the key",
+        "static_keys[0].limits[0].request: unknown field",
+        "static_keys[0]: not a key record",
+        "sync.mode: one of \"singleton\", \"elected\"",
+        "sync.cluster: printable ASCII",
+        "sync.wait_seconds: a whole number",
+        "sync.retry_max_ms: at least retry_min_ms",
+        "sync.token: unknown field",
+    ] {
+        assert!(found.iter().any(|line| line.starts_with(path)), "{path} is missing in {found:#?}");
+    }
+    assert!(!found.iter().any(|line| line.contains("s3cret")), "values are not quoted");
+}
+
+#[test]
+fn contradictions_are_mistakes() {
+    for (json, line) in [
+        (r#"{"role":"sync"}"#, "sync: role \"sync\" needs it"),
+        ("{}", "sync: neither \"sync\" nor \"static_keys\""),
+        (r#"{"role":"sync","sync":{},"realm":"x"}"#, "realm: has no meaning with role \"sync\""),
+        (r#"{"sync":{},"max_staleness_seconds":30}"#, "max_staleness_seconds: 0 (off) or at least 35"),
+        (r#"{"static_keys":[],"max_staleness_seconds":60}"#, "max_staleness_seconds: has no meaning without"),
+        (r#"{"sync":{},"environments":[]}"#, "environments: at least one"),
+        (r#"{"sync":{},"realm":"a\"b"}"#, "realm: printable ASCII without quotes"),
+        (r#"{"sync":{"mode":"elected","token_env":"NONE"}}"#, "sync.token_env: environment variable NONE"),
+        (r#"{"role":"sync","sync":{"token_env":"NONE"}}"#, "sync.token_env: environment variable NONE"),
+        (r#"{"sync":{},"sync":{}}"#, ": not valid JSON: field \"sync\" stands twice"),
+        ("[]", ": an object, not a list"),
+        ("", ": is empty"),
+        ("{\"sync\":", ": not valid JSON"),
+    ] {
+        let found = mistakes(json);
+        assert!(found.iter().any(|found| found.starts_with(line)), "{json}: {found:?}");
+    }
+}
+
+#[test]
+fn a_reader_beside_a_singleton_needs_no_token() {
+    assert!(Config::parse(br#"{"sync":{"mode":"singleton"}}"#, |_| None).is_ok());
+}
+
+#[test]
+fn the_same_static_key_twice_is_a_mistake() {
+    let key = format!(r#"{{"hash":"{HASH}","id":"k","workspace":"w","environment":"test"}}"#);
+    let found = mistakes(&format!(r#"{{"static_keys":[{key},{key}]}}"#));
+    assert_eq!(found, ["static_keys[1].hash: this hash is in the list already"]);
+}
+
+#[test]
+fn the_answer_depends_on_the_text_alone() {
+    for json in [r#"{"sync":{}}"#, r#"{"sync":{"wait_seconds":0}}"#, "nonsense"] {
+        let answers: Vec<bool> = (0..3).map(|_| parse(json).is_ok()).collect();
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_a_configuration_or_a_refusal(bytes: Vec<u8>) {
+        let _ = Config::parse(&bytes, |_| None);
+    }
+
+    #[test]
+    fn any_field_with_any_value_is_read_or_refused(
+        field in proptest::sample::select(FILTER_FIELDS),
+        value in proptest::sample::select(vec!["null", "true", "-1", "1e99", "\"\"", "[]", "{}", "[{}]", "[null]", "[[[]]]"]),
+    ) {
+        let _ = parse(&format!(r#"{{"sync":{{}},"{field}":{value}}}"#));
+    }
+}

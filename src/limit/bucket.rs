@@ -20,7 +20,7 @@ pub enum Step<T> {
     Store(Tat, T),
 }
 
-/// Shared data cannot be had: the host failed, or other workers were faster [`ATTEMPTS`] times in a row.
+/// Shared data cannot be had: the host failed, or other workers were faster 16 times in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
 

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::api_key::{Environment, KeyHash};
 use crate::host::fake::FakeHost;
@@ -305,4 +307,26 @@ fn the_longest_windows_and_largest_bursts_work() {
     host.advance_ns(u64::MAX);
     tick(&mut limiter, &host, 20);
     limiter.admit(&host, &one((5, 60, 3))).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn whoever_waits_as_told_is_admitted(
+        numbers in prop::collection::vec((1..100_000u32, 1..100u32, 1..20_000u32), 1..4),
+        gaps in prop::collection::vec(0..SECOND / 50, 1..40),
+    ) {
+        let (host, mut limiter) = (FakeHost::at(100), Limiter::new());
+        let limits: Vec<_> =
+            numbers.iter().enumerate().map(|(n, numbers)| limit(&format!("limit{n}"), Scope::Key, *numbers)).collect();
+        let slots = slots(1, &limits);
+        for gap in gaps {
+            host.advance_ns(gap);
+            limiter.tick(&host);
+            let refusal = (0..1000).find_map(|_| limiter.admit(&host, &slots).err());
+            if let Some(refusal) = refusal {
+                host.advance_ns(refusal.retry_after_ns);
+                prop_assert_eq!(limiter.admit(&host, &slots), Ok(()), "after {:?}", refusal);
+            }
+        }
+    }
 }

@@ -1,1 +1,246 @@
-//! placeholder
+//! What a worker remembers, forgets and ends.
+
+use super::*;
+use crate::api_key::Environment;
+use crate::host::fake::FakeHost;
+use crate::record::KeyRecord;
+use crate::sync::wire::{Page, Upsert, WireHash};
+use crate::table::writer::TableWriter;
+
+fn hash(seed: u8) -> KeyHash {
+    KeyHash([seed; 32])
+}
+
+fn page(revision: u64, reset: bool, upserts: &[(u8, Option<u64>)], removals: &[u8]) -> Page {
+    let record = |seed: u8, expires_at| KeyRecord {
+        id: format!("key_{seed}"),
+        workspace: "ws_1".to_owned(),
+        environment: Environment::Live,
+        expires_at,
+        limits: Vec::new(),
+    };
+    let upserts = upserts.iter().map(|(seed, at)| Upsert { hash: WireHash(hash(*seed)), record: record(*seed, *at) });
+    Page {
+        epoch: "e_1".to_owned(),
+        revision,
+        more: false,
+        reset,
+        upserts: upserts.collect(),
+        removals: removals.iter().map(|seed| WireHash(hash(*seed))).collect(),
+    }
+}
+
+struct Gateway {
+    host: FakeHost,
+    writer: TableWriter,
+    worker: Worker,
+}
+
+impl Gateway {
+    fn new(json: &str) -> Self {
+        let config = Config::parse(json.as_bytes(), |_| None).unwrap();
+        let mut gateway =
+            Self { host: FakeHost::at(1_000), writer: TableWriter::default(), worker: Worker::new(Rc::new(config)) };
+        gateway.reset(1, &[(1, None), (2, None)]);
+        gateway.worker.tick(&gateway.host);
+        gateway
+    }
+
+    fn reset(&mut self, revision: u64, upserts: &[(u8, Option<u64>)]) {
+        let now = self.host.now();
+        self.writer.apply_reset(&self.host, &page(revision, true, upserts, &[]), None, now).unwrap();
+    }
+
+    fn change(&mut self, revision: u64, upserts: &[(u8, Option<u64>)], removals: &[u8]) {
+        let now = self.host.now();
+        self.writer.apply_difference(&self.host, &page(revision, false, upserts, removals), now).unwrap();
+    }
+
+    fn find(&mut self, seed: u8) -> Result<bool, Unavailable> {
+        self.worker.find(&self.host, &hash(seed)).map(|key| key.is_some())
+    }
+
+    fn open(&mut self, stream: u32, seed: u8) {
+        let key = self.worker.find(&self.host, &hash(seed)).unwrap().unwrap();
+        self.worker.streams.opened(stream, key);
+    }
+}
+
+const SYNCED: &str = r#"{"sync":{}}"#;
+
+#[test]
+fn a_key_in_memory_costs_no_host_call() {
+    let mut gateway = Gateway::new(SYNCED);
+    assert_eq!(gateway.find(1), Ok(true));
+    let calls = gateway.host.calls();
+    for _ in 0..1000 {
+        assert_eq!(gateway.find(1), Ok(true));
+    }
+    assert_eq!(gateway.host.calls(), calls);
+}
+
+#[test]
+fn a_change_is_seen_at_the_next_tick_and_touches_only_its_buckets() {
+    let mut gateway = Gateway::new(SYNCED);
+    let many: Vec<_> = (1..=200).map(|seed| (seed, None)).collect();
+    gateway.reset(2, &many);
+    gateway.worker.tick(&gateway.host);
+    for seed in 1..=200 {
+        assert_eq!(gateway.find(seed), Ok(true));
+    }
+    gateway.change(3, &[], &[1]);
+    assert_eq!(gateway.find(1), Ok(true), "not before the tick");
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.find(1), Ok(false));
+    let (reads, _) = gateway.host.calls();
+    assert_eq!(gateway.find(200), Ok(true));
+    assert_eq!(gateway.host.calls().0, reads, "the other buckets' records stay");
+}
+
+#[test]
+fn a_worker_that_fell_behind_the_ring_forgets_everything() {
+    let mut gateway = Gateway::new(SYNCED);
+    assert_eq!(gateway.find(1), Ok(true));
+    gateway.change(2, &[], &[1]);
+    for revision in 3..700 {
+        gateway.change(revision, &[(3, Some(revision))], &[]);
+    }
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.find(1), Ok(false));
+}
+
+#[test]
+fn random_keys_leave_nothing_in_memory() {
+    let mut gateway = Gateway::new(SYNCED);
+    assert_eq!(gateway.find(1), Ok(true));
+    let bytes = gateway.host.total_bytes();
+    for seed in 10..250 {
+        assert_eq!(gateway.find(seed), Ok(false));
+    }
+    assert_eq!(gateway.worker.cache.len(), 1);
+    assert_eq!(gateway.host.total_bytes(), bytes);
+}
+
+#[test]
+fn the_cache_is_bounded_and_keeps_what_is_used() {
+    let mut gateway = Gateway::new(r#"{"sync":{},"cache_records":10}"#);
+    let many: Vec<_> = (1..=200).map(|seed| (seed, None)).collect();
+    gateway.reset(2, &many);
+    gateway.worker.tick(&gateway.host);
+    for seed in 2..=200 {
+        assert_eq!(gateway.find(seed), Ok(true));
+        assert_eq!(gateway.find(1), Ok(true));
+        assert!(gateway.worker.cache.len() <= 20);
+    }
+    let (reads, _) = gateway.host.calls();
+    assert_eq!(gateway.find(1), Ok(true));
+    assert_eq!(gateway.host.calls().0, reads, "the hot key was never pushed out");
+}
+
+#[test]
+fn no_table_is_unavailable_and_static_keys_work_all_the_same() {
+    let hex = hash(9).to_hex();
+    let json = format!(r#"{{"sync":{{}},"static_keys":[{{"hash":"{hex}","id":"key_9","workspace":"w","environment":"live"}}]}}"#);
+    let mut gateway = Gateway::new(&json);
+    gateway.host.wipe();
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.find(1), Err(Unavailable::NotSynced));
+    assert_eq!(gateway.find(9), Ok(true));
+    gateway.reset(7, &[(1, None)]);
+    assert_eq!(gateway.find(1), Ok(true), "a worker without a table looks at once");
+}
+
+#[test]
+fn without_a_control_plane_an_unknown_key_is_unknown() {
+    let hex = hash(9).to_hex();
+    let json = format!(r#"{{"static_keys":[{{"hash":"{hex}","id":"key_9","workspace":"w","environment":"live"}}]}}"#);
+    let config = Config::parse(json.as_bytes(), |_| None).unwrap();
+    let (host, mut worker) = (FakeHost::at(1), Worker::new(Rc::new(config)));
+    worker.tick(&host);
+    assert!(worker.find(&host, &hash(1)).unwrap().is_none());
+    assert!(worker.find(&host, &hash(9)).unwrap().is_some());
+}
+
+#[test]
+fn a_table_that_is_too_old_is_unavailable_until_it_is_confirmed() {
+    let mut gateway = Gateway::new(r#"{"sync":{"wait_seconds":25},"max_staleness_seconds":60}"#);
+    assert_eq!(gateway.find(1), Ok(true));
+    gateway.host.advance_ns(60_000_000_000);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.find(1), Ok(true));
+    gateway.host.advance_ns(1_000_000_000);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.find(1), Err(Unavailable::Stale));
+    TableWriter::confirm(&gateway.host, gateway.host.now()).unwrap();
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.find(1), Ok(true));
+}
+
+#[test]
+fn unreadable_shared_data_keeps_the_cache_and_refuses_the_rest() {
+    let mut gateway = Gateway::new(SYNCED);
+    assert_eq!(gateway.find(1), Ok(true));
+    gateway.host.fail_reads(Some(10));
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.find(1), Ok(true));
+    assert_eq!(gateway.find(2), Err(Unavailable::NotSynced));
+    gateway.host.fail_reads(None);
+    assert_eq!(gateway.find(2), Ok(true));
+}
+
+#[test]
+fn foreign_bytes_in_a_bucket_are_unavailable_not_unknown() {
+    let mut gateway = Gateway::new(SYNCED);
+    let bits = gateway.worker.status().unwrap().bits;
+    let key = table::bucket_key(bits, bucket_of(&hash(2), bits));
+    gateway.host.write(&key, b"\x07foreign", crate::host::Expect::Any).unwrap();
+    assert_eq!(gateway.find(2), Err(Unavailable::NotSynced));
+}
+
+#[test]
+fn streams_of_a_revoked_key_end_in_portions_and_others_go_on() {
+    let mut gateway = Gateway::new(SYNCED);
+    for stream in 0..100 {
+        gateway.open(stream, 1);
+    }
+    gateway.open(500, 2);
+    gateway.worker.streams.closed(7);
+    gateway.change(2, &[], &[1]);
+    gateway.worker.tick(&gateway.host);
+    let mut ended = Vec::new();
+    for portion in [32, 32, 32, 3, 0] {
+        let doomed = gateway.worker.streams.take_doomed();
+        assert_eq!(doomed.len(), portion);
+        ended.extend(doomed);
+    }
+    ended.sort_unstable();
+    assert_eq!(ended, (0..100).filter(|stream| *stream != 7).collect::<Vec<_>>());
+    assert_eq!(gateway.worker.streams.len(), 1);
+}
+
+#[test]
+fn a_changed_record_ends_no_stream_and_neither_does_a_lost_table() {
+    let mut gateway = Gateway::new(SYNCED);
+    gateway.open(1, 1);
+    gateway.change(2, &[(1, Some(9_999))], &[]);
+    gateway.worker.tick(&gateway.host);
+    gateway.host.wipe();
+    gateway.worker.tick(&gateway.host);
+    assert!(gateway.worker.streams.take_doomed().is_empty());
+}
+
+#[test]
+fn streams_of_a_key_that_expires_end_within_a_second() {
+    let mut gateway = Gateway::new(SYNCED);
+    gateway.change(2, &[(1, Some(1_010))], &[]);
+    gateway.worker.tick(&gateway.host);
+    gateway.open(1, 1);
+    for _ in 0..9 {
+        gateway.host.advance_ns(1_000_000_000);
+        gateway.worker.tick(&gateway.host);
+        assert!(gateway.worker.streams.take_doomed().is_empty());
+    }
+    gateway.host.advance_ns(1_000_000_000);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.worker.streams.take_doomed(), [1]);
+}

@@ -31,7 +31,8 @@ fn flags_win_over_the_environment() {
 #[test]
 fn all_mistakes_are_reported_at_once() {
     let args = ServeArgs { listen: Some("nowhere".into()), ..ServeArgs::default() };
-    let ConfigErrors(errors) = load(args, &[(ADMIN_TOKEN, "short"), ("FLAMEGATE_DEFAULT_LIMITS", "x")]).unwrap_err();
+    let ConfigErrors(errors) =
+        load(args, &[(ADMIN_TOKEN, "short"), ("FLAMEGATE_DEFAULT_LIMITS", "x")]).unwrap_err();
     assert_eq!(errors.len(), 4, "{errors:?}");
     assert_eq!(errors[0], "--listen: 'nowhere' is not valid (an example is 127.0.0.1:8080)");
     assert_eq!(errors[2], "FLAMEGATE_ADMIN_TOKEN: a token must have at least 16 characters");
@@ -41,7 +42,8 @@ fn all_mistakes_are_reported_at_once() {
 #[test]
 fn several_tokens_are_accepted_and_must_differ_from_the_others() {
     let both = format!("{ADMIN}, {SYNC}");
-    let ConfigErrors(errors) = load(ServeArgs::default(), &[(ADMIN_TOKEN, &both), (SYNC_TOKEN, SYNC)]).unwrap_err();
+    let ConfigErrors(errors) =
+        load(ServeArgs::default(), &[(ADMIN_TOKEN, &both), (SYNC_TOKEN, SYNC)]).unwrap_err();
     assert_eq!(errors, ["FLAMEGATE_ADMIN_TOKEN and FLAMEGATE_SYNC_TOKEN must differ"]);
     assert!(Tokens::new(token_list(&both)).accept(SYNC.as_bytes()));
 }

@@ -76,8 +76,10 @@ impl Gateways {
 
     /// Names of the connected gateways and of the others, each in order.
     fn split_by_connection(&self) -> (Vec<String>, Vec<String>) {
-        let (connected, others): (Vec<_>, Vec<_>) = self.list().into_iter().partition(|gateway| gateway.connected);
-        let names = |gateways: Vec<super::GatewayView>| gateways.into_iter().map(|gateway| gateway.id).collect();
+        let (connected, others): (Vec<_>, Vec<_>) =
+            self.list().into_iter().partition(|gateway| gateway.connected);
+        let names =
+            |gateways: Vec<super::GatewayView>| gateways.into_iter().map(|gateway| gateway.id).collect();
         (names(connected), names(others))
     }
 

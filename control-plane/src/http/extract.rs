@@ -17,6 +17,9 @@ use crate::keys::IdempotencyKey;
 /// A JSON body. An empty one reads as `{}`.
 pub struct JsonBody<T>(pub T);
 
+/// The id at the end of the path, or before the verb.
+pub struct PathId(pub String);
+
 /// The query string; parameters that are not known are refused when `T` does so.
 pub struct Query<T>(pub T);
 
@@ -45,6 +48,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|_| Error::BadRequest("the path is not UTF-8".to_owned()))
+    }
+}
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Error;
 
@@ -62,7 +74,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
         let mut values = parts.headers.get_all("idempotency-key").iter();
         match (values.next(), values.next()) {
             (None, _) => Ok(Self(None)),
-            (Some(value), None) => IdempotencyKey::parse(value.to_str().unwrap_or_default()).map(Some).map(Self),
+            (Some(value), None) => {
+                IdempotencyKey::parse(value.to_str().unwrap_or_default()).map(Some).map(Self)
+            }
             (Some(_), Some(_)) => Err(Error::invalid("Idempotency-Key", "is given more than once")),
         }
     }

@@ -27,28 +27,25 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Whether the process is there.
-#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Success<Health>)))]
+#[utoipa::path(get, path = "/healthz", operation_id = "health", tag = "health", responses((status = 200, body = Success<Health>)))]
 async fn live() -> Success<Health> {
     Success::new(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// Whether the database can be written and the server is not going down.
-#[utoipa::path(get, path = "/readyz", tag = "health", responses(
+#[utoipa::path(get, path = "/readyz", operation_id = "readiness", tag = "health", responses(
     (status = 200, body = Success<Health>),
     (status = 503, body = ErrorEnvelope)))]
 async fn ready(State(app): State<App>) -> Result<Success<Health>, Error> {
-    if *app.shutdown().borrow() {
-        return Err(Error::Unavailable("going down"));
+    if app.is_ready().await {
+        Ok(live().await)
+    } else {
+        Err(Error::Unavailable("going down, or the database cannot be written"))
     }
-    if let Err(error) = app.store.check_writable().await {
-        tracing::error!(cause = ?std::error::Error::source(&error), "the database cannot be written");
-        return Err(Error::Unavailable("the database cannot be written"));
-    }
-    Ok(live().await)
 }
 
 /// Counters in Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics_text(State(app): State<App>) -> Result<Response, Error> {
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics_text().await?).into_response())
 }

@@ -4,7 +4,7 @@ mod bodies;
 
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::IntoResponse;
 use flamegate::api_key::Environment;
 use serde::Deserialize;
@@ -12,9 +12,11 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::bodies::{BatchBody, CreatedBody, ImportBatch, ImportedBody, KeyBody, ReceiptBody, RevokedBody, UpdatedBody};
+use self::bodies::{
+    BatchBody, CreatedBody, ImportBatch, ImportedBody, KeyBody, ReceiptBody, RevokedBody, UpdatedBody,
+};
 use super::envelope::{Created, Listing, Success};
-use super::extract::{Idempotency, JsonBody, Query, wait};
+use super::extract::{Idempotency, JsonBody, PathId, Query, wait};
 use super::workspaces::{cursor, page_size};
 use crate::app::App;
 use crate::error::{Error, ErrorEnvelope, Problems};
@@ -59,11 +61,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(revoke))
         .routes(routes!(rotate))
         .routes(routes!(import))
-        .merge(OpenApiRouter::new().routes(routes!(import_batch)).layer(DefaultBodyLimit::max(MAX_BATCH_BODY)))
+        .merge(
+            OpenApiRouter::new().routes(routes!(import_batch)).layer(DefaultBodyLimit::max(MAX_BATCH_BODY)),
+        )
 }
 
 /// Makes a key. The answer is the only one that has its plaintext.
-#[utoipa::path(post, path = "/v1/api-keys", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys", operation_id = "create_api_key", tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
     request_body = KeyDraft, responses(
     (status = 201, body = Success<CreatedBody>),
@@ -81,11 +85,16 @@ async fn create(
     let written = app.keys.create(draft, again).await?;
     let receipt = receipt_if_asked(&app, wait, &written).await;
     let keys::Created { key, plaintext } = written.value;
-    Ok(Created(CreatedBody { api_key: KeyBody::new(&key, app.clock.now()), key: plaintext, previous: None, receipt }))
+    Ok(Created(CreatedBody {
+        api_key: KeyBody::new(&key, app.clock.now()),
+        key: plaintext,
+        previous: None,
+        receipt,
+    }))
 }
 
 /// Keys, newest first.
-#[utoipa::path(get, path = "/v1/api-keys", tag = "api-keys", security(("admin" = [])), params(ListQuery), responses(
+#[utoipa::path(get, path = "/v1/api-keys", operation_id = "list_api_keys", tag = "api-keys", security(("admin" = [])), params(ListQuery), responses(
     (status = 200, body = Listing<KeyBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
@@ -99,16 +108,16 @@ async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<
 }
 
 /// One key.
-#[utoipa::path(get, path = "/v1/api-keys/{id}", tag = "api-keys", security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/v1/api-keys/{id}", operation_id = "get_api_key", tag = "api-keys", security(("admin" = [])), responses(
     (status = 200, body = Success<KeyBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)), params(("id" = String, Path, description = "`key_…`")))]
-async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Success<KeyBody>, Error> {
+async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<KeyBody>, Error> {
     Ok(Success::new(KeyBody::new(&app.keys.find(&id).await?, app.clock.now())))
 }
 
 /// Renames a key or changes its expiry or limits.
-#[utoipa::path(patch, path = "/v1/api-keys/{id}", tag = "api-keys", security(("admin" = [])), request_body = KeyPatch,
+#[utoipa::path(patch, path = "/v1/api-keys/{id}", operation_id = "update_api_key", tag = "api-keys", security(("admin" = [])), request_body = KeyPatch,
     params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
     (status = 200, body = Success<UpdatedBody>),
     (status = 401, body = ErrorEnvelope),
@@ -117,7 +126,7 @@ async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Success<
     (status = 422, body = ErrorEnvelope)))]
 async fn update(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     Query(query): Query<WaitQuery>,
     JsonBody(patch): JsonBody<KeyPatch>,
 ) -> Result<Success<UpdatedBody>, Error> {
@@ -128,14 +137,14 @@ async fn update(
 }
 
 /// Ends a key for good and says which gateways refuse it. Revoking it again succeeds.
-#[utoipa::path(post, path = "/v1/api-keys/{id}/revoke", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys/{id}/revoke", operation_id = "revoke_api_key", tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
     (status = 200, body = Success<RevokedBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)))]
 async fn revoke(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     Query(query): Query<WaitQuery>,
 ) -> Result<Success<RevokedBody>, Error> {
     let wait = wait_of(&query)?.unwrap_or_default();
@@ -148,7 +157,7 @@ async fn revoke(
 }
 
 /// Makes a key in the place of another one, which ends after a grace.
-#[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", operation_id = "rotate_api_key", tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("id" = String, Path, description = "`key_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
     request_body = RotateDraft, responses(
@@ -160,7 +169,7 @@ async fn revoke(
     (status = 422, body = ErrorEnvelope)))]
 async fn rotate(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
     JsonBody(draft): JsonBody<RotateDraft>,
@@ -174,7 +183,7 @@ async fn rotate(
 }
 
 /// Stores an existing key by its hash.
-#[utoipa::path(post, path = "/v1/api-keys/import", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys/import", operation_id = "import_api_key", tag = "api-keys", security(("admin" = [])),
     request_body = ImportDraft, responses(
     (status = 201, body = Success<KeyBody>),
     (status = 401, body = ErrorEnvelope),
@@ -189,7 +198,7 @@ async fn import(
 }
 
 /// Stores up to 1,000 existing keys: all of them, or none when one is not valid. Known hashes are skipped.
-#[utoipa::path(post, path = "/v1/api-keys/import-batch", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys/import-batch", operation_id = "import_api_keys", tag = "api-keys", security(("admin" = [])),
     request_body = ImportBatch, responses(
     (status = 200, body = Success<BatchBody>),
     (status = 401, body = ErrorEnvelope),

@@ -70,6 +70,7 @@ fn route(request: &Request) -> &str {
 
 /// True for polls and for requests that asked to wait for a receipt.
 fn may_wait(request: &Request) -> bool {
-    let asks = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("wait=")));
+    let asks =
+        request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("wait=")));
     asks || request.uri().path() == CHANGES_PATH
 }

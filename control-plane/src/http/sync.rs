@@ -39,7 +39,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// What changed after a revision, or a part of the whole table. `after` acknowledges what the gateway enforces.
-#[utoipa::path(get, path = "/sync/v1/changes", tag = "sync", params(ChangesQuery), security(("sync" = [])), responses(
+#[utoipa::path(get, path = "/sync/v1/changes", operation_id = "get_changes", tag = "sync", params(ChangesQuery), security(("sync" = [])), responses(
     (status = 200, description = "A page of sync protocol v1: epoch, revision, more, reset, upserts, removals",
         body = Object),
     (status = 401, body = ErrorEnvelope),
@@ -50,7 +50,8 @@ async fn changes(
     Query(query): Query<ChangesQuery>,
 ) -> Result<Response, Error> {
     let page: Bytes = app.sync.changes(query.check(version(&headers))?).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], page).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], page)
+        .into_response())
 }
 
 impl ChangesQuery {

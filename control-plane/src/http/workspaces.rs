@@ -1,6 +1,6 @@
 //! `/v1/workspaces`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::envelope::{Created, Listing, Success};
-use super::extract::{JsonBody, Query};
+use super::extract::{JsonBody, PathId, Query};
 use crate::app::App;
 use crate::error::{Error, ErrorEnvelope};
 use crate::limits::LimitDraft;
@@ -48,7 +48,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Makes a workspace.
-#[utoipa::path(post, path = "/v1/workspaces", tag = "workspaces", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/workspaces", operation_id = "create_workspace", tag = "workspaces", security(("admin" = [])),
     request_body = WorkspaceDraft, responses(
     (status = 201, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
@@ -62,7 +62,7 @@ async fn create(
 }
 
 /// All workspaces, oldest first.
-#[utoipa::path(get, path = "/v1/workspaces", tag = "workspaces", security(("admin" = [])), params(Part), responses(
+#[utoipa::path(get, path = "/v1/workspaces", operation_id = "list_workspaces", tag = "workspaces", security(("admin" = [])), params(Part), responses(
     (status = 200, body = Listing<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>, Query(part): Query<Part>) -> Result<Listing<WorkspaceBody>, Error> {
@@ -72,17 +72,17 @@ async fn list(State(app): State<App>, Query(part): Query<Part>) -> Result<Listin
 }
 
 /// One workspace, by id or slug.
-#[utoipa::path(get, path = "/v1/workspaces/{id}", tag = "workspaces", security(("admin" = [])),
+#[utoipa::path(get, path = "/v1/workspaces/{id}", operation_id = "get_workspace", tag = "workspaces", security(("admin" = [])),
     params(("id" = String, Path, description = "Id or slug")), responses(
     (status = 200, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)))]
-async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Success<WorkspaceBody>, Error> {
+async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<WorkspaceBody>, Error> {
     Ok(Success::new(body(app.workspaces.find(&id).await?)))
 }
 
 /// Changes a workspace's name or default limits.
-#[utoipa::path(patch, path = "/v1/workspaces/{id}", tag = "workspaces", security(("admin" = [])),
+#[utoipa::path(patch, path = "/v1/workspaces/{id}", operation_id = "update_workspace", tag = "workspaces", security(("admin" = [])),
     params(("id" = String, Path, description = "Id or slug")), request_body = WorkspacePatch, responses(
     (status = 200, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
@@ -90,7 +90,7 @@ async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Success<
     (status = 422, body = ErrorEnvelope)))]
 async fn update(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     JsonBody(patch): JsonBody<WorkspacePatch>,
 ) -> Result<Success<WorkspaceBody>, Error> {
     Ok(Success::new(body(app.workspaces.update(&id, patch).await?.value)))

@@ -140,7 +140,9 @@ impl RotateDraft {
     fn check(&self) -> Result<SignedDuration, Error> {
         let (path, given) = match (self.grace_seconds, &self.grace) {
             (None, None) => return Ok(SignedDuration::ZERO),
-            (Some(_), Some(_)) => return Err(Error::invalid("grace", "give grace or grace_seconds, not both")),
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid("grace", "give grace or grace_seconds, not both"));
+            }
             (Some(number), None) => ("grace_seconds", Some(number)),
             (None, Some(text)) => ("grace", seconds(text)),
         };
@@ -164,7 +166,8 @@ fn refuse_unless_current(key: &Key, now: Timestamp) -> Result<(), Error> {
 
 /// The row of the key that replaces `old`; hash and hint are still those of nothing.
 async fn successor(tx: &mut Tx, old: &Key, id: String, now: Timestamp) -> Result<NewKeyRow, Error> {
-    let workspace = sqlite::workspaces::find(tx, &old.workspace).await?.ok_or(Error::NotFound("workspace"))?;
+    let workspace =
+        sqlite::workspaces::find(tx, &old.workspace).await?.ok_or(Error::NotFound("workspace"))?;
     Ok(NewKeyRow {
         id,
         hash: flamegate::api_key::KeyHash([0; 32]),

@@ -95,9 +95,8 @@ impl KeyPatch {
         let mut problems = Problems::default();
         let name = self.name.and_then(|name| check_name("name", &name, &mut problems));
         let expires_at = self.expires_at.map(|value| check_expiry(Some(&value), now, &mut problems));
-        let limits = self
-            .limits
-            .map(|drafts| drafts.map(|drafts| limits::check(&drafts, "limits", &mut problems)));
+        let limits =
+            self.limits.map(|drafts| drafts.map(|drafts| limits::check(&drafts, "limits", &mut problems)));
         problems.check()?;
         Ok(Changes { name, expires_at, limits })
     }
@@ -138,7 +137,9 @@ fn check_expiry(value: Option<&Value>, now: Timestamp, problems: &mut Problems) 
     let timestamp = match value {
         None | Some(Value::Null) => return None,
         Some(Value::String(text)) => text.parse::<Timestamp>().ok(),
-        Some(Value::Number(number)) => number.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        Some(Value::Number(number)) => {
+            number.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok())
+        }
         Some(_) => None,
     };
     let Some(whole) = timestamp.and_then(|t| Timestamp::from_second(t.as_second()).ok()) else {

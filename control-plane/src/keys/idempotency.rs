@@ -48,13 +48,20 @@ impl Idempotent {
         let Some(this) = this else { return Ok(()) };
         match idempotency::find(tx, &this.key.0, now).await? {
             None => Ok(()),
-            Some(earlier) if earlier.fingerprint == this.fingerprint => Err(Error::AlreadyCreated(earlier.api_key_id)),
+            Some(earlier) if earlier.fingerprint == this.fingerprint => {
+                Err(Error::AlreadyCreated(earlier.api_key_id))
+            }
             Some(earlier) => Err(Error::IdempotencyKeyReused(earlier.api_key_id)),
         }
     }
 
     /// Notes which key was made.
-    pub(super) async fn remember(this: Option<&Self>, tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn remember(
+        this: Option<&Self>,
+        tx: &mut Tx,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let Some(this) = this else { return Ok(()) };
         idempotency::insert(tx, &this.key.0, &this.fingerprint, id, now).await
     }

@@ -78,9 +78,10 @@ impl Keys {
                     let done = store(tx, ready, "", now).await?;
                     match done.into_iter().next() {
                         Some(Imported { id, created: true }) => existing(tx, &id).await,
-                        Some(Imported { id, created: false }) => {
-                            Err(Error::Conflict { message: "the hash is known already".to_owned(), id: Some(id) })
-                        }
+                        Some(Imported { id, created: false }) => Err(Error::Conflict {
+                            message: "the hash is known already".to_owned(),
+                            id: Some(id),
+                        }),
                         None => Err(Error::internal("nothing was imported")),
                     }
                 })
@@ -123,7 +124,8 @@ impl ImportDraft {
         let wanted = draft.check_into(now, problems)?;
         let hint = self.key_hint.unwrap_or_else(|| secret::hint(wanted.environment, ""));
         if !secret::is_hint(wanted.environment, &hint) {
-            problems.add("key_hint", "must be the prefix, … and at most four characters, such as sk_live_…a1B2");
+            problems
+                .add("key_hint", "must be the prefix, … and at most four characters, such as sk_live_…a1B2");
         }
         Some(Ready { hash: hash?, hint, wanted })
     }
@@ -143,7 +145,8 @@ async fn store(tx: &mut Tx, keys: Vec<Ready>, at: &str, now: Timestamp) -> Resul
         let workspace_seq = match workspaces_seen.get(&wanted.workspace) {
             Some(seq) => *seq,
             None => {
-                let path = if at.is_empty() { "workspace".to_owned() } else { format!("{at}[{index}].workspace") };
+                let path =
+                    if at.is_empty() { "workspace".to_owned() } else { format!("{at}[{index}].workspace") };
                 let seq = workspaces::named(tx, &path, &wanted.workspace).await?.seq;
                 workspaces_seen.insert(wanted.workspace.clone(), seq);
                 seq

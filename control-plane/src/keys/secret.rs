@@ -38,7 +38,8 @@ impl GeneratedKey {
         text.push_str(&random::base62(SECRET_LEN)?);
         let sum = checksum(text.as_bytes());
         text.extend(sum.iter().copied().map(char::from));
-        let key = ApiKey::from_bytes(text.as_bytes()).ok_or_else(|| Error::internal("a generated key is no key"))?;
+        let key = ApiKey::from_bytes(text.as_bytes())
+            .ok_or_else(|| Error::internal("a generated key is no key"))?;
         let hash = key.hash();
         let tail = text.get(text.len() - HINT_TAIL_LEN..).unwrap_or_default();
         let hint = hint(environment, tail);

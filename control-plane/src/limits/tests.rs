@@ -19,7 +19,10 @@ fn the_text_form_round_trips() {
 #[test]
 fn units_and_defaults_of_the_text_form() {
     let limits = parse_list("100/1m, shared=7/2h@workspace").unwrap();
-    assert_eq!((limits[0].name.as_str(), limits[0].window_seconds.get(), limits[0].burst), ("default", 60, None));
+    assert_eq!(
+        (limits[0].name.as_str(), limits[0].window_seconds.get(), limits[0].burst),
+        ("default", 60, None)
+    );
     assert_eq!((limits[1].window_seconds.get(), limits[1].scope), (7_200, Scope::Workspace));
     assert_eq!(parse_list("none").unwrap(), Vec::new());
     assert_eq!(parse_list("100/60s+20").unwrap(), product_default());
@@ -27,14 +30,17 @@ fn units_and_defaults_of_the_text_form() {
 
 #[test]
 fn nonsense_in_text_form_is_refused_with_a_reason() {
-    for text in ["", "100", "x/60s", "100/", "100/60w", "100/60s+x", "100/60s@planet", "0/60s", "100/0s", "a b=1/1s"] {
+    for text in
+        ["", "100", "x/60s", "100/", "100/60w", "100/60s+x", "100/60s@planet", "0/60s", "100/0s", "a b=1/1s"]
+    {
         assert!(parse_list(text).is_err(), "{text}");
     }
 }
 
 #[test]
 fn all_problems_of_all_limits_are_reported() {
-    let bad = LimitDraft { scope: Some("planet".into()), requests: Some(0), burst: Some(-1), ..Default::default() };
+    let bad =
+        LimitDraft { scope: Some("planet".into()), requests: Some(0), burst: Some(-1), ..Default::default() };
     let big = LimitDraft { requests: Some(5_000_000_000), window_seconds: Some(1), ..Default::default() };
     assert_eq!(
         problems_of(&[bad, big]),
@@ -45,8 +51,12 @@ fn all_problems_of_all_limits_are_reported() {
 
 #[test]
 fn the_records_rules_apply() {
-    let limit = |requests| LimitDraft { requests: Some(requests), window_seconds: Some(1), ..Default::default() };
-    assert_eq!(problems_of(&[limit(1_000_001)]), "limits[0].requests: at most 1000000; limits[0].burst: at most 1000000");
+    let limit =
+        |requests| LimitDraft { requests: Some(requests), window_seconds: Some(1), ..Default::default() };
+    assert_eq!(
+        problems_of(&[limit(1_000_001)]),
+        "limits[0].requests: at most 1000000; limits[0].burst: at most 1000000"
+    );
     assert_eq!(problems_of(&[limit(1), limit(2)]), "limits[1].name: two limits of one scope have this name");
     assert_eq!(problems_of(&vec![limit(1); 5]), "limits: at most 4 limits");
 }

@@ -13,8 +13,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 use sqlx::sqlite::SqliteSynchronous;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+};
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -94,8 +96,7 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         // One connection is the one writer: whoever wants to write waits for it in order of arrival.
-        let one = SqlitePoolOptions::new().max_connections(1).min_connections(1);
-        let writer = one.connect_with(options.clone()).await?;
+        let writer = pool(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let head = {
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -103,10 +104,7 @@ impl Store {
             tx.commit().await?;
             head
         };
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(options.pragma("query_only", "on"))
-            .await?;
+        let readers = pool(READERS).connect_with(options.pragma("query_only", "on")).await?;
         let (head, _) = watch::channel(head);
         Ok(Self { inner: Arc::new(Inner { writer, readers, head, _lock: lock }) })
     }
@@ -176,6 +174,11 @@ impl Inner {
         });
         Ok(Written { value, head, at })
     }
+}
+
+/// Connections to a local file do not go stale, so they are kept.
+fn pool(size: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(size).min_connections(1).idle_timeout(None).max_lifetime(None)
 }
 
 fn lock(database: &Path) -> Result<File, OpenError> {

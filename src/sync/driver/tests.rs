@@ -1,1 +1,227 @@
-//! placeholder
+//! The sync on the fake host, with workers that follow: what the control plane sends is what they enforce, and what the
+//! gateway acknowledges is true.
+
+use std::rc::Rc;
+
+use super::*;
+use crate::api_key::{Environment, KeyHash};
+use crate::config::{Config, SyncMode};
+use crate::host::fake::FakeHost;
+use crate::record::KeyRecord;
+use crate::sync::wire::{Upsert, WireHash};
+use crate::worker::Worker;
+
+const TICK_NS: u64 = 20_000_000;
+
+fn config() -> SyncConfig {
+    SyncConfig {
+        mode: SyncMode::Elected,
+        cluster: "control".to_owned(),
+        authority: "control".to_owned(),
+        gateway: String::new(),
+        token: "secret-token".to_owned(),
+        wait_seconds: 25,
+        page_size: 100,
+        retry_ms: (200, 5_000),
+    }
+}
+
+fn worker() -> Worker {
+    let json = br#"{"sync":{"mode":"singleton"}}"#;
+    Worker::new(Rc::new(Config::parse(json, |_| None).unwrap()))
+}
+
+fn hash(seed: u8) -> KeyHash {
+    KeyHash([seed; 32])
+}
+
+fn upsert(seed: u8) -> Upsert {
+    let record = KeyRecord {
+        id: format!("key_{seed}"),
+        workspace: "ws_1".to_owned(),
+        environment: Environment::Live,
+        expires_at: None,
+        limits: Vec::new(),
+    };
+    Upsert { hash: WireHash(hash(seed)), record }
+}
+
+fn page(revision: u64, reset: bool, upserts: &[u8], removals: &[u8]) -> Vec<u8> {
+    let page = Page {
+        epoch: "e_1".to_owned(),
+        revision,
+        more: false,
+        reset,
+        upserts: upserts.iter().map(|seed| upsert(*seed)).collect(),
+        removals: removals.iter().map(|seed| WireHash(hash(*seed))).collect(),
+    };
+    serde_json::to_vec(&page).unwrap()
+}
+
+/// Ticks the driver until it has sent a call that it had not sent before; gives the call's number and path.
+fn next_call(driver: &mut Driver, host: &FakeHost, sent: usize) -> (u32, String) {
+    for _ in 0..500 {
+        driver.tick(host);
+        let calls = host.sent();
+        if calls.len() > sent {
+            return (u32::try_from(calls.len()).unwrap(), calls[calls.len() - 1].clone());
+        }
+        host.advance_ns(TICK_NS);
+    }
+    panic!("no call within ten seconds");
+}
+
+fn knows(worker: &mut Worker, host: &FakeHost, seed: u8) -> bool {
+    worker.find(host, &hash(seed)).is_ok_and(|key| key.is_some())
+}
+
+#[test]
+fn workers_enforce_what_the_control_plane_sent_and_the_acknowledgement_waits_for_them() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "node~1/a");
+    let (mut first, mut second) = (worker(), worker());
+    let (call, path) = next_call(&mut driver, &host, 0);
+    assert!(path.starts_with("/sync/v1/changes?after=0&gateway=node1a-") || path.contains("gateway=node"), "{path}");
+    assert!(!path.contains("epoch"), "{path}");
+    assert!(first.find(&host, &hash(1)).is_err(), "not synced is not unknown");
+    driver.answer(&host, call, Ok(&page(5, true, &[1, 2], &[])));
+    for worker in [&mut first, &mut second] {
+        for _ in 0..2 {
+            worker.tick(&host);
+        }
+        assert!(knows(worker, &host, 1) && knows(worker, &host, 2) && !knows(worker, &host, 3));
+    }
+    let (call, path) = next_call(&mut driver, &host, 1);
+    assert!(path.contains("after=5&") && path.contains("epoch=e_1"), "{path}");
+
+    driver.answer(&host, call, Ok(&page(6, false, &[3], &[1])));
+    host.advance_ns(TICK_NS);
+    first.tick(&host);
+    driver.tick(&host);
+    assert_eq!(host.sent().len(), 2, "the second worker still has the old table");
+    assert!(!knows(&mut first, &host, 1) && knows(&mut first, &host, 3));
+    second.tick(&host);
+    driver.tick(&host);
+    assert_eq!(host.sent().len(), 3);
+    assert!(host.sent()[2].contains("after=6&"));
+}
+
+#[test]
+fn a_worker_that_died_delays_the_acknowledgement_but_does_not_block_it() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n");
+    let mut dying = worker();
+    dying.tick(&host);
+    dying.tick(&host);
+    let (call, _) = next_call(&mut driver, &host, 0);
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    let before = host.now().monotonic;
+    let (_, path) = next_call(&mut driver, &host, 1);
+    assert!(path.contains("after=5&"), "{path}");
+    let waited = host.now().monotonic - before;
+    assert!((roster::DEAD_AFTER_NS / 2..roster::DEAD_AFTER_NS + 2 * TICK_NS).contains(&waited), "{waited}");
+}
+
+#[test]
+fn garbage_errors_and_silence_keep_the_last_good_table() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n");
+    let mut reader = worker();
+    let (call, _) = next_call(&mut driver, &host, 0);
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    let garbage: [&[u8]; 6] = [b"", b"<html>", b"{}", br#"{"epoch":"e_1","revision":6,"more":false,"reset":true,"upserts":[{}]}"#, b"\xff\xfe", b"[[[[[[[["];
+    for (index, bytes) in garbage.iter().enumerate() {
+        let (call, path) = next_call(&mut driver, &host, index + 1);
+        assert!(path.contains("after=5&"), "{path}");
+        driver.answer(&host, call, Ok(bytes));
+        reader.tick(&host);
+        assert!(knows(&mut reader, &host, 1));
+    }
+    let (call, _) = next_call(&mut driver, &host, 7);
+    driver.answer(&host, call, Err("answer with status 500".to_owned()));
+    driver.answer(&host, call, Ok(&page(9, false, &[], &[1])));
+    assert!(knows(&mut reader, &host, 1), "an answer counts once");
+    assert_eq!(driver.counts.get(Counter::SyncFailures), 7);
+    assert_eq!(driver.counts.get(Counter::SyncPages), 1);
+}
+
+#[test]
+fn another_candidate_goes_on_from_where_the_table_stands() {
+    let host = FakeHost::at(1_000);
+    let (mut first, mut second) = (Driver::new(config(), "n"), Driver::new(config(), "n"));
+    let (call, path) = next_call(&mut first, &host, 0);
+    second.tick(&host);
+    assert!(first.is_leading() && !second.is_leading());
+    first.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    let name = |path: &str| path.split("gateway=").nth(1).and_then(|rest| rest.split('&').next()).unwrap().to_owned();
+    // The first one's VM is gone; the second waits for the end of the lease.
+    drop(first);
+    let (_, next) = next_call(&mut second, &host, 1);
+    assert!(next.contains("after=5&"), "{next}");
+    assert_eq!(name(&next), name(&path), "one process is one gateway");
+}
+
+#[test]
+fn a_retired_candidate_hands_over_at_once_and_ignores_late_answers() {
+    let host = FakeHost::at(1_000);
+    let (mut first, mut second) = (Driver::new(config(), "n"), Driver::new(config(), "n"));
+    let (call, _) = next_call(&mut first, &host, 0);
+    first.retire(&host);
+    second.tick(&host);
+    assert!(second.is_leading());
+    first.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    assert!(Status::read(&host).unwrap().is_none());
+}
+
+#[test]
+fn a_missing_cluster_is_tried_again() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n");
+    host.refuse_sending(true);
+    for _ in 0..100 {
+        driver.tick(&host);
+        host.advance_ns(TICK_NS);
+    }
+    let failures = driver.counts.get(Counter::SyncFailures);
+    assert!((2..10).contains(&failures), "{failures} tries in two seconds");
+    host.refuse_sending(false);
+    next_call(&mut driver, &host, 0);
+}
+
+#[test]
+fn shared_data_that_is_lost_is_fetched_again() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n");
+    let mut reader = worker();
+    let (call, _) = next_call(&mut driver, &host, 0);
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    reader.tick(&host);
+    let (call, _) = next_call(&mut driver, &host, 1);
+    host.wipe();
+    reader.tick(&host);
+    assert!(reader.find(&host, &hash(1)).is_err());
+    driver.tick(&host);
+    driver.answer(&host, call, Ok(&page(6, false, &[2], &[])));
+    let mut sent = host.sent().len();
+    let (call, path) = loop {
+        let (call, path) = next_call(&mut driver, &host, sent);
+        if path.contains("after=0&") {
+            break (call, path);
+        }
+        driver.answer(&host, call, Err("again".to_owned()));
+        sent += 1;
+    };
+    assert!(!path.contains("epoch"), "{path}");
+    driver.answer(&host, call, Ok(&page(6, true, &[1, 2], &[])));
+    reader.tick(&host);
+    assert!(knows(&mut reader, &host, 1) && knows(&mut reader, &host, 2));
+}
+
+#[test]
+fn the_token_is_not_in_any_text_about_the_driver() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n");
+    let (_, path) = next_call(&mut driver, &host, 0);
+    assert!(!path.contains("secret-token"));
+    assert!(!format!("{driver:?}").contains("secret-token"));
+}

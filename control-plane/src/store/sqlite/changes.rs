@@ -51,7 +51,10 @@ pub async fn ensure_epoch(tx: &mut Tx) -> Result<Head, Error> {
 
 /// Begins a new history: every gateway will fetch the whole table. The revision goes on, so it never goes back.
 pub async fn new_epoch(tx: &mut Tx) -> Result<(), Error> {
-    sqlx::query("UPDATE revision_log SET epoch = ?, revision = revision + 1").bind(random::id("e_")?).execute(tx).await?;
+    sqlx::query("UPDATE revision_log SET epoch = ?, revision = revision + 1")
+        .bind(random::id("e_")?)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -102,7 +105,8 @@ pub async fn table(connection: &mut Tx, cursor: Option<KeyHash>, limit: u32) -> 
     let head = head(&mut tx).await?;
     let sql = format!("{RECORD} WHERE k.listed = 1 AND k.hash > ? ORDER BY k.hash LIMIT ?");
     let from = cursor.map(|hash| hash.0.to_vec()).unwrap_or_default();
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(from).bind(i64::from(limit) + 1).fetch_all(&mut *tx).await?;
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(from).bind(i64::from(limit) + 1).fetch_all(&mut *tx).await?;
     tx.commit().await?;
     page(head, &rows, limit)
 }

@@ -59,7 +59,8 @@ pub struct KeyCounts {
     pub expired: i64,
 }
 
-const SELECT: &str = "SELECT k.seq, k.id, k.environment, k.name, k.hint, k.limits, k.created_at, k.expires_at,
+const SELECT: &str =
+    "SELECT k.seq, k.id, k.environment, k.name, k.hint, k.limits, k.created_at, k.expires_at,
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits
     FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
 

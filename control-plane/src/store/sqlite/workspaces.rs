@@ -51,11 +51,12 @@ pub async fn set_default_limits(tx: &mut Tx, seq: i64, limits: &[Limit]) -> Resu
         .bind(seq)
         .execute(&mut *tx)
         .await?;
-    let followers: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM api_keys WHERE workspace_seq = ? AND limits IS NULL AND listed = 1")
-            .bind(seq)
-            .fetch_one(&mut *tx)
-            .await?;
+    let followers: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM api_keys WHERE workspace_seq = ? AND limits IS NULL AND listed = 1",
+    )
+    .bind(seq)
+    .fetch_one(&mut *tx)
+    .await?;
     let first = changes::take_revisions(tx, followers.unsigned_abs()).await?;
     sqlx::query(
         "UPDATE api_keys SET revision = n.revision FROM (

@@ -1,0 +1,163 @@
+//! The REST API's client: one request, one answer, errors by kind.
+
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+use serde_json::Value;
+
+use super::CliError;
+use crate::config::token_list;
+
+/// A control plane and the token for it.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: String,
+}
+
+/// A request that is not sent yet.
+pub(super) struct Call<'a> {
+    client: &'a Client,
+    method: Method,
+    url: Url,
+    body: Option<Value>,
+    idempotency_key: Option<String>,
+    wait: Duration,
+}
+
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take, besides what was asked to wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Client {
+    /// From `--url` and the environment.
+    pub fn new(url: Option<String>) -> Result<Self, CliError> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = url.or_else(|| variable("FLAMEGATE_CONTROL_URL")).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let base = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let base = base.ok_or_else(|| CliError::Usage(format!("'{url}' is not an http or https URL")))?;
+        let tokens = variable("FLAMEGATE_ADMIN_TOKEN").unwrap_or_default();
+        let token = token_list(&tokens).next().map(str::to_owned);
+        let token = token.ok_or_else(|| CliError::Usage("FLAMEGATE_ADMIN_TOKEN is not set".to_owned()))?;
+        // Fails only when a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            // The token goes to the control plane and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| CliError::Other(error.to_string()))?;
+        Ok(Self { http, base, token })
+    }
+
+    /// A request to a path given in segments, which are escaped.
+    pub fn call(&self, method: Method, segments: &[&str]) -> Call<'_> {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("v1").extend(segments);
+        }
+        Call { client: self, method, url, body: None, idempotency_key: None, wait: Duration::ZERO }
+    }
+
+    /// All entries of a list, page by page, up to `most`; true when there are more.
+    pub async fn list(
+        &self,
+        segments: &[&str],
+        query: &[(&str, Option<&str>)],
+        most: usize,
+    ) -> Result<(Vec<Value>, bool), CliError> {
+        const PAGE: &str = "200";
+        let (mut entries, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut call = self.call(Method::GET, segments).query("limit", Some(PAGE));
+            call = call.query("cursor", cursor.as_deref());
+            for (name, value) in query {
+                call = call.query(name, *value);
+            }
+            let mut answer = call.envelope().await?;
+            if let Some(Value::Array(page)) = answer.get_mut("data").map(Value::take) {
+                entries.extend(page);
+            }
+            cursor = answer.pointer("/pagination/next_cursor").and_then(Value::as_str).map(str::to_owned);
+            let more = entries.len() > most || (cursor.is_some() && entries.len() == most);
+            entries.truncate(most);
+            if cursor.is_none() || more {
+                return Ok((entries, more));
+            }
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Adds a parameter, if it is given.
+    pub fn query(mut self, name: &str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            self.url.query_pairs_mut().append_pair(name, value);
+        }
+        self
+    }
+
+    /// Sends this JSON.
+    pub fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Sends this `Idempotency-Key`, if it is given.
+    pub fn idempotency_key(mut self, key: Option<String>) -> Self {
+        self.idempotency_key = key;
+        self
+    }
+
+    /// Asks to wait for the gateways, if that is wanted.
+    pub fn wait(mut self, wait: Option<&str>) -> Self {
+        // Longer than the server waits at most; what `wait` says exactly is the server's to read.
+        self.wait = if wait.is_some() { Duration::from_secs(60) } else { Duration::ZERO };
+        self.query("wait", wait)
+    }
+
+    /// Sends it and returns `data` of the answer.
+    pub async fn send(self) -> Result<Value, CliError> {
+        Ok(self.envelope().await?.get_mut("data").map(Value::take).unwrap_or_default())
+    }
+
+    /// Sends it and returns the whole answer.
+    async fn envelope(self) -> Result<Value, CliError> {
+        let base = self.client.base.to_string();
+        let unreachable = |error: reqwest::Error| CliError::Unreachable(base.clone(), last_cause(&error));
+        let mut request = self.client.http.request(self.method, self.url).bearer_auth(&self.client.token);
+        if let Some(key) = self.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = &self.body {
+            request = request.json(body);
+        }
+        let response = request.timeout(ANSWER_TIMEOUT + self.wait).send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let text = response.text().await.map_err(unreachable)?;
+        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        match answer.get("success").and_then(Value::as_bool) {
+            Some(true) => Ok(answer),
+            Some(false) => Err(refused(status, &answer)),
+            None => {
+                Err(CliError::Unreachable(base, format!("it answered {status} in a form that is not ours")))
+            }
+        }
+    }
+}
+
+fn refused(status: u16, answer: &Value) -> CliError {
+    let error = answer.get("error").cloned().unwrap_or_default();
+    let text = |name| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    CliError::Api { status, code: text("code"), message: text("message"), error }
+}
+
+fn last_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

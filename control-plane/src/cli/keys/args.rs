@@ -1,0 +1,170 @@
+//! Arguments of `keys …`.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::cli::CliError;
+use crate::cli::limit_args::LimitArgs;
+use crate::limits::seconds;
+
+/// What can be done with keys.
+#[derive(Subcommand)]
+pub(in crate::cli) enum KeysCommand {
+    /// Make a key and print it, once
+    Create(CreateArgs),
+    /// List keys, newest first
+    List(ListArgs),
+    /// Show a key
+    Get {
+        /// key_…
+        id: String,
+    },
+    /// Give a key another name
+    Rename {
+        /// key_…
+        id: String,
+        /// The new name
+        name: String,
+    },
+    /// Change a key's name, expiry or limits
+    Update(UpdateArgs),
+    /// End a key for good and say which gateways refuse it
+    Revoke {
+        /// key_…
+        id: String,
+        /// How long to wait for the gateways, for example 5s or 500ms
+        #[arg(long, default_value = "5s", value_name = "TIME")]
+        wait: String,
+    },
+    /// Make a key in the place of another one, which ends after a grace
+    Rotate {
+        /// key_…
+        id: String,
+        /// How long the old key still works: 90s, 30m, 24h, 7d; it ends at once when this is not given
+        #[arg(long, value_name = "TIME")]
+        grace: Option<String>,
+        /// A repeat with the same value makes no second key
+        #[arg(long, value_name = "TEXT")]
+        idempotency_key: Option<String>,
+        /// How long to wait until every gateway knows of it
+        #[arg(long, value_name = "TIME")]
+        wait: Option<String>,
+    },
+    /// Store existing keys by their SHA-256
+    Import(ImportArgs),
+}
+
+#[derive(Args)]
+pub(in crate::cli) struct CreateArgs {
+    /// Id or slug of the workspace
+    #[arg(long)]
+    pub workspace: String,
+    /// Descriptive name
+    #[arg(long)]
+    pub name: String,
+    /// live or test
+    #[arg(long)]
+    pub environment: String,
+    #[command(flatten)]
+    pub expiry: ExpiryArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// A repeat with the same value makes no second key
+    #[arg(long, value_name = "TEXT")]
+    pub idempotency_key: Option<String>,
+    /// How long to wait until every gateway knows the key
+    #[arg(long, value_name = "TIME")]
+    pub wait: Option<String>,
+}
+
+#[derive(Args)]
+pub(in crate::cli) struct ListArgs {
+    /// Only of this workspace
+    #[arg(long)]
+    pub workspace: Option<String>,
+    /// Only live or test
+    #[arg(long)]
+    pub environment: Option<String>,
+    /// active, revoked, expired or all
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Most entries
+    #[arg(long, default_value_t = 1_000)]
+    pub max: usize,
+}
+
+#[derive(Args)]
+pub(in crate::cli) struct UpdateArgs {
+    /// key_…
+    pub id: String,
+    /// Another name
+    #[arg(long)]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub expiry: ExpiryArgs,
+    /// The key does not expire any more
+    #[arg(long, conflicts_with_all = ["expires_at", "expires_in"])]
+    pub never_expires: bool,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Follow the workspace's default limits again
+    #[arg(long, conflicts_with_all = ["limits", "no_limits"])]
+    pub inherit_limits: bool,
+    /// How long to wait until every gateway knows of it
+    #[arg(long, value_name = "TIME")]
+    pub wait: Option<String>,
+}
+
+#[derive(Args)]
+pub(in crate::cli) struct ImportArgs {
+    /// A file with one JSON object per line (hash, workspace, name, environment, optional key_hint, expires_at, limits);
+    /// - for standard input. Hashes that are known already are skipped
+    #[arg(long, conflicts_with_all = ["hash", "workspace", "name", "environment", "hint"])]
+    pub file: Option<PathBuf>,
+    /// SHA-256 of the whole key, 64 hexadecimal digits
+    #[arg(long, required_unless_present = "file")]
+    pub hash: Option<String>,
+    /// Id or slug of the workspace
+    #[arg(long, required_unless_present = "file")]
+    pub workspace: Option<String>,
+    /// Descriptive name
+    #[arg(long, required_unless_present = "file")]
+    pub name: Option<String>,
+    /// live or test
+    #[arg(long, required_unless_present = "file")]
+    pub environment: Option<String>,
+    /// The prefix, … and at most four characters of the key, for people
+    #[arg(long)]
+    pub hint: Option<String>,
+    #[command(flatten)]
+    pub expiry: ExpiryArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+#[derive(Args)]
+pub(in crate::cli) struct ExpiryArgs {
+    /// When the key stops working: RFC 3339 or Unix seconds
+    #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
+    expires_at: Option<String>,
+    /// The same from now: 12h, 90d
+    #[arg(long, value_name = "TIME")]
+    expires_in: Option<String>,
+}
+
+impl ExpiryArgs {
+    /// The JSON for a request; `None` when nothing was said.
+    pub fn to_json(&self) -> Result<Option<Value>, CliError> {
+        if let Some(text) = &self.expires_at {
+            return Ok(Some(text.parse::<i64>().map_or_else(|_| json!(text), Value::from)));
+        }
+        let Some(text) = &self.expires_in else { return Ok(None) };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let end = seconds(text).and_then(|seconds| now.checked_add_signed(seconds));
+        end.map(|end| Some(json!(end)))
+            .ok_or_else(|| CliError::Usage(format!("'{text}' is no time such as 12h or 90d")))
+    }
+}

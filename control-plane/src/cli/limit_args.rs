@@ -1,0 +1,38 @@
+//! `--limit`, `--burst` and `--no-limits`, which several commands take.
+
+use serde_json::{Value, json};
+
+use crate::limits::LimitDraft;
+
+/// Limits of a key, or default limits of a workspace.
+#[derive(clap::Args)]
+pub(super) struct LimitArgs {
+    /// A limit: 100/60s, 100/1m+20 (burst), shared=5000/1h@workspace (name, scope); may be given up to four times
+    #[arg(long = "limit", value_name = "LIMIT")]
+    limits: Vec<LimitDraft>,
+    /// Burst of every --limit that names none
+    #[arg(long, requires = "limits", value_name = "REQUESTS")]
+    burst: Option<i64>,
+    /// No limits at all
+    #[arg(long, conflicts_with = "limits")]
+    no_limits: bool,
+}
+
+impl LimitArgs {
+    /// The JSON for a request; `None` when nothing was said about limits.
+    pub fn to_json(&self) -> Option<Value> {
+        if self.no_limits {
+            return Some(json!([]));
+        }
+        if self.limits.is_empty() {
+            return None;
+        }
+        let limits = self.limits.iter().cloned();
+        Some(
+            limits
+                .map(|limit| LimitDraft { burst: limit.burst.or(self.burst), ..limit })
+                .map(|l| json!(l))
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,59 @@
+//! How long it takes until a new key is accepted and a revoked one refused, on every worker. `FLAMEGATE_LATENCY_ROUNDS`
+//! sets the number of rounds (20); `make test` waits for each verdict and asserts only that it comes, and a run of 200
+//! rounds also holds the times against the promise.
+
+use std::{
+    env,
+    time::{Duration, Instant},
+};
+
+use flamegate_e2e::{Plugin, Request, Stack, http1::Connection};
+use serde_json::json;
+
+/// From this many rounds on, the 99th percentile is asserted.
+const ENOUGH_ROUNDS: usize = 200;
+/// What is promised for the 99th percentile.
+const PROMISE: Duration = Duration::from_millis(100);
+
+#[test]
+fn revocation_reaches_every_worker() {
+    let rounds = env::var("FLAMEGATE_LATENCY_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let stack = Stack::start("latency", &Plugin::singleton(json!({})));
+    stack.accepted_key("live");
+    let mut workers = stack.envoy.connection_to_each_worker();
+    let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let limits = json!({"limits": [{"requests": 1_000_000, "window_seconds": 60}]});
+        let key = stack.control.create_key("e2e", "live", limits);
+        let request = Request::get("/v1/agents").bearer(&key.key);
+        accepted.push(until(&mut workers, &request, 200));
+        stack.control.revoke(&key.id, "0s");
+        refused.push(until(&mut workers, &request, 401));
+    }
+    for (what, times) in [("create to accepted", &mut accepted), ("revoke to refused", &mut refused)] {
+        times.sort();
+        let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+        println!("{what}, {rounds} rounds: p50 {:?}, p99 {:?}, max {:?}", at(50), at(99), at(100));
+        assert!(rounds < ENOUGH_ROUNDS || at(99) < PROMISE, "{what}: p99 {:?}", at(99));
+    }
+}
+
+/// Asks all workers in turn until each gives this status; how long the last one took, from the API's answer on.
+fn until(workers: &mut [Connection], request: &Request, status: u16) -> Duration {
+    let started = Instant::now();
+    for connection in workers {
+        loop {
+            let answer = connection.send(request).expect("answer");
+            if answer.status == status {
+                break;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "still {} after {:?}",
+                answer.status,
+                started.elapsed()
+            );
+        }
+    }
+    started.elapsed()
+}

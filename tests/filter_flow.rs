@@ -1,0 +1,185 @@
+//! The case table on the fake host: the same rows that the end-to-end tests send to a real Envoy, here in milliseconds.
+//! Each row goes the whole way from serialised header bytes to an outcome, and moves exactly one counter.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test")]
+#![allow(missing_docs, reason = "a test")]
+
+// The other runner uses the rest.
+#[allow(dead_code)]
+#[path = "common/cases.rs"]
+mod cases;
+
+use std::rc::Rc;
+
+use cases::{BYPASS_JSON, Bypass, Case, Expect, Gateway, KeyKind, UNKNOWN_KEY};
+use flamegate::api_key::{ApiKey, Environment};
+use flamegate::config::Config;
+use flamegate::filter::{IDENTITY_HEADERS, Outcome, Pass, decide, identity};
+use flamegate::host::Clock as _;
+use flamegate::host::fake::FakeHost;
+use flamegate::metrics::COUNTERS;
+use flamegate::record::{KeyRecord, Limit, Scope};
+use flamegate::request::{IDENTITY_PREFIX, Request};
+use flamegate::sync::wire::{Page, Upsert, WireHash};
+use flamegate::table::writer::TableWriter;
+use flamegate::worker::Worker;
+
+const KEYS: [KeyKind; 6] = [
+    KeyKind::Live,
+    KeyKind::Test,
+    KeyKind::Expired,
+    KeyKind::Revoked,
+    KeyKind::KeyLimitReached,
+    KeyKind::WorkspaceLimitReached,
+];
+
+fn plaintext(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::None => "",
+        KeyKind::Unknown => UNKNOWN_KEY,
+        KeyKind::Live => "sk_live_filterflow1",
+        KeyKind::Test => "sk_test_filterflow2",
+        KeyKind::Expired => "sk_live_filterflow3",
+        KeyKind::Revoked => "sk_live_filterflow4",
+        KeyKind::KeyLimitReached => "sk_live_filterflow5",
+        KeyKind::WorkspaceLimitReached => "sk_live_filterflow6",
+    }
+}
+
+const NEIGHBOUR: &str = "sk_live_filterflow7";
+
+fn limit(scope: Scope) -> Limit {
+    let one = 1.try_into().unwrap();
+    Limit { name: "default".into(), scope, requests: one, window_seconds: 600.try_into().unwrap(), burst: Some(one) }
+}
+
+fn upsert(key: &str, workspace: &str, expires_at: Option<u64>, limits: Vec<Limit>) -> Upsert {
+    let environment = if key.starts_with("sk_test_") { Environment::Test } else { Environment::Live };
+    let hash = ApiKey::from_bytes(key.as_bytes()).unwrap().hash();
+    let record = KeyRecord { id: format!("key_{}", &key[8..]), workspace: workspace.into(), environment, expires_at, limits };
+    Upsert { hash: WireHash(hash), record }
+}
+
+/// A table with every kind of key, written as the sync writes it.
+fn fill_table(host: &FakeHost) {
+    let mut upserts = vec![
+        upsert(plaintext(KeyKind::Live), "ws_1", None, Vec::new()),
+        upsert(plaintext(KeyKind::Test), "ws_1", None, Vec::new()),
+        upsert(plaintext(KeyKind::Expired), "ws_1", Some(999), Vec::new()),
+        upsert(plaintext(KeyKind::Revoked), "ws_1", None, Vec::new()),
+        upsert(plaintext(KeyKind::KeyLimitReached), "ws_1", None, vec![limit(Scope::Key)]),
+        upsert(plaintext(KeyKind::WorkspaceLimitReached), "ws_2", None, vec![limit(Scope::Workspace)]),
+        upsert(NEIGHBOUR, "ws_2", None, vec![limit(Scope::Workspace)]),
+    ];
+    upserts.sort_by_key(|upsert| upsert.hash);
+    let page =
+        Page { epoch: "e_1".into(), revision: 1, more: false, reset: true, upserts, removals: Vec::new() };
+    let mut writer = TableWriter::default();
+    writer.apply_reset(host, &page, None, host.now()).unwrap();
+    let revoked = ApiKey::from_bytes(plaintext(KeyKind::Revoked).as_bytes()).unwrap().hash();
+    let revocation =
+        Page { revision: 2, reset: false, upserts: Vec::new(), removals: vec![WireHash(revoked)], ..page };
+    writer.apply_difference(host, &revocation, host.now()).unwrap();
+}
+
+fn gateway(kind: Gateway) -> (FakeHost, Worker) {
+    let environments = if kind == Gateway::LiveOnly { r#"["live"]"# } else { r#"["live","test"]"# };
+    let json = format!(r#"{{"sync":{{}},"bypass":{BYPASS_JSON},"environments":{environments}}}"#);
+    let host = FakeHost::at(1_000);
+    if kind != Gateway::Unsynced {
+        fill_table(&host);
+    }
+    let mut worker = Worker::new(Rc::new(Config::parse(json.as_bytes(), |_| None).unwrap()));
+    worker.tick(&host);
+    for used_up in [plaintext(KeyKind::KeyLimitReached), NEIGHBOUR] {
+        let hash = ApiKey::from_bytes(used_up.as_bytes()).unwrap().hash();
+        if let Ok(Some(key)) = worker.find(&host, &hash) {
+            worker.limiter.admit(&host, key.slots()).unwrap();
+        }
+    }
+    worker.counts.take().for_each(drop);
+    (host, worker)
+}
+
+/// The header map as the host serialises it; values are any bytes.
+fn header_map(case: &Case) -> Vec<u8> {
+    let mut headers: Vec<(&[u8], Vec<u8>)> =
+        vec![(b":method", case.method.into()), (b":path", case.path.into())];
+    headers.extend(case.headers.iter().map(|(name, value)| (name.as_bytes(), value.to_vec())));
+    let lines = case.authorization_lines(plaintext(case.key));
+    headers.extend(lines.into_iter().map(|line| (&b"authorization"[..], line)));
+    let number = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
+    let mut map = number(headers.len()).to_vec();
+    for (name, value) in &headers {
+        map.extend(number(name.len()));
+        map.extend(number(value.len()));
+    }
+    for (name, value) in &headers {
+        map.extend([name, &[0][..], value, &[0]].concat());
+    }
+    map
+}
+
+fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
+    let map = header_map(case);
+    let request = Request::from_map(&map).unwrap();
+    let outcome = decide(worker, host, &request);
+    let (verdict, reason) = case.expect.counter();
+    let moved: Vec<_> = worker.counts.take().map(|(index, count)| (COUNTERS[index].to_owned(), count)).collect();
+    assert_eq!(moved, [(format!("flamegate_requests_total.{verdict}.{reason}"), 1)], "{}", case.name);
+    match (case.expect, outcome) {
+        (Expect::Denied(denial), Outcome::Answer(reply)) => check_reply(case, denial, &reply),
+        (Expect::Permitted, Outcome::Pass(edits)) => {
+            let Pass::Permit(permit) = &edits.pass else { panic!("{}: {:?}", case.name, edits.pass) };
+            let workspace = if case.key == KeyKind::WorkspaceLimitReached { "ws_2" } else { "ws_1" };
+            let key_id = format!("key_{}", &plaintext(case.key)[8..]);
+            let environment = if case.key == KeyKind::Test { "test" } else { "live" };
+            assert_eq!(identity(permit.key()), [workspace, &key_id, environment], "{}", case.name);
+            check_removals(case, &edits.remove);
+        }
+        (Expect::Bypassed(bypass), Outcome::Pass(edits)) => {
+            let Pass::Bypass(passed) = &edits.pass else { panic!("{}: {:?}", case.name, edits.pass) };
+            let expected = if bypass == Bypass::Path { "path" } else { "preflight" };
+            assert_eq!(passed.as_str(), expected, "{}", case.name);
+            check_removals(case, &edits.remove);
+        }
+        (expected, outcome) => panic!("{}: wanted {expected:?}, got {outcome:?}", case.name),
+    }
+}
+
+fn check_reply(case: &Case, denial: cases::Denial, reply: &flamegate::reply::Reply) {
+    let contract = denial.reply();
+    assert_eq!(reply.status, u32::from(contract.status), "{}", case.name);
+    assert_eq!(reply.grpc_status, i32::from(contract.grpc_status), "{}", case.name);
+    assert_eq!(reply.details, contract.details, "{}", case.name);
+    assert_eq!(reply.body, contract.body(), "{}", case.name);
+    for (name, value) in contract.headers {
+        let found = reply.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert!(found.is_some() && value.is_none_or(|value| found == Some(value)), "{}: {name} {found:?}", case.name);
+    }
+}
+
+/// No identity of the client's, and no credential, may reach the upstream.
+fn check_removals(case: &Case, removed: &[&[u8]]) {
+    let sent = case.headers.iter().map(|(name, _)| name.as_bytes());
+    for name in sent.filter(|name| name.starts_with(IDENTITY_PREFIX)) {
+        assert!(removed.contains(&name), "{}: {name:?}", case.name);
+    }
+    assert_eq!(removed.contains(&&b"authorization"[..]), !case.authorization.is_empty(), "{}", case.name);
+    assert!(IDENTITY_HEADERS.iter().all(|name| name.as_bytes().starts_with(IDENTITY_PREFIX)));
+}
+
+#[test]
+fn every_row_of_the_case_table_holds_on_the_fake_host() {
+    let mut rows = 0;
+    for kind in [Gateway::Synced, Gateway::LiveOnly, Gateway::Unsynced] {
+        let (host, mut worker) = gateway(kind);
+        for case in cases::all().filter(|case| case.gateway == kind) {
+            check(case, &host, &mut worker);
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, cases::all().count());
+    assert!(rows > 60, "{rows} rows");
+    assert!(KEYS.iter().all(|kind| cases::all().any(|case| case.key == *kind)), "every kind of key has a row");
+}
