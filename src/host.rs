@@ -33,8 +33,8 @@ pub trait SharedData {
     /// The value with its version, `None` when the key was never written (or the process restarted).
     fn read(&self, key: &str) -> Result<Option<Versioned>, HostError>;
 
-    /// Writes `bytes`. **A missing key is always inserted, whatever `expect` says**: that is how the host works, so a
-    /// key that several threads race for must be created beforehand.
+    /// Writes `bytes`. **A missing key is always inserted, whatever version `expect` names**: that is how the host works,
+    /// so a value that was lost does not show as a conflict.
     fn write(&self, key: &str, bytes: &[u8], expect: Expect) -> Result<Write, HostError>;
 }
 
@@ -56,8 +56,11 @@ pub struct Versioned {
 /// What a write expects to replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Exactly this version; anything else is a [`Write::Conflict`].
+    /// Exactly this version; another one is a [`Write::Conflict`].
     Version(u32),
+    /// No value: a key that is there is a [`Write::Conflict`]. The host has no such call, but it inserts a missing key
+    /// whatever version is named, so naming one that no value has does the same.
+    Absent,
     /// Anything: the write overwrites.
     Any,
 }

@@ -15,6 +15,8 @@
 //! Everything but `wasm` is pure: it sees the proxy through the traits of [`host`] and is tested natively. `wasm` is the
 //! only module that names the host, and the only one with `unsafe`.
 
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
 pub mod api_key;
 pub mod auth;
 pub mod bypass;

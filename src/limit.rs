@@ -28,7 +28,7 @@ use std::collections::HashMap;
 use self::lease::{Ask, HOLD_NS, Lease};
 pub use self::slot::{MAX_LEASE, Slot};
 use self::slot::{Subject, SubjectHasher};
-use crate::host::{Clock, HostError, Monotonic, SharedData};
+use crate::host::{Clock, Monotonic, SharedData};
 
 /// One worker's part of the limiter.
 #[derive(Debug, Default)]
@@ -212,12 +212,6 @@ impl Refusal {
         let seconds = seconds_up(self.retry_after_ns);
         if seconds == 0 { 1 } else { seconds }
     }
-}
-
-/// Creates the buckets that are missing, so that no request has to. Correctness does not depend on it: a request creates
-/// a bucket in a way that cannot overwrite another worker's.
-pub fn create_buckets<H: SharedData>(host: &H) -> Result<(), HostError> {
-    (0..bucket::BUCKETS).try_for_each(|bucket| bucket::create(host, bucket))
 }
 
 const fn seconds_up(ns: u64) -> u64 {

@@ -1,7 +1,13 @@
 //! The case table on the fake host: the same rows that the end-to-end tests send to a real Envoy, here in milliseconds.
 //! Each row goes the whole way from serialised header bytes to an outcome, and moves exactly one counter.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test"
+)]
 #![allow(missing_docs, reason = "a test")]
 
 // The other runner uses the rest.
@@ -50,13 +56,25 @@ const NEIGHBOUR: &str = "sk_live_filterflow7";
 
 fn limit(scope: Scope) -> Limit {
     let one = 1.try_into().unwrap();
-    Limit { name: "default".into(), scope, requests: one, window_seconds: 600.try_into().unwrap(), burst: Some(one) }
+    Limit {
+        name: "default".into(),
+        scope,
+        requests: one,
+        window_seconds: 600.try_into().unwrap(),
+        burst: Some(one),
+    }
 }
 
 fn upsert(key: &str, workspace: &str, expires_at: Option<u64>, limits: Vec<Limit>) -> Upsert {
     let environment = if key.starts_with("sk_test_") { Environment::Test } else { Environment::Live };
     let hash = ApiKey::from_bytes(key.as_bytes()).unwrap().hash();
-    let record = KeyRecord { id: format!("key_{}", &key[8..]), workspace: workspace.into(), environment, expires_at, limits };
+    let record = KeyRecord {
+        id: format!("key_{}", &key[8..]),
+        workspace: workspace.into(),
+        environment,
+        expires_at,
+        limits,
+    };
     Upsert { hash: WireHash(hash), record }
 }
 
@@ -125,7 +143,8 @@ fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
     let request = Request::from_map(&map).unwrap();
     let outcome = decide(worker, host, &request);
     let (verdict, reason) = case.expect.counter();
-    let moved: Vec<_> = worker.counts.take().map(|(index, count)| (COUNTERS[index].to_owned(), count)).collect();
+    let moved: Vec<_> =
+        worker.counts.take().map(|(index, count)| (COUNTERS[index].to_owned(), count)).collect();
     assert_eq!(moved, [(format!("flamegate_requests_total.{verdict}.{reason}"), 1)], "{}", case.name);
     match (case.expect, outcome) {
         (Expect::Denied(denial), Outcome::Answer(reply)) => check_reply(case, denial, &reply),
@@ -155,7 +174,11 @@ fn check_reply(case: &Case, denial: cases::Denial, reply: &flamegate::reply::Rep
     assert_eq!(reply.body, contract.body(), "{}", case.name);
     for (name, value) in contract.headers {
         let found = reply.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        assert!(found.is_some() && value.is_none_or(|value| found == Some(value)), "{}: {name} {found:?}", case.name);
+        assert!(
+            found.is_some() && value.is_none_or(|value| found == Some(value)),
+            "{}: {name} {found:?}",
+            case.name
+        );
     }
 }
 
@@ -181,5 +204,8 @@ fn every_row_of_the_case_table_holds_on_the_fake_host() {
     }
     assert_eq!(rows, cases::all().count());
     assert!(rows > 60, "{rows} rows");
-    assert!(KEYS.iter().all(|kind| cases::all().any(|case| case.key == *kind)), "every kind of key has a row");
+    assert!(
+        KEYS.iter().all(|kind| cases::all().any(|case| case.key == *kind)),
+        "every kind of key has a row"
+    );
 }

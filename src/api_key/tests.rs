@@ -10,7 +10,9 @@ fn token(value: &[u8]) -> Result<Vec<u8>, NoToken> {
 
 #[test]
 fn takes_the_token_whatever_the_spelling_of_the_scheme_and_the_white_space() {
-    for value in ["Bearer t", "bearer t", "BEARER t", "Bearer   t", "Bearer\tt", "  Bearer t \t", "bEaReR \t t"] {
+    for value in
+        ["Bearer t", "bearer t", "BEARER t", "Bearer   t", "Bearer\tt", "  Bearer t \t", "bEaReR \t t"]
+    {
         assert_eq!(token(value.as_bytes()), Ok(b"t".to_vec()), "{value:?}");
     }
 }
@@ -36,7 +38,9 @@ fn tells_the_ways_apart_in_which_a_token_can_be_missing() {
 
 #[test]
 fn a_key_has_a_known_prefix_and_a_visible_secret() {
-    for (bytes, environment) in [(&b"sk_live_x"[..], Environment::Live), (b"sk_test_a-b.c~d", Environment::Test)] {
+    for (bytes, environment) in
+        [(&b"sk_live_x"[..], Environment::Live), (b"sk_test_a-b.c~d", Environment::Test)]
+    {
         assert_eq!(ApiKey::from_bytes(bytes).map(|key| key.environment()), Some(environment));
     }
     let long = [b"sk_live_".as_slice(), &[b'x'; MAX_KEY_LEN]].concat();
@@ -86,7 +90,9 @@ fn nothing_that_holds_a_key_prints_it() {
     let single = Authorization::Single(header.as_bytes());
     let parsed = BearerToken::parse(single).unwrap();
     let key = ApiKey::from_token(parsed).unwrap();
-    for printed in [format!("{single:?}"), format!("{parsed:?}"), format!("{key:?}"), format!("{:?}", key.hash())] {
+    for printed in
+        [format!("{single:?}"), format!("{parsed:?}"), format!("{key:?}"), format!("{:?}", key.hash())]
+    {
         assert!(!printed.contains("secret"), "{printed}");
         assert!(!printed.contains(&key.hash().to_hex()[..8]), "{printed}");
     }

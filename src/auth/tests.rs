@@ -30,7 +30,10 @@ fn invalid(reason: InvalidApiKey) -> Result<String, Denial> {
 
 #[test]
 fn permits_a_known_key() {
-    assert_eq!(verdict("Bearer sk_live_good", ANY, Some(record(Environment::Live, None))), Ok("key_1".to_owned()));
+    assert_eq!(
+        verdict("Bearer sk_live_good", ANY, Some(record(Environment::Live, None))),
+        Ok("key_1".to_owned())
+    );
 }
 
 #[test]

@@ -65,8 +65,13 @@ fn a_path_with_two_readings_never_matches() {
 
 #[test]
 fn a_preflight_passes_only_where_it_is_allowed_to() {
-    let preflight =
-        Request { method: b"OPTIONS", path: b"/v1/agents", has_origin: true, has_requested_method: true, ..Request::default() };
+    let preflight = Request {
+        method: b"OPTIONS",
+        path: b"/v1/agents",
+        has_origin: true,
+        has_requested_method: true,
+        ..Request::default()
+    };
     assert_eq!(bypass(&[], true, &preflight), Some(Bypass::Preflight));
     assert_eq!(bypass(&[], false, &preflight), None);
     assert_eq!(decision("OPTIONS", "/v1/agents"), None);

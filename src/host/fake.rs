@@ -114,10 +114,10 @@ impl SharedData for FakeHost {
             return Err(error);
         }
         let mut data = self.data.borrow_mut();
-        if let (Expect::Version(expected), Some(stored)) = (expect, data.get(key)) {
+        if let Some(stored) = data.get(key).filter(|_| expect != Expect::Any) {
             let injected = self.conflicts.get();
             self.conflicts.set(injected.saturating_sub(1));
-            if injected > 0 || stored.cas != expected {
+            if injected > 0 || expect != Expect::Version(stored.cas) {
                 return Ok(Write::Conflict);
             }
         }

@@ -37,9 +37,6 @@ const ENTRY_LEN: usize = 24;
 const VERSION: u8 = 1;
 /// How often a lost compare-and-swap is tried again.
 const ATTEMPTS: u32 = 16;
-/// No stored value has this version in practice, so naming it inserts a missing key and conflicts with one that another
-/// worker has just inserted.
-const NOT_THERE: Expect = Expect::Version(u32::MAX);
 
 /// Reads the state of `subject` and replaces it as `decide` says, atomically. `decide` sees 0 for a subject at rest; it
 /// is called again after each conflict.
@@ -77,23 +74,13 @@ pub fn sweep<H: SharedData>(host: &H, bucket: u16, now: Monotonic) -> Result<(),
     Ok(())
 }
 
-/// Writes an empty bucket unless there is one.
-pub fn create<H: SharedData>(host: &H, bucket: u16) -> Result<(), HostError> {
-    let key = key(bucket);
-    if host.read(&key)?.is_none() {
-        // A conflict means that somebody else has just created it.
-        host.write(&key, &[], NOT_THERE)?;
-    }
-    Ok(())
-}
-
 fn key(bucket: u16) -> String {
     format!("flamegate/limits/{bucket}")
 }
 
 fn read<H: SharedData>(host: &H, key: &str) -> Result<(Vec<u8>, Expect), Unavailable> {
     let stored = host.read(key)?;
-    Ok(stored.map_or((Vec::new(), NOT_THERE), |value| (value.bytes, Expect::Version(value.cas))))
+    Ok(stored.map_or((Vec::new(), Expect::Absent), |value| (value.bytes, Expect::Version(value.cas))))
 }
 
 fn replace<H: SharedData>(

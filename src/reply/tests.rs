@@ -20,7 +20,8 @@ fn row(denial: Denial, status: u32, grpc: i32, code: &str, details: &str) -> Rep
 
 #[test]
 fn unauthorized() {
-    let reply = row(Denial::Unauthorized(NoToken::Missing), 401, 16, "UNAUTHORIZED", "flamegate_unauthorized");
+    let reply =
+        row(Denial::Unauthorized(NoToken::Missing), 401, 16, "UNAUTHORIZED", "flamegate_unauthorized");
     assert_eq!(header(&reply, "www-authenticate"), Some("Bearer realm=\"flametalk\""));
     let documented =
         r#"{"success":false,"error":{"code":"UNAUTHORIZED","message":"Invalid or missing API key"}}"#;

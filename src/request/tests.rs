@@ -40,7 +40,8 @@ fn a_second_authorization_header_is_seen() {
 fn a_preflight_needs_method_origin_and_requested_method() {
     let all = [(":method", "OPTIONS"), ("origin", "o"), ("access-control-request-method", "GET")];
     for left_out in 0..all.len() {
-        let headers = all.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, header)| *header);
+        let headers =
+            all.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, header)| *header);
         let map = serialize_map(headers.collect::<Vec<_>>().into_iter());
         assert!(!parse(&map).is_cors_preflight(), "without {}", all[left_out].0);
     }

@@ -3,7 +3,6 @@
 
 use crate::config::SyncConfig;
 use crate::host::{Callouts, Clock, HostError, Now, SharedData, random_u64};
-use crate::limit;
 use crate::metrics::{Counter, Counts};
 use crate::record::is_name;
 use crate::table::status::Status;
@@ -133,10 +132,6 @@ impl Driver {
             Ok(status) => status.map(|status| Position { epoch: status.epoch, revision: status.revision }),
             Err(_) => return,
         };
-        // Before anybody is admitted, so that no two workers race to create them.
-        if let Err(error) = limit::create_buckets(host) {
-            log::warn!("flamegate: limiter buckets were not created: {error}");
-        }
         let settings = Settings {
             gateway: format!("{}-{process:08x}", self.gateway),
             wait_seconds: self.config.wait_seconds,

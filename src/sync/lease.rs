@@ -36,18 +36,13 @@ impl Lease {
     }
 
     /// Takes or renews the lease when that is possible. `Some` with the process's random name while it is held.
-    ///
-    /// Creating the key cannot be guarded, so whoever creates it waits for the next call to read who won.
     pub fn hold<H: SharedData>(&mut self, host: &H, now: Monotonic) -> Result<Option<u32>, HostError> {
         let Some(stored) = host.read(LEADER_KEY)? else {
-            let until = now.saturating_add(LEASE_NS);
-            let term = Term { owner: self.candidate, until, process: random_process() };
-            host.write(LEADER_KEY, &term.encode(), Expect::Any)?;
-            return Ok(None);
+            return self.take(host, random_process(), Expect::Absent, now);
         };
         let Some(term) = Term::decode(&stored.bytes) else {
             // Bytes of another version say nothing that we could wait for.
-            return self.take(host, random_process(), stored.cas, now);
+            return self.take(host, random_process(), Expect::Version(stored.cas), now);
         };
         let ours = term.owner == self.candidate;
         if ours && term.until.saturating_sub(now) > RENEW_BELOW_NS {
@@ -60,7 +55,7 @@ impl Lease {
             self.held_until = None;
             return Ok(None);
         }
-        self.take(host, term.process, stored.cas, now)
+        self.take(host, term.process, Expect::Version(stored.cas), now)
     }
 
     /// Lets go at once, so that somebody else need not wait for the end of the lease.
@@ -85,13 +80,13 @@ impl Lease {
         &mut self,
         host: &H,
         process: u32,
-        cas: u32,
+        expect: Expect,
         now: Monotonic,
     ) -> Result<Option<u32>, HostError> {
         let until = now.saturating_add(LEASE_NS);
         let term = Term { owner: self.candidate, until, process };
         self.held_until = None;
-        match host.write(LEADER_KEY, &term.encode(), Expect::Version(cas))? {
+        match host.write(LEADER_KEY, &term.encode(), expect)? {
             Write::Conflict => Ok(None),
             Write::Stored => {
                 self.held_until = Some(until);

@@ -47,7 +47,8 @@ fn the_ring_says_what_changed_or_that_it_does_not_know() {
 #[test]
 fn the_age_is_by_the_clock_that_says_longer() {
     let synced = Now { monotonic: 100, wall: 1_000 };
-    let status = Status { incarnation: 1, sequence: 1, revision: 1, bits: 0, keys: 0, synced, epoch: String::new() };
+    let status =
+        Status { incarnation: 1, sequence: 1, revision: 1, bits: 0, keys: 0, synced, epoch: String::new() };
     assert_eq!(status.age_ns(Now { monotonic: 150, wall: 900 }), 50, "the wall clock was set back");
     assert_eq!(status.age_ns(Now { monotonic: 101, wall: 9_000 }), 8_000, "the machine slept");
 }

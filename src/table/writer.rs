@@ -345,7 +345,7 @@ fn put<H: SharedData>(host: &H, key: &str, bytes: &[u8]) -> Result<(), ApplyErro
 
 /// Writes a value that was made from version `cas`.
 fn replace<H: SharedData>(host: &H, key: &str, bytes: &[u8], cas: Option<u32>) -> Result<(), ApplyError> {
-    match host.write(key, bytes, cas.map_or(Expect::Any, Expect::Version)) {
+    match host.write(key, bytes, cas.map_or(Expect::Absent, Expect::Version)) {
         Ok(Write::Stored) => Ok(()),
         Ok(Write::Conflict) => Err(ApplyError::Contended),
         Err(error) => Err(ApplyError::Host(error)),

@@ -25,6 +25,8 @@ impl SharedData for Envoy {
     fn write(&self, key: &str, bytes: &[u8], expect: Expect) -> Result<Write, HostError> {
         let cas = match expect {
             Expect::Any => 0,
+            // The host counts versions up from 1 for the whole process; this one is never reached.
+            Expect::Absent => u32::MAX,
             Expect::Version(cas) => cas,
         };
         abi::set_shared_data(key, bytes, cas)

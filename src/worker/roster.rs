@@ -52,11 +52,10 @@ impl Presence {
             return;
         }
         let line = Entry { worker: self.worker, position, seen: now };
-        match write_line(host, line) {
-            // Who creates the roster may overwrite another creator's line or be overwritten, so it looks again.
-            Ok(Noted::Created) | Err(_) => self.announced = None,
-            Ok(Noted::Updated) => self.announced = Some((position, now)),
-        }
+        self.announced = match write_line(host, line) {
+            Ok(Write::Stored) => Some((position, now)),
+            Ok(Write::Conflict) | Err(_) => None,
+        };
     }
 }
 
@@ -72,24 +71,19 @@ pub fn all_enforce(roster: &[Entry], position: Position, now: Monotonic) -> bool
     roster.iter().filter(live).all(|entry| entry.position.0 == incarnation && entry.position.1 >= sequence)
 }
 
-enum Noted {
-    Created,
-    Updated,
-}
-
-fn write_line<H: SharedData>(host: &H, line: Entry) -> Result<Noted, HostError> {
+fn write_line<H: SharedData>(host: &H, line: Entry) -> Result<Write, HostError> {
     for _ in 0..ATTEMPTS {
         let stored = host.read(ROSTER_KEY)?;
         let mut roster = stored.as_ref().and_then(|stored| decode(&stored.bytes)).unwrap_or_default();
         let alive = |entry: &Entry| line.seen.saturating_sub(entry.seen) < DEAD_AFTER_NS;
         roster.retain(|entry| entry.worker != line.worker && alive(entry));
         roster.push(line);
-        let expect = stored.as_ref().map_or(Expect::Any, |stored| Expect::Version(stored.cas));
+        let expect = stored.as_ref().map_or(Expect::Absent, |stored| Expect::Version(stored.cas));
         if host.write(ROSTER_KEY, &encode(&roster), expect)? == Write::Stored {
-            return Ok(if stored.is_some() { Noted::Updated } else { Noted::Created });
+            return Ok(Write::Stored);
         }
     }
-    Err(HostError(0))
+    Ok(Write::Conflict)
 }
 
 fn encode(roster: &[Entry]) -> Vec<u8> {

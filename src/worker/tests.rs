@@ -19,7 +19,8 @@ fn page(revision: u64, reset: bool, upserts: &[(u8, Option<u64>)], removals: &[u
         expires_at,
         limits: Vec::new(),
     };
-    let upserts = upserts.iter().map(|(seed, at)| Upsert { hash: WireHash(hash(*seed)), record: record(*seed, *at) });
+    let upserts =
+        upserts.iter().map(|(seed, at)| Upsert { hash: WireHash(hash(*seed)), record: record(*seed, *at) });
     Page {
         epoch: "e_1".to_owned(),
         revision,
@@ -39,8 +40,11 @@ struct Gateway {
 impl Gateway {
     fn new(json: &str) -> Self {
         let config = Config::parse(json.as_bytes(), |_| None).unwrap();
-        let mut gateway =
-            Self { host: FakeHost::at(1_000), writer: TableWriter::default(), worker: Worker::new(Rc::new(config)) };
+        let mut gateway = Self {
+            host: FakeHost::at(1_000),
+            writer: TableWriter::default(),
+            worker: Worker::new(Rc::new(config)),
+        };
         gateway.reset(1, &[(1, None), (2, None)]);
         gateway.worker.tick(&gateway.host);
         gateway
@@ -140,7 +144,9 @@ fn the_cache_is_bounded_and_keeps_what_is_used() {
 #[test]
 fn no_table_is_unavailable_and_static_keys_work_all_the_same() {
     let hex = hash(9).to_hex();
-    let json = format!(r#"{{"sync":{{}},"static_keys":[{{"hash":"{hex}","id":"key_9","workspace":"w","environment":"live"}}]}}"#);
+    let json = format!(
+        r#"{{"sync":{{}},"static_keys":[{{"hash":"{hex}","id":"key_9","workspace":"w","environment":"live"}}]}}"#
+    );
     let mut gateway = Gateway::new(&json);
     gateway.host.wipe();
     gateway.worker.tick(&gateway.host);
@@ -153,7 +159,9 @@ fn no_table_is_unavailable_and_static_keys_work_all_the_same() {
 #[test]
 fn without_a_control_plane_an_unknown_key_is_unknown() {
     let hex = hash(9).to_hex();
-    let json = format!(r#"{{"static_keys":[{{"hash":"{hex}","id":"key_9","workspace":"w","environment":"live"}}]}}"#);
+    let json = format!(
+        r#"{{"static_keys":[{{"hash":"{hex}","id":"key_9","workspace":"w","environment":"live"}}]}}"#
+    );
     let config = Config::parse(json.as_bytes(), |_| None).unwrap();
     let (host, mut worker) = (FakeHost::at(1), Worker::new(Rc::new(config)));
     worker.tick(&host);

@@ -81,7 +81,10 @@ fn workers_enforce_what_the_control_plane_sent_and_the_acknowledgement_waits_for
     let mut driver = Driver::new(config(), "node~1/a");
     let (mut first, mut second) = (worker(), worker());
     let (call, path) = next_call(&mut driver, &host, 0);
-    assert!(path.starts_with("/sync/v1/changes?after=0&gateway=node1a-") || path.contains("gateway=node"), "{path}");
+    assert!(
+        path.starts_with("/sync/v1/changes?after=0&gateway=node1a-") || path.contains("gateway=node"),
+        "{path}"
+    );
     assert!(!path.contains("epoch"), "{path}");
     assert!(first.find(&host, &hash(1)).is_err(), "not synced is not unknown");
     driver.answer(&host, call, Ok(&page(5, true, &[1, 2], &[])));
@@ -129,7 +132,14 @@ fn garbage_errors_and_silence_keep_the_last_good_table() {
     let mut reader = worker();
     let (call, _) = next_call(&mut driver, &host, 0);
     driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
-    let garbage: [&[u8]; 6] = [b"", b"<html>", b"{}", br#"{"epoch":"e_1","revision":6,"more":false,"reset":true,"upserts":[{}]}"#, b"\xff\xfe", b"[[[[[[[["];
+    let garbage: [&[u8]; 6] = [
+        b"",
+        b"<html>",
+        b"{}",
+        br#"{"epoch":"e_1","revision":6,"more":false,"reset":true,"upserts":[{}]}"#,
+        b"\xff\xfe",
+        b"[[[[[[[[",
+    ];
     for (index, bytes) in garbage.iter().enumerate() {
         let (call, path) = next_call(&mut driver, &host, index + 1);
         assert!(path.contains("after=5&"), "{path}");
@@ -153,7 +163,9 @@ fn another_candidate_goes_on_from_where_the_table_stands() {
     second.tick(&host);
     assert!(first.is_leading() && !second.is_leading());
     first.answer(&host, call, Ok(&page(5, true, &[1], &[])));
-    let name = |path: &str| path.split("gateway=").nth(1).and_then(|rest| rest.split('&').next()).unwrap().to_owned();
+    let name = |path: &str| {
+        path.split("gateway=").nth(1).and_then(|rest| rest.split('&').next()).unwrap().to_owned()
+    };
     // The first one's VM is gone; the second waits for the end of the lease.
     drop(first);
     let (_, next) = next_call(&mut second, &host, 1);

@@ -30,7 +30,8 @@ fn record(id: u64) -> KeyRecord {
 }
 
 fn page(revision: u64, upserts: &[(KeyHash, KeyRecord)], removals: &[KeyHash]) -> Page {
-    let upserts = upserts.iter().map(|(hash, record)| Upsert { hash: WireHash(*hash), record: record.clone() });
+    let upserts =
+        upserts.iter().map(|(hash, record)| Upsert { hash: WireHash(*hash), record: record.clone() });
     Page {
         epoch: "e_1".to_owned(),
         revision,
@@ -75,7 +76,9 @@ fn model(seeds: std::ops::Range<u64>) -> Model {
 fn a_reset_replaces_the_whole_table_in_place_or_beside_it() {
     let host = FakeHost::at(1);
     let mut writer = TableWriter::default();
-    for (revision, seeds, size) in [(1, 0..0, 10), (2, 0..500, 70), (3, 250..750, 100), (4, 0..20, 500), (5, 0..3000, 500)] {
+    for (revision, seeds, size) in
+        [(1, 0..0, 10), (2, 0..500, 70), (3, 250..750, 100), (4, 0..20, 500), (5, 0..3000, 500)]
+    {
         let wanted = model(seeds);
         let before = Status::read(&host).unwrap().map_or(0, |status| status.sequence);
         let status = reset(&mut writer, &host, &wanted, revision, size);
@@ -190,7 +193,11 @@ fn the_table_grows_while_changes_go_on_and_readers_never_see_a_hole() {
     }
     assert_equal(&host, &wanted, 9000);
     for old in &old_layouts[..old_layouts.len() - 1] {
-        assert_eq!(find(&host, old, &hash(7_999)), Err(Unreadable::Missing), "an emptied table is no empty table");
+        assert_eq!(
+            find(&host, old, &hash(7_999)),
+            Err(Unreadable::Missing),
+            "an emptied table is no empty table"
+        );
     }
 }
 
@@ -202,7 +209,9 @@ fn a_writer_that_dies_loses_nothing() {
     // A reset beside it that nobody finishes, then a growth, both abandoned; each time a new writer goes on.
     let mut dying = TableWriter::default();
     let part: Vec<_> = model(5000..5100).into_iter().collect();
-    dying.apply_reset(&host, &Page { reset: true, more: true, ..page(9, &part[..3], &[]) }, None, host.now()).unwrap();
+    dying
+        .apply_reset(&host, &Page { reset: true, more: true, ..page(9, &part[..3], &[]) }, None, host.now())
+        .unwrap();
     let status = Status::read(&host).unwrap().unwrap();
     assert_eq!((status.revision, status.keys), (1, 3000));
     let again = reset(&mut TableWriter::default(), &host, &wanted, 2, 400);

@@ -9,7 +9,6 @@ const MS: u64 = 1_000_000;
 fn every_live_worker_counts_and_a_dead_one_does_not() {
     let host = FakeHost::at(1);
     let (mut a, mut b) = (Presence::new(1), Presence::new(2));
-    a.announce(&host, (7, 1), 0);
     a.announce(&host, (7, 1), 20 * MS);
     b.announce(&host, (7, 1), 20 * MS);
     let enforce = |position, now| all_enforce(&read(&host).unwrap(), position, now);
@@ -34,22 +33,9 @@ fn a_worker_without_a_table_is_waited_for() {
 }
 
 #[test]
-fn a_line_that_was_overwritten_at_the_creation_comes_back() {
-    let host = FakeHost::at(1);
-    let (mut a, mut b) = (Presence::new(1), Presence::new(2));
-    a.announce(&host, (7, 1), 0);
-    // b had seen no roster either.
-    host.write(ROSTER_KEY, &encode(&[Entry { worker: 2, position: (7, 1), seen: 0 }]), Expect::Any).unwrap();
-    a.announce(&host, (7, 1), 20 * MS);
-    b.announce(&host, (7, 1), 20 * MS);
-    assert_eq!(read(&host).unwrap().len(), 2);
-}
-
-#[test]
 fn the_roster_is_renewed_seldom_and_forgets_the_dead() {
     let host = FakeHost::at(1);
     let mut a = Presence::new(1);
-    a.announce(&host, (7, 1), 0);
     a.announce(&host, (7, 1), 20 * MS);
     let writes = host.calls().1;
     a.announce(&host, (7, 1), 40 * MS);
@@ -64,7 +50,6 @@ fn conflicts_and_errors_are_tried_again_at_the_next_tick() {
     let host = FakeHost::at(1);
     let mut a = Presence::new(1);
     a.announce(&host, (7, 1), 0);
-    a.announce(&host, (7, 1), 1);
     host.inject_conflicts(100);
     a.announce(&host, (7, 2), 2);
     assert!(!all_enforce(&read(&host).unwrap(), (7, 2), 2));

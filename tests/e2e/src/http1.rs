@@ -25,6 +25,11 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
+    /// Waits less long for answers: for requests that may never get one.
+    pub fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.stream.get_ref().set_read_timeout(Some(timeout))
+    }
+
     /// Sends a request and reads the whole answer.
     pub fn send(&mut self, request: &Request) -> io::Result<Answer> {
         self.send_bytes(&encode(request))?;
