@@ -45,6 +45,14 @@ test-native: ## run the tests that need no Envoy
 test-e2e: ## run the tests on a real Envoy (after `make build`)
 	$(CARGO) test --locked -p flamegate-e2e
 
+.PHONY: scale
+scale: build ## sync 100,000 keys; print time and memory per key
+	FLAMEGATE_SCALE_KEYS=100000 $(CARGO) test --locked -p flamegate-e2e --test scale -- --nocapture
+
+.PHONY: latency
+latency: build ## 200 rounds of create and revoke; print the times until every worker knows
+	FLAMEGATE_LATENCY_ROUNDS=200 $(CARGO) test --locked -p flamegate-e2e --test latency -- --nocapture
+
 .PHONY: check
 check: setup ## check formatting, lints, documentation and licences
 	$(CARGO) fmt --all --check

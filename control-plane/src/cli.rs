@@ -1,7 +1,7 @@
 //! The command line: `serve`, and a client of the REST API for everything else.
 //!
 //! Results go to standard output (`--json` for scripts), notes and errors to standard error. A key's plaintext is only
-//! ever written to standard output. Exit codes are in [`CliError::exit_code`] and in `--help`.
+//! ever written to standard output. Exit codes stand at the end of `--help`.
 
 mod client;
 mod gateways;

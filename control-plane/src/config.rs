@@ -121,7 +121,7 @@ impl Tokens {
     }
 }
 
-/// The first token of a list such as that of FLAMEGATE_ADMIN_TOKEN; several are allowed so that tokens can be rotated.
+/// The tokens of a comma-separated list. Several are allowed so that a token can be replaced without downtime.
 pub fn token_list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|token| !token.is_empty())
 }

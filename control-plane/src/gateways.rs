@@ -178,8 +178,8 @@ impl Gateways {
     /// Stores what changed since the last time and forgets who was not seen for a day.
     pub async fn save(&self, store: &Store) -> Result<(), Error> {
         let oldest = self.inner.clock.now().checked_sub(FORGET_AFTER).map_err(Error::internal)?;
-        let rows = self.take_unsaved(oldest);
-        if rows.is_empty() {
+        let (rows, forgotten) = self.take_unsaved(oldest);
+        if rows.is_empty() && !forgotten {
             return Ok(());
         }
         let write = store.write(move |tx| {
@@ -191,11 +191,13 @@ impl Gateways {
         write.await.map(|_| ())
     }
 
-    fn take_unsaved(&self, oldest: Timestamp) -> Vec<GatewayRow> {
+    /// The rows to store, and whether any gateway was forgotten.
+    fn take_unsaved(&self, oldest: Timestamp) -> (Vec<GatewayRow>, bool) {
         let now = self.inner.clock.instant();
         let mut gateways = self.inner.lock();
+        let known = gateways.len();
         gateways.retain(|_, gateway| gateway.held > 0 || gateway.last_seen >= oldest);
-        let mut rows = Vec::new();
+        let (mut rows, forgotten) = (Vec::new(), gateways.len() < known);
         for (id, gateway) in gateways.iter_mut() {
             let connected = gateway.is_connected(now);
             // A gateway that went away is stored once more, as not connected.
@@ -205,7 +207,7 @@ impl Gateways {
                 rows.push(GatewayRow { id: id.clone(), version, connected, first_seen, last_seen });
             }
         }
-        rows
+        (rows, forgotten)
     }
 }
 

@@ -23,13 +23,13 @@ pub struct LimitDraft {
     pub name: Option<String>,
     /// `key` (each key counts for itself, the default) or `workspace` (all its keys together).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "key")]
+    #[schema(example = "key", pattern = "^(key|workspace)$")]
     pub scope: Option<String>,
     /// Requests per window, 1 to 1,000,000.
-    #[schema(required, example = 100, minimum = 1, maximum = 1_000_000)]
+    #[schema(required, value_type = i64, example = 100, minimum = 1, maximum = 1_000_000)]
     pub requests: Option<i64>,
     /// Length of the window in seconds, 1 to 2,678,400 (31 days).
-    #[schema(required, example = 60, minimum = 1, maximum = 2_678_400)]
+    #[schema(required, value_type = i64, example = 60, minimum = 1, maximum = 2_678_400)]
     pub window_seconds: Option<i64>,
     /// How many requests are admitted at once after a rest; `requests` when it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use flamegate::api_key::KeyHash;
 use flamegate::sync::wire::{self, MAX_PAGE_RECORDS, Upsert, WireHash};
 use tokio::sync::{Mutex, watch};

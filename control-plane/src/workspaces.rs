@@ -35,7 +35,7 @@ pub struct Workspace {
 #[schema(as = CreateWorkspace)]
 pub struct WorkspaceDraft {
     /// Descriptive name, 1 to 100 characters.
-    #[schema(required, example = "Demo")]
+    #[schema(required, value_type = String, example = "Demo")]
     pub name: Option<String>,
     /// 1 to 40 lower-case letters, digits and inner hyphens. Made from the name when it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

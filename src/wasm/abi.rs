@@ -11,6 +11,8 @@ use std::ptr::null_mut;
 
 use crate::host::{HostError, Write};
 
+use super::{stream, vm};
+
 /// Level numbers of the ABI.
 pub const LOG_CRITICAL: u32 = 5;
 
@@ -62,6 +64,13 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_len: usize) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -156,7 +165,14 @@ pub fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
     checked(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
-/// Sets a header. Envoy replaces only the first of several copies, so remove them first where there may be some.
+/// Adds a header. Copies that are there stay, so remove them first where there may be some.
+pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
+    let status =
+        unsafe { proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    checked(status)
+}
+
+/// Sets a header. Envoy replaces only the first of several copies.
 pub fn set_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     let status = unsafe {
         proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
@@ -250,5 +266,50 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option
         OK => Ok(Some(unsafe { Vec::from_raw_parts(data, len, len) })),
         NOT_FOUND => Ok(None),
         status => Err(HostError(status)),
+    }
+}
+
+// The fast lane. The post-link step exports each of these as `proxy_on_…` in place of the SDK's callback; what concerns
+// root contexts goes on to the SDK. There is no callback for the log, for bodies or for trailers, so Envoy does not
+// enter the VM for them.
+
+unsafe extern "C" {
+    fn proxy_on_context_create(id: u32, root: u32);
+    fn proxy_on_delete(id: u32);
+}
+
+/// A context is made; `root` is 0 for a root context.
+#[unsafe(export_name = "flamegate_on_context_create")]
+extern "C" fn on_context_create(id: u32, root: u32) {
+    if root == 0 {
+        unsafe { proxy_on_context_create(id, root) };
+    } else {
+        vm::add_stream(id, root);
+    }
+}
+
+/// A request's headers are there. Gives 0 to go on and 1 to stop.
+#[unsafe(export_name = "flamegate_on_request_headers")]
+extern "C" fn on_request_headers(id: u32, _num_headers: u32, _end_of_stream: u32) -> u32 {
+    match stream::on_request_headers(id) {
+        stream::Next::Continue => 0,
+        stream::Next::Stop => 1,
+    }
+}
+
+/// The headers of a response are there.
+#[unsafe(export_name = "flamegate_on_response_headers")]
+extern "C" fn on_response_headers(id: u32, _num_headers: u32, _end_of_stream: u32) -> u32 {
+    stream::on_response_headers(id);
+    0
+}
+
+/// A context goes.
+#[unsafe(export_name = "flamegate_on_delete")]
+extern "C" fn on_delete(id: u32) {
+    if vm::is_root(id) {
+        unsafe { proxy_on_delete(id) };
+    } else {
+        stream::on_delete(id);
     }
 }

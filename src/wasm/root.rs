@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{ContextType, LogLevel};
+use proxy_wasm::traits::{Context, RootContext};
+use proxy_wasm::types::LogLevel;
 
 use crate::auth::{Denial, InvalidApiKey};
 use crate::config::{Config, Role, SyncMode};
@@ -18,12 +18,13 @@ use crate::worker::Worker;
 use super::abi::{self, Buffer, Map};
 use super::host::Envoy;
 use super::metrics::Metrics;
-use super::stream::{self, Stream};
+use super::stream;
+use super::vm::{self, SharedState};
 
 /// A root context of the proxy.
 pub struct Root {
     id: u32,
-    state: Rc<RefCell<State>>,
+    state: SharedState,
 }
 
 /// What a root context and its streams share.
@@ -41,7 +42,9 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 impl Root {
     /// A root context that is not configured yet: it refuses every request.
     pub fn new(id: u32) -> Self {
-        Self { id, state: Rc::default() }
+        let state = Rc::new(RefCell::new(State::default()));
+        vm::add_root(id, Rc::clone(&state));
+        Self { id, state }
     }
 
     /// Ends streams whose key is gone. The answer is a 401 where no response has started, and a reset where one has.
@@ -145,19 +148,12 @@ impl RootContext for Root {
             self.end_streams(worker);
         }
     }
-
-    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(id, Rc::clone(&self.state))))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
 }
 
 impl Drop for Root {
     /// A configuration that is replaced gives the lease back, so that its successor need not wait.
     fn drop(&mut self) {
+        vm::remove_root(self.id);
         if let Ok(mut state) = self.state.try_borrow_mut()
             && let Some(driver) = &mut state.driver
         {

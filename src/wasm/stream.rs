@@ -1,125 +1,140 @@
 //! One request: header bytes to the core, the outcome to the host. Whatever goes wrong here ends in a denial.
 
-use std::cell::RefCell;
 use std::rc::Rc;
-
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
 
 use crate::auth::{Denial, Unavailable};
 use crate::filter::{
-    BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity,
-    rate_limit_headers,
+    BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity, rate_limit_headers,
 };
 use crate::host::HostError;
 use crate::reply::Reply;
-use crate::request::{Request, serialize_map};
+use crate::request::Request;
 use crate::worker::Worker;
 
 use super::abi::{self, Map};
 use super::host::Envoy;
-use super::root::State;
+use super::vm;
 
-/// The context of one request.
-pub struct Stream {
-    id: u32,
-    state: Rc<RefCell<State>>,
+/// What Envoy does with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Hands it to the next filter.
+    Continue,
+    /// Stops here: it was answered.
+    Stop,
 }
 
-impl Stream {
-    /// The context of a request that has not been seen yet.
-    pub const fn new(id: u32, state: Rc<RefCell<State>>) -> Self {
-        Self { id, state }
-    }
+/// Why a request could not be decided at all.
+enum Failure {
+    /// No configured filter can be found for it.
+    NoFilter,
+    /// Its headers are not a header map.
+    NoHeaders,
+    /// A host call failed.
+    Host(HostError),
+}
 
-    /// Decides and carries out; an error is a host call that failed before anything was answered.
-    fn handle(&self) -> Result<Action, HostError> {
-        let Ok(mut state) = self.state.try_borrow_mut() else { return Err(HostError(0)) };
-        let Some(worker) = &mut state.worker else { return Err(HostError(0)) };
-        let map = abi::header_map(Map::Request)?;
-        let request = Request::from_map(&map).ok_or(HostError(0))?;
-        match decide(worker, &Envoy, &request) {
-            Outcome::Answer(reply) => {
-                send(&reply)?;
-                Ok(Action::Pause)
-            }
-            Outcome::Pass(edits) => {
-                self.pass(worker, &edits)?;
-                Ok(Action::Continue)
-            }
-        }
-    }
+/// Decides a request.
+pub fn on_request_headers(id: u32) -> Next {
+    handle(id).unwrap_or_else(|failure| {
+        log::error!("flamegate: request refused: {failure}");
+        // Even if the answer cannot be sent, a request that stops here goes nowhere.
+        let _ = send(&Reply::new(&Denial::Unavailable(Unavailable::NotSynced), "flametalk"));
+        Next::Stop
+    })
+}
 
-    fn pass(&self, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError> {
-        for name in &edits.remove {
-            abi::remove_header(Map::Request, name)?;
+/// Adds the rate-limit headers to a response, when the configuration asks for them.
+pub fn on_response_headers(id: u32) {
+    if let Some(state) = vm::root_of(id)
+        && let Ok(state) = state.try_borrow()
+        && let Some(worker) = state.worker.as_ref().filter(|worker| worker.config().rate_limit_on_success)
+        && let Some(key) = worker.streams.key(id)
+        && let Some(headers) = rate_limit_headers(worker, key)
+    {
+        for (name, value) in headers {
+            // Information for the client; a response without it is still right.
+            let _ = abi::set_header(Map::Response, name, &value);
         }
-        let config = worker.config();
-        match &edits.pass {
-            Pass::Bypass(bypass) => {
-                if config.filter_state {
-                    abi::set_filter_state(BYPASS_STATE, bypass.as_str())?;
-                }
-            }
-            Pass::Permit(permit) => {
-                let values = identity(permit.key());
-                if config.identity_headers {
-                    for (name, value) in IDENTITY_HEADERS.iter().zip(values) {
-                        abi::set_header(Map::Request, name, value)?;
-                    }
-                }
-                if config.filter_state {
-                    for (name, value) in IDENTITY_STATE.iter().zip(values) {
-                        abi::set_filter_state(name, value)?;
-                    }
-                }
-                worker.streams.opened(self.id, Rc::clone(permit.key()));
-            }
-        }
-        Ok(())
     }
 }
 
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        self.handle().unwrap_or_else(|error| {
-            log::error!("flamegate: request refused: {error}");
-            let unavailable = Reply::new(&Denial::Unavailable(Unavailable::NotSynced), "flametalk");
-            // Even if the answer cannot be sent, a paused request goes nowhere.
-            let _ = send(&unavailable);
-            Action::Pause
-        })
-    }
-
-    fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        if let Ok(state) = self.state.try_borrow()
-            && let Some(worker) = state.worker.as_ref().filter(|worker| worker.config().rate_limit_on_success)
-            && let Some(key) = worker.streams.key(self.id)
-            && let Some(headers) = rate_limit_headers(worker, key)
-        {
-            for (name, value) in headers {
-                // Information for the client; a response without it is still right.
-                let _ = abi::set_header(Map::Response, name, &value);
-            }
-        }
-        Action::Continue
+/// Forgets a request that is over.
+pub fn on_delete(id: u32) {
+    if let Some(state) = vm::remove_stream(id)
+        && let Ok(mut state) = state.try_borrow_mut()
+        && let Some(worker) = &mut state.worker
+    {
+        worker.streams.closed(id);
     }
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Ok(mut state) = self.state.try_borrow_mut()
-            && let Some(worker) = &mut state.worker
-        {
-            worker.streams.closed(self.id);
+fn handle(id: u32) -> Result<Next, Failure> {
+    let state = vm::root_of(id).ok_or(Failure::NoFilter)?;
+    let mut state = state.try_borrow_mut().map_err(|_| Failure::NoFilter)?;
+    let worker = state.worker.as_mut().ok_or(Failure::NoFilter)?;
+    let map = abi::header_map(Map::Request)?;
+    let request = Request::from_map(&map).ok_or(Failure::NoHeaders)?;
+    match decide(worker, &Envoy, &request) {
+        Outcome::Answer(reply) => {
+            send(&reply)?;
+            Ok(Next::Stop)
+        }
+        Outcome::Pass(edits) => {
+            pass(id, worker, &edits)?;
+            Ok(Next::Continue)
         }
     }
+}
+
+fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError> {
+    for name in &edits.remove {
+        abi::remove_header(Map::Request, name)?;
+    }
+    let config = worker.config();
+    match &edits.pass {
+        Pass::Bypass(bypass) => {
+            if config.filter_state {
+                abi::set_filter_state(BYPASS_STATE, bypass.as_str())?;
+            }
+        }
+        Pass::Permit(permit) => {
+            let values = identity(permit.key());
+            if config.identity_headers {
+                // Whatever the client sent under these names is in `remove`, so there is nothing to replace.
+                for (name, value) in IDENTITY_HEADERS.iter().zip(values) {
+                    abi::add_header(Map::Request, name, value)?;
+                }
+            }
+            if config.filter_state {
+                for (name, value) in IDENTITY_STATE.iter().zip(values) {
+                    abi::set_filter_state(name, value)?;
+                }
+            }
+            worker.streams.opened(id, Rc::clone(permit.key()));
+        }
+    }
+    Ok(())
 }
 
 /// Answers the current stream.
 pub fn send(reply: &Reply) -> Result<(), HostError> {
-    let headers = serialize_map(reply.headers.iter().map(|(name, value)| (*name, value.as_str())));
+    let headers = crate::request::serialize_map(reply.headers.iter().map(|(name, value)| (*name, value.as_str())));
     abi::send_local_response(reply.status, reply.details, reply.body, &headers, reply.grpc_status)
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoFilter => f.write_str("the filter is not configured on this worker"),
+            Self::NoHeaders => f.write_str("the header map cannot be read"),
+            Self::Host(error) => error.fmt(f),
+        }
+    }
 }

@@ -118,7 +118,9 @@ fn without_values(text: &str) -> String {
     match text.rsplit_once("expected ") {
         Some((before, expected)) if before.starts_with("invalid ") => format!("must be {expected}"),
         _ if text.starts_with("unknown field") => "is not a known field".to_owned(),
-        _ => text.to_owned(),
+        _ if text.starts_with("duplicate field") => "is given more than once".to_owned(),
+        _ if text.starts_with("missing field") => text.to_owned(),
+        _ => "is not valid".to_owned(),
     }
 }
 

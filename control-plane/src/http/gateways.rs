@@ -38,7 +38,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// All gateways that were seen within the last day.
-#[utoipa::path(get, path = "/v1/gateways", operation_id = "list_gateways", tag = "gateways", security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/v1/gateways", operation_id = "list_gateways",
+    tag = "gateways", security(("admin" = [])), responses(
     (status = 200, body = Listing<GatewayBody>),
     (status = 401, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>) -> Listing<GatewayBody> {

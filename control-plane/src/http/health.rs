@@ -27,13 +27,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Whether the process is there.
-#[utoipa::path(get, path = "/healthz", operation_id = "health", tag = "health", responses((status = 200, body = Success<Health>)))]
+#[utoipa::path(get, path = "/healthz", operation_id = "health",
+    tag = "health", responses((status = 200, body = Success<Health>)))]
 async fn live() -> Success<Health> {
     Success::new(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// Whether the database can be written and the server is not going down.
-#[utoipa::path(get, path = "/readyz", operation_id = "readiness", tag = "health", responses(
+#[utoipa::path(get, path = "/readyz", operation_id = "readiness",
+    tag = "health", responses(
     (status = 200, body = Success<Health>),
     (status = 503, body = ErrorEnvelope)))]
 async fn ready(State(app): State<App>) -> Result<Success<Health>, Error> {
@@ -45,7 +47,8 @@ async fn ready(State(app): State<App>) -> Result<Success<Health>, Error> {
 }
 
 /// Counters in Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics",
+    tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics_text(State(app): State<App>) -> Result<Response, Error> {
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics_text().await?).into_response())
 }

@@ -67,7 +67,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Makes a key. The answer is the only one that has its plaintext.
-#[utoipa::path(post, path = "/v1/api-keys", operation_id = "create_api_key", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys", operation_id = "create_api_key",
+    tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
     request_body = KeyDraft, responses(
     (status = 201, body = Success<CreatedBody>),
@@ -94,7 +95,8 @@ async fn create(
 }
 
 /// Keys, newest first.
-#[utoipa::path(get, path = "/v1/api-keys", operation_id = "list_api_keys", tag = "api-keys", security(("admin" = [])), params(ListQuery), responses(
+#[utoipa::path(get, path = "/v1/api-keys", operation_id = "list_api_keys",
+    tag = "api-keys", security(("admin" = [])), params(ListQuery), responses(
     (status = 200, body = Listing<KeyBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
@@ -108,7 +110,8 @@ async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<
 }
 
 /// One key.
-#[utoipa::path(get, path = "/v1/api-keys/{id}", operation_id = "get_api_key", tag = "api-keys", security(("admin" = [])), responses(
+#[utoipa::path(get, path = "/v1/api-keys/{id}", operation_id = "get_api_key",
+    tag = "api-keys", security(("admin" = [])), responses(
     (status = 200, body = Success<KeyBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)), params(("id" = String, Path, description = "`key_…`")))]
@@ -117,7 +120,8 @@ async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<KeyB
 }
 
 /// Renames a key or changes its expiry or limits.
-#[utoipa::path(patch, path = "/v1/api-keys/{id}", operation_id = "update_api_key", tag = "api-keys", security(("admin" = [])), request_body = KeyPatch,
+#[utoipa::path(patch, path = "/v1/api-keys/{id}", operation_id = "update_api_key",
+    tag = "api-keys", security(("admin" = [])), request_body = KeyPatch,
     params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
     (status = 200, body = Success<UpdatedBody>),
     (status = 401, body = ErrorEnvelope),
@@ -137,7 +141,8 @@ async fn update(
 }
 
 /// Ends a key for good and says which gateways refuse it. Revoking it again succeeds.
-#[utoipa::path(post, path = "/v1/api-keys/{id}/revoke", operation_id = "revoke_api_key", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys/{id}/revoke", operation_id = "revoke_api_key",
+    tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
     (status = 200, body = Success<RevokedBody>),
     (status = 401, body = ErrorEnvelope),
@@ -157,7 +162,8 @@ async fn revoke(
 }
 
 /// Makes a key in the place of another one, which ends after a grace.
-#[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", operation_id = "rotate_api_key", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", operation_id = "rotate_api_key",
+    tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("id" = String, Path, description = "`key_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
     request_body = RotateDraft, responses(
@@ -183,7 +189,8 @@ async fn rotate(
 }
 
 /// Stores an existing key by its hash.
-#[utoipa::path(post, path = "/v1/api-keys/import", operation_id = "import_api_key", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys/import", operation_id = "import_api_key",
+    tag = "api-keys", security(("admin" = [])),
     request_body = ImportDraft, responses(
     (status = 201, body = Success<KeyBody>),
     (status = 401, body = ErrorEnvelope),
@@ -198,7 +205,8 @@ async fn import(
 }
 
 /// Stores up to 1,000 existing keys: all of them, or none when one is not valid. Known hashes are skipped.
-#[utoipa::path(post, path = "/v1/api-keys/import-batch", operation_id = "import_api_keys", tag = "api-keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/api-keys/import-batch", operation_id = "import_api_keys",
+    tag = "api-keys", security(("admin" = [])),
     request_body = ImportBatch, responses(
     (status = 200, body = Success<BatchBody>),
     (status = 401, body = ErrorEnvelope),

@@ -1,9 +1,10 @@
 //! `/openapi.json`, generated from the handlers and their types.
 
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use utoipa::openapi::OpenApi as Generated;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as Generated, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use crate::app::App;
@@ -39,6 +40,21 @@ impl Modify for Tokens {
     }
 }
 
-pub(super) fn route(document: Generated) -> Router<App> {
+pub(super) fn route(mut document: Generated) -> Router<App> {
+    describe_responses(&mut document);
     Router::new().route("/openapi.json", get(async move || Json(document)))
+}
+
+/// The format wants a description for every response; where the handler gives none, the status says enough.
+fn describe_responses(document: &mut Generated) {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.patch]).flatten();
+    for (status, response) in operations.flat_map(|operation| operation.responses.responses.iter_mut()) {
+        let reason = status.parse().ok().and_then(|status: StatusCode| status.canonical_reason());
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = reason.unwrap_or_default().to_owned();
+        }
+    }
 }

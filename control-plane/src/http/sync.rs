@@ -1,6 +1,5 @@
 //! `GET /sync/v1/changes`, for gateways. The page is the protocol's own form, without our envelope; errors have it.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -39,7 +38,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// What changed after a revision, or a part of the whole table. `after` acknowledges what the gateway enforces.
-#[utoipa::path(get, path = "/sync/v1/changes", operation_id = "get_changes", tag = "sync", params(ChangesQuery), security(("sync" = [])), responses(
+#[utoipa::path(get, path = "/sync/v1/changes", operation_id = "get_changes",
+    tag = "sync", params(ChangesQuery), security(("sync" = [])), responses(
     (status = 200, description = "A page of sync protocol v1: epoch, revision, more, reset, upserts, removals",
         body = Object),
     (status = 401, body = ErrorEnvelope),
@@ -49,7 +49,7 @@ async fn changes(
     headers: HeaderMap,
     Query(query): Query<ChangesQuery>,
 ) -> Result<Response, Error> {
-    let page: Bytes = app.sync.changes(query.check(version(&headers))?).await?;
+    let page = app.sync.changes(query.check(version(&headers))?).await?;
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], page)
         .into_response())
 }

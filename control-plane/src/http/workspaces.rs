@@ -48,7 +48,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Makes a workspace.
-#[utoipa::path(post, path = "/v1/workspaces", operation_id = "create_workspace", tag = "workspaces", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/workspaces", operation_id = "create_workspace",
+    tag = "workspaces", security(("admin" = [])),
     request_body = WorkspaceDraft, responses(
     (status = 201, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
@@ -62,7 +63,8 @@ async fn create(
 }
 
 /// All workspaces, oldest first.
-#[utoipa::path(get, path = "/v1/workspaces", operation_id = "list_workspaces", tag = "workspaces", security(("admin" = [])), params(Part), responses(
+#[utoipa::path(get, path = "/v1/workspaces", operation_id = "list_workspaces",
+    tag = "workspaces", security(("admin" = [])), params(Part), responses(
     (status = 200, body = Listing<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>, Query(part): Query<Part>) -> Result<Listing<WorkspaceBody>, Error> {
@@ -72,7 +74,8 @@ async fn list(State(app): State<App>, Query(part): Query<Part>) -> Result<Listin
 }
 
 /// One workspace, by id or slug.
-#[utoipa::path(get, path = "/v1/workspaces/{id}", operation_id = "get_workspace", tag = "workspaces", security(("admin" = [])),
+#[utoipa::path(get, path = "/v1/workspaces/{id}", operation_id = "get_workspace",
+    tag = "workspaces", security(("admin" = [])),
     params(("id" = String, Path, description = "Id or slug")), responses(
     (status = 200, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
@@ -82,7 +85,8 @@ async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<Work
 }
 
 /// Changes a workspace's name or default limits.
-#[utoipa::path(patch, path = "/v1/workspaces/{id}", operation_id = "update_workspace", tag = "workspaces", security(("admin" = [])),
+#[utoipa::path(patch, path = "/v1/workspaces/{id}", operation_id = "update_workspace",
+    tag = "workspaces", security(("admin" = [])),
     params(("id" = String, Path, description = "Id or slug")), request_body = WorkspacePatch, responses(
     (status = 200, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),

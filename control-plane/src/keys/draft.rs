@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, SchemaFormat};
 
 use crate::error::{Error, Problems};
 use crate::limits::{self, LimitDraft};
@@ -16,17 +18,17 @@ use crate::limits::{self, LimitDraft};
 #[schema(as = CreateKey)]
 pub struct KeyDraft {
     /// Id or slug of the workspace.
-    #[schema(required, example = "demo")]
+    #[schema(required, value_type = String, example = "demo")]
     pub workspace: Option<String>,
     /// Descriptive name, 1 to 100 characters.
-    #[schema(required, example = "Production App")]
+    #[schema(required, value_type = String, example = "Production App")]
     pub name: Option<String>,
     /// `live` or `test`.
-    #[schema(required, example = "live")]
+    #[schema(required, value_type = String, pattern = "^(live|test)$", example = "live")]
     pub environment: Option<String>,
     /// When the key stops working: RFC 3339 text or Unix seconds. Never, when it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>, example = "2030-01-01T00:00:00Z")]
+    #[schema(schema_with = expiry_schema)]
     pub expires_at: Option<Value>,
     /// Own limits; `[]` for none. When it is not given, the key follows its workspace's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +45,7 @@ pub struct KeyPatch {
     pub name: Option<String>,
     /// Another expiry: RFC 3339 text or Unix seconds; `null` for never.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = expiry_schema)]
     pub expires_at: Option<Value>,
     /// Other limits; `null` to follow the workspace's default again.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -100,6 +102,19 @@ impl KeyPatch {
         problems.check()?;
         Ok(Changes { name, expires_at, limits })
     }
+}
+
+/// How [`check_expiry`]'s input looks in the OpenAPI document.
+pub(super) fn expiry_schema() -> Schema {
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).description(Some("Unix seconds"));
+    let nothing = ObjectBuilder::new().schema_type(Type::Null);
+    let either = OneOfBuilder::new().item(text).item(seconds).item(nothing);
+    either
+        .description(Some("When the key stops working: RFC 3339 text or Unix seconds; null for never"))
+        .into()
 }
 
 pub(super) fn required<T>(path: &str, value: Option<T>, problems: &mut Problems) -> Option<T> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::draft::Wanted;
+use super::draft::{Wanted, expiry_schema};
 use super::{Key, KeyDraft, Keys, existing, secret};
 use crate::error::{Error, Problems};
 use crate::limits::LimitDraft;
@@ -25,23 +25,23 @@ pub const MAX_BATCH: usize = 1_000;
 #[schema(as = ImportKey)]
 pub struct ImportDraft {
     /// SHA-256 of the whole key, prefix included, as 64 hexadecimal digits.
-    #[schema(required, pattern = "^[0-9a-fA-F]{64}$")]
+    #[schema(required, value_type = String, pattern = "^[0-9a-fA-F]{64}$")]
     pub hash: Option<String>,
     /// Id or slug of the workspace.
-    #[schema(required, example = "demo")]
+    #[schema(required, value_type = String, example = "demo")]
     pub workspace: Option<String>,
     /// Descriptive name, 1 to 100 characters.
-    #[schema(required)]
+    #[schema(required, value_type = String)]
     pub name: Option<String>,
     /// `live` or `test`, as in the key's prefix.
-    #[schema(required, example = "live")]
+    #[schema(required, value_type = String, pattern = "^(live|test)$", example = "live")]
     pub environment: Option<String>,
     /// For people: the prefix, `…`, and at most four characters, for example `sk_live_…a1B2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_hint: Option<String>,
     /// When the key stops working: RFC 3339 text or Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = expiry_schema)]
     pub expires_at: Option<Value>,
     /// Own limits; when it is not given, the key follows its workspace's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -28,8 +28,6 @@ const KEPT: &[&str] = &[
     "proxy_on_context_create",
     "proxy_on_request_headers",
     "proxy_on_response_headers",
-    "proxy_on_done",
-    "proxy_on_log",
     "proxy_on_delete",
 ];
 

@@ -30,6 +30,8 @@ pub struct Plugin {
     pub filter: Value,
     /// The bootstrap singleton's; `None` when there is none.
     pub sync: Option<Value>,
+    /// The module, when it is not `dist/flamegate.wasm`.
+    pub module: Option<PathBuf>,
 }
 
 /// Where Envoy finds the others.
@@ -56,17 +58,17 @@ impl Plugin {
     /// A filter that reads what a bootstrap singleton syncs, with the bypass rules of the case table and `more` fields.
     pub fn singleton(more: Value) -> Self {
         let filter = with_defaults(json!({"sync": sync("singleton")}), more);
-        Self { filter, sync: Some(json!({"role": "sync", "sync": sync("singleton")})) }
+        Self { filter, sync: Some(json!({"role": "sync", "sync": sync("singleton")})), module: None }
     }
 
     /// A filter of which one root context syncs.
     pub fn elected(more: Value) -> Self {
-        Self { filter: with_defaults(json!({"sync": sync("elected")}), more), sync: None }
+        Self { filter: with_defaults(json!({"sync": sync("elected")}), more), sync: None, module: None }
     }
 
     /// A filter that syncs with nobody.
     pub fn alone(filter: Value) -> Self {
-        Self { filter, sync: None }
+        Self { filter, sync: None, module: None }
     }
 }
 
@@ -195,6 +197,11 @@ impl Envoy {
         self.process.assert_alive();
     }
 
+    /// Its resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
+    }
+
     /// Sends it a signal by its name.
     pub fn signal(&self, signal: &str) {
         self.process.signal(signal);
@@ -228,7 +235,7 @@ fn cut(text: &str, start: &str, end: &str) -> String {
 
 /// `envoy.yaml` with everything filled in, and without the singleton when there is none.
 fn render(plugin: &Plugin, upstreams: Upstreams, (port, admin): Ports, access_log: &Path) -> String {
-    let wasm = root().join("dist/flamegate.wasm");
+    let wasm = plugin.module.clone().unwrap_or_else(|| root().join("dist/flamegate.wasm"));
     assert!(wasm.exists(), "dist/flamegate.wasm is not there: run `make build`");
     let mut text = fs::read_to_string(root().join("envoy/envoy.yaml")).expect("envoy.yaml");
     if plugin.sync.is_none() {

@@ -87,6 +87,13 @@ impl Process {
         panic!("{} does not stop; its log: {}", self.name, self.log.display());
     }
 
+    /// Its resident memory in bytes (`VmRSS`).
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
     /// Sends a signal by its name.
     pub fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();

@@ -64,7 +64,7 @@ const SELECT: &str =
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits
     FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
 
-/// Most rows in one statement: 12 values each, and SQLite takes 32,766 values.
+/// Most rows in one statement: 11 values each, and SQLite takes 32,766 values.
 const ROWS_PER_INSERT: usize = 1_000;
 
 /// Stores new keys, each with the next revision.

@@ -32,6 +32,7 @@ pub fn create_and_revoke(mode: Mode) {
     let stack = Stack::start("create-and-revoke", &mode(json!({})));
     let (first, second) = (stack.accepted_key("live"), stack.accepted_key("test"));
     let receipt = stack.control.revoke(&first.id, "5s");
+    assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(1), &json!(1)), "{receipt}");
     // The receipt says that every gateway enforces it: from now on not one request may pass.
     for connection in &mut stack.envoy.connection_to_each_worker() {
         let answer = connection.send(&agents(&first)).expect("answer");
@@ -181,7 +182,9 @@ pub fn receipt_lists_who_is_silent(mode: Mode) {
     let receipt = stack.control.revoke(&key.id, "1s");
     stack.envoy.signal("CONT");
     assert!(started.elapsed() < Duration::from_secs(4), "the receipt came late");
-    assert!(receipt.to_string().contains("e2e"), "the silent gateway is listed: {receipt}");
+    assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(1), &json!(0)), "{receipt}");
+    let pending = receipt["pending"].to_string();
+    assert!(pending.contains("e2e-"), "the silent gateway is listed under Envoy's node id: {receipt}");
     stack.envoy.assert_alive();
     stack.wait_for_status(&key.key, 401);
 }

@@ -1,0 +1,67 @@
+//! `GET /v1/gateways`.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::gateway::Gateway;
+use crate::common::{Control, eventually};
+
+#[tokio::test]
+async fn status_200_with_version_revision_and_how_far_behind() {
+    let control = Control::with_workspace().await;
+    control.create_key().await;
+    Gateway::new(&control, "gw-b").catch_up(&control).await;
+    control.create_key().await;
+    Gateway::new(&control, "gw-a").poll().await.unwrap();
+    let gateways = control.get("/v1/gateways").await.expect(200);
+    let [a, b] = [&gateways[0], &gateways[1]];
+    assert_eq!(
+        (&a["id"], &a["acknowledged_revision"], &a["behind"]),
+        (&json!("gw-a"), &json!(null), &json!(null))
+    );
+    assert_eq!((&b["id"], &b["acknowledged_revision"], &b["behind"]), (&json!("gw-b"), &json!(1), &json!(1)));
+    assert_eq!((&b["version"], &b["connected"]), (&json!("9.8.7"), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_gateway_is_connected_between_polls_but_not_for_ever() {
+    let control = Control::start().await;
+    let mut gateway = Gateway::new(&control, "gw");
+    gateway.catch_up(&control).await;
+    gateway.query.wait = 20;
+    gateway.query.after += 1_000; // An answer at once: a reset under another epoch.
+    gateway.poll().await.unwrap();
+    let connected = async || control.get("/v1/gateways").await.expect(200)[0]["connected"].clone();
+    control.clock.advance(Duration::from_secs(45));
+    assert_eq!(connected().await, true, "within twice its wait");
+    control.clock.advance(Duration::from_secs(10));
+    assert_eq!(connected().await, false);
+}
+
+#[tokio::test]
+async fn a_gateway_whose_connection_broke_is_expected_back_for_a_while() {
+    let control = Control::start().await;
+    let mut gateway = Gateway::new(&control, "gw");
+    gateway.catch_up(&control).await;
+    let task = gateway.run();
+    eventually("the poll is held", || control.server.app.gateways.counts() == (1, 1)).await;
+    control.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(control.server.app.gateways.counts(), (1, 1), "while it holds a poll it is connected");
+    task.abort();
+    eventually("the broken poll is noticed", || control.server.app.gateways.counts().1 == 0).await;
+    control.clock.advance(Duration::from_secs(16));
+    assert_eq!(control.server.app.gateways.counts(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_not_seen_for_a_day_is_forgotten() {
+    let control = Control::start().await;
+    Gateway::new(&control, "gw").catch_up(&control).await;
+    control.housekeeping(10).await;
+    control.clock.advance(Duration::from_secs(24 * 3_600 + 1));
+    control.housekeeping(10).await;
+    assert_eq!(control.get("/v1/gateways").await.expect(200), json!([]));
+    let control = control.restart(|_| {}).await;
+    assert_eq!(control.get("/v1/gateways").await.expect(200), json!([]));
+}

@@ -1,0 +1,16 @@
+//! The REST API over a real server: one file per endpoint, in each file modules by status.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod create_key;
+mod framework;
+mod gateways;
+mod health;
+mod import_keys;
+mod list_keys;
+mod revoke_key;
+mod rotate_key;
+mod tokens;
+mod update_key;
+mod workspaces;

@@ -1,0 +1,326 @@
+//! The built program as people and scripts use it: exit codes, what goes to which output, and that a crash loses nothing.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use common::gateway::Gateway;
+use common::{ADMIN, Control, SYNC};
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_flamegate-control");
+
+fn command(url: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(args).env_clear().env("FLAMEGATE_CONTROL_URL", url).env("FLAMEGATE_ADMIN_TOKEN", ADMIN);
+    command
+}
+
+/// Runs the program beside the control plane of this process.
+async fn cli(control: &Control, args: &[&str]) -> Output {
+    let mut command = command(&control.url(""), args);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[track_caller]
+fn succeeded(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[track_caller]
+fn json_of(output: &Output) -> Value {
+    serde_json::from_str(&succeeded(output)).unwrap()
+}
+
+#[track_caller]
+fn failed(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+const CREATE: [&str; 8] =
+    ["keys", "create", "--workspace", "demo", "--name", "Production App", "--environment", "live"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_prints_an_object_with_id_and_key() {
+    let control = Control::with_workspace().await;
+    let args = [&CREATE[..], &["--limit", "100/60s", "--burst", "20", "--json"]].concat();
+    let made = json_of(&cli(&control, &args).await);
+    assert!(made["id"].as_str().unwrap().starts_with("key_"));
+    assert_eq!(made["key"].as_str().unwrap().len(), 46);
+    let limit =
+        json!({"name": "default", "scope": "key", "requests": 100, "window_seconds": 60, "burst": 20});
+    assert_eq!(made["limits"], json!([limit]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_people_the_key_is_all_of_standard_output() {
+    let control = Control::with_workspace().await;
+    let output = cli(&control, &CREATE).await;
+    let (stdout, stderr) = (succeeded(&output), String::from_utf8(output.stderr.clone()).unwrap());
+    let key = stdout.trim_end();
+    assert!(key.starts_with("sk_live_") && key.len() == 46 && stdout.len() == 47);
+    assert!(stderr.contains("not shown again") && !stderr.contains(key));
+    assert!(!succeeded(&cli(&control, &["keys", "list"]).await).contains(key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keys_life_on_the_command_line() {
+    let control = Control::with_workspace().await;
+    let id = control.create_key_id().await;
+    assert!(succeeded(&cli(&control, &["keys", "rename", &id, "New name"]).await).contains("New name"));
+    let update =
+        ["keys", "update", &id, "--limit", "shared=5000/1h+9@workspace", "--expires-in", "90d", "--json"];
+    let key = json_of(&cli(&control, &update).await);
+    let shared =
+        json!({"name": "shared", "scope": "workspace", "requests": 5000, "window_seconds": 3600, "burst": 9});
+    assert_eq!((&key["limits"], key["expires_at"].is_string()), (&json!([shared]), true));
+    let key = json_of(
+        &cli(&control, &["keys", "update", &id, "--inherit-limits", "--never-expires", "--json"]).await,
+    );
+    assert_eq!((&key["limits_inherited"], &key["expires_at"]), (&json!(true), &Value::Null));
+    let new = json_of(&cli(&control, &["keys", "rotate", &id, "--grace", "24h", "--json"]).await);
+    assert_eq!((&new["previous"]["id"], &new["previous"]["status"]), (&json!(id), &json!("active")));
+    let shown = succeeded(&cli(&control, &["keys", "get", &id]).await);
+    assert!(shown.contains("default=100/60s+20") && shown.contains(new["id"].as_str().unwrap()), "{shown}");
+    let text = succeeded(&cli(&control, &["keys", "revoke", &id]).await);
+    assert_eq!(text, format!("{id} is revoked: refused on 0 of 0 gateways\n"));
+    let listed = json_of(&cli(&control, &["keys", "list", "--status", "revoked", "--json"]).await);
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &json!(id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoke_prints_the_receipt() {
+    let control = Control::with_workspace().await;
+    let id = control.create_key_id().await;
+    let mut gateway = Gateway::new(&control, "gw");
+    gateway.catch_up(&control).await;
+    gateway.run();
+    let receipt = json_of(&cli(&control, &["keys", "revoke", &id, "--wait", "10s", "--json"]).await);
+    assert_eq!(
+        (&receipt["gateways"], &receipt["enforced"], &receipt["pending"]),
+        (&json!(1), &json!(1), &json!([]))
+    );
+    assert!(receipt["slowest_ms"].is_u64());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_code_6_when_a_gateway_does_not_answer() {
+    let control = Control::with_workspace().await;
+    let id = control.create_key_id().await;
+    Gateway::new(&control, "gw-stuck").catch_up(&control).await;
+    let output = cli(&control, &["keys", "revoke", &id, "--wait", "50ms", "--json"]).await;
+    assert_eq!(failed(&output, 6), "error: not enforced yet by: gw-stuck\n");
+    let receipt: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(receipt["pending"], json!(["gw-stuck"]), "the receipt is printed all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_tell_kinds_of_failure_apart() {
+    let control = Control::with_workspace().await;
+    let refused = cli(&control, &["keys", "list", "--status", "gone"]).await;
+    assert!(failed(&refused, 1).contains("must be active, revoked, expired or all"));
+    failed(&cli(&control, &["keys", "lost"]).await, 2);
+    failed(&cli(&control, &["keys", "create", "--workspace", "demo"]).await, 2);
+    assert_eq!(
+        failed(&cli(&control, &["keys", "get", "key_x"]).await, 3),
+        "error: no such API key (NOT_FOUND)\n"
+    );
+    let mut wrong = command(&control.url(""), &["keys", "list"]);
+    failed(&wrong.env("FLAMEGATE_ADMIN_TOKEN", SYNC).output().unwrap(), 4);
+    failed(&command("http://127.0.0.1:1", &["gateways"]).output().unwrap(), 5);
+    let error = failed(&cli(&control, &["workspaces", "get", "nobody", "--json"]).await, 3);
+    assert_eq!(serde_json::from_str::<Value>(&error).unwrap()["code"], "NOT_FOUND");
+    let mut without = command(&control.url(""), &["keys", "list"]);
+    failed(&without.env_remove("FLAMEGATE_ADMIN_TOKEN").output().unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_needs_no_root_certificates() {
+    let control = Control::start().await;
+    let mut bare = command(&control.url(""), &["gateways"]);
+    bare.envs([("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")]);
+    succeeded(&tokio::task::spawn_blocking(move || bare.output().unwrap()).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workspaces_and_gateways_are_tables() {
+    let control = Control::start().await;
+    let made = ["workspaces", "create", "--name", "Acme", "--limit", "5/1s", "--json"];
+    let made = json_of(&cli(&control, &made).await);
+    assert_eq!(made["default_limits"][0]["requests"], 5);
+    cli(&control, &["workspaces", "update", "acme", "--no-limits"]).await;
+    let table = succeeded(&cli(&control, &["workspaces", "list"]).await);
+    let mut lines = table.lines();
+    assert!(lines.next().unwrap().starts_with("ID") && lines.next().unwrap().contains("none"), "{table}");
+    Gateway::new(&control, "gw-1").catch_up(&control).await;
+    for args in [&["gateways"][..], &["gateways", "list"]] {
+        assert!(succeeded(&cli(&control, args).await).contains("gw-1     9.8.7    yes"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_keys_is_imported_in_batches_and_again_without_harm() {
+    let control = Control::with_workspace().await;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for n in 0..2_500 {
+        let key =
+            json!({"hash": format!("{n:064x}"), "workspace": "demo", "name": "k", "environment": "test"});
+        writeln!(file, "{key}").unwrap();
+    }
+    let path = file.path().to_str().unwrap().to_owned();
+    let done = json_of(&cli(&control, &["keys", "import", "--file", &path, "--json"]).await);
+    assert_eq!(done, json!({"imported": 2_500, "skipped": 0, "revision": 2_500}));
+    let again = succeeded(&cli(&control, &["keys", "import", "--file", &path]).await);
+    assert_eq!(again, "imported 0 keys, skipped 2500 that were known already\n");
+    writeln!(file, "not json").unwrap();
+    assert!(
+        failed(&cli(&control, &["keys", "import", "--file", &path]).await, 2)
+            .contains("line 2501 is not JSON")
+    );
+    let hash = "ab".repeat(32);
+    let args =
+        ["keys", "import", "--hash", &hash, "--workspace", "demo", "--name", "k", "--environment", "live"];
+    succeeded(&cli(&control, &args).await);
+    assert!(failed(&cli(&control, &args).await, 1).contains("CONFLICT"));
+}
+
+/// The program's own server, on a free port.
+struct Program {
+    child: Child,
+    url: String,
+    log: std::thread::JoinHandle<String>,
+}
+
+impl Program {
+    fn serve(database: &Path) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(["serve", "--listen", "127.0.0.1:0", "--database", database.to_str().unwrap()])
+            .env_clear()
+            .envs([
+                ("FLAMEGATE_ADMIN_TOKEN", ADMIN),
+                ("FLAMEGATE_SYNC_TOKEN", SYNC),
+                ("FLAMEGATE_LOG", "trace"),
+            ])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim_end().strip_prefix("listening on ").expect("it listens").to_owned();
+        Self { child, url, log }
+    }
+
+    fn cli(&self, args: &[&str]) -> Value {
+        json_of(&command(&self.url, &[args, &["--json"]].concat()).output().unwrap())
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Its exit code, if it was not killed, and everything that it logged.
+    fn end(mut self) -> (Option<i32>, String) {
+        (self.child.wait().unwrap().code(), self.log.join().unwrap())
+    }
+}
+
+#[test]
+fn what_was_answered_survives_kill_9() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("control.db");
+    let program = Program::serve(&database);
+    program.cli(&["workspaces", "create", "--name", "Demo"]);
+    let id = program.cli(&CREATE)["id"].clone();
+    program.cli(&["keys", "revoke", id.as_str().unwrap()]);
+    program.signal("-KILL");
+    program.end();
+    let program = Program::serve(&database);
+    assert_eq!(program.cli(&["keys", "get", id.as_str().unwrap()])["status"], "revoked");
+    program.signal("-INT");
+    assert_eq!(program.end().0, Some(0));
+}
+
+#[test]
+fn no_plaintext_stands_in_the_database_or_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::serve(&directory.path().join("control.db"));
+    program.cli(&["workspaces", "create", "--name", "Demo"]);
+    let made = program.cli(&[&CREATE[..], &["--idempotency-key", "once"]].concat());
+    let new = program.cli(&["keys", "rotate", made["id"].as_str().unwrap(), "--grace", "1h"]);
+    // While it runs the write-ahead log is there, too.
+    let read_all = || {
+        let files = std::fs::read_dir(directory.path()).unwrap();
+        files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect::<Vec<_>>().concat()
+    };
+    let mut bytes = read_all();
+    program.signal("-TERM");
+    let (code, log) = program.end();
+    assert_eq!(code, Some(0));
+    bytes.extend(read_all());
+    bytes.extend(log.as_bytes());
+    assert!(
+        log.contains("POST") && contains(&bytes, made["id"].as_str().unwrap()),
+        "the search can find things"
+    );
+    for plaintext in [made["key"].as_str().unwrap(), new["key"].as_str().unwrap()] {
+        // The random part, whatever stands around it.
+        assert!(!contains(&bytes, &plaintext[8..40]), "a plaintext was written");
+    }
+    for token in [ADMIN, SYNC] {
+        assert!(!contains(&bytes, token), "a token was written");
+    }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn serve_refuses_a_bad_configuration_and_a_database_in_use() {
+    let serve = |args: &[&str], tokens: &[(&str, &str)]| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("serve").args(args).env_clear().envs(tokens.iter().copied()).output().unwrap()
+    };
+    let error = failed(&serve(&["--listen", "x"], &[("FLAMEGATE_ADMIN_TOKEN", "short")]), 2);
+    for part in ["--listen: 'x' is not valid", "at least 16 characters", "FLAMEGATE_SYNC_TOKEN is not set"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("control.db");
+    let program = Program::serve(&database);
+    let tokens = [("FLAMEGATE_ADMIN_TOKEN", ADMIN), ("FLAMEGATE_SYNC_TOKEN", SYNC)];
+    let second = ["--listen", "127.0.0.1:0", "--database", database.to_str().unwrap()];
+    assert!(failed(&serve(&second, &tokens), 1).contains("is in use by another flamegate-control"));
+    let taken = program.url.strip_prefix("http://").unwrap();
+    let other = directory.path().join("other.db");
+    let taken = ["--listen", taken, "--database", other.to_str().unwrap()];
+    assert!(failed(&serve(&taken, &tokens), 1).contains("cannot listen on"));
+    program.signal("-TERM");
+    program.end();
+}
+
+#[cfg(unix)]
+#[test]
+fn the_database_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::serve(&directory.path().join("control.db"));
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.file_name());
+    }
+    program.signal("-TERM");
+    program.end();
+}

@@ -1,0 +1,55 @@
+//! The layers of the source stay apart: SQL only in the store, HTTP not in the domain, plaintext in one answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every source file with its text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut files) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files
+                    .push((path.strip_prefix(&root).unwrap().to_owned(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files
+}
+
+/// Files outside `allowed` (prefixes) that contain one of `words`.
+fn offenders(allowed: &[&str], words: &[&str]) -> Vec<PathBuf> {
+    let inside = |path: &Path| allowed.iter().any(|prefix| path.to_str().unwrap().starts_with(prefix));
+    let found = |text: &str| words.iter().any(|word| text.contains(word));
+    sources().into_iter().filter(|(path, text)| !inside(path) && found(text)).map(|(path, _)| path).collect()
+}
+
+#[test]
+fn sql_stands_only_in_the_store() {
+    // The error type turns the library's errors into ours.
+    assert_eq!(
+        offenders(&["store", "error.rs"], &["sqlx::", "SELECT ", "UPDATE ", "INSERT "]),
+        Vec::<PathBuf>::new()
+    );
+}
+
+#[test]
+fn the_domain_knows_nothing_of_http() {
+    let outside = ["http", "error.rs", "server.rs", "cli"];
+    assert_eq!(offenders(&outside, &["axum::", "hyper::", "StatusCode"]), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_plaintext_is_exposed_in_one_place() {
+    assert_eq!(offenders(&["keys/secret.rs", "http/keys/bodies.rs"], &[".expose()"]), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<_> = sources().into_iter().filter(|(_, text)| !text.starts_with("//! ")).collect();
+    assert!(silent.is_empty(), "{:?}", silent.iter().map(|(path, _)| path).collect::<Vec<_>>());
+}

@@ -1,0 +1,120 @@
+//! A program under callgrind: instructions executed by each of its threads between two moments.
+//!
+//! Instrumentation is off while the program starts, so that loading a million keys takes seconds and not an hour.
+//! `--smc-check=all-non-file` because V8 and LuaJIT write machine code.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::process::Process;
+
+/// A program under callgrind.
+pub struct Callgrind {
+    /// The program.
+    pub process: Process,
+    prefix: PathBuf,
+    dumps: u32,
+    zeroed: Instant,
+}
+
+/// More threads than any of the programs starts.
+const MOST_THREADS: usize = 64;
+
+/// Instructions between two moments.
+#[derive(Clone, Debug)]
+pub struct Count {
+    /// For each thread of the program, in the order in which they were started.
+    pub threads: Vec<u64>,
+    /// Time between the two moments.
+    pub elapsed: Duration,
+}
+
+impl Callgrind {
+    /// Starts the command line `args` without instrumentation.
+    pub fn start(name: &str, folder: &Path, args: &[String], env: &[(&str, &str)]) -> Result<Self> {
+        let prefix = folder.join(format!("{name}.callgrind"));
+        let mut line: Vec<String> =
+            ["valgrind", "--tool=callgrind", "--smc-check=all-non-file", "--instr-atstart=no"]
+                .map(str::to_owned)
+                .to_vec();
+        line.push("--separate-threads=yes".to_owned());
+        line.push(format!("--callgrind-out-file={}", prefix.display()));
+        line.extend(args.iter().cloned());
+        let process = Process::start(name, folder, &line, env)?;
+        Ok(Self { process, prefix, dumps: 0, zeroed: Instant::now() })
+    }
+
+    /// Starts counting. Everything is translated anew, so a warm-up has to follow.
+    pub fn instrument(&mut self) -> Result<()> {
+        self.tell(&["instrumentation", "on"])
+    }
+
+    /// Sets all counters to zero.
+    pub fn zero(&mut self) -> Result<()> {
+        self.tell(&["zero"])?;
+        self.zeroed = Instant::now();
+        Ok(())
+    }
+
+    /// The counters since [`Self::zero`].
+    pub fn count(&mut self) -> Result<Count> {
+        let elapsed = self.zeroed.elapsed();
+        self.tell(&["dump", "bench"])?;
+        self.dumps += 1;
+        let mut threads = Vec::new();
+        // A thread that has ended writes no file, and its place stays empty.
+        for thread in 1..=MOST_THREADS {
+            let path = format!("{}.{}-{thread:02}", self.prefix.display(), self.dumps);
+            let Ok(text) = fs::read_to_string(&path) else {
+                threads.push(0);
+                continue;
+            };
+            // `totals` is the sum of the functions of this thread; `summary` is cut at the last thread switch.
+            let total = text.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap_or("0");
+            threads.push(total.trim().parse().with_context(|| format!("{path}: {total}"))?);
+            fs::remove_file(&path)?;
+        }
+        ensure!(threads.iter().any(|count| *count > 0), "no dump {} of {}", self.dumps, self.prefix.display());
+        Ok(Count { threads, elapsed })
+    }
+
+    fn tell(&mut self, words: &[&str]) -> Result<()> {
+        self.process.check_alive()?;
+        let status = Command::new("vgdb")
+            .arg(format!("--pid={}", self.process.id()))
+            .args(words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .context("vgdb, of Debian's package valgrind")?;
+        ensure!(status.success(), "vgdb {words:?}: {status}");
+        Ok(())
+    }
+}
+
+impl Count {
+    /// All threads together.
+    pub fn total(&self) -> u64 {
+        self.threads.iter().sum()
+    }
+
+    /// The thread that worked most: the one worker of a proxy that is busy with requests.
+    pub fn busiest(&self) -> usize {
+        (0..self.threads.len()).max_by_key(|thread| self.threads[*thread]).unwrap_or(0)
+    }
+
+    /// What remains of a thread's count (`None`: of all) without what it does when idle for the same time.
+    pub fn without_idle(&self, idle: &Self, thread: Option<usize>) -> f64 {
+        let of = |count: &Self| {
+            let number = thread.map_or_else(|| count.total(), |t| count.threads.get(t).copied().unwrap_or(0));
+            number as f64
+        };
+        of(self) - of(idle) * self.elapsed.as_secs_f64() / idle.elapsed.as_secs_f64()
+    }
+}

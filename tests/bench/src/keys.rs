@@ -1,0 +1,104 @@
+//! The keys of a measurement: made from their number, so that every run has the same ones and nothing is stored.
+
+use flamegate::{
+    api_key::{ApiKey, BASE62, Environment, KeyHash, checksum},
+    record::{KeyRecord, Limit, Scope},
+};
+use sha2::{Digest as _, Sha256};
+
+/// What a key is limited to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// 1,000,000 a minute, all of them at once if need be: never reached, leases of 256 tokens.
+    Ordinary,
+    /// No limit in the record.
+    Unlimited,
+    /// As fast as an ordinary one, but only 100 at once: a burst below 128 means one token per lease, so every request
+    /// is counted in shared data. Small limits, such as 100 a second, take this path; this one is never reached.
+    Exact,
+    /// One request in 31 days: refused from the second on.
+    UsedUp,
+}
+
+/// A key by kind and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// What it is limited to.
+    pub kind: Kind,
+    /// Which one.
+    pub number: u32,
+}
+
+/// The keys of one table, sorted by hash, as the sync wants them.
+pub struct Keys(Vec<(KeyHash, Key)>);
+
+impl Key {
+    /// An ordinary key.
+    pub const fn ordinary(number: u32) -> Self {
+        Self { kind: Kind::Ordinary, number }
+    }
+
+    /// The plaintext: 46 bytes with a valid checksum, as the control plane makes them.
+    pub fn plaintext(self) -> String {
+        let seed = Sha256::digest(format!("flamegate-bench {:?} {}", self.kind, self.number));
+        let mut text = String::from("sk_live_");
+        text.extend(seed.iter().map(|byte| char::from(BASE62[usize::from(*byte) % 62])));
+        let sum = checksum(text.as_bytes());
+        text.extend(sum.iter().map(|byte| char::from(*byte)));
+        text
+    }
+
+    /// Its SHA-256.
+    pub fn hash(self) -> KeyHash {
+        hash(&self.plaintext())
+    }
+
+    /// Its record. Ids are as long as the control plane's; ten keys share a workspace.
+    pub fn record(self) -> KeyRecord {
+        let limit = |requests: u32, window_seconds: u32, burst: u32| Limit {
+            name: "default".to_owned(),
+            scope: Scope::Key,
+            requests: requests.try_into().expect("not 0"),
+            window_seconds: window_seconds.try_into().expect("not 0"),
+            burst: Some(burst.try_into().expect("not 0")),
+        };
+        KeyRecord {
+            id: format!("key_{:?}{:018}", self.kind, self.number),
+            workspace: format!("ws_{:022}", self.number / 10),
+            environment: Environment::Live,
+            expires_at: None,
+            limits: match self.kind {
+                Kind::Ordinary => vec![limit(1_000_000, 60, 1_000_000)],
+                Kind::Unlimited => Vec::new(),
+                Kind::Exact => vec![limit(1_000_000, 60, 100)],
+                Kind::UsedUp => vec![limit(1, 2_678_400, 1)],
+            },
+        }
+    }
+}
+
+impl Keys {
+    /// A table of `count` keys of one kind, and `extra` ones.
+    pub fn new(kind: Kind, count: u32, extra: &[Key]) -> Self {
+        let ordinary = (0..count).map(|number| Key { kind, number });
+        let mut keys: Vec<_> = ordinary.chain(extra.iter().copied()).map(|key| (key.hash(), key)).collect();
+        keys.sort_unstable_by_key(|(hash, _)| *hash);
+        Self(keys)
+    }
+
+    /// All of them, sorted by hash.
+    pub fn all(&self) -> &[(KeyHash, Key)] {
+        &self.0
+    }
+
+    /// At most `limit` keys behind `cursor`.
+    pub fn page(&self, cursor: Option<KeyHash>, limit: usize) -> &[(KeyHash, Key)] {
+        let start = cursor.map_or(0, |cursor| self.0.partition_point(|(hash, _)| *hash <= cursor));
+        &self.0[start..self.0.len().min(start + limit)]
+    }
+}
+
+/// SHA-256 of a key in plaintext.
+pub fn hash(plaintext: &str) -> KeyHash {
+    ApiKey::from_bytes(plaintext.as_bytes()).expect("a well-formed key").hash()
+}

@@ -1,0 +1,157 @@
+//! Instructions per request of a proxy under callgrind: warm-up, an idle period, then runs of a fixed number of requests.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    callgrind::{Callgrind, Count},
+    client::{Client, get},
+    envoy::{ENVIRONMENT, Ports, Setup},
+    load::Load,
+    process::Process,
+};
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Requests per run.
+    pub requests: u32,
+    /// Requests before the first run.
+    pub warm_up: u32,
+    /// Runs.
+    pub runs: u32,
+    /// Length of the idle period.
+    pub idle: Duration,
+}
+
+/// A proxy that is ready to be measured.
+pub struct Subject {
+    callgrind: Callgrind,
+    idle: Option<Count>,
+    /// Where requests go.
+    port: u16,
+}
+
+/// Instructions per request.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Of the busiest thread, for each run, sorted.
+    pub worker: Vec<f64>,
+    /// Of all threads, for each run, sorted.
+    pub process: Vec<f64>,
+}
+
+/// How long a proxy under callgrind may take to start.
+const START: Duration = Duration::from_secs(120);
+/// How long a million keys may take under it.
+const SYNC: Duration = Duration::from_secs(900);
+
+impl Subject {
+    /// Starts Envoy under callgrind and waits until it serves `keys` keys (`None`: has none).
+    pub fn envoy(name: &str, folder: &Path, setup: &Setup, keys: Option<usize>) -> Result<Self> {
+        let (line, ports) = setup.write(name, folder)?;
+        let mut callgrind = Callgrind::start(name, folder, &line, ENVIRONMENT)?;
+        wait_for_envoy(&mut callgrind.process, ports, keys)?;
+        Ok(Self { callgrind, idle: None, port: ports.gateway })
+    }
+
+    /// Starts another program under callgrind and waits until its port is open.
+    pub fn program(name: &str, folder: &Path, line: &[String], port: u16) -> Result<Self> {
+        let mut callgrind = Callgrind::start(name, folder, line, &[])?;
+        let open = || Client::connect(port).is_ok();
+        callgrind.process.wait_until("the port is open", START, open)?;
+        Ok(Self { callgrind, idle: None, port })
+    }
+
+    /// Measures `load`, sent to another port than the subject's own when requests reach it through something else.
+    pub fn measure(&mut self, load: Load, spoofed: bool, status: u16, effort: Effort, through: Option<u16>) -> Result<Measured> {
+        let mut client = Client::connect(through.unwrap_or(self.port))?;
+        let mut next = 0;
+        let mut send = |count: u32| -> Result<()> {
+            let requests: Vec<_> = (next..next + count).map(|number| load.request(number, spoofed)).collect();
+            next += count;
+            requests.iter().try_for_each(|request| client.expect(request, status))
+        };
+        // The first request with a used-up limit is admitted, and a table reaches the workers with their next tick.
+        settle(through.unwrap_or(self.port), &load.request(0, spoofed), status)?;
+        if self.idle.is_none() {
+            self.callgrind.instrument()?;
+        }
+        send(effort.warm_up.max(load.period()))?;
+        let idle = match self.idle.clone() {
+            Some(idle) => idle,
+            None => self.measure_idle(effort.idle)?,
+        };
+        let (mut worker, mut process) = (Vec::new(), Vec::new());
+        for _ in 0..effort.runs {
+            self.callgrind.zero()?;
+            send(effort.requests)?;
+            let count = self.callgrind.count()?;
+            let per_request = f64::from(effort.requests);
+            worker.push(count.without_idle(&idle, Some(count.busiest())) / per_request);
+            process.push(count.without_idle(&idle, None) / per_request);
+        }
+        worker.sort_by(f64::total_cmp);
+        process.sort_by(f64::total_cmp);
+        Ok(Measured { worker, process })
+    }
+
+    fn measure_idle(&mut self, length: Duration) -> Result<Count> {
+        self.callgrind.zero()?;
+        std::thread::sleep(length);
+        let idle = self.callgrind.count()?;
+        self.idle = Some(idle.clone());
+        Ok(idle)
+    }
+}
+
+impl Measured {
+    /// The median of the worker's runs.
+    pub fn median(&self) -> f64 {
+        median(&self.worker)
+    }
+
+    /// The median of the process's runs.
+    pub fn process_median(&self) -> f64 {
+        median(&self.process)
+    }
+
+    /// Smallest and largest of the worker's runs.
+    pub fn spread(&self) -> [f64; 2] {
+        [self.worker[0], self.worker[self.worker.len() - 1]]
+    }
+}
+
+/// The median of sorted numbers.
+pub fn median(sorted: &[f64]) -> f64 {
+    sorted[sorted.len() / 2]
+}
+
+/// Waits until Envoy is ready and its table holds `keys` keys.
+pub fn wait_for_envoy(process: &mut Process, ports: Ports, keys: Option<usize>) -> Result<()> {
+    process.wait_until("Envoy is ready", START, || get(ports.admin, "/ready").is_ok())?;
+    let Some(keys) = keys else { return Ok(()) };
+    process.wait_until("the table is there", SYNC, || keys_in(ports.admin).is_some_and(|found| found == keys))
+}
+
+/// The number of keys that a gateway says it has.
+pub fn keys_in(admin: u16) -> Option<usize> {
+    let text = get(admin, "/stats?filter=flamegate_keys").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("wasmcustom.flamegate_keys: ")?.trim().parse().ok())
+}
+
+/// Sends `request` until it is answered with `status`.
+fn settle(port: u16, request: &[u8], status: u16) -> Result<()> {
+    let mut last = String::new();
+    for _ in 0..200 {
+        let mut client = Client::connect(port)?;
+        let answer = client.send(request)?;
+        if answer.status == status {
+            return Ok(());
+        }
+        last = answer.head.to_owned();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(anyhow::anyhow!("never {status}, at last: {last}")).context("the first request")
+}

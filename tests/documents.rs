@@ -1,0 +1,351 @@
+//! The documents against the code: the configuration tables, the paths and names that the documents mention, and the
+//! layering rules that no compiler checks.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+#![allow(clippy::arithmetic_side_effects, missing_docs, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use flamegate::config::{Config, ConfigError};
+use flamegate::metrics::{COUNTERS, GAUGES};
+use serde_json::{Value, json};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// All files below a folder whose name ends in `suffix`, as paths from the root.
+fn files(folder: &str, suffix: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
+        let path = format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap());
+        if root().join(&path).is_dir() {
+            found.extend(files(&path, suffix));
+        } else if path.ends_with(suffix) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+// --- The tables of docs/CONFIGURATION.md ---
+
+struct Row {
+    field: String,
+    kind: String,
+    default: String,
+    example: Value,
+    /// (bad value, `None` for leaving it out; beginning of the error).
+    errors: Vec<(Option<Value>, String)>,
+}
+
+/// The cells of all rows of the tables with this header.
+fn tables(header: &str) -> Vec<Vec<String>> {
+    let text = read("docs/CONFIGURATION.md");
+    let mut rows = Vec::new();
+    let mut lines = text.lines();
+    while lines.by_ref().any(|line| line == header) {
+        let body = lines.by_ref().skip(1).take_while(|line| line.starts_with('|'));
+        rows.extend(body.map(|line| {
+            let line = line.trim_matches('|').replace("\\|", "\u{1}");
+            line.split('|').map(|cell| cell.trim().replace('\u{1}', "|")).collect::<Vec<_>>()
+        }));
+    }
+    rows
+}
+
+/// What stands between the first backtick and the last one.
+fn code(cell: &str) -> &str {
+    let cell = cell.trim();
+    cell.strip_prefix('`')
+        .and_then(|rest| rest.strip_suffix('`'))
+        .unwrap_or_else(|| panic!("no code: {cell}"))
+}
+
+fn value(cell: &str) -> Value {
+    serde_json::from_str(code(cell)).unwrap_or_else(|error| panic!("{cell}: {error}"))
+}
+
+fn rows() -> Vec<Row> {
+    let rows = tables("| field | type | default | unit | meaning | example | error |");
+    let row = |cells: Vec<String>| {
+        let [field, kind, default, _, meaning, example, errors] = cells.try_into().expect("seven cells");
+        assert!(!meaning.is_empty(), "{field} has no meaning");
+        let errors = errors.split("<br>").map(|error: &str| {
+            let (bad, text) = error.split_once(" → ").unwrap_or_else(|| panic!("no arrow: {error}"));
+            ((bad != "left out").then(|| value(bad)), code(text).to_owned())
+        });
+        let errors = errors.collect();
+        Row { field: code(&field).to_owned(), kind, default, example: value(&example), errors }
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// A configuration in which `field` has this value, or is left out.
+fn configuration(field: &str, value: Option<&Value>) -> Value {
+    let hash = "4b4090ccee1e713c3d411b96a4226b90bd0f0deb34e02d19475a951316fd04ee";
+    let limit = json!({"requests": 1, "window_seconds": 1});
+    let key = json!({"hash": hash, "id": "k", "workspace": "w", "environment": "test", "limits": [limit]});
+    let (parent, name) = field.rsplit_once('.').unwrap_or(("", field));
+    let mut config = json!({"sync": {"mode": "elected"}});
+    if !parent.is_empty() {
+        config["bypass"] = json!([{"path": "/public/"}]);
+        config["static_keys"] = json!([key]);
+    }
+    let path: String =
+        parent.split('.').filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect();
+    let object = config.pointer_mut(&path.replace("[]", "/0")).and_then(Value::as_object_mut).expect(field);
+    object.remove(name);
+    if let Some(value) = value {
+        object.insert(name.to_owned(), value.clone());
+    }
+    config
+}
+
+fn parse(json: &str) -> Result<Config, ConfigError> {
+    Config::parse(json.as_bytes(), |name| (name != "NOT_SET").then(|| format!("the-token-of-{name}")))
+}
+
+/// Everything that a configuration says, for comparison.
+fn meaning(config: &Value) -> String {
+    let config = parse(&config.to_string()).unwrap_or_else(|error| panic!("{config}: {error}"));
+    let sync = config.sync.as_ref().map(|sync| {
+        let names = [&sync.cluster, &sync.authority, &sync.gateway, &sync.token].map(Clone::clone);
+        (sync.mode, names, sync.wait_seconds, sync.page_size, sync.retry_ms)
+    });
+    format!("{config:?} {sync:?}")
+}
+
+/// The mistakes about `field` or about the object that it is part of.
+fn mistakes(field: &str, config: &Value) -> Vec<String> {
+    let path = field.replace("[]", "[0]");
+    let about = |other: &str| {
+        let beside = |long: &str, short: &str| {
+            long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        beside(other, &path) || beside(&path, other)
+    };
+    let found = parse(&config.to_string()).err().map(|error| error.0).unwrap_or_default();
+    found.into_iter().filter(|mistake| about(&mistake.path)).map(|mistake| mistake.problem).collect()
+}
+
+/// The fields that the code reads, found in its text.
+fn fields_of_the_code() -> BTreeSet<String> {
+    let mut fields = BTreeSet::new();
+    let text = read("src/config.rs");
+    for function in text.split("\nfn ").skip(1) {
+        let parent = match function.split('(').next().unwrap() {
+            "parse_bypass" => "bypass[].",
+            "parse_static_key" => "static_keys[].",
+            "parse_sync" => "sync.",
+            _ => "",
+        };
+        for reader in ["text", "required_text", "flag", "number", "choice", "list", "texts", "child"] {
+            let call = format!(".{reader}(");
+            let calls = function.split(&call).skip(1);
+            let names = calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
+            fields.extend(names.map(|name| format!("{parent}{name}")));
+        }
+    }
+    let text = read("src/config/fields.rs");
+    for (list, parent) in [("RECORD_FIELDS", "static_keys[]."), ("LIMIT_FIELDS", "static_keys[].limits[].")] {
+        let names = text.split(&format!("const {list}: ")).nth(1).unwrap().split(';').nth(1).unwrap();
+        fields.extend(names.split('"').skip(1).step_by(2).map(|name| format!("{parent}{name}")));
+    }
+    fields
+}
+
+#[test]
+fn the_tables_have_every_field_of_the_code_and_no_other() {
+    let documented: Vec<String> = rows().into_iter().map(|row| row.field).collect();
+    let distinct: BTreeSet<String> = documented.iter().cloned().collect();
+    assert_eq!(distinct, fields_of_the_code());
+    assert_eq!(distinct.len(), documented.len(), "a field stands twice");
+}
+
+#[test]
+fn examples_are_accepted_and_defaults_are_what_happens_without_the_field() {
+    for Row { field, default, example, .. } in rows() {
+        let given = meaning(&configuration(&field, Some(&example)));
+        if default == "required" {
+            assert!(!mistakes(&field, &configuration(&field, None)).is_empty(), "{field} is not required");
+        } else if default.starts_with('`') {
+            let absent = meaning(&configuration(&field, None));
+            assert_eq!(absent, meaning(&configuration(&field, Some(&value(&default)))), "default of {field}");
+            assert_ne!(absent, given, "the example of {field} changes nothing");
+        }
+    }
+}
+
+#[test]
+fn bounds_are_accepted_and_what_is_beyond_them_is_not() {
+    let mut bounded = 0;
+    for Row { field, kind, .. } in rows() {
+        let words: Vec<&str> = kind.split(' ').collect();
+        let Some(to) = words.iter().position(|word| *word == "to") else { continue };
+        let (least, most): (u64, u64) = (words[to - 1].parse().unwrap(), words[to + 1].parse().unwrap());
+        let found = |number: u64| mistakes(&field, &configuration(&field, Some(&number.into())));
+        for number in [least, most] {
+            // A bound may contradict another field's value.
+            let wrong = found(number).into_iter().find(|text| !text.contains("retry_min_ms"));
+            assert_eq!(wrong, None, "{field} = {number}");
+        }
+        assert!(!found(most + 1).is_empty(), "{field} = {most} + 1 is accepted");
+        assert!(least == 0 || !found(least - 1).is_empty(), "{field} = {least} - 1 is accepted");
+        bounded += 1;
+    }
+    assert!(bounded >= 10, "{bounded} bounds");
+}
+
+#[test]
+fn bad_values_get_the_documented_errors() {
+    for Row { field, errors, .. } in rows() {
+        for (bad, text) in errors {
+            let found = mistakes(&field, &configuration(&field, bad.as_ref()));
+            assert!(found.iter().any(|problem| problem.starts_with(&text)), "{field} = {bad:?}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn contradictions_get_the_documented_errors() {
+    let rows = tables("| configuration | error |");
+    assert!(rows.len() >= 5);
+    for row in rows {
+        let error = parse(code(&row[0])).expect_err(&row[0]).to_string();
+        assert!(error.contains(code(&row[1])), "{}: {error}", row[0]);
+    }
+}
+
+// --- Names and paths in the documents ---
+
+/// README, the other documents at the root, and everything in `docs/`.
+fn documents() -> Vec<String> {
+    let mut all = files("docs", ".md");
+    all.extend(["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned));
+    all
+}
+
+/// The inline code of a document, without its code blocks.
+fn spans(text: &str) -> Vec<String> {
+    let prose: String = text.split("```").step_by(2).collect();
+    let by_line = prose.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    by_line.map(str::to_owned).collect()
+}
+
+/// True for what names a file or folder of this repository.
+fn is_path(span: &str) -> bool {
+    const TOP: [&str; 6] = ["src/", "docs/", "envoy/", "tests/", "control-plane/", ".ci/"];
+    const ENDINGS: [&str; 8] = [".rs", ".md", ".toml", ".yaml", ".py", ".sh", ".env", ".sql"];
+    const RUNTIME: [&str; 4] = [".run/", "dist/", "target/", ".cache/"];
+    let plain = span.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+    let named = TOP.iter().any(|top| span.starts_with(top)) || ENDINGS.iter().any(|end| span.ends_with(end));
+    plain && named && !RUNTIME.iter().any(|folder| span.starts_with(folder))
+}
+
+#[test]
+fn paths_and_links_in_the_documents_exist() {
+    let mut checked = 0;
+    for document in documents() {
+        let text = read(&document);
+        for path in spans(&text).into_iter().filter(|span| is_path(span)) {
+            assert!(root().join(&path).exists(), "{document} names {path}, which is not there");
+            checked += 1;
+        }
+        let folder: PathBuf = root().join(&document).parent().unwrap().into();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap();
+            assert!(link.starts_with("http") || folder.join(file).exists(), "{document} links to {link}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "only {checked} paths found");
+}
+
+#[test]
+fn environment_variables_of_programs_and_documents_are_the_same() {
+    let variables = |text: &str| -> BTreeSet<String> {
+        let rest = text.split("FLAMEGATE_").skip(1);
+        let names =
+            rest.map(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap());
+        names.filter(|name| !name.is_empty()).map(|name| format!("FLAMEGATE_{name}")).collect()
+    };
+    let programs = [
+        "control-plane/src/config.rs",
+        "control-plane/src/cli.rs",
+        "control-plane/src/cli/client.rs",
+        "envoy/run.py",
+    ];
+    let mut used: BTreeSet<String> = programs.iter().flat_map(|path| variables(&read(path))).collect();
+    for test in files("tests/e2e/tests", ".rs") {
+        let text = read(&test);
+        used.extend(
+            text.split("env::var(\"").skip(1).flat_map(|rest| variables(rest.split('"').next().unwrap())),
+        );
+    }
+    assert_eq!(used, variables(&read("docs/CONFIGURATION.md")));
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let text = read("docs/ARCHITECTURE.md");
+    let documented = spans(&text);
+    for name in COUNTERS.iter().chain(&GAUGES).flat_map(|name| name.split('.')) {
+        assert!(documented.iter().any(|span| span == name), "{name} is not in docs/ARCHITECTURE.md");
+    }
+}
+
+// --- Layering ---
+
+/// The code of a module without comments; tests are left out.
+fn production_code() -> Vec<(String, String)> {
+    let sources = files("src", ".rs").into_iter().filter(|path| !path.ends_with("tests.rs"));
+    let code = sources.map(|path| {
+        let text = read(&path);
+        let lines = text.lines().map(|line| line.split("//").next().unwrap());
+        let code = lines.take_while(|line| *line != "mod tests {").collect::<Vec<_>>().join("\n");
+        (path, code)
+    });
+    code.collect()
+}
+
+/// The files outside of `allowed` whose code has one of these words.
+fn offenders(words: &[&str], allowed: impl Fn(&str) -> bool) -> Vec<String> {
+    let has =
+        |code: &str| code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| words.contains(&word));
+    let found = production_code().into_iter().filter(|(path, code)| !allowed(path) && has(code));
+    found.map(|(path, _)| path).collect()
+}
+
+#[test]
+fn only_the_edge_names_the_host() {
+    let edge = |path: &str| path == "src/wasm.rs" || path.starts_with("src/wasm/");
+    assert_eq!(offenders(&["proxy_wasm"], edge), [""; 0]);
+    assert_eq!(
+        offenders(&["wasm"], |path| edge(path) || path == "src/lib.rs"),
+        [""; 0],
+        "the core uses the edge"
+    );
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    assert_eq!(offenders(&["unsafe"], |path| path == "src/wasm/abi.rs"), [""; 0]);
+}
+
+#[test]
+fn status_codes_of_denials_are_in_one_file() {
+    assert_eq!(offenders(&["401", "403", "429", "503"], |path| path == "src/reply.rs"), [""; 0]);
+}

@@ -1,0 +1,126 @@
+//! A worker's VM dies. No request may pass that should not, the worker must come back with the table that it had, and
+//! the others must not notice.
+//!
+//! The filter has no way to be killed from outside, so the test gives the artifact one: a request with very many headers
+//! runs into an `unreachable`, which is how every panic ends.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use flamegate_e2e::{
+    Plugin, Protocol, Request, Stack, eventually,
+    process::{new_folder, root},
+};
+use serde_json::json;
+use walrus::{
+    ExportItem, FunctionBuilder, Module, ValType,
+    ir::{BinaryOp, UnaryOp},
+};
+
+/// From this many headers on the changed module traps.
+const DEADLY_HEADERS: i32 = 60;
+
+/// The artifact, with a trap in front of its `proxy_on_request_headers(context, headers, end_of_stream)`.
+fn mortal_module(folder: &Path) -> PathBuf {
+    let artifact =
+        fs::read(root().join("dist/flamegate.wasm")).expect("dist/flamegate.wasm: run `make build`");
+    let mut module = Module::from_buffer(&artifact).expect("a module");
+    let export =
+        module.exports.iter().find(|export| export.name == "proxy_on_request_headers").expect("the callback");
+    let (id, ExportItem::Function(callback)) = (export.id(), export.item) else { panic!("not a function") };
+    let mut wrapper = FunctionBuilder::new(&mut module.types, &[ValType::I32; 3], &[ValType::I32]);
+    let [context, headers, end] = [(); 3].map(|()| module.locals.add(ValType::I32));
+    wrapper
+        .func_body()
+        .local_get(headers)
+        .i32_const(DEADLY_HEADERS)
+        .binop(BinaryOp::I32LtS)
+        .unop(UnaryOp::I32Eqz)
+        .if_else(
+            None,
+            |then| {
+                then.unreachable();
+            },
+            |_| {},
+        )
+        .local_get(context)
+        .local_get(headers)
+        .local_get(end)
+        .call(callback);
+    let wrapper = wrapper.finish(vec![context, headers, end], &mut module.funcs);
+    module.exports.get_mut(id).item = ExportItem::Function(wrapper);
+    let path = folder.join("mortal.wasm");
+    fs::write(&path, module.emit_wasm()).expect("mortal.wasm");
+    path
+}
+
+fn deadly() -> Request {
+    (0..DEADLY_HEADERS).fold(Request::get("/v1/agents"), |request, n| request.header(&format!("x-{n}"), "x"))
+}
+
+fn mortal_stack(name: &str) -> Stack {
+    let folder = new_folder("mortal-module");
+    let module = Some(mortal_module(&folder));
+    let stack = Stack::start(name, &Plugin { module, ..Plugin::singleton(json!({})) });
+    drop(fs::remove_dir_all(folder));
+    stack
+}
+
+/// Kills the VM of every worker.
+fn kill_workers(stack: &Stack) {
+    for connection in &mut stack.envoy.connection_to_each_worker() {
+        let answer = connection.send(&deadly()).expect("answer");
+        assert_eq!(answer.status, 503, "a request whose VM dies is refused");
+    }
+}
+
+#[test]
+fn a_dead_vm_lets_nothing_through_and_comes_back() {
+    let mut stack = mortal_stack("vm-death");
+    let key = stack.accepted_key("live");
+    // The table has to survive without help.
+    stack.control.stop();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for (token, allowed) in [(key.key.as_str(), [200, 503]), ("sk_live_nobody", [401, 503])] {
+            let (over, port) = (&over, stack.envoy.port);
+            scope.spawn(move || {
+                let request = Request::get("/v1/agents").bearer(token);
+                while !over.load(Ordering::Relaxed) {
+                    // Connections of a dead worker may be cut.
+                    if let Ok(answer) = request.send(Protocol::Http1, port) {
+                        assert!(allowed.contains(&answer.status), "{} {}", answer.status, answer.text());
+                    }
+                }
+            });
+        }
+        for _ in 0..2 {
+            kill_workers(&stack);
+            stack.wait_for_status(&key.key, 200);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let reloads = stack.envoy.metrics().value("envoy_wasm_flamegate_vm_reload_success").unwrap_or(0.0);
+    assert!(reloads >= 4.0, "{reloads} reloads");
+    assert_eq!(stack.envoy.send(&Request::get("/v1/agents").bearer("sk_live_nobody")).status, 401);
+}
+
+/// Nobody asks the dead workers anything, so Envoy does not revive them; the receipt comes all the same.
+#[test]
+fn dead_workers_do_not_hold_up_a_receipt() {
+    let stack = mortal_stack("vm-death-receipt");
+    let key = stack.accepted_key("live");
+    kill_workers(&stack);
+    let receipt = stack.control.revoke(&key.id, "15s");
+    assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(1), &json!(1)), "{receipt}");
+    let request = Request::get("/v1/agents").bearer(&key.key);
+    eventually("refused after the revival", || match stack.envoy.send(&request).status {
+        200 => panic!("accepted after the receipt"),
+        401 => Ok(()),
+        status => Err(status.to_string()),
+    });
+}
