@@ -55,7 +55,7 @@ pub fn bypass(rules: &[BypassRule], allow_preflight: bool, request: &Request<'_>
 }
 
 /// True for a path with one reading only: absolute, no empty or dot segments, no backslash, no control or non-ASCII byte,
-/// no parameters (`;`), and no percent-encoded slash, backslash, dot, percent or zero byte.
+/// no parameters (`;`), and no percent-encoded byte that is one of those or a percent sign.
 pub fn is_unambiguous(path: &[u8]) -> bool {
     let Some(segments) = path.strip_prefix(b"/") else { return false };
     // One trailing slash is an ordinary path; everything else between slashes must be there.

@@ -6,6 +6,7 @@
 
 mod fields;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -64,7 +65,7 @@ pub struct FilterConfig {
     pub cache_records: usize,
     /// Age of the table at which requests get 503, in nanoseconds.
     pub max_staleness_ns: Option<u64>,
-    /// Keys that need no control plane, sorted by nothing; looked up before the table.
+    /// Keys that need no control plane; looked up before the table.
     pub static_keys: Vec<Rc<KnownKey>>,
 }
 
@@ -141,7 +142,7 @@ fn parse_root(
 ) -> Option<Config> {
     let mut root = Fields::new(value, "", mistakes)?;
     let role = root.choice("role", &[("filter", Role::Filter), ("sync", Role::Sync)], Role::Filter);
-    let tick_ms = root.number("tick_ms", 20, 1, 10_000);
+    let tick_ms = root.number("tick_ms", 20, 1, 500);
     let sync = root.child("sync");
     let sync = sync.and_then(|(value, path)| parse_sync(value, &path, role, environment, root.mistakes()));
     let filter = parse_filter(&mut root, sync.as_ref());
@@ -198,7 +199,7 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
             &[("denied", false), ("always", true)],
             false,
         ),
-        cache_records: usize::try_from(root.number("cache_records", 4096, 1, 1_000_000))
+        cache_records: usize::try_from(root.number("cache_records", 4096, 1, 100_000))
             .unwrap_or(usize::MAX),
         max_staleness_ns: (max_staleness > 0).then(|| max_staleness.saturating_mul(NANOS_PER_SECOND)),
         static_keys: parse_static_keys(root),
@@ -264,8 +265,9 @@ fn parse_bypass(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<By
 
 fn parse_static_keys(root: &mut Fields<'_, '_>) -> Vec<Rc<KnownKey>> {
     let keys = root.list("static_keys", parse_static_key);
+    let mut seen = HashSet::new();
     for (index, (hash, _)) in keys.iter().enumerate() {
-        if keys.iter().take(index).any(|(other, _)| other == hash) {
+        if !seen.insert(hash) {
             root.mistake(&format!("static_keys[{index}].hash"), "this hash is in the list already");
         }
     }
@@ -306,28 +308,46 @@ fn parse_sync(
         let rule = format!("1 to {MAX_GATEWAY_LEN} letters, digits, '_', '-' or '.'");
         fields.mistake("gateway", &rule);
     }
-    let variable = fields.text("token_env", "FLAMEGATE_SYNC_TOKEN");
-    let token = environment(&variable).unwrap_or_default();
     // A filter beside a singleton reads the table and talks to nobody.
     let speaks = role == Role::Sync || mode == SyncMode::Elected;
-    if speaks && (token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
-        let problem = format!(
-            "environment variable {variable} must hold the sync token (vm_config.environment_variables)"
-        );
-        fields.mistake("token_env", &problem);
+    let token = parse_token(&mut fields, environment, speaks);
+    if role == Role::Sync && mode == SyncMode::Elected {
+        fields.mistake("mode", "\"elected\" has no meaning with role \"sync\": the service is the singleton");
     }
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let wait_seconds = narrow(fields.number("wait_seconds", 25, 1, 300));
     let page_size = narrow(fields.number("page_size", 500, 1, 5_000));
     let retry_ms = (
-        narrow(fields.number("retry_min_ms", 200, 10, 60_000)),
-        narrow(fields.number("retry_max_ms", 5_000, 10, 600_000)),
+        narrow(fields.number("retry_min_ms", 200, 10, 10_000)),
+        narrow(fields.number("retry_max_ms", 5_000, 10, 10_000)),
     );
     if retry_ms.0 > retry_ms.1 {
         fields.mistake("retry_max_ms", "at least retry_min_ms");
     }
     fields.finish();
     Some(SyncConfig { mode, cluster, authority, gateway, token, wait_seconds, page_size, retry_ms })
+}
+
+/// The sync token from its environment variable. Whatever is configured as the variable's name is only repeated when it
+/// looks like one: it may be a token that was put into the wrong field.
+fn parse_token(
+    fields: &mut Fields<'_, '_>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    is_needed: bool,
+) -> String {
+    let variable = fields.text("token_env", "FLAMEGATE_SYNC_TOKEN");
+    let is_variable = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    if variable.is_empty() || variable.starts_with(|c: char| c.is_ascii_digit()) || !variable.bytes().all(is_variable) {
+        fields.mistake("token_env", "the name of an environment variable: capitals, digits and '_'");
+        return String::new();
+    }
+    let token = environment(&variable).unwrap_or_default();
+    if is_needed && (token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
+        let problem =
+            format!("environment variable {variable} must hold the sync token (vm_config.environment_variables)");
+        fields.mistake("token_env", &problem);
+    }
+    token
 }
 
 /// Longest configured gateway name; a suffix that makes it unique comes behind it.

@@ -61,21 +61,29 @@ impl<'a> Request<'a> {
             }
             b"origin" => self.has_origin = true,
             b"access-control-request-method" => self.has_requested_method = true,
-            _ if name.starts_with(IDENTITY_PREFIX) && !self.forged.contains(&name) => self.forged.push(name),
+            _ if is_identity(name) && !self.forged.contains(&name) => self.forged.push(name),
             _ => {}
         }
     }
 
     /// A browser's question before a cross-origin request (Fetch standard, CORS-preflight request). Browsers never put
-    /// credentials on it.
+    /// credentials on it, so a request with some is none.
     pub fn is_cors_preflight(&self) -> bool {
-        self.method == b"OPTIONS" && self.has_origin && self.has_requested_method
+        let asks = self.method == b"OPTIONS" && self.has_origin && self.has_requested_method;
+        asks && matches!(self.authorization, Authorization::Absent)
     }
 
     /// The path without its query.
     pub fn path_without_query(&self) -> &'a [u8] {
         self.path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(self.path)
     }
+}
+
+/// True for a name below [`IDENTITY_PREFIX`], also when it is spelled with underscores: many upstreams (CGI, WSGI) take
+/// `x_flametalk_key_id` and `x-flametalk-key-id` for the same header.
+fn is_identity(name: &[u8]) -> bool {
+    let same = |(byte, wanted): (&u8, &u8)| byte == wanted || (*byte == b'_' && *wanted == b'-');
+    name.len() >= IDENTITY_PREFIX.len() && name.iter().zip(IDENTITY_PREFIX).all(same)
 }
 
 /// The `:status` of a serialised map of response headers.

@@ -195,9 +195,10 @@ impl<'v, 'm> Fields<'v, 'm> {
                 }
                 Some(record)
             }
-            Err(error) => {
+            Err(_) => {
                 let path = self.path.clone();
-                self.mistakes.add(&path, format!("not a key record: {error}"));
+                let form = "id, workspace, environment (\"live\" or \"test\"), expires_at (Unix seconds or null), limits";
+                self.mistakes.add(&path, format!("not a key record: {form}"));
                 None
             }
         }

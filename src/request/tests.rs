@@ -13,12 +13,13 @@ fn takes_what_decisions_depend_on() {
     let headers = [
         (":method", "OPTIONS"),
         (":path", "/v1/agents?x=1"),
-        ("authorization", "Bearer t"),
         ("origin", "https://a.example"),
         ("access-control-request-method", "GET"),
         ("x-flametalk-key-id", "forged"),
         ("x-flametalk-key-id", "forged again"),
         ("x-flametalk-anything", "forged"),
+        ("x_flametalk-key_id", "forged"),
+        ("x-flametal", "kept"),
         ("x-other", "kept"),
     ];
     let map = serialize_map(headers.into_iter());
@@ -26,8 +27,11 @@ fn takes_what_decisions_depend_on() {
     assert_eq!(request.method, b"OPTIONS");
     assert_eq!(request.path_without_query(), b"/v1/agents");
     assert!(request.is_cors_preflight());
-    assert_eq!(request.forged, [&b"x-flametalk-key-id"[..], b"x-flametalk-anything"]);
-    assert!(matches!(request.authorization, Authorization::Single(b"Bearer t")));
+    assert_eq!(request.forged, [&b"x-flametalk-key-id"[..], b"x-flametalk-anything", b"x_flametalk-key_id"]);
+    assert!(matches!(request.authorization, Authorization::Absent));
+    let map = serialize_map([("authorization", "Bearer t")].into_iter().chain(headers));
+    assert!(matches!(parse(&map).authorization, Authorization::Single(b"Bearer t")));
+    assert!(!parse(&map).is_cors_preflight(), "browsers put no credentials on a preflight");
 }
 
 #[test]

@@ -29,8 +29,7 @@ pub struct Driver {
     pub counts: Counts,
 }
 
-/// A poll, ready to be sent.
-#[derive(Debug)]
+/// A poll, ready to be sent. It holds the token, so it cannot be printed.
 pub struct Call<'a> {
     /// Envoy cluster.
     pub cluster: &'a str,

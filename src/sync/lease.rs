@@ -16,6 +16,8 @@ const VERSION: u8 = 1;
 #[derive(Debug)]
 pub struct Lease {
     candidate: u64,
+    source: u64,
+    born: Monotonic,
     /// End of the lease as last written by us and seen by us.
     held_until: Option<Monotonic>,
 }
@@ -25,14 +27,18 @@ pub struct Lease {
 struct Term {
     owner: u64,
     until: Monotonic,
+    /// Which control plane the owner follows.
+    source: u64,
+    /// When the owner was configured.
+    born: Monotonic,
     /// Random part of the gateway's name; it outlives its owner, so that the control plane sees one gateway per process.
     process: u32,
 }
 
 impl Lease {
-    /// A candidate that holds nothing.
-    pub fn new() -> Self {
-        Self { candidate: random_u64(), held_until: None }
+    /// A candidate that holds nothing. `source` tells control planes apart; `born` is when it was configured.
+    pub fn new(source: u64, born: Monotonic) -> Self {
+        Self { candidate: random_u64(), source, born, held_until: None }
     }
 
     /// Takes or renews the lease when that is possible. `Some` with the process's random name while it is held.
@@ -49,9 +55,10 @@ impl Lease {
             self.held_until = Some(term.until);
             return Ok(Some(term.process));
         }
-        // A term that ends later than any lease can was written under another clock: it is void.
-        let over = term.until <= now || term.until > now.saturating_add(LEASE_NS);
-        if !ours && !over {
+        // After an update of the configuration the old one's contexts live until their last request ends. They must not
+        // go on to follow a control plane that the new configuration has left.
+        let outdated = term.source != self.source && term.born < self.born;
+        if !ours && !outdated && term.until > now {
             self.held_until = None;
             return Ok(None);
         }
@@ -84,7 +91,7 @@ impl Lease {
         now: Monotonic,
     ) -> Result<Option<u32>, HostError> {
         let until = now.saturating_add(LEASE_NS);
-        let term = Term { owner: self.candidate, until, process };
+        let term = Term { owner: self.candidate, until, source: self.source, born: self.born, process };
         self.held_until = None;
         match host.write(LEADER_KEY, &term.encode(), expect)? {
             Write::Conflict => Ok(None),
@@ -96,12 +103,6 @@ impl Lease {
     }
 }
 
-impl Default for Lease {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 fn random_process() -> u32 {
     u32::try_from(random_u64() & u64::from(u32::MAX)).unwrap_or(0)
 }
@@ -109,8 +110,9 @@ fn random_process() -> u32 {
 impl Term {
     fn encode(self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        out.extend_from_slice(&self.owner.to_le_bytes());
-        out.extend_from_slice(&self.until.to_le_bytes());
+        for number in [self.owner, self.until, self.source, self.born] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
         out.extend_from_slice(&self.process.to_le_bytes());
         out
     }
@@ -120,7 +122,8 @@ impl Term {
         if reader.u8()? != VERSION {
             return None;
         }
-        let term = Self { owner: reader.u64()?, until: reader.u64()?, process: reader.u32()? };
+        let (owner, until, source, born) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
+        let term = Self { owner, until, source, born, process: reader.u32()? };
         reader.end()?;
         Some(term)
     }

@@ -80,6 +80,7 @@ pub struct Machine {
     reset: Option<ResetProgress>,
     phase: Phase,
     failures: u32,
+    resets_in_a_row: u32,
 }
 
 #[derive(Debug)]
@@ -87,7 +88,7 @@ enum Phase {
     Ready,
     Polling { sent: Monotonic },
     Applying(Applying),
-    Settling,
+    Settling { not_before: Monotonic },
     Pausing { until: Monotonic },
 }
 
@@ -95,6 +96,7 @@ enum Phase {
 #[derive(Debug)]
 enum Applying {
     Reached(Position),
+    ResetDone(Position),
     ResetGoesOn(ResetProgress),
     NothingNew { held: bool },
 }
@@ -115,19 +117,28 @@ const HELD_NS: u64 = 500 * NANOS_PER_MILLI;
 impl Machine {
     /// Starts from where the table stands; `None` when there is no table.
     pub const fn new(settings: Settings, position: Option<Position>) -> Self {
-        Self { settings, position, reset: None, phase: Phase::Ready, failures: 0 }
+        // The first poll acknowledges where the table stands, so the workers have to be there.
+        let phase = if position.is_some() { Phase::Settling { not_before: 0 } } else { Phase::Ready };
+        Self { settings, position, reset: None, phase, failures: 0, resets_in_a_row: 0 }
     }
 
-    /// True when the control plane could not be followed at the last try.
-    pub const fn is_failing(&self) -> bool {
-        self.failures > 0
+    /// Where the table stands as far as the machine knows; `None` while it has none or is receiving a whole one.
+    pub const fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// How often in a row the control plane could not be followed.
+    pub const fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// Takes an event and says what to do. `dice` is a random number for the jitter.
     pub fn on(&mut self, event: Event, now: Monotonic, dice: u64) -> Option<Effect> {
         match (event, &self.phase) {
             (Event::Tick { .. }, Phase::Ready) => Some(self.poll(now)),
-            (Event::Tick { enforced: true }, Phase::Settling) => Some(self.poll(now)),
+            (Event::Tick { enforced: true }, Phase::Settling { not_before }) if *not_before <= now => {
+                Some(self.poll(now))
+            }
             (Event::Tick { .. }, Phase::Pausing { until }) if *until <= now => Some(self.poll(now)),
             (Event::Tick { .. }, Phase::Polling { sent }) if self.is_lost(*sent, now) => self.fail(now, dice),
             (Event::Failed, Phase::Polling { .. }) => self.fail(now, dice),
@@ -167,7 +178,9 @@ impl Machine {
         }
         let position = self.position.as_ref().filter(|position| position.epoch == page.epoch);
         let (Some(position), None) = (position, &self.reset) else {
-            self.reset = None;
+            if self.reset.take().is_some() {
+                self.position = None;
+            }
             return None;
         };
         let is_empty = page.upserts.is_empty() && page.removals.is_empty();
@@ -188,6 +201,8 @@ impl Machine {
 
     fn take_reset_page(&mut self, page: Page) -> Option<Effect> {
         let progress = self.reset.take();
+        // From here on the table is neither the old one nor the new one: only the end of a reset makes it one again.
+        self.position = None;
         // Another epoch in the middle: what was received so far belongs to a table that is no more.
         if progress.as_ref().is_some_and(|progress| progress.target.epoch != page.epoch) {
             return None;
@@ -200,7 +215,7 @@ impl Machine {
         let last = page.upserts.last().map(|upsert| upsert.hash.0);
         self.phase = Phase::Applying(match last.filter(|_| page.more) {
             Some(cursor) => Applying::ResetGoesOn(ResetProgress { target, cursor }),
-            None => Applying::Reached(target),
+            None => Applying::ResetDone(target),
         });
         Some(Effect::ApplyReset { page, after })
     }
@@ -209,45 +224,57 @@ impl Machine {
         let phase = std::mem::replace(&mut self.phase, Phase::Ready);
         let Phase::Applying(applying) = phase else { return None };
         if let Err(error) = result {
-            if matches!(error, ApplyError::NoTable | ApplyError::BrokenReset) {
+            let lost = matches!(error, ApplyError::NoTable | ApplyError::BrokenReset);
+            if lost || !matches!(applying, Applying::NothingNew { .. } | Applying::Reached(_)) {
                 self.position = None;
             }
-            self.reset = None;
             return self.fail(now, dice);
         }
+        if !matches!(applying, Applying::ResetDone(_)) {
+            self.failures = 0;
+        }
         match applying {
-            Applying::NothingNew { held: false } => {
-                self.failures = 0;
-                self.pause(now, dice);
+            Applying::NothingNew { held } => {
+                self.resets_in_a_row = 0;
+                if held {
+                    return Some(self.poll(now));
+                }
+                self.phase = Phase::Pausing { until: now.saturating_add(self.pause(dice)) };
                 None
             }
-            Applying::NothingNew { held: true } => {
-                self.failures = 0;
-                Some(self.poll(now))
-            }
             Applying::ResetGoesOn(progress) => {
-                self.failures = 0;
                 self.reset = Some(progress);
                 Some(self.poll(now))
             }
             Applying::Reached(position) => {
-                self.failures = 0;
-                self.position = Some(position);
-                self.phase = Phase::Settling;
-                None
+                self.resets_in_a_row = 0;
+                self.settle(position, now)
+            }
+            Applying::ResetDone(position) => {
+                // Two control planes that take turns would otherwise have the whole table rewritten without an end.
+                self.failures = self.resets_in_a_row;
+                let not_before = if self.failures == 0 { now } else { now.saturating_add(self.pause(dice)) };
+                self.resets_in_a_row = self.resets_in_a_row.saturating_add(1);
+                self.settle(position, not_before)
             }
         }
     }
 
+    fn settle(&mut self, position: Position, not_before: Monotonic) -> Option<Effect> {
+        self.position = Some(position);
+        self.phase = Phase::Settling { not_before };
+        None
+    }
+
     fn fail(&mut self, now: Monotonic, dice: u64) -> Option<Effect> {
-        self.pause(now, dice);
+        self.phase = Phase::Pausing { until: now.saturating_add(self.pause(dice)) };
         self.failures = self.failures.saturating_add(1);
         None
     }
 
-    /// Exponential backoff with full jitter between half of the step and the step, so that a fleet does not return in one
-    /// wave.
-    fn pause(&mut self, now: Monotonic, dice: u64) {
+    /// Exponential backoff in nanoseconds, with jitter between half of the step and the step, so that a fleet does not
+    /// return in one wave.
+    fn pause(&self, dice: u64) -> u64 {
         let (first, longest) = self.settings.retry_ms;
         let step = first
             .checked_shl(self.failures.min(16))
@@ -257,7 +284,7 @@ impl Machine {
         let step = u64::from(step).saturating_mul(NANOS_PER_MILLI);
         let half = step / 2;
         let jitter = dice.checked_rem(half.saturating_add(1)).unwrap_or(0);
-        self.phase = Phase::Pausing { until: now.saturating_add(half).saturating_add(jitter) };
+        half.saturating_add(jitter)
     }
 }
 

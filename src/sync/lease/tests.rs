@@ -8,7 +8,7 @@ const SECOND: u64 = 1_000_000_000;
 #[test]
 fn one_candidate_leads_and_renews() {
     let host = FakeHost::at(1);
-    let (mut a, mut b) = (Lease::new(), Lease::new());
+    let (mut a, mut b) = (Lease::new(1, 0), Lease::new(1, 0));
     let process = a.hold(&host, 0).unwrap().expect("held");
     for tick in 0..100u64 {
         let now = tick * SECOND / 10;
@@ -21,7 +21,7 @@ fn one_candidate_leads_and_renews() {
 #[test]
 fn a_silent_leader_is_replaced_and_the_process_keeps_its_name() {
     let host = FakeHost::at(1);
-    let (mut a, mut b) = (Lease::new(), Lease::new());
+    let (mut a, mut b) = (Lease::new(1, 0), Lease::new(1, 0));
     let process = a.hold(&host, 0).unwrap();
     assert_eq!(b.hold(&host, LEASE_NS - 1), Ok(None));
     assert_eq!(b.hold(&host, LEASE_NS), Ok(process));
@@ -32,7 +32,7 @@ fn a_silent_leader_is_replaced_and_the_process_keeps_its_name() {
 #[test]
 fn a_released_lease_is_free_at_once() {
     let host = FakeHost::at(1);
-    let (mut a, mut b) = (Lease::new(), Lease::new());
+    let (mut a, mut b) = (Lease::new(1, 0), Lease::new(1, 0));
     a.hold(&host, 0).unwrap();
     b.release(&host).unwrap();
     assert!(a.hold(&host, 2).unwrap().is_some(), "only the holder can release");
@@ -43,18 +43,35 @@ fn a_released_lease_is_free_at_once() {
 #[test]
 fn a_lost_compare_and_swap_is_no_lease() {
     let host = FakeHost::at(1);
-    let (mut a, mut b) = (Lease::new(), Lease::new());
+    let (mut a, mut b) = (Lease::new(1, 0), Lease::new(1, 0));
     a.hold(&host, 0).unwrap();
     host.inject_conflicts(1);
     assert_eq!(b.hold(&host, 2 * LEASE_NS), Ok(None));
 }
 
 #[test]
-fn a_term_from_an_impossible_future_or_of_foreign_bytes_does_not_block() {
+fn a_newer_configuration_with_another_control_plane_takes_over_at_once_and_keeps_the_lease() {
     let host = FakeHost::at(1);
-    let mut a = Lease::new();
-    host.write(LEADER_KEY, &Term { owner: 1, until: u64::MAX, process: 9 }.encode(), Expect::Any).unwrap();
-    assert_eq!(a.hold(&host, 5), Ok(Some(9)));
+    let (mut old, mut same, mut new) = (Lease::new(1, 10), Lease::new(1, 20), Lease::new(2, 20));
+    let process = old.hold(&host, 30).unwrap();
+    assert_eq!(same.hold(&host, 31), Ok(None), "the same control plane: no reason to change");
+    assert_eq!(new.hold(&host, 32), Ok(process));
+    assert_eq!(old.hold(&host, 33), Ok(None));
+    assert!(!old.is_held(33));
+}
+
+#[test]
+fn the_lease_cannot_be_taken_right_after_a_renewal_by_a_clock_that_was_read_before_it() {
+    let host = FakeHost::at(1);
+    let (mut a, mut b) = (Lease::new(1, 0), Lease::new(1, 0));
+    a.hold(&host, 1_000).unwrap();
+    assert_eq!(b.hold(&host, 999), Ok(None));
+}
+
+#[test]
+fn foreign_bytes_do_not_block() {
+    let host = FakeHost::at(1);
+    let mut a = Lease::new(1, 0);
     host.write(LEADER_KEY, b"\xFFforeign", Expect::Any).unwrap();
     assert!(a.hold(&host, 6).unwrap().is_some());
 }

@@ -13,6 +13,7 @@ use std::{
 
 use flamegate_e2e::{
     Plugin, Protocol, Request, Stack, eventually,
+    http1::Connection,
     process::{new_folder, root},
 };
 use serde_json::json;
@@ -71,8 +72,8 @@ fn mortal_stack(name: &str) -> Stack {
 }
 
 /// Kills the VM of every worker.
-fn kill_workers(stack: &Stack) {
-    for connection in &mut stack.envoy.connection_to_each_worker() {
+fn kill(workers: &mut [Connection]) {
+    for connection in workers {
         let answer = connection.send(&deadly()).expect("answer");
         assert_eq!(answer.status, 503, "a request whose VM dies is refused");
     }
@@ -84,6 +85,8 @@ fn a_dead_vm_lets_nothing_through_and_comes_back() {
     let key = stack.accepted_key("live");
     // The table has to survive without help.
     stack.control.stop();
+    let mut workers = stack.envoy.connection_to_each_worker();
+    let good = Request::get("/v1/agents").bearer(&key.key);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         for (token, allowed) in [(key.key.as_str(), [200, 503]), ("sk_live_nobody", [401, 503])] {
@@ -99,8 +102,12 @@ fn a_dead_vm_lets_nothing_through_and_comes_back() {
             });
         }
         for _ in 0..2 {
-            kill_workers(&stack);
-            stack.wait_for_status(&key.key, 200);
+            kill(&mut workers);
+            for connection in &mut workers {
+                eventually("the worker is back", || {
+                    connection.send(&good).map_err(|error| error.to_string())?.expect_status(200)
+                });
+            }
         }
         over.store(true, Ordering::Relaxed);
     });
@@ -114,7 +121,7 @@ fn a_dead_vm_lets_nothing_through_and_comes_back() {
 fn dead_workers_do_not_hold_up_a_receipt() {
     let stack = mortal_stack("vm-death-receipt");
     let key = stack.accepted_key("live");
-    kill_workers(&stack);
+    kill(&mut stack.envoy.connection_to_each_worker());
     let receipt = stack.control.revoke(&key.id, "15s");
     assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(1), &json!(1)), "{receipt}");
     let request = Request::get("/v1/agents").bearer(&key.key);
