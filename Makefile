@@ -61,6 +61,25 @@ check: setup ## check formatting, lints, documentation and licences
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	python3 tests/licences.py
 
+.PHONY: bench-build
+bench-build: wasm ## build the measuring program and what it compares with
+	@tests/bench/setup.sh
+	$(CARGO) build --locked --profile dist -p flamegate-bench
+	$(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1 -p flamegate-empty-filter
+	install -D $(TARGET)/wasm32-wasip1/release/flamegate_empty_filter.wasm target/bench/empty-filter.wasm
+
+.PHONY: bench
+bench: bench-build ## measure everything (an hour) and write docs/PERFORMANCE.md
+	$(TARGET)/dist/flamegate-bench all
+
+.PHONY: bench-check
+bench-check: bench-build ## compare instruction counts with the committed ones; fails on more than 3 % worse
+	$(TARGET)/dist/flamegate-bench check
+
+.PHONY: bench-keys
+bench-keys: bench-build build ## sync KEYS (100000) keys into a running Envoy: time, memory, stalls
+	$(TARGET)/dist/flamegate-bench keys --keys $(or $(KEYS),100000)
+
 .PHONY: clean
 clean: ## remove everything that was built (keeps .run/ and the downloaded Envoy)
 	$(CARGO) clean

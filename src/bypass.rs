@@ -69,8 +69,8 @@ fn has_encoded_trick(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'%').skip(1).any(|after| match after {
         [high, low, ..] => {
             let code = [high.to_ascii_lowercase(), low.to_ascii_lowercase()];
-            matches!(&code, b"2f" | b"5c" | b"2e" | b"25" | b"00" | b"3b")
-                || !code.iter().all(u8::is_ascii_hexdigit)
+            let separator = matches!(&code, b"2f" | b"5c" | b"2e" | b"25" | b"3b" | b"7f");
+            separator || !matches!(code, [b'2'..=b'7', b'0'..=b'9' | b'a'..=b'f'])
         }
         _ => true,
     })

@@ -199,8 +199,7 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
             &[("denied", false), ("always", true)],
             false,
         ),
-        cache_records: usize::try_from(root.number("cache_records", 4096, 1, 100_000))
-            .unwrap_or(usize::MAX),
+        cache_records: usize::try_from(root.number("cache_records", 4096, 1, 100_000)).unwrap_or(usize::MAX),
         max_staleness_ns: (max_staleness > 0).then(|| max_staleness.saturating_mul(NANOS_PER_SECOND)),
         static_keys: parse_static_keys(root),
     }
@@ -337,14 +336,18 @@ fn parse_token(
 ) -> String {
     let variable = fields.text("token_env", "FLAMEGATE_SYNC_TOKEN");
     let is_variable = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-    if variable.is_empty() || variable.starts_with(|c: char| c.is_ascii_digit()) || !variable.bytes().all(is_variable) {
+    if variable.is_empty()
+        || variable.starts_with(|c: char| c.is_ascii_digit())
+        || !variable.bytes().all(is_variable)
+    {
         fields.mistake("token_env", "the name of an environment variable: capitals, digits and '_'");
         return String::new();
     }
     let token = environment(&variable).unwrap_or_default();
     if is_needed && (token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
-        let problem =
-            format!("environment variable {variable} must hold the sync token (vm_config.environment_variables)");
+        let problem = format!(
+            "environment variable {variable} must hold the sync token (vm_config.environment_variables)"
+        );
         fields.mistake("token_env", &problem);
     }
     token

@@ -11,6 +11,15 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::worker::Worker;
 
+/// A verdict on a request.
+#[derive(Debug)]
+pub struct Decision<'a> {
+    /// What to do.
+    pub outcome: Outcome<'a>,
+    /// The one counter of `flamegate_requests_total` that moves when that has been done.
+    pub counter: Counter,
+}
+
 /// What happens to a request.
 #[derive(Debug)]
 pub enum Outcome<'a> {
@@ -54,12 +63,12 @@ pub fn identity(key: &KnownKey) -> [&str; 3] {
     [&record.workspace, &record.id, record.environment.as_str()]
 }
 
-/// Decides a request. Moves exactly one `flamegate_requests_total` counter.
+/// Decides a request.
 pub fn decide<'a, H: SharedData + Clock>(
     worker: &mut Worker,
     host: &H,
     request: &Request<'a>,
-) -> Outcome<'a> {
+) -> Decision<'a> {
     let config = worker.config();
     let verdict = match bypass(&config.bypass, config.cors_preflight, request) {
         Some(bypass) => Ok(Pass::Bypass(bypass)),
@@ -70,11 +79,11 @@ pub fn decide<'a, H: SharedData + Clock>(
         Ok(Pass::Bypass(bypass)) => Counter::from(*bypass),
         Err(denial) => Counter::from(denial),
     };
-    worker.counts.increment(counter);
-    match verdict {
+    let outcome = match verdict {
         Ok(pass) => Outcome::Pass(edits(pass, worker.config().forward_authorization, request)),
         Err(denial) => Outcome::Answer(Reply::new(&denial, &worker.config().realm)),
-    }
+    };
+    Decision { outcome, counter }
 }
 
 fn check_key<H: SharedData + Clock>(

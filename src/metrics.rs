@@ -26,6 +26,7 @@ pub enum Counter {
     RateLimitedWorkspace,
     UnavailableNotSynced,
     UnavailableStale,
+    UnavailableInternal,
     LimiterFallback,
     StreamsEnded,
     SyncPages,
@@ -33,7 +34,7 @@ pub enum Counter {
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 19] = [
+pub const COUNTERS: [&str; 20] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.bypassed.path",
     "flamegate_requests_total.bypassed.preflight",
@@ -49,6 +50,7 @@ pub const COUNTERS: [&str; 19] = [
     "flamegate_requests_total.rate_limited.workspace",
     "flamegate_requests_total.unavailable.not_synced",
     "flamegate_requests_total.unavailable.stale",
+    "flamegate_requests_total.unavailable.internal",
     "flamegate_limiter_fallback_total",
     "flamegate_streams_ended_total",
     "flamegate_sync_pages_total",

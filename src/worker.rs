@@ -33,6 +33,8 @@ pub struct Worker {
     cache: Cache,
     status: Option<Status>,
     presence: Presence,
+    /// Keys of open streams that have to be looked up again.
+    rechecks: Vec<KeyHash>,
     /// The clocks at the last tick: good enough for expiry, and a request need not ask the host.
     now: Now,
     expiry_checked: u64,
@@ -44,6 +46,8 @@ pub struct Worker {
     pub counts: Counts,
 }
 
+/// Keys looked up again per tick: each costs about as much as a request.
+const RECHECKS_PER_TICK: usize = 256;
 /// How often open streams are checked against their keys' expiry, in nanoseconds.
 const EXPIRY_CHECK_NS: u64 = 1_000_000_000;
 
@@ -57,6 +61,7 @@ impl Worker {
             config,
             status: None,
             presence: Presence::new(random_u64()),
+            rechecks: Vec::new(),
             now: Now::default(),
             expiry_checked: 0,
             limiter: Limiter::new(),
@@ -84,7 +89,7 @@ impl Worker {
     }
 
     /// Finds a key: static keys, then this worker's memory, then the shared table.
-    pub fn find<H: SharedData>(
+    pub fn find<H: SharedData + Clock>(
         &mut self,
         host: &H,
         hash: &KeyHash,
@@ -122,6 +127,7 @@ impl Worker {
         }
         self.limiter.tick(host);
         self.counts.add(Counter::LimiterFallback, self.limiter.take_fallbacks());
+        self.recheck_streams(host);
         self.expire_streams();
     }
 
@@ -132,7 +138,7 @@ impl Worker {
             if self.status.is_some() || next.is_some() {
                 self.cache.clear();
                 self.status = next;
-                self.recheck_streams(host, |_| true);
+                self.recheck_later(|_| true);
             }
             return Ok(());
         };
@@ -154,24 +160,27 @@ impl Worker {
             Some(buckets) => {
                 let affected = |hash: &KeyHash| buckets.binary_search(&bucket_of(hash, bits)).is_ok();
                 self.cache.forget(affected);
-                self.recheck_streams(host, affected);
+                self.recheck_later(affected);
             }
             None => {
                 self.cache.clear();
-                self.recheck_streams(host, |_| true);
+                self.recheck_later(|_| true);
             }
         }
         Ok(())
     }
 
     /// Reads the shared table, once more with a fresh status when the layout has moved on since the last tick.
-    fn look_up<H: SharedData>(
+    fn look_up<H: SharedData + Clock>(
         &mut self,
         host: &H,
         hash: &KeyHash,
     ) -> Result<Option<crate::record::KeyRecord>, Unavailable> {
         if self.status.is_none() {
             self.refresh(host).map_err(|_| Unavailable::NotSynced)?;
+            // From here on the cache may hold a record, so this worker counts for acknowledgements.
+            self.now(host);
+            self.announce(host);
         }
         for attempt in [1, 2] {
             let Some(status) = &self.status else { return Err(Unavailable::NotSynced) };
@@ -182,11 +191,26 @@ impl Worker {
                 }
                 Err(reason) => {
                     log::debug!("flamegate: key table cannot be read: {reason:?}");
+                    if !matches!(reason, Unreadable::Host(_)) {
+                        // A hole in the table in use: the sync has to replace it.
+                        let _ = Status::invalidate(host);
+                    }
                     return Err(Unavailable::NotSynced);
                 }
             }
         }
         Err(Unavailable::NotSynced)
+    }
+
+    /// Tells the sync what this worker enforces.
+    fn announce<H: SharedData>(&mut self, host: &H) {
+        let position = self.status.as_ref().map_or((0, 0), |status| (status.incarnation, status.sequence));
+        self.presence.announce(host, position, self.now.monotonic);
+    }
+
+    /// Takes this worker off the roster: nobody has to wait for it any more.
+    pub fn leave<H: SharedData>(&mut self, host: &H) {
+        self.presence.leave(host);
     }
 
     fn check_staleness(&self) -> Result<(), Unavailable> {
@@ -196,14 +220,27 @@ impl Worker {
         if status.age_ns(self.now) > most { Err(Unavailable::Stale) } else { Ok(()) }
     }
 
-    /// Marks the streams of keys that are no longer in the table. A table that cannot be read ends nothing.
-    fn recheck_streams<H: SharedData>(&mut self, host: &H, affected: impl Fn(&KeyHash) -> bool) {
-        for hash in self.streams.keys(affected) {
-            let gone = !self.static_keys.contains_key(&hash) && matches!(self.find(host, &hash), Ok(None));
-            if gone {
-                self.streams.doom(|key| *key.hash() == hash);
+    /// Looks the keys of open streams up again after a change, some per tick, and ends the streams of those that are gone.
+    /// A table that cannot be read ends nothing. The cache is left alone: these keys need not be in use.
+    fn recheck_streams<H: SharedData>(&mut self, host: &H) {
+        let Some(status) = &self.status else { return };
+        let count = self.rechecks.len().min(RECHECKS_PER_TICK);
+        let mut found = HashMap::new();
+        for hash in self.rechecks.drain(..count) {
+            if let Ok(record) = table::find(host, status, &hash) {
+                found.insert(hash, record.map(|record| Rc::new(KnownKey::new(hash, record))));
             }
         }
+        if !found.is_empty() {
+            self.streams.update(&found);
+        }
+    }
+
+    /// Notes that keys of open streams may have changed.
+    fn recheck_later(&mut self, affected: impl Fn(&KeyHash) -> bool) {
+        let known = &self.static_keys;
+        let pending = self.streams.keys(|hash| affected(hash) && !known.contains_key(hash));
+        self.rechecks.extend(pending);
     }
 
     fn expire_streams(&mut self) {

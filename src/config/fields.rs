@@ -2,11 +2,13 @@
 //! end, the fields that nobody asked for. A value that is wrong is replaced by its default so that reading goes on.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::record::KeyRecord;
+use crate::api_key::Environment;
+use crate::record::{KeyRecord, Limit, MAX_REQUESTS, MAX_WINDOW_SECONDS, Scope};
 
 use super::{ConfigError, Mistake};
 
@@ -21,10 +23,6 @@ pub struct Fields<'v, 'm> {
     known: Vec<&'static str>,
     mistakes: &'m mut Mistakes,
 }
-
-/// Fields of a [`KeyRecord`] in the plugin configuration.
-const RECORD_FIELDS: [&str; 5] = ["id", "workspace", "environment", "expires_at", "limits"];
-const LIMIT_FIELDS: [&str; 5] = ["name", "scope", "requests", "window_seconds", "burst"];
 
 impl Mistakes {
     /// Notes a mistake.
@@ -116,6 +114,16 @@ impl<'v, 'm> Fields<'v, 'm> {
         }
     }
 
+    /// A whole number from 1 to `most` that must be there.
+    fn required_number(&mut self, name: &'static str, most: u32) -> Option<NonZeroU32> {
+        if !self.has(name) {
+            self.known.push(name);
+            self.mistake(name, "is required");
+            return None;
+        }
+        u32::try_from(self.number(name, 1, 1, u64::from(most))).ok().and_then(NonZeroU32::new)
+    }
+
     /// A whole number from `least` to `most`, or the default. `20.0` is one: some hosts carry numbers as doubles.
     pub fn number(&mut self, name: &'static str, default: u64, least: u64, most: u64) -> u64 {
         let Some(value) = self.value(name) else { return default };
@@ -181,44 +189,43 @@ impl<'v, 'm> Fields<'v, 'm> {
         self.value(name).map(|value| (value, path))
     }
 
-    /// The fields of a key record in this object. serde reads the types; names, bounds and unknown fields are checked
-    /// here, because serde would stop at the first mistake and quote values.
+    /// The fields of a key record in this object, read one by one so that every mistake has its path and no value is
+    /// repeated: somebody may have put a key into the wrong field.
     pub fn record(&mut self) -> Option<KeyRecord> {
-        self.known.extend(RECORD_FIELDS);
-        self.refuse_unknown_limit_fields();
-        let object = self.object.iter().filter(|(name, _)| RECORD_FIELDS.contains(&name.as_str()));
-        let object: Map<String, Value> = object.map(|(name, value)| (name.clone(), value.clone())).collect();
-        match serde_json::from_value::<KeyRecord>(Value::Object(object)) {
-            Ok(record) => {
-                for (path, problem) in record.problems() {
-                    self.mistake(&path, &problem);
+        let id = self.required_text("id");
+        let workspace = self.required_text("workspace");
+        let environments = [("live", Some(Environment::Live)), ("test", Some(Environment::Test))];
+        let environment = if self.has("environment") {
+            self.choice("environment", &environments, None)
+        } else {
+            self.required_text("environment").and(None)
+        };
+        let expires_at = match self.value("expires_at") {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                let seconds = whole(value);
+                if seconds.is_none() {
+                    self.wrong_type("expires_at", "Unix seconds or null", value);
                 }
-                Some(record)
+                seconds
             }
-            Err(_) => {
-                let path = self.path.clone();
-                let form = "id, workspace, environment (\"live\" or \"test\"), expires_at (Unix seconds or null), limits";
-                self.mistakes.add(&path, format!("not a key record: {form}"));
-                None
-            }
+        };
+        let limits = self.list("limits", read_limit);
+        let is_complete = id.is_some() && workspace.is_some() && environment.is_some();
+        // What is missing is reported already; a stand-in for it lets the rest be checked at the same time.
+        let text = |text: Option<String>| text.unwrap_or_else(|| "missing".to_owned());
+        let environment = environment.unwrap_or(Environment::Live);
+        let record = KeyRecord { id: text(id), workspace: text(workspace), environment, expires_at, limits };
+        for (path, problem) in record.problems() {
+            self.mistake(&path, &problem);
         }
+        is_complete.then_some(record)
     }
 
     /// Refuses every field that was not read.
     pub fn finish(self) {
         for name in self.object.keys().filter(|name| !self.known.contains(&name.as_str())) {
             self.mistakes.add(&join(&self.path, name), "unknown field");
-        }
-    }
-
-    fn refuse_unknown_limit_fields(&mut self) {
-        let limits = self.object.get("limits").and_then(Value::as_array);
-        for (index, limit) in limits.into_iter().flatten().enumerate() {
-            let names = limit.as_object().into_iter().flat_map(Map::keys);
-            for name in names.filter(|name| !LIMIT_FIELDS.contains(&name.as_str())) {
-                let path = join(&self.path, &format!("limits[{index}].{name}"));
-                self.mistakes.add(&path, "unknown field");
-            }
         }
     }
 
@@ -234,6 +241,17 @@ impl<'v, 'm> Fields<'v, 'm> {
     fn at(&self, name: &str) -> String {
         join(&self.path, name)
     }
+}
+
+fn read_limit(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Limit> {
+    let mut fields = Fields::new(value, path, mistakes)?;
+    let name = fields.text("name", "default");
+    let scope = fields.choice("scope", &[("key", Scope::Key), ("workspace", Scope::Workspace)], Scope::Key);
+    let requests = fields.required_number("requests", MAX_REQUESTS);
+    let window_seconds = fields.required_number("window_seconds", MAX_WINDOW_SECONDS);
+    let burst = if fields.has("burst") { fields.required_number("burst", MAX_REQUESTS) } else { None };
+    fields.finish();
+    Some(Limit { name, scope, requests: requests?, window_seconds: window_seconds?, burst })
 }
 
 /// Parses JSON and refuses objects that name a field twice: which of the two counts would be a guess.

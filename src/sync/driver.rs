@@ -1,8 +1,11 @@
 //! Carries the sync out on a host: holds the lease, sends polls, applies pages, asks the roster whether the workers
 //! follow.
 
-use crate::config::SyncConfig;
-use crate::host::{Callouts, Clock, HostError, Now, SharedData, random_u64};
+use sha2::{Digest as _, Sha256};
+
+use crate::api_key::KeyHash;
+use crate::config::{SyncConfig, SyncMode};
+use crate::host::{Callouts, Clock, HostError, Monotonic, Now, SharedData, random_u64};
 use crate::metrics::{Counter, Counts};
 use crate::record::is_name;
 use crate::table::status::Status;
@@ -21,6 +24,10 @@ pub struct Driver {
     lease: Lease,
     /// There while the lease is held.
     machine: Option<Machine>,
+    /// The process's random name and the shared data's incarnation that the machine started from.
+    basis: Option<(u32, Option<u64>)>,
+    /// Until when this candidate leaves the lease to others, after it failed too often.
+    resting_until: Monotonic,
     writer: TableWriter,
     /// The call that the machine waits for.
     call: Option<u32>,
@@ -43,12 +50,18 @@ pub struct Call<'a> {
     pub timeout_ms: u32,
 }
 
+/// After this many failures in a row an elected candidate leaves the lease to others for a while.
+const FAILURES_BEFORE_REST: u32 = 8;
+/// How long it does, in nanoseconds, and as much again by chance.
+const REST_NS: u64 = 5_000_000_000;
+
 /// Why an answer is no page, in words for a log.
 pub type Failure = String;
 
 impl Driver {
-    /// A candidate. `node` is Envoy's node id, used when the configuration names no gateway.
-    pub fn new(config: SyncConfig, node: &str) -> Self {
+    /// A candidate, configured at `born`. `node` is Envoy's node id, used when the configuration names no gateway.
+    pub fn new(config: SyncConfig, node: &str, born: Monotonic) -> Self {
+        let source = source_of(&config);
         let named = if config.gateway.is_empty() { node } else { &config.gateway };
         let gateway: String =
             named.chars().filter(|c| is_name(c.encode_utf8(&mut [0; 4]))).take(48).collect();
@@ -56,8 +69,10 @@ impl Driver {
         Self {
             config,
             gateway,
-            lease: Lease::new(),
+            lease: Lease::new(source, born),
             machine: None,
+            basis: None,
+            resting_until: 0,
             writer: TableWriter::default(),
             call: None,
             was_failing: false,
@@ -73,21 +88,28 @@ impl Driver {
     /// Call it on every tick.
     pub fn tick<H: SharedData + Clock + Callouts>(&mut self, host: &H) {
         let now = host.now();
+        if now.monotonic < self.resting_until {
+            return;
+        }
+        // Without shared data there is nothing to keep and nothing to decide on.
+        let Ok(status) = Status::read(host) else { return };
         match self.lease.hold(host, now.monotonic) {
-            Ok(Some(process)) => self.lead(host, process),
-            Ok(None) => self.stand_back(),
-            // Without shared data there is nothing to keep; the lease as last seen decides.
-            Err(_) if self.lease.is_held(now.monotonic) => {}
-            Err(_) => self.stand_back(),
+            Ok(Some(process)) => self.lead(process, status.as_ref()),
+            Ok(None) | Err(_) => self.stand_back(),
         }
         if self.machine.is_none() {
             return;
         }
-        let enforced = is_enforced(host, now).unwrap_or(false);
-        if let Err(error) = self.writer.housekeeping(host, enforced) {
-            log::debug!("flamegate: table housekeeping failed: {error:?}");
+        let enforced = status.is_some_and(|status| is_enforced(host, &status, now));
+        match self.writer.housekeeping(host, enforced) {
+            Ok(()) => {}
+            Err(ApplyError::Contended) => return self.retire(host),
+            // A hole in the table: only a whole one mends that.
+            Err(ApplyError::NoTable) => drop(Status::invalidate(host)),
+            Err(error) => log::debug!("flamegate: table housekeeping failed: {error:?}"),
         }
         self.step(host, Event::Tick { enforced });
+        self.rest_after_failures(host, now.monotonic);
     }
 
     /// The answer to a call: the body of a 200, or why there is none.
@@ -110,7 +132,10 @@ impl Driver {
                 self.counts.increment(Counter::SyncPages);
                 Event::Page(page)
             }
-            Err(failure) => self.failed(&failure),
+            Err(failure) => {
+                self.failed(&failure);
+                Event::Failed
+            }
         };
         self.step(host, event);
     }
@@ -123,14 +148,27 @@ impl Driver {
         }
     }
 
-    fn lead<H: SharedData>(&mut self, host: &H, process: u32) {
-        if self.machine.is_some() {
-            return;
+    /// Starts to lead, or starts over when shared data is not what the machine knows: lost, or marked as damaged.
+    fn lead(&mut self, process: u32, status: Option<&Status>) {
+        let incarnation = status.map(|status| status.incarnation);
+        if let Some(machine) = &self.machine {
+            let same_process = self.basis.is_some_and(|(known, _)| known == process);
+            let same_data = self.basis.is_some_and(|(_, known)| known.is_none() || known == incarnation);
+            let epoch = status.map(|status| status.epoch.as_str());
+            if same_process
+                && same_data
+                && machine.position().is_none_or(|known| Some(known.epoch.as_str()) == epoch)
+            {
+                self.basis = Some((process, incarnation));
+                return;
+            }
+            log::warn!("flamegate: the key table was lost or damaged, a whole one is asked for");
+            self.stand_back();
         }
-        let position = match Status::read(host) {
-            Ok(status) => status.map(|status| Position { epoch: status.epoch, revision: status.revision }),
-            Err(_) => return,
-        };
+        self.basis = Some((process, incarnation));
+        let whole = status.filter(|status| !status.epoch.is_empty());
+        let position =
+            whole.map(|status| Position { epoch: status.epoch.clone(), revision: status.revision });
         let settings = Settings {
             gateway: format!("{}-{process:08x}", self.gateway),
             wait_seconds: self.config.wait_seconds,
@@ -138,7 +176,7 @@ impl Driver {
             retry_ms: self.config.retry_ms,
         };
         log::info!("flamegate: sync leads as {}", settings.gateway);
-        self.writer = TableWriter::default();
+        self.writer = TableWriter::resume(status);
         self.machine = Some(Machine::new(settings, position));
     }
 
@@ -155,7 +193,12 @@ impl Driver {
         loop {
             let now = host.now();
             let Some(machine) = self.machine.as_mut() else { return };
+            let is_tick = matches!(event, Event::Tick { .. });
+            let failures = machine.failures();
             let effect = machine.on(event, now.monotonic, random_u64());
+            if is_tick && machine.failures() > failures {
+                self.failed("a poll was never answered");
+            }
             self.log_state_change();
             match effect {
                 None => return,
@@ -164,12 +207,15 @@ impl Driver {
                         self.call = Some(call);
                         return;
                     }
-                    Err(error) => event = self.failed(&format!("poll not sent: {error}")),
+                    Err(error) => {
+                        self.failed(&format!("poll not sent: {error}"));
+                        event = Event::Failed;
+                    }
                 },
                 Some(effect) => {
                     let result = self.apply(host, effect, now);
                     if let Err(error) = result {
-                        let _ = self.failed(&format!("page not applied: {error:?}"));
+                        self.failed(&format!("page not applied: {error:?}"));
                     }
                     if result == Err(ApplyError::Contended) {
                         return self.retire(host);
@@ -194,7 +240,10 @@ impl Driver {
                 }
                 Ok(())
             }
-            Effect::Confirm => TableWriter::confirm(host, now),
+            Effect::Confirm => {
+                let position = self.machine.as_ref().and_then(Machine::position);
+                TableWriter::confirm(host, position.map_or("", |position| &position.epoch), now)
+            }
             Effect::Poll(_) => Ok(()),
         }
     }
@@ -210,28 +259,44 @@ impl Driver {
         })
     }
 
-    fn failed(&mut self, failure: &str) -> Event {
+    /// A candidate that cannot reach its control plane makes room: another one may have a configuration that works.
+    fn rest_after_failures<H: SharedData>(&mut self, host: &H, now: Monotonic) {
+        let failing = self.machine.as_ref().is_some_and(|machine| machine.failures() >= FAILURES_BEFORE_REST);
+        if self.config.mode == SyncMode::Elected && failing {
+            self.retire(host);
+            let jitter = random_u64().checked_rem(REST_NS).unwrap_or(0);
+            self.resting_until = now.saturating_add(REST_NS).saturating_add(jitter);
+        }
+    }
+
+    fn failed(&mut self, failure: &str) {
         self.counts.increment(Counter::SyncFailures);
         log::debug!("flamegate: sync failed: {failure}");
         if !self.was_failing {
             log::warn!("flamegate: sync failed, the last good table stays: {failure}");
+            self.was_failing = true;
         }
-        Event::Failed
     }
 
     fn log_state_change(&mut self) {
-        let failing = self.machine.as_ref().is_some_and(Machine::is_failing);
-        if self.was_failing && !failing {
+        let failing = self.machine.as_ref().is_none_or(|machine| machine.failures() > 0);
+        if self.was_failing && !failing && self.call.is_none() {
             log::info!("flamegate: sync works again");
+            self.was_failing = false;
         }
-        self.was_failing = failing;
     }
 }
 
-/// True when every live worker enforces the table as `status` says it is.
-fn is_enforced<H: SharedData>(host: &H, now: Now) -> Result<bool, HostError> {
-    let Some(status) = Status::read(host)? else { return Ok(true) };
-    Ok(roster::all_enforce(&roster::read(host)?, (status.incarnation, status.sequence), now.monotonic))
+/// True when every live worker enforces the table as `status` says it is; false when that cannot be told.
+fn is_enforced<H: SharedData>(host: &H, status: &Status, now: Now) -> bool {
+    let position = (status.incarnation, status.sequence);
+    roster::read(host).is_ok_and(|roster| roster::all_enforce(&roster, position, now.monotonic))
+}
+
+/// A number that tells control planes apart.
+fn source_of(config: &SyncConfig) -> u64 {
+    let text = format!("{}\0{}", config.cluster, config.authority);
+    KeyHash(Sha256::digest(text).into()).prefix()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! revision that was there before, and the workers must notice it all the same.
 
 use crate::bytes::{Reader, put_text};
-use crate::host::{HostError, Now, SharedData};
+use crate::host::{Expect, HostError, Now, SharedData, Write};
 
 /// Shared-data key of the status.
 pub const STATUS_KEY: &str = "flamegate/status";
@@ -27,8 +27,11 @@ pub struct Status {
     pub keys: u64,
     /// When the control plane last confirmed the table.
     pub synced: Now,
-    /// The control plane's epoch that `revision` counts in.
+    /// The control plane's epoch that `revision` counts in; empty while the table is a mixture: a reset in place has
+    /// begun and not ended, or somebody found it damaged. It serves on, and only a whole reset makes it a table again.
     pub epoch: String,
+    /// Bits of a table that is not in use but has left something in shared data, to be emptied.
+    pub other: Option<u8>,
 }
 
 /// The buckets that changed lately.
@@ -44,6 +47,9 @@ pub struct ChangeRing {
 pub const RING_CAPACITY: usize = 512;
 
 const VERSION: u8 = 1;
+/// Stands for no table; larger than any number of bits.
+const NO_BITS: u8 = u8::MAX;
+const INVALIDATE_ATTEMPTS: u32 = 8;
 
 impl Status {
     /// Reads the status. `None` when there is none or when it is of a form that we do not know: not synced.
@@ -51,9 +57,32 @@ impl Status {
         Ok(host.read(STATUS_KEY)?.and_then(|stored| Self::decode(&stored.bytes)))
     }
 
+    /// The same with what a write has to expect to replace just this status.
+    pub fn read_versioned<H: SharedData>(host: &H) -> Result<(Option<Self>, Expect), HostError> {
+        Ok(match host.read(STATUS_KEY)? {
+            None => (None, Expect::Absent),
+            Some(stored) => (Self::decode(&stored.bytes), Expect::Version(stored.cas)),
+        })
+    }
+
+    /// Marks the table as a mixture, so that the sync replaces it as a whole.
+    pub fn invalidate<H: SharedData>(host: &H) -> Result<(), HostError> {
+        for _ in 0..INVALIDATE_ATTEMPTS {
+            let (Some(status), expect) = Self::read_versioned(host)? else { return Ok(()) };
+            if status.epoch.is_empty() {
+                return Ok(());
+            }
+            let damaged = Self { epoch: String::new(), ..status };
+            if host.write(STATUS_KEY, &damaged.encode(), expect)? == Write::Stored {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// The bytes for shared data.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION, self.bits];
+        let mut out = vec![VERSION, self.bits, self.other.unwrap_or(NO_BITS)];
         for number in [
             self.incarnation,
             self.sequence,
@@ -75,12 +104,13 @@ impl Status {
             return None;
         }
         let bits = reader.u8().filter(|bits| *bits <= super::MAX_BITS)?;
+        let other = Some(reader.u8()?).filter(|bits| *bits <= super::MAX_BITS);
         let (incarnation, sequence, revision, keys) =
             (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
         let synced = Now { monotonic: reader.u64()?, wall: reader.u64()? };
         let epoch = reader.text()?.to_owned();
         reader.end()?;
-        Some(Self { incarnation, sequence, revision, bits, keys, synced, epoch })
+        Some(Self { incarnation, sequence, revision, bits, keys, synced, epoch, other })
     }
 
     /// Nanoseconds since the control plane last confirmed the table, by the clock that says longer: the monotonic one

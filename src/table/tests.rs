@@ -47,8 +47,16 @@ fn the_ring_says_what_changed_or_that_it_does_not_know() {
 #[test]
 fn the_age_is_by_the_clock_that_says_longer() {
     let synced = Now { monotonic: 100, wall: 1_000 };
-    let status =
-        Status { incarnation: 1, sequence: 1, revision: 1, bits: 0, keys: 0, synced, epoch: String::new() };
+    let status = Status {
+        incarnation: 1,
+        sequence: 1,
+        revision: 1,
+        bits: 0,
+        keys: 0,
+        synced,
+        epoch: String::new(),
+        other: None,
+    };
     assert_eq!(status.age_ns(Now { monotonic: 150, wall: 900 }), 50, "the wall clock was set back");
     assert_eq!(status.age_ns(Now { monotonic: 101, wall: 9_000 }), 8_000, "the machine slept");
 }
@@ -118,9 +126,9 @@ proptest! {
     }
 
     #[test]
-    fn status_and_ring_come_back(numbers: [u64; 6], bits in 0..=MAX_BITS, epoch in names(), entries: Vec<(u64, u32)>) {
+    fn status_and_ring_come_back(numbers: [u64; 6], bits in 0..=MAX_BITS, other in proptest::option::of(0..=MAX_BITS), epoch in names(), entries: Vec<(u64, u32)>) {
         let [incarnation, sequence, revision, keys, monotonic, wall] = numbers;
-        let status = Status { incarnation, sequence, revision, bits, keys, synced: Now { monotonic, wall }, epoch };
+        let status = Status { incarnation, sequence, revision, bits, keys, synced: Now { monotonic, wall }, epoch, other };
         prop_assert_eq!(Status::decode(&status.encode()), Some(status));
         let ring = ChangeRing { floor: sequence, entries };
         prop_assert_eq!(ChangeRing::decode(&ring.encode()), Some(ring));

@@ -71,13 +71,6 @@ unsafe extern "C" {
         value: *const u8,
         value_len: usize,
     ) -> u32;
-    fn proxy_replace_header_map_value(
-        map: u32,
-        name: *const u8,
-        name_len: usize,
-        value: *const u8,
-        value_len: usize,
-    ) -> u32;
     fn proxy_get_property(path: *const u8, path_len: usize, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, value_len: usize) -> u32;
     fn proxy_get_shared_data(
@@ -167,15 +160,8 @@ pub fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
 
 /// Adds a header. Copies that are there stay, so remove them first where there may be some.
 pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
-    let status =
-        unsafe { proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
-    checked(status)
-}
-
-/// Sets a header. Envoy replaces only the first of several copies.
-pub fn set_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     let status = unsafe {
-        proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+        proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     };
     checked(status)
 }

@@ -13,6 +13,8 @@ pub struct Metrics {
     counters: Vec<Option<u32>>,
     gauges: Vec<Option<u32>>,
     gauges_written: u64,
+    /// When the table was last known to be fresh, on the monotonic clock.
+    fresh: Option<u64>,
 }
 
 /// How often the gauges are written, in nanoseconds.
@@ -40,11 +42,17 @@ impl Metrics {
         due
     }
 
-    /// Sets the gauges to what `status` says. Every worker writes the same.
-    pub fn record(&mut self, status: &Status, now: Now) {
+    /// Sets the gauges to what `status` says. Every worker writes the same. Without a table there are no keys, and the
+    /// age goes on from the last table, or from the first look when there never was one.
+    pub fn record(&mut self, status: Option<&Status>, now: Now) {
         self.define();
-        let age_seconds = status.age_ns(now) / 1_000_000_000;
-        for (id, value) in self.gauges.iter().zip([status.keys, status.revision, age_seconds]) {
+        let since = self.fresh.get_or_insert(now.monotonic);
+        if let Some(status) = status {
+            *since = now.monotonic.saturating_sub(status.age_ns(now));
+        }
+        let age_seconds = now.monotonic.saturating_sub(*since) / 1_000_000_000;
+        let (keys, revision) = status.map_or((0, 0), |status| (status.keys, status.revision));
+        for (id, value) in self.gauges.iter().zip([keys, revision, age_seconds]) {
             if let Some(id) = id {
                 let _ = abi::record_metric(*id, value);
             }

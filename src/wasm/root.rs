@@ -69,8 +69,11 @@ impl State {
         let config = Rc::new(config);
         let drives = |mode| config.role == Role::Sync || mode == SyncMode::Elected;
         self.driver = config.sync.as_ref().filter(|sync| drives(sync.mode)).map(|sync| {
-            let node = abi::property("node\0id").ok().flatten().unwrap_or_default();
-            Driver::new(sync.clone(), &String::from_utf8_lossy(&node))
+            // Envoy 1.33 renamed the attribute.
+            let node =
+                ["xds\0node\0id", "node\0id"].into_iter().find_map(|path| abi::property(path).ok().flatten());
+            let node = node.unwrap_or_default();
+            Driver::new(sync.clone(), &String::from_utf8_lossy(&node), abi::monotonic_clock())
         });
         self.worker = (config.role == Role::Filter).then(|| Worker::new(config));
     }
@@ -88,11 +91,11 @@ impl State {
         if let Some(worker) = &mut self.worker {
             worker.tick(&Envoy);
             self.metrics.flush(&mut worker.counts);
-            if let Some(status) = worker.status().filter(|_| gauges_due) {
-                self.metrics.record(status, now);
+            if gauges_due {
+                self.metrics.record(worker.status(), now);
             }
-        } else if gauges_due && let Ok(Some(status)) = Status::read(&Envoy) {
-            self.metrics.record(&status, now);
+        } else if gauges_due && let Ok(status) = Status::read(&Envoy) {
+            self.metrics.record(status.as_ref(), now);
         }
     }
 }
@@ -130,13 +133,14 @@ impl RootContext for Root {
                 return false;
             }
         };
-        let tick_ms = config.tick_ms;
-        if let Ok(mut state) = self.state.try_borrow_mut() {
-            state.configure(config);
-        }
-        // Without ticks a filter refuses what it does not know; it never lets more through.
-        if let Err(error) = abi::set_tick_period(tick_ms) {
-            log::error!("flamegate: no ticks: {error}");
+        // Without ticks a worker would never hear of a revocation. It stays unconfigured then, and refuses everything.
+        match abi::set_tick_period(config.tick_ms) {
+            Ok(()) => {
+                if let Ok(mut state) = self.state.try_borrow_mut() {
+                    state.configure(config);
+                }
+            }
+            Err(error) => log::error!("flamegate: no ticks, every request is refused: {error}"),
         }
         true
     }
@@ -151,13 +155,15 @@ impl RootContext for Root {
 }
 
 impl Drop for Root {
-    /// A configuration that is replaced gives the lease back, so that its successor need not wait.
+    /// A configuration that is replaced gives the lease back and leaves the roster, so that nobody has to wait for it.
     fn drop(&mut self) {
         vm::remove_root(self.id);
-        if let Ok(mut state) = self.state.try_borrow_mut()
-            && let Some(driver) = &mut state.driver
-        {
+        let Ok(mut state) = self.state.try_borrow_mut() else { return };
+        if let Some(driver) = &mut state.driver {
             driver.retire(&Envoy);
+        }
+        if let Some(worker) = &mut state.worker {
+            worker.leave(&Envoy);
         }
     }
 }

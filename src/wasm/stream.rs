@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use crate::auth::{Denial, Unavailable};
 use crate::filter::{
-    BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity, rate_limit_headers,
+    BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity,
+    rate_limit_headers,
 };
 use crate::host::HostError;
+use crate::metrics::Counter;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::worker::Worker;
@@ -53,38 +55,48 @@ pub fn on_response_headers(id: u32) {
         && let Some(headers) = rate_limit_headers(worker, key)
     {
         for (name, value) in headers {
-            // Information for the client; a response without it is still right.
-            let _ = abi::set_header(Map::Response, name, &value);
+            // Information for the client; a response without it is still right. The upstream's own copies would contradict it.
+            let _ = abi::remove_header(Map::Response, name.as_bytes());
+            let _ = abi::add_header(Map::Response, name, &value);
         }
     }
 }
 
 /// Forgets a request that is over.
 pub fn on_delete(id: u32) {
-    if let Some(state) = vm::remove_stream(id)
+    if let Some(state) = vm::root_of(id)
         && let Ok(mut state) = state.try_borrow_mut()
         && let Some(worker) = &mut state.worker
     {
         worker.streams.closed(id);
     }
+    vm::remove_stream(id);
 }
 
 fn handle(id: u32) -> Result<Next, Failure> {
     let state = vm::root_of(id).ok_or(Failure::NoFilter)?;
     let mut state = state.try_borrow_mut().map_err(|_| Failure::NoFilter)?;
     let worker = state.worker.as_mut().ok_or(Failure::NoFilter)?;
+    let result = carry_out(id, worker);
+    worker.counts.increment(result.as_ref().map_or(Counter::UnavailableInternal, |(_, counter)| *counter));
+    result.map(|(next, _)| next)
+}
+
+fn carry_out(id: u32, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
     let map = abi::header_map(Map::Request)?;
     let request = Request::from_map(&map).ok_or(Failure::NoHeaders)?;
-    match decide(worker, &Envoy, &request) {
+    let decision = decide(worker, &Envoy, &request);
+    let next = match decision.outcome {
         Outcome::Answer(reply) => {
             send(&reply)?;
-            Ok(Next::Stop)
+            Next::Stop
         }
         Outcome::Pass(edits) => {
             pass(id, worker, &edits)?;
-            Ok(Next::Continue)
+            Next::Continue
         }
-    }
+    };
+    Ok((next, decision.counter))
 }
 
 fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError> {
@@ -119,7 +131,8 @@ fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError
 
 /// Answers the current stream.
 pub fn send(reply: &Reply) -> Result<(), HostError> {
-    let headers = crate::request::serialize_map(reply.headers.iter().map(|(name, value)| (*name, value.as_str())));
+    let headers =
+        crate::request::serialize_map(reply.headers.iter().map(|(name, value)| (*name, value.as_str())));
     abi::send_local_response(reply.status, reply.details, reply.body, &headers, reply.grpc_status)
 }
 

@@ -18,13 +18,15 @@ struct Vm {
     roots: RefCell<Vec<(u32, SharedState)>>,
     /// Root of each stream that was created while there were several roots.
     streams: RefCell<BTreeMap<u32, u32>>,
-    /// The stream created last and its root: the request's headers follow at once.
+    /// The stream created last and its root.
     newest: Cell<(u32, u32)>,
+    /// The last stream that was created while there was one root, and that root. Numbers only grow.
+    alone: Cell<(u32, u32)>,
 }
 
 thread_local! {
     static VM: Vm = const {
-        Vm { roots: RefCell::new(Vec::new()), streams: RefCell::new(BTreeMap::new()), newest: Cell::new((0, 0)) }
+        Vm { roots: RefCell::new(Vec::new()), streams: RefCell::new(BTreeMap::new()), newest: Cell::new((0, 0)), alone: Cell::new((0, 0)) }
     };
 }
 
@@ -32,6 +34,9 @@ thread_local! {
 pub fn add_root(id: u32, state: SharedState) {
     VM.with(|vm| {
         if let Ok(mut roots) = vm.roots.try_borrow_mut() {
+            if let [(only, _)] = roots.as_slice() {
+                vm.alone.set((vm.newest.get().0, *only));
+            }
             roots.push((id, state));
         }
     });
@@ -63,15 +68,13 @@ pub fn add_stream(id: u32, root: u32) {
     });
 }
 
-/// A stream's context goes; gives the state of its root.
-pub fn remove_stream(id: u32) -> Option<SharedState> {
-    let state = root_of(id);
+/// A stream's context is gone.
+pub fn remove_stream(id: u32) {
     VM.with(|vm| {
         if let Ok(mut streams) = vm.streams.try_borrow_mut() {
             streams.remove(&id);
         }
     });
-    state
 }
 
 /// The state of a stream's root; `None` when that cannot be told, and then nobody is let in.
@@ -82,7 +85,11 @@ pub fn root_of(stream: u32) -> Option<SharedState> {
         let root = match roots.as_slice() {
             [(_, only)] => return Some(Rc::clone(only)),
             _ if newest == stream => newest_root,
-            _ => *vm.streams.try_borrow().ok()?.get(&stream)?,
+            _ => match vm.streams.try_borrow().ok()?.get(&stream) {
+                Some(root) => *root,
+                None if stream <= vm.alone.get().0 => vm.alone.get().1,
+                None => return None,
+            },
         };
         roots.iter().find(|(id, _)| *id == root).map(|(_, state)| Rc::clone(state))
     })

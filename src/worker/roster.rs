@@ -59,6 +59,20 @@ impl Presence {
     }
 }
 
+impl Presence {
+    /// Removes the line. Best effort: a line that stays is dead after [`DEAD_AFTER_NS`].
+    pub fn leave<H: SharedData>(&mut self, host: &H) {
+        for _ in 0..ATTEMPTS {
+            let Ok(Some(stored)) = host.read(ROSTER_KEY) else { return };
+            let Some(mut roster) = decode(&stored.bytes) else { return };
+            roster.retain(|entry| entry.worker != self.worker);
+            if host.write(ROSTER_KEY, &encode(&roster), Expect::Version(stored.cas)) != Ok(Write::Conflict) {
+                return;
+            }
+        }
+    }
+}
+
 /// Reads all lines, of dead workers too.
 pub fn read<H: SharedData>(host: &H) -> Result<Vec<Entry>, HostError> {
     Ok(host.read(ROSTER_KEY)?.and_then(|stored| decode(&stored.bytes)).unwrap_or_default())

@@ -28,7 +28,9 @@ impl Streams {
 
     /// The stream is over.
     pub fn closed(&mut self, id: StreamId) {
-        self.open.remove(&id);
+        if self.open.remove(&id).is_none() && !self.doomed.is_empty() {
+            self.doomed.retain(|doomed| *doomed != id);
+        }
     }
 
     /// The key that a stream was admitted with.
@@ -39,6 +41,17 @@ impl Streams {
     /// The distinct keys of open streams that `filter` names.
     pub fn keys(&self, filter: impl Fn(&KeyHash) -> bool) -> HashSet<KeyHash> {
         self.open.values().map(|key| *key.hash()).filter(filter).collect()
+    }
+
+    /// Takes what a second look at the table found: streams of a key that is gone are marked to be ended, the others go
+    /// on under the record as it is now, with its expiry.
+    pub fn update(&mut self, found: &HashMap<KeyHash, Option<Rc<KnownKey>>>) {
+        for key in self.open.values_mut() {
+            if let Some(Some(now)) = found.get(key.hash()) {
+                *key = Rc::clone(now);
+            }
+        }
+        self.doom(|key| matches!(found.get(key.hash()), Some(None)));
     }
 
     /// Marks the streams of these keys to be ended.

@@ -179,7 +179,7 @@ fn a_table_that_is_too_old_is_unavailable_until_it_is_confirmed() {
     gateway.host.advance_ns(1_000_000_000);
     gateway.worker.tick(&gateway.host);
     assert_eq!(gateway.find(1), Err(Unavailable::Stale));
-    TableWriter::confirm(&gateway.host, gateway.host.now()).unwrap();
+    TableWriter::confirm(&gateway.host, "e_1", gateway.host.now()).unwrap();
     gateway.worker.tick(&gateway.host);
     assert_eq!(gateway.find(1), Ok(true));
 }
@@ -203,6 +203,8 @@ fn foreign_bytes_in_a_bucket_are_unavailable_not_unknown() {
     let key = table::bucket_key(bits, bucket_of(&hash(2), bits));
     gateway.host.write(&key, b"\x07foreign", crate::host::Expect::Any).unwrap();
     assert_eq!(gateway.find(2), Err(Unavailable::NotSynced));
+    let status = Status::read(&gateway.host).unwrap().unwrap();
+    assert!(status.epoch.is_empty(), "the sync is told to replace the table");
 }
 
 #[test]
@@ -235,6 +237,70 @@ fn a_changed_record_ends_no_stream_and_neither_does_a_lost_table() {
     gateway.host.wipe();
     gateway.worker.tick(&gateway.host);
     assert!(gateway.worker.streams.take_doomed().is_empty());
+}
+
+#[test]
+fn an_expiry_that_is_set_later_ends_open_streams_too() {
+    let mut gateway = Gateway::new(SYNCED);
+    gateway.open(1, 1);
+    gateway.change(2, &[(1, Some(1_010))], &[]);
+    gateway.worker.tick(&gateway.host);
+    gateway.host.advance_ns(9_000_000_000);
+    gateway.worker.tick(&gateway.host);
+    assert!(gateway.worker.streams.take_doomed().is_empty());
+    gateway.host.advance_ns(1_000_000_000);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.worker.streams.take_doomed(), [1]);
+}
+
+#[test]
+fn many_keys_with_open_streams_are_looked_up_again_in_portions() {
+    let mut gateway = Gateway::new(SYNCED);
+    let many: Vec<_> = (1..=250).map(|seed| (seed, None)).collect();
+    gateway.reset(2, &many);
+    gateway.worker.tick(&gateway.host);
+    for round in 0..4u32 {
+        for seed in 1..=250u8 {
+            gateway.open(round * 1000 + u32::from(seed), seed);
+        }
+    }
+    gateway.reset(3, &many[..100]);
+    let mut ended = 0;
+    for _ in 0..40 {
+        let (reads, _) = gateway.host.calls();
+        gateway.worker.tick(&gateway.host);
+        assert!(gateway.host.calls().0 - reads < 300);
+        ended += gateway.worker.streams.take_doomed().len();
+    }
+    assert_eq!((ended, gateway.worker.streams.len()), (600, 400));
+}
+
+#[test]
+fn a_stream_that_ended_by_itself_is_not_ended_again() {
+    let mut gateway = Gateway::new(SYNCED);
+    gateway.open(1, 1);
+    gateway.open(2, 1);
+    gateway.change(2, &[], &[1]);
+    gateway.worker.tick(&gateway.host);
+    gateway.worker.streams.closed(1);
+    assert_eq!(gateway.worker.streams.take_doomed(), [2]);
+}
+
+#[test]
+fn a_worker_counts_for_acknowledgements_from_its_first_look_at_the_table() {
+    let mut gateway = Gateway::new(SYNCED);
+    let mut fresh = Worker::new(Rc::new(Config::parse(SYNCED.as_bytes(), |_| None).unwrap()));
+    let before = roster::read(&gateway.host).unwrap().len();
+    assert!(fresh.find(&gateway.host, &hash(1)).unwrap().is_some());
+    assert_eq!(roster::read(&gateway.host).unwrap().len(), before + 1);
+    gateway.change(2, &[], &[1]);
+    gateway.worker.tick(&gateway.host);
+    let status = Status::read(&gateway.host).unwrap().unwrap();
+    let position = (status.incarnation, status.sequence);
+    let now = gateway.host.now().monotonic;
+    assert!(!roster::all_enforce(&roster::read(&gateway.host).unwrap(), position, now));
+    fresh.leave(&gateway.host);
+    assert!(roster::all_enforce(&roster::read(&gateway.host).unwrap(), position, now));
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn knows(worker: &mut Worker, host: &FakeHost, seed: u8) -> bool {
 #[test]
 fn workers_enforce_what_the_control_plane_sent_and_the_acknowledgement_waits_for_them() {
     let host = FakeHost::at(1_000);
-    let mut driver = Driver::new(config(), "node~1/a");
+    let mut driver = Driver::new(config(), "node~1/a", 0);
     let (mut first, mut second) = (worker(), worker());
     let (call, path) = next_call(&mut driver, &host, 0);
     assert!(
@@ -112,7 +112,7 @@ fn workers_enforce_what_the_control_plane_sent_and_the_acknowledgement_waits_for
 #[test]
 fn a_worker_that_died_delays_the_acknowledgement_but_does_not_block_it() {
     let host = FakeHost::at(1_000);
-    let mut driver = Driver::new(config(), "n");
+    let mut driver = Driver::new(config(), "n", 0);
     let mut dying = worker();
     dying.tick(&host);
     dying.tick(&host);
@@ -128,7 +128,7 @@ fn a_worker_that_died_delays_the_acknowledgement_but_does_not_block_it() {
 #[test]
 fn garbage_errors_and_silence_keep_the_last_good_table() {
     let host = FakeHost::at(1_000);
-    let mut driver = Driver::new(config(), "n");
+    let mut driver = Driver::new(config(), "n", 0);
     let mut reader = worker();
     let (call, _) = next_call(&mut driver, &host, 0);
     driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
@@ -158,7 +158,7 @@ fn garbage_errors_and_silence_keep_the_last_good_table() {
 #[test]
 fn another_candidate_goes_on_from_where_the_table_stands() {
     let host = FakeHost::at(1_000);
-    let (mut first, mut second) = (Driver::new(config(), "n"), Driver::new(config(), "n"));
+    let (mut first, mut second) = (Driver::new(config(), "n", 0), Driver::new(config(), "n", 0));
     let (call, path) = next_call(&mut first, &host, 0);
     second.tick(&host);
     assert!(first.is_leading() && !second.is_leading());
@@ -176,7 +176,7 @@ fn another_candidate_goes_on_from_where_the_table_stands() {
 #[test]
 fn a_retired_candidate_hands_over_at_once_and_ignores_late_answers() {
     let host = FakeHost::at(1_000);
-    let (mut first, mut second) = (Driver::new(config(), "n"), Driver::new(config(), "n"));
+    let (mut first, mut second) = (Driver::new(config(), "n", 0), Driver::new(config(), "n", 0));
     let (call, _) = next_call(&mut first, &host, 0);
     first.retire(&host);
     second.tick(&host);
@@ -188,7 +188,7 @@ fn a_retired_candidate_hands_over_at_once_and_ignores_late_answers() {
 #[test]
 fn a_missing_cluster_is_tried_again() {
     let host = FakeHost::at(1_000);
-    let mut driver = Driver::new(config(), "n");
+    let mut driver = Driver::new(config(), "n", 0);
     host.refuse_sending(true);
     for _ in 0..100 {
         driver.tick(&host);
@@ -201,38 +201,87 @@ fn a_missing_cluster_is_tried_again() {
 }
 
 #[test]
-fn shared_data_that_is_lost_is_fetched_again() {
+fn shared_data_that_is_lost_is_fetched_again_at_once() {
     let host = FakeHost::at(1_000);
-    let mut driver = Driver::new(config(), "n");
+    let mut driver = Driver::new(config(), "n", 0);
     let mut reader = worker();
     let (call, _) = next_call(&mut driver, &host, 0);
     driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
     reader.tick(&host);
-    let (call, _) = next_call(&mut driver, &host, 1);
+    let (held, _) = next_call(&mut driver, &host, 1);
     host.wipe();
     reader.tick(&host);
     assert!(reader.find(&host, &hash(1)).is_err());
-    driver.tick(&host);
-    driver.answer(&host, call, Ok(&page(6, false, &[2], &[])));
-    let mut sent = host.sent().len();
-    let (call, path) = loop {
-        let (call, path) = next_call(&mut driver, &host, sent);
-        if path.contains("after=0&") {
-            break (call, path);
-        }
-        driver.answer(&host, call, Err("again".to_owned()));
-        sent += 1;
-    };
-    assert!(!path.contains("epoch"), "{path}");
+    let (call, path) = next_call(&mut driver, &host, 2);
+    assert!(path.contains("after=0&") && !path.contains("epoch"), "{path}");
+    driver.answer(&host, held, Ok(&page(6, false, &[2], &[])));
     driver.answer(&host, call, Ok(&page(6, true, &[1, 2], &[])));
     reader.tick(&host);
     assert!(knows(&mut reader, &host, 1) && knows(&mut reader, &host, 2));
 }
 
 #[test]
+fn a_damaged_bucket_brings_a_whole_new_table() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n", 0);
+    let mut reader = worker();
+    let (call, _) = next_call(&mut driver, &host, 0);
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    reader.tick(&host);
+    next_call(&mut driver, &host, 1);
+    host.write("flamegate/keys/0/0", b"\x09damage", crate::host::Expect::Any).unwrap();
+    assert!(reader.find(&host, &hash(1)).is_err());
+    let (call, path) = next_call(&mut driver, &host, 2);
+    assert!(path.contains("after=0&"), "{path}");
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    reader.tick(&host);
+    assert!(knows(&mut reader, &host, 1));
+}
+
+#[test]
+fn a_new_leader_waits_for_the_workers_before_it_acknowledges() {
+    let host = FakeHost::at(1_000);
+    let mut first = Driver::new(config(), "n", 0);
+    let mut reader = worker();
+    let (call, _) = next_call(&mut first, &host, 0);
+    first.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    reader.tick(&host);
+    assert!(knows(&mut reader, &host, 1));
+    let (call, _) = next_call(&mut first, &host, 1);
+    first.answer(&host, call, Ok(&page(6, false, &[], &[1])));
+    first.retire(&host);
+    let mut second = Driver::new(config(), "n", 1);
+    second.tick(&host);
+    assert!(second.is_leading());
+    assert!(knows(&mut reader, &host, 1));
+    assert_eq!(host.sent().len(), 2, "nothing is acknowledged while a worker accepts the key");
+    reader.tick(&host);
+    let (_, path) = next_call(&mut second, &host, 2);
+    assert!(path.contains("after=6&"), "{path}");
+}
+
+#[test]
+fn an_elected_candidate_that_always_fails_makes_room() {
+    let host = FakeHost::at(1_000);
+    let (mut broken, mut working) = (Driver::new(config(), "n", 0), Driver::new(config(), "n", 0));
+    broken.tick(&host);
+    for _ in 0..3_000 {
+        broken.tick(&host);
+        let call = u32::try_from(host.sent().len()).unwrap();
+        broken.answer(&host, call, Err("answer with status 401".to_owned()));
+        working.tick(&host);
+        if working.is_leading() {
+            return;
+        }
+        host.advance_ns(TICK_NS);
+    }
+    panic!("the broken candidate kept the lease for a minute");
+}
+
+#[test]
 fn the_token_is_not_in_any_text_about_the_driver() {
     let host = FakeHost::at(1_000);
-    let mut driver = Driver::new(config(), "n");
+    let mut driver = Driver::new(config(), "n", 0);
     let (_, path) = next_call(&mut driver, &host, 0);
     assert!(!path.contains("secret-token"));
     assert!(!format!("{driver:?}").contains("secret-token"));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     control,
     keys::{Key, Keys},
-    process::{artifact, free_port},
+    process::{FILTER, artifact, free_port},
 };
 
 /// What stands in one Envoy.
@@ -132,7 +132,7 @@ impl Setup {
 
     /// The filter with its singleton, which syncs with the control plane on `control`.
     pub fn flamegate(state: Flamegate, control: u16, tick_ms: u32) -> Result<Self> {
-        let wasm = artifact("dist/flamegate.wasm", "make wasm")?;
+        let wasm = artifact(FILTER, "make wasm")?;
         let sync = json!({"mode": "singleton"});
         let mut config = match state {
             Flamegate::Default => json!({}),

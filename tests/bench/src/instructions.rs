@@ -5,13 +5,15 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result};
 
 use crate::{
+    client::Client,
     control::Control,
     envoy::{Flamegate, Setup, table},
-    keys::Kind,
+    haproxy,
     load::Load,
-    measure::{Effort, Measured, Subject},
-    process::{artifact, new_folder},
+    measure::{self, Effort, Measured, START, Subject},
+    process::{Process, artifact, free_port, new_folder},
     results::{Results, Row},
+    rows::{self, Series, series},
 };
 
 /// What to measure.
@@ -23,20 +25,17 @@ pub struct Plan {
     pub keys: Vec<u32>,
     /// How long and how often.
     pub effort: Effort,
+    /// Whether the rows are written to the committed results.
+    pub save: bool,
 }
 
 /// The tick of the measured filter. A program under callgrind is about fifty times slower, so a tick of 1 s comes after
 /// as many requests as one of 20 ms does in a proxy that is not watched.
 const TICK_MS: u32 = 1_000;
-
-/// One load on one setup.
-struct Series {
-    id: &'static str,
-    what: &'static str,
-    load: Load,
-    spoofed: bool,
-    status: u16,
-}
+/// Beyond this, Envoy's configuration with all keys in it takes longer to load than the measurement.
+const MOST_NATIVE_KEYS: u32 = 100_000;
+/// The same for a Lua script, which every worker has a copy of.
+const MOST_LUA_KEYS: u32 = 1_000;
 
 /// A run over all that the plan names; rows are put into `results` and printed as they come.
 pub struct Instructions<'a> {
@@ -44,17 +43,6 @@ pub struct Instructions<'a> {
     results: &'a mut Results,
     folder: PathBuf,
 }
-
-const fn series(id: &'static str, what: &'static str, load: Load, status: u16) -> Series {
-    Series { id, what, load, spoofed: false, status }
-}
-
-/// What the proxy alone needs for a request with a key, for one with two more headers, and for one without a key.
-const BASELINES: [Series; 3] = [
-    series("none", "no filter", Load::Hot(Kind::Ordinary), 200),
-    Series { spoofed: true, ..series("none-spoofed", "no filter, two more request headers", Load::Hot(Kind::Ordinary), 200) },
-    series("none-missing", "no filter, request without a key", Load::Missing, 200),
-];
 
 impl<'a> Instructions<'a> {
     /// Prepares a run.
@@ -67,27 +55,90 @@ impl<'a> Instructions<'a> {
         self.baselines()?;
         self.empty_filter()?;
         for keys in self.plan.keys.clone() {
+            self.native(keys)?;
+            self.ext_authz(keys)?;
+            self.haproxy(keys)?;
             self.flamegate(keys)?;
         }
         Ok(())
     }
 
     fn baselines(&mut self) -> Result<()> {
-        let known = BASELINES.iter().all(|series| self.results.row(series.id, 0).is_some());
+        let known = rows::BASELINES.iter().all(|series| self.results.row(series.id, 0).is_some());
         if known && !"none".contains(&self.plan.only) {
             return Ok(());
         }
         let mut subject = Subject::envoy("none", &self.folder, &Setup::none(), None)?;
-        for series in BASELINES {
+        for series in rows::BASELINES {
             self.measure(&mut subject, &series, 0)?;
         }
         Ok(())
     }
 
     fn empty_filter(&mut self) -> Result<()> {
-        let rows = [series("empty-filter", "proxy-wasm filter that does nothing", Load::Hot(Kind::Ordinary), 200)];
         let wasm = artifact("target/bench/empty-filter.wasm", "make bench")?;
-        self.envoy(&Setup::empty_filter(&wasm), 0, None, &rows)
+        self.envoy(&Setup::empty_filter(&wasm), 0, None, &[rows::EMPTY])
+    }
+
+    /// What Envoy itself offers. Its table is part of the configuration, which sets an end to it.
+    fn native(&mut self, keys: u32) -> Result<()> {
+        if keys <= MOST_NATIVE_KEYS {
+            self.envoy(&Setup::api_key_auth(keys, false), keys, None, &[rows::API_KEY_AUTH])?;
+            self.envoy(&Setup::api_key_auth(keys, true), keys, None, &[rows::API_KEY_AUTH_LIMITED])?;
+        }
+        if keys <= MOST_LUA_KEYS {
+            self.envoy(&Setup::lua(keys), keys, None, &[rows::LUA])?;
+        }
+        Ok(())
+    }
+
+    /// Envoy's side and the server's, one after the other: each is slow under callgrind while the other is not.
+    fn ext_authz(&mut self, keys: u32) -> Result<()> {
+        for (grpc, row) in [(false, rows::EXT_AUTHZ[0]), (true, rows::EXT_AUTHZ[1])] {
+            if !self.wants(&row) {
+                continue;
+            }
+            let port = free_port();
+            let program = std::env::current_exe()?.display().to_string();
+            let mut line = [&program, "authz", "--port", &port.to_string(), "--keys", &keys.to_string()].map(str::to_owned).to_vec();
+            line.extend(grpc.then(|| "--grpc".to_owned()));
+            let setup = Setup::ext_authz(grpc, port);
+            let proxy = {
+                let mut server = Process::start("authz", &self.folder, &line, &[])?;
+                server.wait_until("the server listens", START, || Client::connect(port).is_ok())?;
+                let mut subject = Subject::envoy(row.id, &self.folder, &setup, None)?;
+                subject.must_refuse_unknown()?;
+                subject.measure(row.load, false, 200, self.plan.effort, None)?
+            };
+            let mut subject = Subject::program("authz", &self.folder, &line, port)?;
+            let (envoy_line, ports) = setup.write(row.id, &self.folder)?;
+            let mut envoy = Process::start(row.id, &self.folder, &envoy_line, &[])?;
+            measure::wait_for_envoy(&mut envoy, ports, None)?;
+            let server = subject.measure(row.load, false, 200, self.plan.effort, Some(ports.gateway))?;
+            self.put(&row, keys, &proxy, Some(server.process_median()))?;
+        }
+        Ok(())
+    }
+
+    fn haproxy(&mut self, keys: u32) -> Result<()> {
+        for (row, table) in [(rows::HAPROXY[0], None), (rows::HAPROXY[1], Some(keys))] {
+            let shown = table.unwrap_or(0);
+            let known = table.is_none() && self.results.row(row.id, 0).is_some();
+            if known || !rows::HAPROXY[1].id.contains(&self.plan.only) {
+                continue;
+            }
+            let (line, port) = haproxy::write(row.id, &self.folder, table)?;
+            let mut subject = Subject::program(row.id, &self.folder, &line, port)?;
+            if table.is_some() {
+                subject.must_refuse_unknown()?;
+            }
+            self.measure(&mut subject, &row, shown)?;
+        }
+        Ok(())
+    }
+
+    fn wants(&self, row: &Series) -> bool {
+        row.id.contains(&self.plan.only)
     }
 
     fn flamegate(&mut self, keys: u32) -> Result<()> {
@@ -95,7 +146,7 @@ impl<'a> Instructions<'a> {
         let count = Some(control.keys().all().len());
         let known = keys.min(1_000);
         for state in [Flamegate::Bare, Flamegate::Headers, Flamegate::Default, Flamegate::RateLimit] {
-            let mut rows = flamegate_rows(state, known);
+            let mut rows = rows::flamegate(state, known);
             if state == Flamegate::Bare && keys > 4_096 {
                 rows.push(series("bare-scattered", "Flamegate bare, all keys of the table in turn: cache misses", Load::Scattered(keys), 200));
             }
@@ -106,10 +157,13 @@ impl<'a> Instructions<'a> {
 
     /// Measures those of `rows` that the plan names on one Envoy.
     fn envoy(&mut self, setup: &Setup, keys: u32, synced: Option<usize>, rows: &[Series]) -> Result<()> {
-        let wanted: Vec<_> = rows.iter().filter(|row| row.id.contains(&self.plan.only)).collect();
+        let wanted: Vec<_> = rows.iter().filter(|row| self.wants(row)).collect();
         let Some(first) = wanted.first() else { return Ok(()) };
         let name = format!("{}-{keys}", first.id);
         let mut subject = Subject::envoy(&name, &self.folder, setup, synced)?;
+        if first.id != rows::EMPTY.id {
+            subject.must_refuse_unknown()?;
+        }
         for row in wanted {
             self.measure(&mut subject, row, keys).with_context(|| format!("{} at {keys} keys", row.id))?;
         }
@@ -122,15 +176,9 @@ impl<'a> Instructions<'a> {
     }
 
     fn put(&mut self, series: &Series, keys: u32, measured: &Measured, server: Option<f64>) -> Result<()> {
-        let baseline = if series.id.starts_with("none") {
-            measured.median()
-        } else {
-            let id = match series.load {
-                Load::Missing => "none-missing",
-                _ if series.spoofed => "none-spoofed",
-                _ => "none",
-            };
-            self.results.row(id, 0).context("no baseline")?.worker
+        let baseline = match series.baseline() {
+            None => measured.median(),
+            Some(id) => self.results.row(id, 0).context("no baseline")?.worker,
         };
         let row = Row {
             id: series.id.to_owned(),
@@ -144,34 +192,7 @@ impl<'a> Instructions<'a> {
         };
         print_row(&row);
         self.results.put(row);
-        self.results.save()
-    }
-}
-
-fn flamegate_rows(state: Flamegate, known: u32) -> Vec<Series> {
-    let hot = Load::Hot(Kind::Ordinary);
-    match state {
-        Flamegate::Bare => vec![
-            series("bare-hot", "Flamegate bare: accepted, one busy key", hot, 200),
-            series("bare-cycle", "Flamegate bare: accepted, 1,000 keys in turn", Load::Cycle(known), 200),
-            series("bare-unlimited", "Flamegate bare: accepted, a key without limits", Load::Hot(Kind::Unlimited), 200),
-            series("bare-exact", "Flamegate bare: accepted, a small limit, every request counted in shared data", Load::Hot(Kind::Exact), 200),
-            series("missing", "Flamegate: 401, no key", Load::Missing, 401),
-            series("unknown", "Flamegate: 401, the same unknown key", Load::Unknown, 401),
-            series("random", "Flamegate: 401, a new unknown key each time", Load::Random, 401),
-            series("used-up", "Flamegate: 429", Load::Hot(Kind::UsedUp), 429),
-        ],
-        Flamegate::Headers => vec![
-            Series {
-                spoofed: true,
-                ..series("headers-hot", "Flamegate with identity headers, authorization stripped, two client headers cleaned away", hot, 200)
-            },
-            series("headers-plain", "the same, without headers to clean away", hot, 200),
-        ],
-        Flamegate::Default => vec![series("default-hot", "Flamegate with its defaults: identity headers and filter state", hot, 200)],
-        Flamegate::RateLimit => {
-            vec![series("ratelimit-hot", "Flamegate bare, with RateLimit headers on success", hot, 200)]
-        }
+        if self.plan.save { self.results.save() } else { Ok(()) }
     }
 }
 

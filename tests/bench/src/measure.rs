@@ -43,7 +43,7 @@ pub struct Measured {
 }
 
 /// How long a proxy under callgrind may take to start.
-const START: Duration = Duration::from_secs(120);
+pub const START: Duration = Duration::from_secs(120);
 /// How long a million keys may take under it.
 const SYNC: Duration = Duration::from_secs(900);
 
@@ -62,6 +62,11 @@ impl Subject {
         let open = || Client::connect(port).is_ok();
         callgrind.process.wait_until("the port is open", START, open)?;
         Ok(Self { callgrind, idle: None, port })
+    }
+
+    /// An error when it lets an unknown key through.
+    pub fn must_refuse_unknown(&self) -> Result<()> {
+        must_refuse_unknown(self.port)
     }
 
     /// Measures `load`, sent to another port than the subject's own when requests reach it through something else.
@@ -139,6 +144,11 @@ pub fn wait_for_envoy(process: &mut Process, ports: Ports, keys: Option<usize>) 
 pub fn keys_in(admin: u16) -> Option<usize> {
     let text = get(admin, "/stats?filter=flamegate_keys").ok()?;
     text.lines().find_map(|line| line.strip_prefix("wasmcustom.flamegate_keys: ")?.trim().parse().ok())
+}
+
+/// An error when an unknown key gets through: what is compared has to do the job.
+pub fn must_refuse_unknown(port: u16) -> Result<()> {
+    Client::connect(port)?.expect(&Load::Unknown.request(0, false), 401).context("an unknown key")
 }
 
 /// Sends `request` until it is answered with `status`.

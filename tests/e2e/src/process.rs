@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::TcpListener,
+    ops::Deref,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -127,12 +128,36 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A new folder for the files of one stack, under `target/e2e`.
-pub fn new_folder(name: &str) -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = root().join("target/e2e").join(format!("{name}-{}-{number}", std::process::id()));
-    drop(fs::remove_dir_all(&folder));
-    fs::create_dir_all(&folder).expect("folder for logs");
-    folder
+/// A new folder for the logs, databases and configurations of one test. It goes with the test, unless the test fails:
+/// then it stays and is named.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes one under `target/e2e`.
+    pub fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = root().join("target/e2e").join(format!("{name}-{}-{number}", std::process::id()));
+        drop(fs::remove_dir_all(&folder));
+        fs::create_dir_all(&folder).expect("folder for logs");
+        Self(folder)
+    }
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("logs of the failed test: {}", self.0.display());
+        } else {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
 }

@@ -1,15 +1,13 @@
 //! Upstream, control plane and Envoy together.
 
-use std::{path::PathBuf, thread};
-
 use serde_json::json;
 
 use crate::{
-    Control, Envoy, Plugin, Request, control::NewKey, envoy::Upstreams, eventually, process::new_folder,
+    Control, Envoy, Plugin, Request, control::NewKey, envoy::Upstreams, eventually, process::Folder,
     upstream::Upstream,
 };
 
-/// Everything that one test needs. When the test fails its folder stays and is named.
+/// Everything that one test needs.
 pub struct Stack {
     /// The gateway.
     pub envoy: Envoy,
@@ -18,13 +16,13 @@ pub struct Stack {
     /// What the gateway protects.
     pub upstream: Upstream,
     /// Logs, database, Envoy's configuration.
-    pub folder: PathBuf,
+    pub folder: Folder,
 }
 
 impl Stack {
     /// Starts everything, with a workspace `e2e`.
     pub fn start(name: &str, plugin: &Plugin) -> Self {
-        let folder = new_folder(name);
+        let folder = Folder::new(name);
         let upstream = Upstream::start(&folder);
         let mut control = Control::prepare(&folder);
         control.start();
@@ -54,16 +52,6 @@ impl Stack {
             eventually("the gateway's verdict on a key", || {
                 connection.send(&request).map_err(|error| error.to_string())?.expect_status(status)
             });
-        }
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("logs of the failed test: {}", self.folder.display());
-        } else {
-            drop(std::fs::remove_dir_all(&self.folder));
         }
     }
 }

@@ -1,15 +1,14 @@
 //! Plugin configuration that is not understood never gets as far as a request.
 
-use flamegate_e2e::{Envoy, Plugin, process::new_folder};
+use flamegate_e2e::{Envoy, Plugin, process::Folder};
 use serde_json::{Value, json};
 
 /// Whether Envoy accepts it, and what it prints.
 fn validate(name: &str, filter: Value) -> (bool, String) {
-    let folder = new_folder(name);
+    let folder = Folder::new(name);
     let output = Envoy::validate(&folder, &Plugin::alone(filter));
     let text =
         String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    drop(std::fs::remove_dir_all(&folder));
     (output.status.success(), text)
 }
 
@@ -39,7 +38,7 @@ fn all_mistakes_are_listed_with_their_paths() {
         "bypass[1].verb",
         "rate_limit_header",
         "static_keys[0].hash",
-        "static_keys[0].environment",
+        "static_keys[0]: not a key record",
         "sync.mode",
         "sync.retry_max_ms",
     ];

@@ -1,11 +1,11 @@
 //! The guard behind the filter: Envoy goes on without a Wasm filter whose VM it could not make on a worker.
 
-use flamegate_e2e::{Envoy, Plugin, Request, envoy::Upstreams, process::new_folder, upstream::Upstream};
+use flamegate_e2e::{Envoy, Plugin, Request, envoy::Upstreams, process::Folder, upstream::Upstream};
 use serde_json::json;
 
 #[test]
 fn without_the_filter_nothing_reaches_the_upstream() {
-    let folder = new_folder("guard");
+    let folder = Folder::new("guard");
     let upstream = Upstream::start(&folder);
     let upstreams = Upstreams { upstream: upstream.port, control: 1 };
     let plugin = Plugin::alone(json!({"static_keys": []}));

@@ -1,6 +1,6 @@
 //! A gateway on its own: keys in its configuration, no control plane.
 
-use flamegate_e2e::{Envoy, Plugin, Request, envoy::Upstreams, process::new_folder, upstream::Upstream};
+use flamegate_e2e::{Envoy, Plugin, Request, envoy::Upstreams, process::Folder, upstream::Upstream};
 use serde_json::json;
 
 /// SHA-256 of [`KEY`], computed elsewhere.
@@ -9,7 +9,7 @@ const KEY: &str = "sk_test_staticKeyOfTheEndToEndTests";
 
 #[test]
 fn a_key_in_the_configuration_opens_the_gateway() {
-    let folder = new_folder("static-keys");
+    let folder = Folder::new("static-keys");
     let upstream = Upstream::start(&folder);
     let record = json!({"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test", "expires_at": null,
         "limits": [{"name": "default", "scope": "key", "requests": 2, "window_seconds": 3600, "burst": 2}]});

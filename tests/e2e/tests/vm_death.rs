@@ -14,7 +14,7 @@ use std::{
 use flamegate_e2e::{
     Plugin, Protocol, Request, Stack, eventually,
     http1::Connection,
-    process::{new_folder, root},
+    process::{Folder, root},
 };
 use serde_json::json;
 use walrus::{
@@ -64,11 +64,9 @@ fn deadly() -> Request {
 }
 
 fn mortal_stack(name: &str) -> Stack {
-    let folder = new_folder("mortal-module");
+    let folder = Folder::new("mortal-module");
     let module = Some(mortal_module(&folder));
-    let stack = Stack::start(name, &Plugin { module, ..Plugin::singleton(json!({})) });
-    drop(fs::remove_dir_all(folder));
-    stack
+    Stack::start(name, &Plugin { module, ..Plugin::singleton(json!({})) })
 }
 
 /// Kills the VM of every worker.

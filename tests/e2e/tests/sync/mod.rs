@@ -7,7 +7,7 @@ use std::{
 
 use flamegate_e2e::{
     Control, Envoy, Plugin, Request, Stack, control::NewKey, envoy::Upstreams, eventually, http1,
-    process::new_folder, upstream::Upstream,
+    process::Folder, upstream::Upstream,
 };
 use serde_json::{Value, json};
 
@@ -102,7 +102,7 @@ pub fn another_database(mode: Mode) {
 
 /// A gateway that has never had a table says so, and opens once it has one.
 pub fn envoy_first(mode: Mode) {
-    let folder = new_folder("envoy-first");
+    let folder = Folder::new("envoy-first");
     let upstream = Upstream::start(&folder);
     let mut control = Control::prepare(&folder);
     let upstreams = Upstreams { upstream: upstream.port, control: control.port };
@@ -130,7 +130,7 @@ pub fn one_environment(mode: Mode) {
 
 /// A table that does not fit into one page arrives whole.
 pub fn many_pages(mode: Mode) {
-    let folder = new_folder("many-pages");
+    let folder = Folder::new("many-pages");
     let upstream = Upstream::start(&folder);
     let mut control = Control::prepare(&folder);
     control.start();

@@ -1,0 +1,192 @@
+//! The server behind `ext_authz` in the comparison: the same job in native Rust (SHA-256, hash map, GCRA with the
+//! product's own arithmetic), answering over HTTP/1.1 or gRPC on one thread. gRPC is done with hyper and prost alone, so it
+//! is a little cheaper than with a framework.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    convert::Infallible,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use anyhow::Result;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use flamegate::{
+    api_key::KeyHash,
+    limit::gcra::{Quota, Tat},
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    header::HeaderValue,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use prost::Message;
+
+use crate::keys::{Key, hash};
+
+/// `envoy.service.auth.v3.CheckRequest`, the part that is read.
+#[derive(Clone, PartialEq, Message)]
+struct CheckRequest {
+    #[prost(message, optional, tag = "1")]
+    attributes: Option<AttributeContext>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct AttributeContext {
+    #[prost(message, optional, tag = "4")]
+    request: Option<AttributeRequest>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct AttributeRequest {
+    #[prost(message, optional, tag = "2")]
+    http: Option<HttpRequest>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HttpRequest {
+    #[prost(map = "string, string", tag = "3")]
+    headers: HashMap<String, String>,
+}
+
+/// `envoy.service.auth.v3.CheckResponse` without the HTTP part: only a status.
+#[derive(Clone, PartialEq, Message)]
+struct CheckResponse {
+    #[prost(message, optional, tag = "1")]
+    status: Option<Status>,
+}
+
+/// `google.rpc.Status`.
+#[derive(Clone, PartialEq, Message)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+}
+
+const GRPC_OK: i32 = 0;
+const GRPC_UNAUTHENTICATED: i32 = 16;
+const GRPC_RESOURCE_EXHAUSTED: i32 = 8;
+
+/// The table and its limits.
+struct Authority {
+    records: HashMap<KeyHash, (Quota, Tat)>,
+    started: Instant,
+}
+
+impl Authority {
+    fn new(keys: u32) -> Self {
+        let entry = |number| {
+            let record = Key::ordinary(number).record();
+            let limit = &record.limits[0];
+            (Key::ordinary(number).hash(), (Quota::new(limit.requests, limit.window_seconds, limit.burst()), 0))
+        };
+        Self { records: (0..keys).map(entry).collect(), started: Instant::now() }
+    }
+
+    /// The gRPC status for an `authorization` value.
+    fn decide(&mut self, authorization: Option<&str>) -> i32 {
+        let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
+        let known = token.filter(|token| flamegate::api_key::ApiKey::from_bytes(token.as_bytes()).is_some());
+        let Some((quota, tat)) = known.and_then(|token| self.records.get_mut(&hash(token))) else {
+            return GRPC_UNAUTHENTICATED;
+        };
+        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        match quota.take(*tat, now, 1) {
+            Some(next) => {
+                *tat = next;
+                GRPC_OK
+            }
+            None => GRPC_RESOURCE_EXHAUSTED,
+        }
+    }
+}
+
+/// Serves until the program is killed.
+pub fn serve(port: u16, keys: u32, grpc: bool) -> Result<()> {
+    let authority = Rc::new(RefCell::new(Authority::new(keys)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    runtime.block_on(local.run_until(async move {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let (authority, stream) = (Rc::clone(&authority), TokioIo::new(stream));
+            tokio::task::spawn_local(async move {
+                // A connection that ends with an error is the proxy's business.
+                if grpc {
+                    let service = service_fn(|request| check_grpc(Rc::clone(&authority), request));
+                    drop(hyper::server::conn::http2::Builder::new(Local).serve_connection(stream, service).await);
+                } else {
+                    let service = service_fn(|request| check_http(Rc::clone(&authority), request));
+                    drop(hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await);
+                }
+            });
+        }
+    }))
+}
+
+/// Runs hyper's HTTP/2 tasks on this thread.
+#[derive(Clone, Copy)]
+struct Local;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+async fn check_http(
+    authority: Rc<RefCell<Authority>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let value = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let status = match authority.borrow_mut().decide(value) {
+        GRPC_OK => StatusCode::OK,
+        GRPC_RESOURCE_EXHAUSTED => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+async fn check_grpc(
+    authority: Rc<RefCell<Authority>>,
+    request: Request<Incoming>,
+) -> Result<Response<Frames>, Infallible> {
+    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    // Five bytes of gRPC framing: a flag and a length.
+    let message = body.get(5..).and_then(|message| CheckRequest::decode(message).ok()).unwrap_or_default();
+    let http = message.attributes.and_then(|attributes| attributes.request?.http).unwrap_or_default();
+    let code = authority.borrow_mut().decide(http.headers.get("authorization").map(String::as_str));
+    let answer = CheckResponse { status: Some(Status { code }) };
+    let mut framed = BytesMut::new();
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(answer.encoded_len()).unwrap_or_default());
+    framed.put_slice(&answer.encode_to_vec());
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let frames = [Frame::data(framed.freeze()), Frame::trailers(trailers)];
+    let mut response = Response::new(Frames(frames.into_iter()));
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    Ok(response)
+}
+
+/// A body of frames that are there already: the message and the trailers.
+struct Frames(std::array::IntoIter<Frame<Bytes>, 2>);
+
+impl hyper::body::Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.next().map(Ok))
+    }
+}

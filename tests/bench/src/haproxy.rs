@@ -1,0 +1,54 @@
+//! HAProxy doing the same job, as what a user outside Envoy would pick: SHA-256, a map of the keys, a stick table for the
+//! rate. One thread; the whole process is counted.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::{Context as _, Result};
+
+use crate::{keys::Key, process::free_port};
+
+/// Writes the configuration, with the check of `keys` keys or without any; the command line and the port.
+pub fn write(name: &str, folder: &Path, keys: Option<u32>) -> Result<(Vec<String>, u16)> {
+    let port = free_port();
+    let mut config = String::from("global\n  nbthread 1\n  maxconn 1000\ndefaults\n  mode http\n");
+    config.push_str("  timeout client 600s\n  timeout connect 5s\n  timeout server 600s\n");
+    write!(config, "frontend gateway\n  bind 127.0.0.1:{port}\n")?;
+    if let Some(keys) = keys {
+        let map = folder.join(format!("{name}.map"));
+        fs::write(&map, key_map(keys)?)?;
+        config.push_str(&check(&map, keys));
+    }
+    config.push_str("  http-request return status 200 content-type text/plain string ok\n");
+    let path = folder.join(format!("{name}.cfg"));
+    fs::write(&path, config)?;
+    let program = ["/usr/sbin/haproxy", "/usr/bin/haproxy", "/usr/local/sbin/haproxy"];
+    let program = program.into_iter().find(|path| Path::new(path).exists());
+    let program = program.context("HAProxy is not there: run `make bench-build`")?;
+    let line = [program, "-db", "-f", &path.display().to_string()].map(str::to_owned).to_vec();
+    Ok((line, port))
+}
+
+/// Hash to key id. HAProxy's `hex` writes capitals.
+fn key_map(keys: u32) -> Result<String> {
+    let mut map = String::new();
+    for number in 0..keys {
+        let key = Key::ordinary(number);
+        writeln!(map, "{} {}", key.hash().to_hex().to_uppercase(), key.record().id)?;
+    }
+    Ok(map)
+}
+
+fn check(map: &Path, keys: u32) -> String {
+    let json = "content-type application/json string";
+    format!(
+        "  stick-table type string len 32 size {} expire 2m store http_req_rate(60s)\n\
+         \x20 http-request return status 401 {json} missing unless {{ req.hdr(authorization) -m beg -i 'Bearer ' }}\n\
+         \x20 http-request set-var(txn.key) \
+         'req.hdr(authorization),word(2,\" \"),sha2(256),hex,map_str({})'\n\
+         \x20 http-request return status 401 {json} invalid unless {{ var(txn.key) -m found }}\n\
+         \x20 http-request track-sc0 var(txn.key)\n\
+         \x20 http-request return status 429 {json} limited if {{ sc_http_req_rate(0) gt 1000000 }}\n",
+        keys.max(1_000) * 2,
+        map.display()
+    )
+}

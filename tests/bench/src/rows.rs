@@ -1,0 +1,95 @@
+//! The rows of the instruction table: what is sent to which setup, and what it is called.
+
+use crate::{envoy::Flamegate, keys::Kind, load::Load};
+
+/// One load on one setup.
+#[derive(Clone, Copy)]
+pub struct Series {
+    /// Name of the row.
+    pub id: &'static str,
+    /// The same for people.
+    pub what: &'static str,
+    /// What is sent.
+    pub load: Load,
+    /// Whether two headers are sent that only the gateway may set.
+    pub spoofed: bool,
+    /// What has to come back.
+    pub status: u16,
+}
+
+/// A row with ordinary headers.
+pub const fn series(id: &'static str, what: &'static str, load: Load, status: u16) -> Series {
+    Series { id, what, load, spoofed: false, status }
+}
+
+/// What the proxy alone needs for a request with a key, for one with two more headers, and for one without a key.
+pub const BASELINES: [Series; 3] = [
+    series("none", "no filter", Load::Hot(Kind::Ordinary), 200),
+    Series { spoofed: true, ..series("none-spoofed", "no filter, two more request headers", Load::Hot(Kind::Ordinary), 200) },
+    series("none-missing", "no filter, request without a key", Load::Missing, 200),
+];
+
+/// All with one busy key.
+const HOT: Load = Load::Hot(Kind::Ordinary);
+
+/// The proxies' own means and others' that know a key by a table.
+pub const EMPTY: Series = series("empty-filter", "proxy-wasm filter that does nothing", HOT, 200);
+/// Envoy's `api_key_auth`.
+pub const API_KEY_AUTH: Series = series("api-key-auth", "native api_key_auth (plaintext keys, no limit)", HOT, 200);
+/// The same with a limit.
+pub const API_KEY_AUTH_LIMITED: Series =
+    series("api-key-auth-limit", "native api_key_auth + local_ratelimit (one limit for all keys)", HOT, 200);
+/// Lua.
+pub const LUA: Series = series("lua", "Lua doing the same job (limits per worker)", HOT, 200);
+/// `ext_authz` over HTTP and gRPC.
+pub const EXT_AUTHZ: [Series; 2] = [
+    series("ext-authz-http", "ext_authz over HTTP, with a Rust server", HOT, 200),
+    series("ext-authz-grpc", "ext_authz over gRPC, with a Rust server", HOT, 200),
+];
+/// HAProxy without and with the check.
+pub const HAPROXY: [Series; 2] = [
+    series("haproxy-none", "HAProxy without a check", HOT, 200),
+    series("haproxy", "HAProxy doing the same job (sha2, map, stick table)", HOT, 200),
+];
+
+impl Series {
+    /// The row that shows what the proxy needs for the same request without a check; `None` for those rows themselves.
+    pub fn baseline(&self) -> Option<&'static str> {
+        match (self.id, self.load) {
+            ("none" | "none-spoofed" | "none-missing" | "haproxy-none", _) => None,
+            ("haproxy", _) => Some("haproxy-none"),
+            (_, Load::Missing) => Some("none-missing"),
+            _ if self.spoofed => Some("none-spoofed"),
+            _ => Some("none"),
+        }
+    }
+}
+
+/// The rows of one configuration of Flamegate, with `known` of its keys in turn.
+pub fn flamegate(state: Flamegate, known: u32) -> Vec<Series> {
+    let hot = Load::Hot(Kind::Ordinary);
+    match state {
+        Flamegate::Bare => vec![
+            series("bare-hot", "Flamegate bare: accepted, one busy key", hot, 200),
+            series("bare-cycle", "Flamegate bare: accepted, 1,000 keys in turn", Load::Cycle(known), 200),
+            series("bare-unlimited", "Flamegate bare: accepted, a key without limits", Load::Hot(Kind::Unlimited), 200),
+            series("bare-exact", "Flamegate bare: accepted, a small limit, every request counted in shared data", Load::Hot(Kind::Exact), 200),
+            series("missing", "Flamegate: 401, no key", Load::Missing, 401),
+            series("unknown", "Flamegate: 401, the same unknown key", Load::Unknown, 401),
+            series("random", "Flamegate: 401, a new unknown key each time", Load::Random, 401),
+            series("used-up", "Flamegate: 429", Load::Hot(Kind::UsedUp), 429),
+        ],
+        Flamegate::Headers => vec![
+            Series {
+                spoofed: true,
+                ..series("headers-hot", "Flamegate with identity headers, authorization stripped, two client headers cleaned away", hot, 200)
+            },
+            series("headers-plain", "the same, without headers to clean away", hot, 200),
+        ],
+        Flamegate::Default => vec![series("default-hot", "Flamegate with its defaults: identity headers and filter state", hot, 200)],
+        Flamegate::RateLimit => {
+            vec![series("ratelimit-hot", "Flamegate bare, with RateLimit headers on success", hot, 200)]
+        }
+    }
+}
+
