@@ -99,7 +99,9 @@ fn configuration(field: &str, value: Option<&Value>) -> Value {
     let limit = json!({"requests": 1, "window_seconds": 1});
     let key = json!({"hash": hash, "id": "k", "workspace": "w", "environment": "test", "limits": [limit]});
     let (parent, name) = field.rsplit_once('.').unwrap_or(("", field));
-    let mut config = json!({"sync": {"mode": "elected"}});
+    // Only a reader beside a singleton needs no token, and only a singleton has the role `sync`.
+    let mode = if field == "role" { "singleton" } else { "elected" };
+    let mut config = json!({"sync": {"mode": mode}});
     if !parent.is_empty() {
         config["bypass"] = json!([{"path": "/public/"}]);
         config["static_keys"] = json!([key]);
@@ -144,25 +146,35 @@ fn mistakes(field: &str, config: &Value) -> Vec<String> {
 /// The fields that the code reads, found in its text.
 fn fields_of_the_code() -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
-    let text = read("src/config.rs");
-    for function in text.split("\nfn ").skip(1) {
+    for function in
+        ["src/config.rs", "src/config/fields.rs"].map(read).iter().flat_map(|text| text.split("fn ").skip(1))
+    {
         let parent = match function.split('(').next().unwrap() {
+            "parse_root" | "parse_filter" | "parse_accepts" => "",
             "parse_bypass" => "bypass[].",
-            "parse_static_key" => "static_keys[].",
-            "parse_sync" => "sync.",
-            _ => "",
+            "parse_static_key" | "record" => "static_keys[].",
+            "parse_static_keys" => "",
+            "read_limit" => "static_keys[].limits[].",
+            "parse_sync" | "parse_token" => "sync.",
+            _ => continue,
         };
-        for reader in ["text", "required_text", "flag", "number", "choice", "list", "texts", "child"] {
+        for reader in [
+            "text",
+            "required_text",
+            "flag",
+            "number",
+            "required_number",
+            "choice",
+            "list",
+            "texts",
+            "child",
+            "value",
+        ] {
             let call = format!(".{reader}(");
             let calls = function.split(&call).skip(1);
             let names = calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
             fields.extend(names.map(|name| format!("{parent}{name}")));
         }
-    }
-    let text = read("src/config/fields.rs");
-    for (list, parent) in [("RECORD_FIELDS", "static_keys[]."), ("LIMIT_FIELDS", "static_keys[].limits[].")] {
-        let names = text.split(&format!("const {list}: ")).nth(1).unwrap().split(';').nth(1).unwrap();
-        fields.extend(names.split('"').skip(1).step_by(2).map(|name| format!("{parent}{name}")));
     }
     fields
 }
