@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore, watch};
 
+use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::config::{Config, Tokens};
+use crate::config::{Config, PagesConfig, Tokens};
 use crate::error::Error;
 use crate::gateways::{Gateways, Receipt};
 use crate::keys::Keys;
 use crate::metrics::{Metrics, Reading};
 use crate::store::{OpenError, Store};
 use crate::sync::Sync;
+use crate::users::Users;
 use crate::workspaces::Workspaces;
 
 /// All services. Clones share them.
@@ -22,6 +24,10 @@ pub struct App {
     pub keys: Keys,
     /// Workspaces.
     pub workspaces: Workspaces,
+    /// People.
+    pub users: Users,
+    /// Who did what.
+    pub audit: Audit,
     /// Pages for gateways.
     pub sync: Sync,
     /// Who enforces what.
@@ -36,6 +42,10 @@ pub struct App {
     pub admin_tokens: Arc<Tokens>,
     /// Who may use `/sync/v1`.
     pub sync_tokens: Arc<Tokens>,
+    /// How people reach the pages.
+    pub pages: Arc<PagesConfig>,
+    /// Requests for pages in progress are bounded by it.
+    pub page_admission: Arc<Semaphore>,
     /// Requests to `/v1` in progress are bounded by it.
     pub admission: Arc<Semaphore>,
     readiness: Arc<Mutex<Option<Readiness>>>,
@@ -61,6 +71,8 @@ pub enum BuildError {
 
 /// Most requests to `/v1` at once; polls of gateways are not among them.
 const MAX_ADMIN_REQUESTS: usize = 256;
+/// Most requests for pages at once.
+const MAX_PAGE_REQUESTS: usize = 256;
 /// How long the answer about the database is good.
 const READINESS_AGE: Duration = Duration::from_secs(1);
 
@@ -74,6 +86,8 @@ impl App {
         Ok(Self {
             keys: Keys::new(store.clone(), clock.clone()),
             workspaces: Workspaces::new(store.clone(), clock.clone(), config.default_limits.clone()),
+            users: Users::new(store.clone(), clock.clone()).map_err(BuildError::Other)?,
+            audit: Audit::new(store.clone()),
             sync: Sync::new(store.clone(), gateways.clone(), metrics.clone(), down),
             gateways,
             metrics,
@@ -81,6 +95,8 @@ impl App {
             store,
             admin_tokens: Arc::new(config.admin_tokens.clone()),
             sync_tokens: Arc::new(config.sync_tokens.clone()),
+            pages: Arc::new(config.pages.clone()),
+            page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
             readiness: Arc::default(),
             shutdown,

@@ -30,8 +30,23 @@ pub struct Config {
     pub removals_kept: u32,
     /// Most connections at once.
     pub max_connections: usize,
+    /// How people reach the pages, and what is known of them.
+    pub pages: PagesConfig,
     /// How long a shutdown waits for requests in progress.
     pub shutdown_grace: Duration,
+}
+
+/// How people reach the pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PagesConfig {
+    /// Scheme, host and port of the pages as browsers see them; `https` makes cookies secure.
+    pub public_origin: Option<String>,
+    /// Believe `X-Forwarded-For` and `X-Forwarded-Proto`.
+    pub trust_proxy: bool,
+    /// How long a session lasts without a request.
+    pub session_idle: Duration,
+    /// How long a session lasts at most.
+    pub session_max: Duration,
 }
 
 /// Flags of `serve`. What is not given comes from the environment, then from the defaults.
@@ -53,6 +68,20 @@ pub struct ServeArgs {
     /// Most connections at once [env: FLAMEGATE_MAX_CONNECTIONS] [default: 10000]
     #[arg(long, value_name = "NUMBER")]
     pub max_connections: Option<String>,
+    /// Where browsers find the pages, for example https://keys.example.com; https makes cookies secure
+    /// [env: FLAMEGATE_PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// true when every request comes through a proxy that sets X-Forwarded-For and X-Forwarded-Proto
+    /// [env: FLAMEGATE_TRUST_PROXY] [default: false]
+    #[arg(long, value_name = "BOOL")]
+    pub trust_proxy: Option<String>,
+    /// A session in the pages ends when nothing was done for this long [env: FLAMEGATE_SESSION_IDLE] [default: 8h]
+    #[arg(long, value_name = "TIME")]
+    pub session_idle: Option<String>,
+    /// A session in the pages ends after this time [env: FLAMEGATE_SESSION_MAX] [default: 7d]
+    #[arg(long, value_name = "TIME")]
+    pub session_max: Option<String>,
 }
 
 /// Bearer tokens, as SHA-256 digests: the comparison takes the same time whatever is presented.
@@ -83,14 +112,15 @@ impl Config {
         let max_connections =
             reader.setting("max-connections", "FLAMEGATE_MAX_CONNECTIONS", &args.max_connections, "10000");
         let default_limits = reader.limits(&args.default_limits);
+        let pages = reader.pages(args);
         let admin_tokens = reader.tokens(ADMIN_TOKEN);
         let sync_tokens = reader.tokens(SYNC_TOKEN);
         if admin_tokens.0.iter().any(|token| sync_tokens.0.contains(token)) {
             reader.errors.push(format!("{ADMIN_TOKEN} and {SYNC_TOKEN} must differ"));
         }
-        let config = listen.zip(database).zip(removals_kept).zip(max_connections);
+        let config = listen.zip(database).zip(removals_kept).zip(max_connections).zip(pages);
         match config {
-            Some((((listen, database), removals_kept), max_connections)) if reader.errors.is_empty() => {
+            Some(((((listen, database), removals_kept), max_connections), pages)) if reader.errors.is_empty() => {
                 Ok(Self {
                     listen,
                     database,
@@ -99,6 +129,7 @@ impl Config {
                     default_limits,
                     removals_kept,
                     max_connections,
+                    pages,
                     shutdown_grace: Duration::from_secs(5),
                 })
             }
@@ -148,6 +179,45 @@ impl Reader<'_> {
         value
     }
 
+    fn pages(&mut self, args: &ServeArgs) -> Option<PagesConfig> {
+        let trust_proxy = self.setting("trust-proxy", "FLAMEGATE_TRUST_PROXY", &args.trust_proxy, "false");
+        let session_idle = self.time("session-idle", "FLAMEGATE_SESSION_IDLE", &args.session_idle, "8h");
+        let session_max = self.time("session-max", "FLAMEGATE_SESSION_MAX", &args.session_max, "7d");
+        let public_origin = self.origin(args);
+        Some(PagesConfig {
+            public_origin: public_origin?,
+            trust_proxy: trust_proxy?,
+            session_idle: session_idle?,
+            session_max: session_max?,
+        })
+    }
+
+    /// A time of at least a minute.
+    fn time(&mut self, flag: &str, variable: &str, given: &Option<String>, default: &str) -> Option<Duration> {
+        let (name, text) = self.text(flag, variable, given, default);
+        let seconds = limits::seconds(&text).and_then(|seconds| u64::try_from(seconds).ok());
+        let seconds = seconds.filter(|seconds| (60..=365 * 86_400).contains(seconds));
+        if seconds.is_none() {
+            self.errors.push(format!("{name}: '{text}' is no time from 60s to 365d (an example is {default})"));
+        }
+        seconds.map(Duration::from_secs)
+    }
+
+    /// `Some(None)` when there is none.
+    fn origin(&mut self, args: &ServeArgs) -> Option<Option<String>> {
+        let (name, text) = self.text("public-url", "FLAMEGATE_PUBLIC_URL", &args.public_url, "");
+        let text = text.trim_end_matches('/');
+        if text.is_empty() {
+            return Some(None);
+        }
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        if host.is_none_or(|host| host.is_empty() || !host.bytes().all(is_host_byte)) {
+            self.errors.push(format!("{name}: '{text}' must be http or https and a host, without a path"));
+            return None;
+        }
+        Some(Some(text.to_ascii_lowercase()))
+    }
+
     fn limits(&mut self, given: &Option<String>) -> Vec<Limit> {
         let default = limits::product_default();
         let default: Vec<_> = default.iter().map(limits::to_text).collect();
@@ -180,6 +250,17 @@ impl Reader<'_> {
             (None, Some(text)) => (variable.to_owned(), text),
             (None, None) => (format!("--{flag}"), default.to_owned()),
         }
+    }
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte)
+}
+
+impl PagesConfig {
+    /// True when browsers reach the pages by TLS, as far as the configuration says.
+    pub fn is_secure(&self) -> bool {
+        self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
     }
 }
 

@@ -40,6 +40,7 @@ pub async fn round(app: &App, removals_kept: u32) -> Result<(), Error> {
     let compaction = app.store.write(move |tx| {
         Box::pin(async move {
             sqlite::idempotency::forget_old(tx, now).await?;
+            sqlite::sessions::forget_expired(tx, now).await?;
             sqlite::changes::compact(tx, removals_kept).await
         })
     });

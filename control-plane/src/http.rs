@@ -4,7 +4,9 @@
 //! before its body is read; for `/v1` it is then bounded in number. Errors of the framework (no such path, wrong method) come
 //! in the same shape as ours.
 
+pub mod audit;
 pub mod auth;
+pub mod caller;
 pub mod envelope;
 pub mod extract;
 pub mod gateways;
@@ -13,6 +15,7 @@ pub mod keys;
 pub mod layers;
 pub mod openapi;
 pub mod sync;
+pub mod users;
 pub mod workspaces;
 
 use axum::extract::DefaultBodyLimit;
@@ -32,6 +35,8 @@ pub fn router(app: App) -> Router {
         .merge(keys::routes())
         .merge(workspaces::routes())
         .merge(gateways::routes())
+        .merge(users::routes())
+        .merge(audit::routes())
         .layer(middleware::from_fn_with_state(app.clone(), layers::admit))
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_admin));
     let sync = OpenApiRouter::new()

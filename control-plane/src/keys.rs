@@ -14,6 +14,7 @@ use std::slice;
 use flamegate::api_key::Environment;
 use flamegate::record::Limit;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 pub use self::change::{Revoked, RotateDraft, Rotated};
 pub(crate) use self::draft::check_name;
@@ -22,8 +23,10 @@ pub use self::idempotency::IdempotencyKey;
 use self::idempotency::Idempotent;
 pub use self::import::{ImportDraft, Imported, MAX_BATCH};
 use self::secret::{GeneratedKey, PlaintextKey};
+use crate::audit::{Action, Actor, Target};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::limits;
 use crate::random;
 use crate::store::{KeyCounts, KeyFilter, NewKeyRow, Store, Tx, Written, sqlite};
 use crate::workspaces;
@@ -37,6 +40,8 @@ pub struct Key {
     pub id: String,
     /// Id of its workspace.
     pub workspace: String,
+    /// The workspace's row.
+    pub workspace_seq: i64,
     /// Slug of its workspace.
     pub workspace_slug: String,
     /// Live or test.
@@ -51,6 +56,8 @@ pub struct Key {
     pub default_limits: Vec<Limit>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Who made it, as shown to people; `None` for keys older than the audit log.
+    pub created_by: Option<String>,
     /// First moment at which it is refused.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
@@ -95,6 +102,22 @@ impl Key {
         self.own_limits.as_deref().unwrap_or(&self.default_limits)
     }
 
+    /// The key as what something is done to.
+    pub(crate) fn as_target(&self) -> Target<'_> {
+        Target { workspace_seq: Some(self.workspace_seq), id: Some(&self.id), name: &self.name }
+    }
+
+    /// What the audit log tells of it.
+    fn audited(&self) -> Value {
+        let limits: Vec<_> = self.own_limits.iter().flatten().map(limits::to_text).collect();
+        json!({
+            "key": self.hint,
+            "environment": self.environment.as_str(),
+            "expires_at": self.expires_at.map(|time| time.to_string()),
+            "limits": self.own_limits.as_ref().map(|_| limits),
+        })
+    }
+
     /// Its state at a moment.
     pub fn status(&self, now: Timestamp) -> Status {
         match (self.revoked_at, self.expires_at) {
@@ -127,6 +150,7 @@ impl Keys {
         &self,
         draft: KeyDraft,
         again: Option<IdempotencyKey>,
+        by: Actor,
     ) -> Result<Written<Created>, Error> {
         let now = self.clock.now();
         let once = again.map(|key| Idempotent::new(key, "create", &draft)).transpose()?;
@@ -149,12 +173,15 @@ impl Keys {
                         hint,
                         limits: wanted.limits,
                         created_at: now,
+                        created_by: by.name.clone(),
                         expires_at: wanted.expires_at,
                         rotated_from: None,
                     };
                     sqlite::keys::insert(tx, slice::from_ref(&row)).await?;
                     Idempotent::remember(once.as_ref(), tx, &row.id, now).await?;
-                    existing(tx, &row.id).await
+                    let key = existing(tx, &row.id).await?;
+                    by.did(tx, now, Action::KeyCreated, key.as_target(), key.audited()).await?;
+                    Ok(key)
                 })
             })
             .await?;
@@ -175,6 +202,11 @@ impl Keys {
         keys.truncate(limit as usize);
         let next = keys.last().filter(|_| more).map(|key| key.seq);
         Ok((keys, next))
+    }
+
+    /// How many keys a filter leaves.
+    pub async fn count(&self, filter: &KeyFilter) -> Result<u64, Error> {
+        sqlite::keys::count(&mut *self.store.read().await?, filter, self.clock.now()).await
     }
 
     /// How many keys there are in each state.

@@ -11,6 +11,7 @@
 //! A key's plaintext exists in the answer to its creation and nowhere else ([`keys::secret`]).
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -25,4 +26,5 @@ pub mod random;
 pub mod server;
 pub mod store;
 pub mod sync;
+pub mod users;
 pub mod workspaces;

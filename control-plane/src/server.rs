@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,10 +17,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time;
+use tower::ServiceExt as _;
 
 use crate::app::{App, BuildError};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::caller::Peer;
 use crate::{housekeeping, http};
 
 /// A server that runs. Dropping it without [`Server::stop`] leaves it running.
@@ -87,7 +91,7 @@ async fn accept_until_shutdown(listener: TcpListener, router: Router, app: App, 
             _ = shutdown.wait_for(|down| *down) => break,
         };
         match accepted {
-            Ok((stream, slot)) => serve(stream, slot, &router, &graceful),
+            Ok((stream, peer, slot)) => serve(stream, peer, slot, &router, &graceful),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 time::sleep(ACCEPT_PAUSE).await;
@@ -104,16 +108,25 @@ async fn accept_until_shutdown(listener: TcpListener, router: Router, app: App, 
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     // Pages are small and awaited by someone.
     stream.set_nodelay(true)?;
-    Ok((stream, slot))
+    Ok((stream, peer, slot))
 }
 
-fn serve(stream: TcpStream, slot: OwnedSemaphorePermit, router: &Router, graceful: &GracefulShutdown) {
-    let service = TowerToHyperService::new(router.clone());
+fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: OwnedSemaphorePermit,
+    router: &Router,
+    graceful: &GracefulShutdown,
+) {
+    let service = TowerToHyperService::new(router.clone().map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        request
+    }));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

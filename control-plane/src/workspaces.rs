@@ -3,8 +3,10 @@
 use flamegate::record::Limit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
+use crate::audit::{Action, Actor, Target};
 use crate::clock::Clock;
 use crate::error::{Error, Problems};
 use crate::keys::check_name;
@@ -76,7 +78,7 @@ impl Workspaces {
     }
 
     /// Makes a workspace. A slug that is taken is a conflict.
-    pub async fn create(&self, draft: WorkspaceDraft) -> Result<Workspace, Error> {
+    pub async fn create(&self, draft: WorkspaceDraft, by: Actor) -> Result<Workspace, Error> {
         let mut problems = Problems::default();
         let name =
             check_name("name", draft.name.as_deref().unwrap_or_default(), &mut problems).unwrap_or_default();
@@ -91,7 +93,8 @@ impl Workspaces {
         };
         problems.check()?;
         let id = random::id("ws_")?;
-        let workspace = Workspace { seq: 0, id, slug, name, default_limits, created_at: self.clock.now() };
+        let now = self.clock.now();
+        let workspace = Workspace { seq: 0, id, slug, name, default_limits, created_at: now };
         let written = self
             .store
             .write(move |tx| {
@@ -101,7 +104,9 @@ impl Workspaces {
                         return Err(Error::Conflict { message, id: Some(taken.id) });
                     }
                     sqlite::workspaces::insert(tx, &workspace).await?;
-                    existing(tx, &workspace.id).await
+                    let made = existing(tx, &workspace.id).await?;
+                    by.did(tx, now, Action::WorkspaceCreated, made.as_target(), made.audited()).await?;
+                    Ok(made)
                 })
             })
             .await?;
@@ -124,7 +129,13 @@ impl Workspaces {
     }
 
     /// Changes name or default limits.
-    pub async fn update(&self, id_or_slug: &str, patch: WorkspacePatch) -> Result<Written<Workspace>, Error> {
+    pub async fn update(
+        &self,
+        id_or_slug: &str,
+        patch: WorkspacePatch,
+        by: Actor,
+    ) -> Result<Written<Workspace>, Error> {
+        let now = self.clock.now();
         let mut problems = Problems::default();
         let name = patch.name.and_then(|name| check_name("name", &name, &mut problems));
         let limits =
@@ -141,10 +152,27 @@ impl Workspaces {
                     if let Some(limits) = limits.as_deref().filter(|new| *new != workspace.default_limits) {
                         sqlite::workspaces::set_default_limits(tx, workspace.seq, limits).await?;
                     }
-                    existing(tx, &workspace.id).await
+                    let changed = existing(tx, &workspace.id).await?;
+                    if changed.name != workspace.name || changed.default_limits != workspace.default_limits {
+                        let (on, details) = (changed.as_target(), changed.audited());
+                        by.did(tx, now, Action::WorkspaceUpdated, on, details).await?;
+                    }
+                    Ok(changed)
                 })
             })
             .await
+    }
+}
+
+impl Workspace {
+    fn as_target(&self) -> Target<'_> {
+        Target { workspace_seq: Some(self.seq), id: Some(&self.id), name: &self.name }
+    }
+
+    /// What the audit log tells of it.
+    fn audited(&self) -> serde_json::Value {
+        let limits: Vec<_> = self.default_limits.iter().map(limits::to_text).collect();
+        json!({ "slug": self.slug, "default_limits": limits })
     }
 }
 

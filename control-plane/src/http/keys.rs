@@ -16,6 +16,7 @@ use self::bodies::{
     BatchBody, CreatedBody, ImportBatch, ImportedBody, KeyBody, ReceiptBody, RevokedBody, UpdatedBody,
 };
 use super::envelope::{Created, Listing, Success};
+use super::caller::By;
 use super::extract::{Idempotency, JsonBody, PathId, Query, wait};
 use super::workspaces::{cursor, page_size};
 use crate::app::App;
@@ -80,10 +81,11 @@ async fn create(
     State(app): State<App>,
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
+    By(by): By,
     JsonBody(draft): JsonBody<KeyDraft>,
 ) -> Result<impl IntoResponse, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.create(draft, again).await?;
+    let written = app.keys.create(draft, again, by).await?;
     let receipt = receipt_if_asked(&app, wait, &written).await;
     let keys::Created { key, plaintext } = written.value;
     Ok(Created(CreatedBody {
@@ -132,10 +134,11 @@ async fn update(
     State(app): State<App>,
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
+    By(by): By,
     JsonBody(patch): JsonBody<KeyPatch>,
 ) -> Result<Success<UpdatedBody>, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.update(&id, patch).await?;
+    let written = app.keys.update(&id, patch, by).await?;
     let receipt = receipt_if_asked(&app, wait, &written).await;
     Ok(Success::new(UpdatedBody { api_key: KeyBody::new(&written.value, app.clock.now()), receipt }))
 }
@@ -151,9 +154,10 @@ async fn revoke(
     State(app): State<App>,
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
+    By(by): By,
 ) -> Result<Success<RevokedBody>, Error> {
     let wait = wait_of(&query)?.unwrap_or_default();
-    let written = app.keys.revoke(&id).await?;
+    let written = app.keys.revoke(&id, by).await?;
     let Revoked { key, news } = written.value;
     // A removal that has left the log is older than whatever a gateway may enforce.
     let revision = key.revision.unwrap_or_default();
@@ -178,10 +182,11 @@ async fn rotate(
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
+    By(by): By,
     JsonBody(draft): JsonBody<RotateDraft>,
 ) -> Result<impl IntoResponse, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.rotate(&id, draft, again).await?;
+    let written = app.keys.rotate(&id, draft, again, by).await?;
     let receipt = receipt_if_asked(&app, wait, &written).await;
     let (keys::Rotated { key, plaintext, previous }, now) = (written.value, app.clock.now());
     let previous = Some(KeyBody::new(&previous, now));
@@ -198,9 +203,10 @@ async fn rotate(
     (status = 422, body = ErrorEnvelope)))]
 async fn import(
     State(app): State<App>,
+    By(by): By,
     JsonBody(draft): JsonBody<ImportDraft>,
 ) -> Result<impl IntoResponse, Error> {
-    let written = app.keys.import(draft).await?;
+    let written = app.keys.import(draft, by).await?;
     Ok(Created(KeyBody::new(&written.value, app.clock.now())))
 }
 
@@ -214,9 +220,10 @@ async fn import(
     (status = 422, body = ErrorEnvelope)))]
 async fn import_batch(
     State(app): State<App>,
+    By(by): By,
     JsonBody(batch): JsonBody<ImportBatch>,
 ) -> Result<Success<BatchBody>, Error> {
-    let written = app.keys.import_batch(batch.keys).await?;
+    let written = app.keys.import_batch(batch.keys, by).await?;
     let created = written.value.iter().filter(|one| one.created).count();
     Ok(Success::new(BatchBody {
         revision: written.head.revision,
@@ -253,7 +260,7 @@ async fn filter(app: &App, query: ListQuery) -> Result<KeyFilter, Error> {
         None => None,
         Some(workspace) => Some(app.workspaces.find(workspace).await?.seq),
     };
-    Ok(KeyFilter { workspace_seq, environment, status, before })
+    Ok(KeyFilter { workspace_seq, environment, status, before, ..KeyFilter::default() })
 }
 
 fn wait_of(query: &WaitQuery) -> Result<Option<Duration>, Error> {

@@ -21,6 +21,8 @@ use crate::app::App;
     tags(
         (name = "api-keys", description = "Create, look at, change, revoke, rotate and import API keys"),
         (name = "workspaces", description = "Whom keys belong to, and the limits that keys get by default"),
+        (name = "users", description = "Who may use the pages of which workspace"),
+        (name = "audit", description = "Who did what, when and from where"),
         (name = "gateways", description = "Which gateways enforce which revision"),
         (name = "sync", description = "What gateways use"),
         (name = "health", description = "Liveness, readiness, metrics"),

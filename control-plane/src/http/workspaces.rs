@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::caller::By;
 use super::envelope::{Created, Listing, Success};
 use super::extract::{JsonBody, PathId, Query};
 use crate::app::App;
@@ -57,9 +58,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     (status = 422, body = ErrorEnvelope)))]
 async fn create(
     State(app): State<App>,
+    By(by): By,
     JsonBody(draft): JsonBody<WorkspaceDraft>,
 ) -> Result<impl IntoResponse, Error> {
-    Ok(Created(body(app.workspaces.create(draft).await?)))
+    Ok(Created(body(app.workspaces.create(draft, by).await?)))
 }
 
 /// All workspaces, oldest first.
@@ -95,9 +97,10 @@ async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<Work
 async fn update(
     State(app): State<App>,
     PathId(id): PathId,
+    By(by): By,
     JsonBody(patch): JsonBody<WorkspacePatch>,
 ) -> Result<Success<WorkspaceBody>, Error> {
-    Ok(Success::new(body(app.workspaces.update(&id, patch).await?.value)))
+    Ok(Success::new(body(app.workspaces.update(&id, patch, by).await?.value)))
 }
 
 fn body(workspace: Workspace) -> WorkspaceBody {

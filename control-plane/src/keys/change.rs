@@ -4,11 +4,13 @@ use std::slice;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::idempotency::Idempotent;
 use super::secret::{GeneratedKey, PlaintextKey};
 use super::{IdempotencyKey, Key, KeyPatch, Keys, Status, existing};
+use crate::audit::{Action, Actor};
 use crate::error::Error;
 use crate::limits::seconds;
 use crate::random;
@@ -51,8 +53,9 @@ const MAX_GRACE_SECONDS: i64 = 90 * 86_400;
 
 impl Keys {
     /// Changes name, expiry or limits. A revoked key can only be renamed.
-    pub async fn update(&self, id: &str, patch: KeyPatch) -> Result<Written<Key>, Error> {
-        let changes = patch.check(self.clock.now())?;
+    pub async fn update(&self, id: &str, patch: KeyPatch, by: Actor) -> Result<Written<Key>, Error> {
+        let now = self.clock.now();
+        let changes = patch.check(now)?;
         let id = id.to_owned();
         self.store
             .write(move |tx| {
@@ -71,14 +74,16 @@ impl Keys {
                     if let Some(limits) = &changes.limits {
                         sqlite::keys::set_limits(tx, key.seq, limits.as_deref()).await?;
                     }
-                    existing(tx, &id).await
+                    let changed = existing(tx, &id).await?;
+                    note_changes(tx, &by, now, &key, &changed).await?;
+                    Ok(changed)
                 })
             })
             .await
     }
 
     /// Ends a key for good. Revoking it again changes nothing and succeeds.
-    pub async fn revoke(&self, id: &str) -> Result<Written<Revoked>, Error> {
+    pub async fn revoke(&self, id: &str, by: Actor) -> Result<Written<Revoked>, Error> {
         let now = self.clock.now();
         let id = id.to_owned();
         self.store
@@ -89,6 +94,8 @@ impl Keys {
                         return Ok(Revoked { key, news: false });
                     }
                     sqlite::keys::revoke(tx, key.seq, now).await?;
+                    let details = json!({ "key": key.hint });
+                    by.did(tx, now, Action::KeyRevoked, key.as_target(), details).await?;
                     Ok(Revoked { key: existing(tx, &id).await?, news: true })
                 })
             })
@@ -102,6 +109,7 @@ impl Keys {
         id: &str,
         draft: RotateDraft,
         again: Option<IdempotencyKey>,
+        by: Actor,
     ) -> Result<Written<Rotated>, Error> {
         let now = self.clock.now();
         let once = again.map(|key| Idempotent::new(key, &format!("rotate {id}"), &draft)).transpose()?;
@@ -117,7 +125,7 @@ impl Keys {
                     Idempotent::refuse_repeat(once.as_ref(), tx, now).await?;
                     let old = existing(tx, &id).await?;
                     refuse_unless_current(&old, now)?;
-                    let row = NewKeyRow { hash, hint, ..successor(tx, &old, new_id, now).await? };
+                    let row = NewKeyRow { hash, hint, ..successor(&old, new_id, now, &by) };
                     sqlite::keys::insert(tx, slice::from_ref(&row)).await?;
                     sqlite::keys::set_rotated_to(tx, old.seq, &row.id).await?;
                     if grace.is_zero() {
@@ -128,7 +136,11 @@ impl Keys {
                         sqlite::keys::set_expiry(tx, old.seq, Some(end)).await?;
                     }
                     Idempotent::remember(once.as_ref(), tx, &row.id, now).await?;
-                    Ok((existing(tx, &row.id).await?, existing(tx, &id).await?))
+                    let (new, old) = (existing(tx, &row.id).await?, existing(tx, &id).await?);
+                    let details = json!({ "key": old.hint, "new_id": new.id, "new_key": new.hint,
+                        "grace_seconds": grace.as_secs() });
+                    by.did(tx, now, Action::KeyRotated, old.as_target(), details).await?;
+                    Ok((new, old))
                 })
             })
             .await?;
@@ -165,21 +177,32 @@ fn refuse_unless_current(key: &Key, now: Timestamp) -> Result<(), Error> {
 }
 
 /// The row of the key that replaces `old`; hash and hint are still those of nothing.
-async fn successor(tx: &mut Tx, old: &Key, id: String, now: Timestamp) -> Result<NewKeyRow, Error> {
-    let workspace =
-        sqlite::workspaces::find(tx, &old.workspace).await?.ok_or(Error::NotFound("workspace"))?;
-    Ok(NewKeyRow {
+fn successor(old: &Key, id: String, now: Timestamp, by: &Actor) -> NewKeyRow {
+    NewKeyRow {
         id,
         hash: flamegate::api_key::KeyHash([0; 32]),
-        workspace_seq: workspace.seq,
+        workspace_seq: old.workspace_seq,
         environment: old.environment,
         name: old.name.clone(),
         hint: String::new(),
         limits: old.own_limits.clone(),
         created_at: now,
+        created_by: by.name.clone(),
         expires_at: old.expires_at,
         rotated_from: Some(old.id.clone()),
-    })
+    }
+}
+
+/// One entry for another name, one for what gateways see. What did not change is not told.
+async fn note_changes(tx: &mut Tx, by: &Actor, now: Timestamp, before: &Key, after: &Key) -> Result<(), Error> {
+    if before.name != after.name {
+        let details = json!({ "key": after.hint, "before": before.name });
+        by.did(tx, now, Action::KeyRenamed, after.as_target(), details).await?;
+    }
+    if before.expires_at != after.expires_at || before.own_limits != after.own_limits {
+        by.did(tx, now, Action::KeyUpdated, after.as_target(), after.audited()).await?;
+    }
+    Ok(())
 }
 
 /// The promised grace is never cut short: gateways count whole seconds.

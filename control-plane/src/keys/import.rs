@@ -1,15 +1,16 @@
 //! Import of keys that exist elsewhere, by hash: their owners keep the keys that they have.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use flamegate::api_key::KeyHash;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::draft::{Wanted, expiry_schema};
 use super::{Key, KeyDraft, Keys, existing, secret};
+use crate::audit::{Action, Actor, Target};
 use crate::error::{Error, Problems};
 use crate::limits::LimitDraft;
 use crate::random;
@@ -66,7 +67,7 @@ struct Ready {
 
 impl Keys {
     /// Stores one existing key. A hash that is known already is a conflict.
-    pub async fn import(&self, draft: ImportDraft) -> Result<Written<Key>, Error> {
+    pub async fn import(&self, draft: ImportDraft, by: Actor) -> Result<Written<Key>, Error> {
         let now = self.clock.now();
         let mut problems = Problems::default();
         let ready = draft.check(now, &mut problems);
@@ -75,7 +76,7 @@ impl Keys {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    let done = store(tx, ready, "", now).await?;
+                    let done = store(tx, ready, "", now, &by).await?;
                     match done.into_iter().next() {
                         Some(Imported { id, created: true }) => existing(tx, &id).await,
                         Some(Imported { id, created: false }) => Err(Error::Conflict {
@@ -91,7 +92,11 @@ impl Keys {
 
     /// Stores many existing keys in one transaction: all of them, or none when one breaks a rule. Hashes that are known
     /// already are skipped, so that an import which was cut short can be repeated.
-    pub async fn import_batch(&self, drafts: Vec<ImportDraft>) -> Result<Written<Vec<Imported>>, Error> {
+    pub async fn import_batch(
+        &self,
+        drafts: Vec<ImportDraft>,
+        by: Actor,
+    ) -> Result<Written<Vec<Imported>>, Error> {
         if drafts.is_empty() || drafts.len() > MAX_BATCH {
             return Err(Error::invalid("keys", format!("1 to {MAX_BATCH} keys")));
         }
@@ -104,7 +109,7 @@ impl Keys {
             problems.extend_at(&format!("keys[{index}]."), found);
         }
         problems.check()?;
-        self.store.write(move |tx| Box::pin(store(tx, ready, "keys", now))).await
+        self.store.write(move |tx| Box::pin(async move { store(tx, ready, "keys", now, &by).await })).await
     }
 }
 
@@ -132,7 +137,13 @@ impl ImportDraft {
 }
 
 /// Stores those whose hash is new; answers for all, in order. `at` is where the keys lie in the request.
-async fn store(tx: &mut Tx, keys: Vec<Ready>, at: &str, now: Timestamp) -> Result<Vec<Imported>, Error> {
+async fn store(
+    tx: &mut Tx,
+    keys: Vec<Ready>,
+    at: &str,
+    now: Timestamp,
+    by: &Actor,
+) -> Result<Vec<Imported>, Error> {
     let hashes: Vec<_> = keys.iter().map(|key| key.hash).collect();
     let mut known: HashMap<_, _> = sqlite::keys::ids_of(tx, &hashes).await?.into_iter().collect();
     let mut workspaces_seen = HashMap::new();
@@ -164,10 +175,27 @@ async fn store(tx: &mut Tx, keys: Vec<Ready>, at: &str, now: Timestamp) -> Resul
             hint,
             limits: wanted.limits,
             created_at: now,
+            created_by: by.name.clone(),
             expires_at: wanted.expires_at,
             rotated_from: None,
         });
     }
     sqlite::keys::insert(tx, &rows).await?;
+    note_import(tx, &rows, now, by).await?;
     Ok(done)
+}
+
+/// One entry per workspace: an import of 100,000 keys is one decision, not that many.
+async fn note_import(tx: &mut Tx, rows: &[NewKeyRow], now: Timestamp, by: &Actor) -> Result<(), Error> {
+    let mut counts = BTreeMap::<i64, (usize, &NewKeyRow)>::new();
+    for row in rows {
+        counts.entry(row.workspace_seq).or_insert((0, row)).0 += 1;
+    }
+    for (workspace_seq, (count, first)) in counts {
+        let name = if count == 1 { first.name.clone() } else { format!("{count} keys") };
+        let id = (count == 1).then_some(first.id.as_str());
+        let on = Target { workspace_seq: Some(workspace_seq), id, name: &name };
+        by.did(tx, now, Action::KeysImported, on, json!({ "keys": count })).await?;
+    }
+    Ok(())
 }

@@ -1,9 +1,12 @@
 //! The database file: opening, migrating, the one writer and the readers.
 
+pub mod audit;
 pub mod changes;
 pub mod gateways;
 pub mod idempotency;
 pub mod keys;
+pub mod sessions;
+pub mod users;
 pub mod workspaces;
 
 use std::fs::{File, OpenOptions, TryLockError};

@@ -1,11 +1,12 @@
 //! Signing in and out. Unknown users, wrong passwords and locked-out users get the same answer after the same work.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::manage::note;
 use super::password::{MAX_BYTES, Password};
 use super::{User, Users, normal_email};
-use crate::audit::{Action, Actor};
+use crate::audit::{Action, Actor, Via};
 use crate::error::Error;
 use crate::store::sqlite;
 
@@ -21,10 +22,10 @@ pub enum SignIn {
 }
 
 impl Users {
-    /// Checks a password. `from` is who tries, as far as is known.
-    pub async fn sign_in(&self, email: &str, password: Password, from: &Actor) -> Result<SignIn, Error> {
+    /// Checks a password that came from this address.
+    pub async fn sign_in(&self, email: &str, password: Password, from: Option<IpAddr>) -> Result<SignIn, Error> {
         let email = normal_email(email);
-        if let Err(wait) = self.throttle.admit(&email, from.address) {
+        if let Err(wait) = self.throttle.admit(&email, from) {
             return Ok(SignIn::TooMany(wait));
         }
         if password.reveal().len() > MAX_BYTES {
@@ -42,13 +43,13 @@ impl Users {
             return Ok(SignIn::Refused);
         }
         let Some(user) = user else { return Ok(SignIn::Refused) };
-        self.throttle.forgive(&email, from.address);
-        self.note_session(&user, Action::SignedIn, from.address).await?;
+        self.throttle.forgive(&email, from);
+        self.note_session(&user, Action::SignedIn, from).await?;
         Ok(SignIn::Welcome(user))
     }
 
     /// Writes that a user signed out.
-    pub async fn signed_out(&self, user: &User, from: Option<std::net::IpAddr>) -> Result<(), Error> {
+    pub async fn signed_out(&self, user: &User, from: Option<IpAddr>) -> Result<(), Error> {
         self.note_session(user, Action::SignedOut, from).await
     }
 
@@ -56,7 +57,7 @@ impl Users {
         &self,
         user: &User,
         action: Action,
-        address: Option<std::net::IpAddr>,
+        address: Option<IpAddr>,
     ) -> Result<(), Error> {
         let (now, user) = (self.clock.now(), user.clone());
         let by = user.as_actor(address);
@@ -67,11 +68,11 @@ impl Users {
 
 impl User {
     /// The user doing something in a page.
-    pub fn as_actor(&self, address: Option<std::net::IpAddr>) -> Actor {
+    pub fn as_actor(&self, address: Option<IpAddr>) -> Actor {
         Actor {
             user_id: Some(self.id.clone()),
             name: self.email.clone(),
-            via: crate::audit::Via::Page,
+            via: Via::Page,
             address,
         }
     }

@@ -55,11 +55,26 @@ struct HttpRequest {
     headers: HashMap<String, String>,
 }
 
-/// `envoy.service.auth.v3.CheckResponse` without the HTTP part: only a status.
+/// `envoy.service.auth.v3.CheckResponse`: a status, and the HTTP status of a denial.
 #[derive(Clone, PartialEq, Message)]
 struct CheckResponse {
     #[prost(message, optional, tag = "1")]
     status: Option<Status>,
+    #[prost(message, optional, tag = "2")]
+    denied: Option<DeniedResponse>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DeniedResponse {
+    #[prost(message, optional, tag = "1")]
+    status: Option<HttpStatus>,
+}
+
+/// `envoy.type.v3.HttpStatus`.
+#[derive(Clone, PartialEq, Message)]
+struct HttpStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
 }
 
 /// `google.rpc.Status`.
@@ -72,6 +87,14 @@ struct Status {
 const GRPC_OK: i32 = 0;
 const GRPC_UNAUTHENTICATED: i32 = 16;
 const GRPC_RESOURCE_EXHAUSTED: i32 = 8;
+
+const fn http_status(code: i32) -> i32 {
+    match code {
+        GRPC_OK => 200,
+        GRPC_RESOURCE_EXHAUSTED => 429,
+        _ => 401,
+    }
+}
 
 /// The table and its limits.
 struct Authority {
@@ -147,13 +170,9 @@ async fn check_http(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let value = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-    let status = match authority.borrow_mut().decide(value) {
-        GRPC_OK => StatusCode::OK,
-        GRPC_RESOURCE_EXHAUSTED => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::UNAUTHORIZED,
-    };
+    let code = u16::try_from(http_status(authority.borrow_mut().decide(value))).unwrap_or(500);
     let mut response = Response::new(Full::new(Bytes::new()));
-    *response.status_mut() = status;
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Ok(response)
 }
 
@@ -166,7 +185,8 @@ async fn check_grpc(
     let message = body.get(5..).and_then(|message| CheckRequest::decode(message).ok()).unwrap_or_default();
     let http = message.attributes.and_then(|attributes| attributes.request?.http).unwrap_or_default();
     let code = authority.borrow_mut().decide(http.headers.get("authorization").map(String::as_str));
-    let answer = CheckResponse { status: Some(Status { code }) };
+    let denied = (code != GRPC_OK).then(|| DeniedResponse { status: Some(HttpStatus { code: http_status(code) }) });
+    let answer = CheckResponse { status: Some(Status { code }), denied };
     let mut framed = BytesMut::new();
     framed.put_u8(0);
     framed.put_u32(u32::try_from(answer.encoded_len()).unwrap_or_default());

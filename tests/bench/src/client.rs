@@ -76,7 +76,20 @@ pub fn get(port: u16, path: &str) -> Result<String> {
     let text = String::from_utf8_lossy(&text);
     let (head, body) = text.split_once("\r\n\r\n").context("no answer")?;
     ensure!(head.get(9..12) == Some("200"), "{path}: {head}");
-    Ok(body.to_owned())
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    Ok(if chunked { unchunk(body) } else { body.to_owned() })
+}
+
+/// The content of a chunked body (RFC 9112 section 7.1).
+fn unchunk(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        let Some(chunk) = rest.get(..size).filter(|chunk| !chunk.is_empty()) else { break };
+        text.push_str(chunk);
+        body = rest.get(size + 2..).unwrap_or_default();
+    }
+    text
 }
 
 fn content_length(head: &str) -> usize {

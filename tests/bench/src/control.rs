@@ -61,7 +61,12 @@ pub enum Change {
 impl Control {
     /// Starts serving `keys`.
     pub fn start(keys: Keys) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        Self::start_on(0, keys)
+    }
+
+    /// The same on a port that is known before.
+    pub fn start_on(port: u16, keys: Keys) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port))?;
         let port = listener.local_addr()?.port();
         let (log, changed) = (Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { keys, log, changed, sent: AtomicU64::new(0) });

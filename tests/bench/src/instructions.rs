@@ -11,7 +11,7 @@ use crate::{
     haproxy,
     load::Load,
     measure::{self, Effort, Measured, START, Subject},
-    process::{Process, artifact, free_port, new_folder},
+    process::{Process, artifact, new_folder},
     results::{Results, Row},
     rows::{self, Series, series},
 };
@@ -19,8 +19,10 @@ use crate::{
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Only rows whose id contains this.
-    pub only: String,
+    /// Only rows whose id contains one of these; all when there are none.
+    pub only: Vec<String>,
+    /// Only rows whose id is one of these.
+    pub exact: bool,
     /// Sizes of the key table.
     pub keys: Vec<u32>,
     /// How long and how often.
@@ -65,7 +67,7 @@ impl<'a> Instructions<'a> {
 
     fn baselines(&mut self) -> Result<()> {
         let known = rows::BASELINES.iter().all(|series| self.results.row(series.id, 0).is_some());
-        if known && !"none".contains(&self.plan.only) {
+        if known && !rows::BASELINES.iter().any(|row| self.wants(row)) {
             return Ok(());
         }
         let mut subject = Subject::envoy("none", &self.folder, &Setup::none(), None)?;
@@ -76,7 +78,7 @@ impl<'a> Instructions<'a> {
     }
 
     fn empty_filter(&mut self) -> Result<()> {
-        let wasm = artifact("target/bench/empty-filter.wasm", "make bench")?;
+        let wasm = artifact("target/bench/empty-filter.wasm", "make bench-build")?;
         self.envoy(&Setup::empty_filter(&wasm), 0, None, &[rows::EMPTY])
     }
 
@@ -98,10 +100,7 @@ impl<'a> Instructions<'a> {
             if !self.wants(&row) {
                 continue;
             }
-            let port = free_port();
-            let program = std::env::current_exe()?.display().to_string();
-            let mut line = [&program, "authz", "--port", &port.to_string(), "--keys", &keys.to_string()].map(str::to_owned).to_vec();
-            line.extend(grpc.then(|| "--grpc".to_owned()));
+            let (line, port) = rows::authz_server(grpc, keys)?;
             let setup = Setup::ext_authz(grpc, port);
             let proxy = {
                 let mut server = Process::start("authz", &self.folder, &line, &[])?;
@@ -124,7 +123,7 @@ impl<'a> Instructions<'a> {
         for (row, table) in [(rows::HAPROXY[0], None), (rows::HAPROXY[1], Some(keys))] {
             let shown = table.unwrap_or(0);
             let known = table.is_none() && self.results.row(row.id, 0).is_some();
-            if known || !rows::HAPROXY[1].id.contains(&self.plan.only) {
+            if known || !self.wants(&rows::HAPROXY[1]) {
                 continue;
             }
             let (line, port) = haproxy::write(row.id, &self.folder, table)?;
@@ -138,7 +137,8 @@ impl<'a> Instructions<'a> {
     }
 
     fn wants(&self, row: &Series) -> bool {
-        row.id.contains(&self.plan.only)
+        let matches = |name: &String| if self.plan.exact { row.id == name } else { row.id.contains(name.as_str()) };
+        self.plan.only.is_empty() || self.plan.only.iter().any(matches)
     }
 
     fn flamegate(&mut self, keys: u32) -> Result<()> {

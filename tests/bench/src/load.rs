@@ -30,15 +30,7 @@ impl Load {
             Self::Unknown => Some(Key::ordinary(u32::MAX)),
             Self::Random => Some(Key::ordinary(u32::MAX - 1 - number)),
         };
-        let mut text = String::from("GET /v1/agents HTTP/1.1\r\nhost: api.flametalk.test\r\naccept: */*\r\n");
-        if spoofed {
-            text.push_str("x-flametalk-workspace-id: ws_spoofed\r\nx-flametalk-role: admin\r\n");
-        }
-        if let Some(key) = key {
-            text.push_str(&format!("authorization: Bearer {}\r\n", key.plaintext()));
-        }
-        text.push_str("\r\n");
-        text.into_bytes()
+        build(key, spoofed)
     }
 
     /// How many requests come before they repeat, as far as a warm-up can care.
@@ -49,6 +41,23 @@ impl Load {
         }
     }
 }
+
+/// A request with a key.
+pub fn with_key(key: Key) -> Vec<u8> {
+    build(Some(key), false)
+}
+
+fn build(key: Option<Key>, spoofed: bool) -> Vec<u8> {
+        let mut text = String::from("GET /v1/agents HTTP/1.1\r\nhost: api.flametalk.test\r\naccept: */*\r\n");
+        if spoofed {
+            text.push_str("x-flametalk-workspace-id: ws_spoofed\r\nx-flametalk-role: admin\r\n");
+        }
+        if let Some(key) = key {
+            text.push_str(&format!("authorization: Bearer {}\r\n", key.plaintext()));
+        }
+        text.push_str("\r\n");
+        text.into_bytes()
+    }
 
 /// A permutation of 0..count by a prime step.
 fn scatter(number: u32, count: u32) -> u32 {

@@ -4,15 +4,22 @@
 #![allow(dead_code, unused)]
 mod authz;
 mod callgrind;
+mod check;
+mod churn;
 mod client;
 mod control;
 mod envoy;
 mod haproxy;
 mod instructions;
 mod keys;
+mod keysync;
+mod limiter;
 mod load;
 mod measure;
+mod probe;
 mod process;
+mod ratios;
+mod real;
 mod results;
 mod rows;
 
@@ -35,9 +42,9 @@ struct Arguments {
 enum Command {
     /// Instructions per request, under callgrind
     Instructions {
-        /// Only rows whose name contains this
-        #[arg(long, default_value = "")]
-        only: String,
+        /// Only rows whose name contains one of these
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
         /// Sizes of the key table
         #[arg(long, value_delimiter = ',', default_value = "1,1000,100000,1000000")]
         keys: Vec<u32>,
@@ -50,6 +57,41 @@ enum Command {
         /// Write the rows to tests/bench/results/results.json
         #[arg(long)]
         save: bool,
+    },
+    /// Throughput and latency relative to no check, from runs that take turns
+    Ratios {
+        /// Only rows whose name contains this
+        #[arg(long, default_value = "")]
+        only: String,
+        /// Write them to tests/bench/results/results.json
+        #[arg(long)]
+        save: bool,
+    },
+    /// What the limiter admits compared with an ideal token bucket (a simulation)
+    Limiter {
+        /// Write it to tests/bench/results/results.json
+        #[arg(long)]
+        save: bool,
+    },
+    /// Compare a few instruction counts with the committed ones
+    Check,
+    /// A cold sync into a running Envoy: time, memory, stalls
+    Keys {
+        /// Keys in the table
+        #[arg(long, default_value_t = 100_000)]
+        keys: u32,
+        /// Worker threads of Envoy
+        #[arg(long, default_value_t = 2)]
+        workers: u32,
+        /// With dist/flamegate-control instead of a stand-in that computes the keys
+        #[arg(long)]
+        real: bool,
+        /// Changes a second after the sync (only with the stand-in)
+        #[arg(long, default_value_t = 0)]
+        changes: u32,
+        /// For how many seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
     },
     /// The server behind ext_authz, until it is killed
     #[command(hide = true)]
@@ -68,11 +110,33 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
+        Command::Keys { keys, workers, real, changes, seconds } => {
+            keysync::run(keysync::Plan { keys, workers, real, changes, seconds }).map(drop)
+        }
+        Command::Ratios { only, save } => {
+            let ratios = ratios::run(&only)?;
+            keep(save, |results| results.ratios = ratios)
+        }
+        Command::Limiter { save } => {
+            let rows = limiter::run();
+            keep(save, |results| results.limiter = rows)
+        }
+        Command::Check => check::run(),
         Command::Authz { port, keys, grpc } => authz::serve(port, keys, grpc),
         Command::Instructions { only, keys, requests, runs, save } => {
-            let plan = Plan { only, keys, effort: instructions::effort(requests, runs), save };
+            let plan = Plan { only, exact: false, keys, effort: instructions::effort(requests, runs), save };
             let mut results = Results::load()?;
             Instructions::new(&plan, &mut results)?.run()
         }
     }
+}
+
+/// Changes the committed results when that is wanted.
+fn keep(save: bool, change: impl FnOnce(&mut Results)) -> Result<()> {
+    if save {
+        let mut results = Results::load()?;
+        change(&mut results);
+        results.save()?;
+    }
+    Ok(())
 }

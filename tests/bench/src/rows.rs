@@ -1,6 +1,8 @@
 //! The rows of the instruction table: what is sent to which setup, and what it is called.
 
-use crate::{envoy::Flamegate, keys::Kind, load::Load};
+use anyhow::Result;
+
+use crate::{envoy::Flamegate, keys::Kind, load::Load, process::free_port};
 
 /// One load on one setup.
 #[derive(Clone, Copy)]
@@ -93,3 +95,13 @@ pub fn flamegate(state: Flamegate, known: u32) -> Vec<Series> {
     }
 }
 
+
+/// The command line of the server behind `ext_authz`, and its port.
+pub fn authz_server(grpc: bool, keys: u32) -> Result<(Vec<String>, u16)> {
+    let port = free_port();
+    let program = std::env::current_exe()?.display().to_string();
+    let numbers = (port.to_string(), keys.to_string());
+    let mut line = [&program, "authz", "--port", &numbers.0, "--keys", &numbers.1].map(str::to_owned).to_vec();
+    line.extend(grpc.then(|| "--grpc".to_owned()));
+    Ok((line, port))
+}

@@ -38,7 +38,8 @@ fn all_mistakes_are_listed_with_their_paths() {
         "bypass[1].verb",
         "rate_limit_header",
         "static_keys[0].hash",
-        "static_keys[0]: not a key record",
+        "static_keys[0].environment",
+        "static_keys[0].limits[0].requests",
         "sync.mode",
         "sync.retry_max_ms",
     ];

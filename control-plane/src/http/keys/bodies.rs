@@ -31,6 +31,8 @@ pub(super) struct KeyBody {
     key_hint: String,
     /// RFC 3339.
     created_at: String,
+    /// Who made it: a user's e-mail address, or `admin token`.
+    created_by: Option<String>,
     /// RFC 3339; null for a key that does not expire.
     expires_at: Option<String>,
     /// RFC 3339; null for a key that is not revoked.
@@ -157,6 +159,7 @@ impl KeyBody {
             status: key.status(now).as_str(),
             key_hint: key.hint.clone(),
             created_at: key.created_at.to_string(),
+            created_by: key.created_by.clone(),
             expires_at: key.expires_at.map(|time| time.to_string()),
             revoked_at: key.revoked_at.map(|time| time.to_string()),
             limits: key.limits().iter().map(LimitDraft::from).collect(),

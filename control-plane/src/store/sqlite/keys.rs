@@ -29,6 +29,8 @@ pub struct NewKeyRow {
     pub limits: Option<Vec<Limit>>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Who made it, for people.
+    pub created_by: String,
     /// First moment at which it is refused.
     pub expires_at: Option<Timestamp>,
     /// The key that it replaces.
@@ -44,8 +46,12 @@ pub struct KeyFilter {
     pub environment: Option<Environment>,
     /// Only in this state.
     pub status: Option<Status>,
+    /// Only keys whose name, hint or id has this in it, without regard to (ASCII) case.
+    pub search: Option<String>,
     /// Only keys made before the one with this `seq`.
     pub before: Option<i64>,
+    /// How many of them to leave out.
+    pub offset: u32,
 }
 
 /// How many keys there are in each state.
@@ -60,11 +66,12 @@ pub struct KeyCounts {
 }
 
 const SELECT: &str =
-    "SELECT k.seq, k.id, k.environment, k.name, k.hint, k.limits, k.created_at, k.expires_at,
-        k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits
-    FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
+    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.hint, k.limits, k.created_at, k.expires_at,
+        k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits";
 
-/// Most rows in one statement: 11 values each, and SQLite takes 32,766 values.
+const FROM: &str = " FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
+
+/// Most rows in one statement: 12 values each, and SQLite takes 32,766 values.
 const ROWS_PER_INSERT: usize = 1_000;
 
 /// Stores new keys, each with the next revision.
@@ -77,8 +84,8 @@ pub async fn insert(tx: &mut Tx, keys: &[NewKeyRow]) -> Result<(), Error> {
             revision += 1;
         }
         let mut sql = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, limits, created_at, expires_at,
-                 rotated_from, revision) ",
+            "INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, limits, created_at, created_by,
+                 expires_at, rotated_from, revision) ",
         );
         sql.push_values(rows, |mut row, (key, limits, revision)| {
             row.push_bind(&key.id)
@@ -89,6 +96,7 @@ pub async fn insert(tx: &mut Tx, keys: &[NewKeyRow]) -> Result<(), Error> {
                 .push_bind(&key.hint)
                 .push_bind(limits)
                 .push_bind(key.created_at.as_millisecond())
+                .push_bind(&key.created_by)
                 .push_bind(key.expires_at.map(Timestamp::as_second))
                 .push_bind(&key.rotated_from)
                 .push_bind(revision);
@@ -100,7 +108,7 @@ pub async fn insert(tx: &mut Tx, keys: &[NewKeyRow]) -> Result<(), Error> {
 
 /// The key with this id.
 pub async fn find(tx: &mut Tx, id: &str) -> Result<Option<Key>, Error> {
-    let sql = format!("{SELECT} WHERE k.id = ?");
+    let sql = format!("{SELECT}{FROM} WHERE k.id = ?");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(tx).await?;
     row.as_ref().map(key).transpose()
 }
@@ -125,12 +133,30 @@ pub async fn ids_of(tx: &mut Tx, hashes: &[KeyHash]) -> Result<Vec<(KeyHash, Str
 /// Keys, newest first.
 pub async fn list(tx: &mut Tx, filter: &KeyFilter, now: Timestamp, limit: u32) -> Result<Vec<Key>, Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
-    sql.push(" WHERE k.seq < ").push_bind(filter.before.unwrap_or(i64::MAX));
+    restrict(&mut sql, filter, now);
+    sql.push(" ORDER BY k.seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
+    sql.build().fetch_all(tx).await?.iter().map(key).collect()
+}
+
+/// How many keys the filter leaves.
+pub async fn count(tx: &mut Tx, filter: &KeyFilter, now: Timestamp) -> Result<u64, Error> {
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*)");
+    restrict(&mut sql, filter, now);
+    unsigned(sql.build_query_scalar().fetch_one(tx).await?)
+}
+
+fn restrict(sql: &mut QueryBuilder<Sqlite>, filter: &KeyFilter, now: Timestamp) {
+    sql.push(FROM).push(" WHERE k.seq < ").push_bind(filter.before.unwrap_or(i64::MAX));
     if let Some(seq) = filter.workspace_seq {
         sql.push(" AND k.workspace_seq = ").push_bind(seq);
     }
     if let Some(environment) = filter.environment {
         sql.push(" AND k.environment = ").push_bind(environment.as_str());
+    }
+    if let Some(text) = &filter.search {
+        // instr over lower-cased text, not LIKE: nothing in what people type is special.
+        sql.push(" AND instr(lower(k.name || char(10) || k.hint || char(10) || k.id), lower(");
+        sql.push_bind(text.clone()).push(")) > 0");
     }
     match filter.status {
         None => {}
@@ -145,8 +171,6 @@ pub async fn list(tx: &mut Tx, filter: &KeyFilter, now: Timestamp, limit: u32) -
             sql.push_bind(now.as_second()).push(")");
         }
     }
-    sql.push(" ORDER BY k.seq DESC LIMIT ").push_bind(limit);
-    sql.build().fetch_all(tx).await?.iter().map(key).collect()
 }
 
 /// Gives the key another name; gateways do not see it, so there is no revision.
@@ -242,6 +266,8 @@ fn key(row: &SqliteRow) -> Result<Key, Error> {
         seq: row.try_get("seq")?,
         id: row.try_get("id")?,
         workspace: row.try_get("workspace")?,
+        workspace_seq: row.try_get("workspace_seq")?,
+        created_by: row.try_get("created_by")?,
         workspace_slug: row.try_get("slug")?,
         environment: environment(row.try_get("environment")?)?,
         name: row.try_get("name")?,

@@ -1,0 +1,130 @@
+//! `GET /v1/audit`.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::envelope::Listing;
+use super::extract::Query;
+use super::workspaces::{cursor, page_size};
+use crate::app::App;
+use crate::audit::{Action, AuditFilter, Entry};
+use crate::error::{Error, ErrorEnvelope};
+
+/// Something that was done.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+struct EntryBody {
+    /// Number of the entry; later ones have greater numbers.
+    id: i64,
+    /// RFC 3339.
+    at: String,
+    /// Id of the workspace; null for what belongs to none.
+    workspace: Option<String>,
+    /// Slug of the workspace.
+    workspace_slug: Option<String>,
+    /// Who.
+    actor: ActorBody,
+    /// What.
+    #[schema(example = "api_key.revoked")]
+    action: String,
+    /// What it was done to.
+    target: TargetBody,
+    /// More, depending on the action. Never a secret.
+    #[schema(value_type = Object)]
+    details: Value,
+}
+
+/// Who did it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditActor)]
+struct ActorBody {
+    /// `user` or `admin_token`.
+    kind: String,
+    /// The user's id.
+    id: Option<String>,
+    /// The user's e-mail address at that time, or `admin token`.
+    name: String,
+    /// `page`, `api` or `cli`.
+    via: String,
+    /// The client's address.
+    address: Option<String>,
+}
+
+/// What it was done to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditTarget)]
+struct TargetBody {
+    /// Its id; null for several keys at once.
+    id: Option<String>,
+    /// Its name at that time.
+    name: String,
+}
+
+/// Which entries, and which part of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AuditQuery {
+    /// Only of this workspace, by id or slug.
+    workspace: Option<String>,
+    /// Only this action, for example `api_key.revoked`.
+    action: Option<String>,
+    /// Most entries, 1 to 200; 50 when it is not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// What was done, newest first. Nothing in it can be changed or deleted.
+#[utoipa::path(get, path = "/v1/audit", operation_id = "list_audit_entries",
+    tag = "audit", security(("admin" = [])), params(AuditQuery), responses(
+    (status = 200, body = Listing<EntryBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, description = "No such workspace", body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+async fn list(State(app): State<App>, Query(query): Query<AuditQuery>) -> Result<Listing<EntryBody>, Error> {
+    let (limit, before) = (page_size(query.limit)?, cursor(query.cursor.as_deref())?);
+    let action = match &query.action {
+        None => None,
+        Some(name) => {
+            Some(Action::named(name).ok_or_else(|| Error::invalid("action", "must be the name of an action"))?)
+        }
+    };
+    let workspace_seq = match &query.workspace {
+        None => None,
+        Some(workspace) => Some(app.workspaces.find(workspace).await?.seq),
+    };
+    let filter = AuditFilter { workspace_seq, action, before, offset: 0 };
+    let (found, next) = app.audit.list(&filter, limit).await?;
+    Ok(Listing::new(found.into_iter().map(EntryBody::from).collect(), next.map(|seq| seq.to_string())))
+}
+
+impl From<Entry> for EntryBody {
+    fn from(entry: Entry) -> Self {
+        Self {
+            id: entry.seq,
+            at: entry.at.to_string(),
+            workspace: entry.workspace,
+            workspace_slug: entry.workspace_slug,
+            actor: ActorBody {
+                kind: entry.actor_kind,
+                id: entry.actor_id,
+                name: entry.actor,
+                via: entry.via,
+                address: entry.address,
+            },
+            action: entry.action,
+            target: TargetBody { id: entry.target_id, name: entry.target },
+            details: entry.details,
+        }
+    }
+}

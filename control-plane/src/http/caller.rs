@@ -1,0 +1,58 @@
+//! Who sends a request: the client's address, whether it came by TLS, and the actor for the audit log.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use crate::app::App;
+use crate::audit::{Actor, Via};
+
+/// The other end of the connection; the server notes it on every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// The client's address: the connection's, or what a trusted proxy says.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub Option<IpAddr>);
+
+/// Who acts through `/v1`.
+pub struct By(pub Actor);
+
+impl FromRequestParts<App> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        let told = last(&parts.headers, "x-forwarded-for").filter(|_| app.pages.trust_proxy);
+        Ok(Self(told.and_then(|text| text.parse().ok()).or(peer)))
+    }
+}
+
+impl FromRequestParts<App> for By {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let Address(address) = Address::from_request_parts(parts, app).await?;
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let is_cli = agent.is_some_and(|agent| agent.starts_with(CLI_AGENT));
+        Ok(Self(Actor::admin_token(if is_cli { Via::Cli } else { Via::Api }, address)))
+    }
+}
+
+/// How the command line's `user-agent` begins.
+pub const CLI_AGENT: &str = "flamegate-control/";
+
+/// True when the browser sent the request by TLS.
+pub fn is_secure(app: &App, headers: &HeaderMap) -> bool {
+    let told = last(headers, "x-forwarded-proto").filter(|_| app.pages.trust_proxy);
+    app.pages.is_secure() || told.is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+}
+
+/// The last entry of a list: the one that the nearest proxy has added, and no client can choose.
+fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+    value.rsplit(',').next().map(str::trim)
+}

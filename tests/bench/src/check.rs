@@ -1,0 +1,42 @@
+//! `flamegate-bench check`: counts a few rows again and compares them with the committed ones. What a filter adds is
+//! compared, not the sum: Envoy's own part would hide a change.
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    instructions::{FULL, Instructions, Plan},
+    measure::Effort,
+    results::Results,
+};
+
+/// The rows: the commonest request, the most work per request, and the two refusals.
+const ROWS: [&str; 4] = ["bare-hot", "default-hot", "random", "used-up"];
+const KEYS: u32 = 1_000;
+/// By how much a row may be worse, in percent.
+const TOLERANCE: f64 = 3.0;
+
+/// An error when a row is worse than the committed one.
+pub fn run() -> Result<()> {
+    let committed = Results::load()?;
+    let mut now = Results::default();
+    let effort = Effort { requests: 1_000, runs: 3, ..FULL };
+    let only = ROWS.map(str::to_owned).to_vec();
+    let plan = Plan { only, exact: true, keys: vec![KEYS], effort, save: false };
+    Instructions::new(&plan, &mut now)?.run()?;
+    let mut worse = Vec::new();
+    for id in ROWS {
+        let old = committed.row(id, KEYS).with_context(|| format!("no committed row {id}: run `make bench`"))?.added();
+        let new = now.row(id, KEYS).with_context(|| format!("{id} was not measured"))?.added();
+        let change = (new / old - 1.0) * 100.0;
+        println!("{id:<12} {new:>8.0} instructions added, committed {old:>8.0}: {change:+.1} %");
+        if change > TOLERANCE {
+            worse.push(id);
+        }
+    }
+    ensure!(
+        worse.is_empty(),
+        "more than {TOLERANCE} % worse than the committed results: {}; when that is meant, commit those of `make bench`",
+        worse.join(", ")
+    );
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! `flamegate-bench ratios`: throughput and latency with a check relative to those without, from runs that take turns, so
+//! that whatever else the machine does meets both.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    client::Client,
+    control::Control,
+    envoy::{ENVIRONMENT, Flamegate, Setup, table},
+    haproxy,
+    keys::{Key, Kind},
+    load::Load,
+    measure::{START, must_refuse_unknown, wait_for_envoy},
+    process::{Process, artifact, free_port, new_folder},
+    results::Ratio,
+    rows,
+};
+
+/// A running proxy.
+struct Proxy {
+    port: u16,
+    /// Kept so that it runs as long as this.
+    _processes: Vec<Process>,
+}
+
+/// One run of one proxy.
+struct Run {
+    per_second: f64,
+    p50: f64,
+    p99: f64,
+}
+
+/// Keys in the tables.
+const KEYS: u32 = 1_000;
+/// Pairs of runs.
+const PAIRS: u32 = 7;
+/// `wrk`: threads, connections, length.
+const WRK: [&str; 6] = ["-t", "1", "-c", "32", "-d", "2"];
+/// Requests of the latency part, one after the other.
+const ONE_BY_ONE: u32 = 4_000;
+
+/// Measures everything whose name contains `only`.
+pub fn run(only: &str) -> Result<Vec<Ratio>> {
+    let mut bench = Bench { folder: new_folder("ratios")?, ratios: Vec::new() };
+    let control = Control::start(table(KEYS))?;
+    let none = bench.envoy("none", &Setup::none(), None)?;
+    let states = [("bare-hot", Flamegate::Bare), ("headers-plain", Flamegate::Headers), ("default-hot", Flamegate::Default)];
+    for (id, state) in states {
+        let what = rows::flamegate(state, KEYS).iter().find(|row| row.id == id).map_or("", |row| row.what);
+        if id.contains(only) {
+            let setup = Setup::flamegate(state, control.port, 20)?;
+            let proxy = bench.envoy(id, &setup, Some(control.keys().all().len()))?;
+            bench.compare(id, what, &none, &proxy)?;
+        }
+    }
+    let own = [
+        (rows::EMPTY, Setup::empty_filter(&artifact("target/bench/empty-filter.wasm", "make bench-build")?)),
+        (rows::API_KEY_AUTH_LIMITED, Setup::api_key_auth(KEYS, true)),
+        (rows::LUA, Setup::lua(KEYS)),
+    ];
+    for (row, setup) in own {
+        if row.id.contains(only) {
+            let proxy = bench.envoy(row.id, &setup, None)?;
+            bench.compare(row.id, row.what, &none, &proxy)?;
+        }
+    }
+    for (grpc, row) in [(false, rows::EXT_AUTHZ[0]), (true, rows::EXT_AUTHZ[1])] {
+        if row.id.contains(only) {
+            let (server, port) = bench.authz(grpc)?;
+            let mut proxy = bench.envoy(row.id, &Setup::ext_authz(grpc, port), None)?;
+            proxy._processes.push(server);
+            bench.compare(row.id, row.what, &none, &proxy)?;
+        }
+    }
+    drop(none);
+    if rows::HAPROXY[1].id.contains(only) {
+        let (none, check) = (bench.haproxy("haproxy-none", None)?, bench.haproxy("haproxy", Some(KEYS))?);
+        bench.compare(rows::HAPROXY[1].id, rows::HAPROXY[1].what, &none, &check)?;
+    }
+    Ok(bench.ratios)
+}
+
+struct Bench {
+    folder: PathBuf,
+    ratios: Vec<Ratio>,
+}
+
+impl Bench {
+    fn envoy(&self, name: &str, setup: &Setup, synced: Option<usize>) -> Result<Proxy> {
+        let (line, ports) = setup.write(name, &self.folder)?;
+        let mut process = Process::start(name, &self.folder, &line, ENVIRONMENT)?;
+        wait_for_envoy(&mut process, ports, synced)?;
+        if name != "none" && name != rows::EMPTY.id {
+            must_refuse_unknown(ports.gateway)?;
+        }
+        Ok(Proxy { port: ports.gateway, _processes: vec![process] })
+    }
+
+    fn authz(&self, grpc: bool) -> Result<(Process, u16)> {
+        let (line, port) = rows::authz_server(grpc, KEYS)?;
+        let mut server = Process::start("authz", &self.folder, &line, &[])?;
+        server.wait_until("the server listens", START, || Client::connect(port).is_ok())?;
+        Ok((server, port))
+    }
+
+    fn haproxy(&self, name: &str, keys: Option<u32>) -> Result<Proxy> {
+        let (line, port) = haproxy::write(name, &self.folder, keys)?;
+        let mut process = Process::start(name, &self.folder, &line, &[])?;
+        process.wait_until("HAProxy listens", START, || Client::connect(port).is_ok())?;
+        Ok(Proxy { port, _processes: vec![process] })
+    }
+
+    fn compare(&mut self, id: &str, what: &str, without: &Proxy, with: &Proxy) -> Result<()> {
+        let mut ratio = Ratio {
+            id: id.to_owned(),
+            what: what.to_owned(),
+            throughput: Vec::new(),
+            latency_p50: Vec::new(),
+            latency_p99: Vec::new(),
+        };
+        for proxy in [without, with] {
+            one_run(proxy.port)?;
+        }
+        for pair in 0..PAIRS {
+            // Which one goes first changes, too.
+            let (a, b) = if pair % 2 == 0 {
+                let a = one_run(without.port)?;
+                (a, one_run(with.port)?)
+            } else {
+                let b = one_run(with.port)?;
+                (one_run(without.port)?, b)
+            };
+            ratio.throughput.push(b.per_second / a.per_second);
+            ratio.latency_p50.push(b.p50 / a.p50);
+            ratio.latency_p99.push(b.p99 / a.p99);
+        }
+        for list in [&mut ratio.throughput, &mut ratio.latency_p50, &mut ratio.latency_p99] {
+            list.sort_by(f64::total_cmp);
+            list.iter_mut().for_each(|value| *value = (*value * 1e3).round() / 1e3);
+        }
+        println!("{id:<18} throughput {:?}\n{:18} p50 {:?} p99 {:?}", ratio.throughput, "", ratio.latency_p50, ratio.latency_p99);
+        self.ratios.push(ratio);
+        Ok(())
+    }
+}
+
+/// Throughput with 32 connections, then latency with one.
+fn one_run(port: u16) -> Result<Run> {
+    let key = Key { kind: Kind::Ordinary, number: 0 }.plaintext();
+    let output = Command::new("wrk")
+        .args(WRK)
+        .args(["-H", &format!("Authorization: Bearer {key}"), &format!("http://127.0.0.1:{port}/v1/agents")])
+        .stdin(Stdio::null())
+        .output()
+        .context("wrk, of Debian's package of that name")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success() && !text.contains("Non-2xx"), "wrk: {text}");
+    let per_second = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    let per_second = per_second.with_context(|| format!("wrk: {text}"))?;
+    let mut client = Client::connect(port)?;
+    let request = Load::Hot(Kind::Ordinary).request(0, false);
+    let mut waits = Vec::new();
+    for _ in 0..ONE_BY_ONE {
+        let sent = Instant::now();
+        client.expect(&request, 200)?;
+        waits.push(sent.elapsed().as_secs_f64());
+    }
+    waits.sort_by(f64::total_cmp);
+    Ok(Run { per_second, p50: waits[waits.len() / 2], p99: waits[waits.len() * 99 / 100] })
+}

@@ -1,0 +1,89 @@
+//! The real control plane with many keys: imports them, then serves them.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+
+use crate::{
+    client::get,
+    control::TOKEN,
+    keys::Key,
+    process::{Process, artifact, free_port},
+};
+
+/// A control plane whose database is filled, not running.
+pub struct Real {
+    /// Where it listens when it runs.
+    pub port: u16,
+    program: PathBuf,
+    database: PathBuf,
+}
+
+const ADMIN_TOKEN: &str = "admin-token-of-the-bench";
+const START: Duration = Duration::from_secs(60);
+
+/// Imports `keys` keys into a new database with `flamegate-control keys import`.
+pub fn prepare(folder: &Path, keys: u32) -> Result<Real> {
+    let program = artifact("dist/flamegate-control", "make build")?;
+    let real = Real { port: free_port(), program, database: folder.join("flamegate.db") };
+    let file = folder.join("keys.jsonl");
+    write_keys(&file, keys)?;
+    let server = real.start(folder)?;
+    real.call(&["workspaces", "create", "--name", "bench", "--slug", "bench"])?;
+    let started = Instant::now();
+    real.call(&["keys", "import", "--file", &file.display().to_string()])?;
+    let rate = f64::from(keys) / started.elapsed().as_secs_f64();
+    println!("imported {keys} keys, {rate:.0} a second");
+    drop(server);
+    Ok(real)
+}
+
+impl Real {
+    /// Starts it and waits until it is ready.
+    pub fn start(&self, folder: &Path) -> Result<Process> {
+        let listen = format!("127.0.0.1:{}", self.port);
+        let database = self.database.display().to_string();
+        let environment = [
+            ("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN),
+            ("FLAMEGATE_SYNC_TOKEN", TOKEN),
+            ("FLAMEGATE_LISTEN", &listen),
+            ("FLAMEGATE_DATABASE", &database),
+        ];
+        let line = [self.program.display().to_string(), "serve".to_owned()];
+        let mut process = Process::start("control-plane", folder, &line, &environment)?;
+        process.wait_until("the control plane is ready", START, || get(self.port, "/readyz").is_ok())?;
+        Ok(process)
+    }
+
+    fn call(&self, arguments: &[&str]) -> Result<()> {
+        let output = Command::new(&self.program)
+            .args(arguments)
+            .env("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN)
+            .env("FLAMEGATE_CONTROL_URL", format!("http://127.0.0.1:{}", self.port))
+            .stdin(Stdio::null())
+            .output()
+            .context("flamegate-control")?;
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+}
+
+fn write_keys(path: &Path, keys: u32) -> Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for number in 0..keys {
+        let key = Key::ordinary(number);
+        let hash = key.hash().to_hex();
+        let line = json!({"hash": hash, "workspace": "bench", "name": "bench", "environment": "live",
+                          "limits": key.record().limits});
+        writeln!(file, "{line}")?;
+    }
+    file.flush()?;
+    Ok(())
+}
