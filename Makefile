@@ -24,6 +24,8 @@ wasm: setup ## build the filter: dist/flamegate.wasm
 	$(CARGO) build --locked --profile dist -p flamegate-postlink
 	$(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1
 	$(TARGET)/dist/flamegate-postlink $(LINKED) dist/flamegate.wasm
+	$(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1 --features response-headers
+	$(TARGET)/dist/flamegate-postlink $(LINKED) dist/flamegate-response-headers.wasm
 
 .PHONY: build
 build: wasm ## build everything: also dist/flamegate-control
@@ -35,7 +37,7 @@ run: build ## run gateway, control plane and a demo upstream on loopback, until 
 	@exec envoy/run.py
 
 .PHONY: test
-test: build test-native test-e2e ## run all tests
+test: build test-native test-e2e test-browser ## run all tests
 
 .PHONY: test-native
 test-native: ## run the tests that need no Envoy
@@ -44,6 +46,19 @@ test-native: ## run the tests that need no Envoy
 .PHONY: test-e2e
 test-e2e: ## run the tests on a real Envoy (after `make build`)
 	$(CARGO) test --locked -p flamegate-e2e
+
+.PHONY: browser
+browser: ## install what the browser tests need: Node, Chromium, two npm packages
+	@tests/browser/setup.sh
+
+.PHONY: test-browser
+test-browser: browser ## run the tests of the pages in a real Chromium (after `make build`)
+	cd tests/browser && node --test --test-concurrency=1 --test-timeout=300000 'suites/tour.test.mjs' \
+		'suites/guards.test.mjs' 'suites/craft.test.mjs'
+
+.PHONY: screenshots
+screenshots: build browser ## take pictures of the pages: docs/images/*.png
+	node tests/browser/screenshots.mjs
 
 .PHONY: scale
 scale: build ## sync 100,000 keys; print time and memory per key
@@ -58,6 +73,7 @@ check: setup ## check formatting, lints, documentation and licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p flamegate --lib --target wasm32-wasip1 -- -D warnings
+	$(CARGO) clippy --locked -p flamegate --lib --target wasm32-wasip1 --features response-headers -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	python3 tests/licences.py
 

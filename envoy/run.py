@@ -2,7 +2,7 @@
 """Runs the whole path on loopback: a demo upstream, the control plane and Envoy with two workers (`make run`).
 
 Makes a demo workspace and key, prints what to try, and runs until Ctrl-C or until one of the programs ends. State
-(database, tokens, demo key, logs) stays in `.run/` for the next start.
+(database, tokens, demo key and user, logs) stays in `.run/` for the next start; FLAMEGATE_STATE_DIR names another folder.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from string import Template
 from processes import START_TIMEOUT, Process, Trouble, status_of
 
 ROOT = Path(__file__).resolve().parent.parent
-STATE = ROOT / ".run"
+STATE = Path(os.environ.get("FLAMEGATE_STATE_DIR") or ROOT / ".run").resolve()
 LOGS = STATE / "logs"
 DEMO_ENV = STATE / "demo.env"
 CONTROL = ROOT / "dist" / "flamegate-control"
@@ -141,6 +141,7 @@ class Stack:
         serving = plain | self.secret | {
             "FLAMEGATE_DATABASE": str(STATE / "flamegate.db"),
             "FLAMEGATE_LISTEN": f"{LOOPBACK}:{self.ports['control']}",
+            "FLAMEGATE_API_URL": self.gateway,
         }
         envoy = [str(ROOT / ".cache" / "envoy"), "-c", str(render_envoy_config(self.ports))]
         envoy += ["--concurrency", "2", "--disable-hot-restart", "--log-level", "warning"]
@@ -203,6 +204,23 @@ class Stack:
         write_private(path, json.dumps(known))
         return known
 
+    def demo_user(self) -> dict[str, str]:
+        """The demo user of an earlier start while it is there, else a new one: its `email` and `password`."""
+        path = STATE / "demo-user.json"
+        email = "demo@example.com"
+        status, _ = self.call("GET", f"/v1/users/{email}")
+        if path.exists() and status == 200:
+            return json.loads(path.read_text())
+        command = [str(CONTROL), "users", "reset-password", email] if status == 200 else [
+            str(CONTROL), "users", "add", "--email", email, "--workspace", "demo", "--role", "owner"]
+        environment = os.environ | self.secret | {"FLAMEGATE_CONTROL_URL": self.control}
+        made = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            raise Trouble(f"flamegate-control users add has failed: {made.stderr.strip()}")
+        known = {"email": email, "password": json.loads(made.stdout)["password"]}
+        write_private(path, json.dumps(known))
+        return known
+
     def wait_until_accepted(self, key: str) -> None:
         """Returns once the gateway has the key: the whole path works."""
         deadline = time.monotonic() + START_TIMEOUT
@@ -212,13 +230,15 @@ class Stack:
                 raise Trouble(f"the gateway answers {status} to the demo key; the logs are in {LOGS}")
             time.sleep(0.05)
 
-    def announce(self, demo: dict[str, str]) -> None:
+    def announce(self, demo: dict[str, str], user: dict[str, str]) -> None:
         """Writes `.run/demo.env`, then prints what to try."""
         values = {
             "FLAMEGATE_GATEWAY_URL": self.gateway,
             "FLAMEGATE_CONTROL_URL": self.control,
             "FLAMEGATE_ADMIN_TOKEN": self.secret["FLAMEGATE_ADMIN_TOKEN"],
             "FLAMEGATE_DEMO_KEY": demo["key"],
+            "FLAMEGATE_DEMO_EMAIL": user["email"],
+            "FLAMEGATE_DEMO_PASSWORD": user["password"],
         }
         write_private(DEMO_ENV, "".join(f"{name}={value}\n" for name, value in values.items()))
         block = (ROOT / "envoy" / "ready.txt").read_text()
@@ -246,8 +266,9 @@ def main() -> int:
         stack = Stack(choose_ports(), tokens())
         stack.start()
         demo = stack.demo_key()
+        user = stack.demo_user()
         stack.wait_until_accepted(demo["key"])
-        stack.announce(demo)
+        stack.announce(demo, user)
         while lock:
             stack.check()
             time.sleep(0.2)

@@ -85,6 +85,16 @@ impl Accepts {
 }
 
 impl Permit {
+    /// The same right at a later moment: everything that it depends on was checked when it was earned and is forgotten
+    /// when it changes, except the time.
+    pub fn renewed(&self, now: WallClock) -> Result<Self, Denial> {
+        if self.key.is_expired(now) {
+            Err(Denial::InvalidApiKey(InvalidApiKey::Expired))
+        } else {
+            Ok(self.clone())
+        }
+    }
+
     /// The key that the request came with.
     pub const fn key(&self) -> &Rc<KnownKey> {
         &self.key

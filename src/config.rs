@@ -194,15 +194,20 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
         forward_authorization: root.flag("forward_authorization", false),
         identity_headers: root.flag("identity_headers", true),
         filter_state: root.flag("filter_state", true),
-        rate_limit_on_success: root.choice(
-            "rate_limit_headers",
-            &[("denied", false), ("always", true)],
-            false,
-        ),
+        rate_limit_on_success: parse_rate_limit_headers(root),
         cache_records: usize::try_from(root.number("cache_records", 4096, 1, 100_000)).unwrap_or(usize::MAX),
         max_staleness_ns: (max_staleness > 0).then(|| max_staleness.saturating_mul(NANOS_PER_SECOND)),
         static_keys: parse_static_keys(root),
     }
+}
+
+/// The ordinary artifact has no callback for responses, since Envoy would enter the VM for every one.
+fn parse_rate_limit_headers(root: &mut Fields<'_, '_>) -> bool {
+    let always = root.choice("rate_limit_headers", &[("denied", false), ("always", true)], false);
+    if always && cfg!(target_arch = "wasm32") && !cfg!(feature = "response-headers") {
+        root.mistake("rate_limit_headers", "\"always\" needs the artifact flamegate-response-headers");
+    }
+    always
 }
 
 fn check_staleness(root: &mut Fields<'_, '_>, max_staleness: u64, sync: Option<&SyncConfig>) {

@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::auth::{Denial, Permit, RateLimited, authenticate};
+use crate::api_key::Authorization;
+use crate::auth::{Denial, InvalidApiKey, Permit, RateLimited, authenticate};
 use crate::bypass::{Bypass, bypass};
+use crate::config::FilterConfig;
 use crate::host::{Clock, SharedData};
 use crate::known_key::KnownKey;
 use crate::metrics::Counter;
@@ -34,6 +36,8 @@ pub enum Outcome<'a> {
 pub struct Edits<'a> {
     /// Headers to remove, all copies of each, before anything is set.
     pub remove: Vec<&'a [u8]>,
+    /// Which of [`IDENTITY_HEADERS`] the client sent, once: it is overwritten, which is cheaper than to remove and add.
+    pub overwrite: [bool; 3],
     /// Why it may pass.
     pub pass: Pass,
 }
@@ -80,7 +84,7 @@ pub fn decide<'a, H: SharedData + Clock>(
         Err(denial) => Counter::from(denial),
     };
     let outcome = match verdict {
-        Ok(pass) => Outcome::Pass(edits(pass, worker.config().forward_authorization, request)),
+        Ok(pass) => Outcome::Pass(edits(pass, worker.config(), request)),
         Err(denial) => Outcome::Answer(Reply::new(&denial, &worker.config().realm)),
     };
     Decision { outcome, counter }
@@ -91,22 +95,54 @@ fn check_key<H: SharedData + Clock>(
     host: &H,
     request: &Request<'_>,
 ) -> Result<Permit, Denial> {
-    let accepts = worker.config().accepts;
-    let now = worker.now(host).wall;
-    let permit = authenticate(request.authorization, accepts, now, |hash| worker.find(host, hash))?;
+    let permit = permit(worker, host, request.authorization)?;
     match worker.limiter.admit(host, permit.key().slots()) {
         Ok(()) => Ok(permit),
         Err(refusal) => Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal))),
     }
 }
 
-fn edits<'a>(pass: Pass, forward_authorization: bool, request: &Request<'a>) -> Edits<'a> {
-    let mut remove = request.forged.clone();
+/// The permit of a value that was authenticated before is renewed; any other value is authenticated.
+fn permit<H: SharedData + Clock>(
+    worker: &mut Worker,
+    host: &H,
+    authorization: Authorization<'_>,
+) -> Result<Permit, Denial> {
+    let now = worker.now(host).wall;
+    let fingerprint = match authorization {
+        Authorization::Single(value) => Some(worker.fingerprint(value)),
+        _ => None,
+    };
+    if let Some(known) = fingerprint.and_then(|value| worker.recognise(value)) {
+        return known.renewed(now);
+    }
+    const UNKNOWN: Denial = Denial::InvalidApiKey(InvalidApiKey::Unknown);
+    if fingerprint.is_some_and(|value| worker.is_unknown(value)) {
+        return Err(UNKNOWN);
+    }
+    let accepts = worker.config().accepts;
+    let verdict = authenticate(authorization, accepts, now, |hash| worker.find(host, hash));
+    match (fingerprint, &verdict) {
+        (Some(value), Ok(permit)) => worker.remember(value, permit),
+        (Some(value), Err(UNKNOWN)) => worker.remember_unknown(value),
+        _ => {}
+    }
+    verdict
+}
+
+fn edits<'a>(pass: Pass, config: &FilterConfig, request: &Request<'a>) -> Edits<'a> {
+    let sets_identity = config.identity_headers && matches!(pass, Pass::Permit(_));
+    let may_overwrite = sets_identity && !request.has_repeated_forgery;
+    let overwrite = IDENTITY_HEADERS.map(|name| may_overwrite && request.forged.contains(&name.as_bytes()));
+    let is_overwritten =
+        |forged: &[u8]| may_overwrite && IDENTITY_HEADERS.iter().any(|name| name.as_bytes() == forged);
+    let mut remove: Vec<&[u8]> =
+        request.forged.iter().copied().filter(|name| !is_overwritten(name)).collect();
     // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
-    if !forward_authorization && !matches!(request.authorization, crate::api_key::Authorization::Absent) {
+    if !config.forward_authorization && !matches!(request.authorization, Authorization::Absent) {
         remove.push(b"authorization");
     }
-    Edits { remove, pass }
+    Edits { remove, overwrite, pass }
 }
 
 /// Headers for an admitted response when the configuration asks for them: `RateLimit-Policy` and `RateLimit`.

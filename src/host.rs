@@ -26,6 +26,11 @@ pub struct Now {
 pub trait Clock {
     /// Both clocks at this moment.
     fn now(&self) -> Now;
+
+    /// The monotonic clock alone, for who needs no more: each reading is a host call.
+    fn monotonic(&self) -> Monotonic {
+        self.now().monotonic
+    }
 }
 
 /// The host's process-wide key-value store. There is no delete and no enumeration.

@@ -50,8 +50,6 @@ impl Reply {
         };
         let mut reply = Self { status, details, headers, body, grpc_status };
         reply.headers.push(("content-type", "application/json".to_owned()));
-        // An answer about one caller's key is nobody else's.
-        reply.headers.push(("cache-control", "no-store".to_owned()));
         reply
     }
 }

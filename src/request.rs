@@ -19,8 +19,10 @@ pub struct Request<'a> {
     pub has_origin: bool,
     /// True when `access-control-request-method` is there.
     pub has_requested_method: bool,
-    /// Names below [`IDENTITY_PREFIX`] that the client sent and that must not reach the upstream.
+    /// Names below [`IDENTITY_PREFIX`] that the client sent and that must not reach the upstream, each once.
     pub forged: Vec<&'a [u8]>,
+    /// True when one of them was sent more than once.
+    pub has_repeated_forgery: bool,
 }
 
 /// Headers below this prefix say who is calling; only the filter may set them.
@@ -35,6 +37,7 @@ impl Default for Request<'_> {
             has_origin: false,
             has_requested_method: false,
             forged: Vec::new(),
+            has_repeated_forgery: false,
         }
     }
 }
@@ -61,7 +64,8 @@ impl<'a> Request<'a> {
             }
             b"origin" => self.has_origin = true,
             b"access-control-request-method" => self.has_requested_method = true,
-            _ if is_identity(name) && !self.forged.contains(&name) => self.forged.push(name),
+            _ if is_identity(name) && self.forged.contains(&name) => self.has_repeated_forgery = true,
+            _ if is_identity(name) => self.forged.push(name),
             _ => {}
         }
     }

@@ -5,6 +5,8 @@
 //! changed since, and only then moves on; a request never reads shared data for a key that the cache holds.
 
 pub mod cache;
+pub mod fingerprint;
+pub mod hashers;
 pub mod roster;
 pub mod streams;
 
@@ -12,7 +14,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::api_key::KeyHash;
-use crate::auth::Unavailable;
+use crate::auth::{Permit, Unavailable};
 use crate::config::{Config, FilterConfig};
 use crate::host::{Clock, HostError, Now, SharedData, random_u64};
 use crate::known_key::KnownKey;
@@ -21,7 +23,9 @@ use crate::metrics::{Counter, Counts};
 use crate::table::status::{ChangeRing, Status};
 use crate::table::{self, Unreadable, bucket_of};
 
-use cache::{Cache, HashPrefix};
+use cache::Cache;
+use fingerprint::{Fingerprint, Fingerprints};
+use hashers::ByPrefix;
 use roster::Presence;
 use streams::Streams;
 
@@ -29,8 +33,9 @@ use streams::Streams;
 #[derive(Debug)]
 pub struct Worker {
     config: Rc<Config>,
-    static_keys: HashMap<KeyHash, Rc<KnownKey>, HashPrefix>,
+    static_keys: HashMap<KeyHash, Rc<KnownKey>, ByPrefix>,
     cache: Cache,
+    fingerprints: Fingerprints,
     status: Option<Status>,
     presence: Presence,
     /// Keys of open streams that have to be looked up again.
@@ -58,6 +63,7 @@ impl Worker {
         Self {
             static_keys,
             cache: Cache::new(config.filter.cache_records),
+            fingerprints: Fingerprints::new(),
             config,
             status: None,
             presence: Presence::new(random_u64()),
@@ -86,6 +92,31 @@ impl Worker {
             self.now = host.now();
         }
         self.now
+    }
+
+    /// The fingerprint of an `Authorization` value in this VM.
+    pub fn fingerprint(&self, value: &[u8]) -> Fingerprint {
+        self.fingerprints.of(value)
+    }
+
+    /// The permit that this value earned before, unless the table is too old to rely on.
+    pub fn recognise(&self, value: Fingerprint) -> Option<&Permit> {
+        self.check_staleness().ok().and_then(|()| self.cache.permit(value))
+    }
+
+    /// Keeps the permit that this value has earned.
+    pub fn remember(&mut self, value: Fingerprint, permit: &Permit) {
+        self.cache.insert_permit(value, permit.clone());
+    }
+
+    /// True when this value's key was looked for in vain since the table last changed.
+    pub fn is_unknown(&self, value: Fingerprint) -> bool {
+        self.cache.is_unknown(value) && self.check_staleness().is_ok()
+    }
+
+    /// Notes that this value's key was looked for in vain.
+    pub fn remember_unknown(&mut self, value: Fingerprint) {
+        self.cache.insert_unknown(value);
     }
 
     /// Finds a key: static keys, then this worker's memory, then the shared table.

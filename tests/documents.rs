@@ -150,7 +150,7 @@ fn fields_of_the_code() -> BTreeSet<String> {
         ["src/config.rs", "src/config/fields.rs"].map(read).iter().flat_map(|text| text.split("fn ").skip(1))
     {
         let parent = match function.split('(').next().unwrap() {
-            "parse_root" | "parse_filter" | "parse_accepts" => "",
+            "parse_root" | "parse_filter" | "parse_accepts" | "parse_rate_limit_headers" => "",
             "parse_bypass" => "bypass[].",
             "parse_static_key" | "record" => "static_keys[].",
             "parse_static_keys" => "",

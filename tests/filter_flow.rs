@@ -20,7 +20,7 @@ use std::rc::Rc;
 use cases::{BYPASS_JSON, Bypass, Case, Expect, Gateway, KeyKind, UNKNOWN_KEY};
 use flamegate::api_key::{ApiKey, Environment};
 use flamegate::config::Config;
-use flamegate::filter::{IDENTITY_HEADERS, Outcome, Pass, decide, identity};
+use flamegate::filter::{Edits, IDENTITY_HEADERS, Outcome, Pass, decide, identity};
 use flamegate::host::Clock as _;
 use flamegate::host::fake::FakeHost;
 use flamegate::metrics::COUNTERS;
@@ -152,13 +152,13 @@ fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
             let key_id = format!("key_{}", &plaintext(case.key)[8..]);
             let environment = if case.key == KeyKind::Test { "test" } else { "live" };
             assert_eq!(identity(permit.key()), [workspace, &key_id, environment], "{}", case.name);
-            check_removals(case, &edits.remove);
+            check_removals(case, &edits);
         }
         (Expect::Bypassed(bypass), Outcome::Pass(edits)) => {
             let Pass::Bypass(passed) = &edits.pass else { panic!("{}: {:?}", case.name, edits.pass) };
             let expected = if bypass == Bypass::Path { "path" } else { "preflight" };
             assert_eq!(passed.as_str(), expected, "{}", case.name);
-            check_removals(case, &edits.remove);
+            check_removals(case, &edits);
         }
         (expected, outcome) => panic!("{}: wanted {expected:?}, got {outcome:?}", case.name),
     }
@@ -180,11 +180,22 @@ fn check_reply(case: &Case, denial: cases::Denial, reply: &flamegate::reply::Rep
     }
 }
 
+fn is_identity(name: &[u8]) -> bool {
+    let dashed: Vec<u8> = name.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect();
+    dashed.starts_with(IDENTITY_PREFIX)
+}
+
 /// No identity of the client's, and no credential, may reach the upstream.
-fn check_removals(case: &Case, removed: &[&[u8]]) {
+fn check_removals(case: &Case, edits: &Edits<'_>) {
+    let removed = &edits.remove;
+    let overwritten =
+        IDENTITY_HEADERS.iter().zip(edits.overwrite).filter(|(_, yes)| *yes).map(|(name, _)| name.as_bytes());
+    let overwritten: Vec<&[u8]> = overwritten.collect();
     let sent = case.headers.iter().map(|(name, _)| name.as_bytes());
-    for name in sent.filter(|name| name.starts_with(IDENTITY_PREFIX)) {
-        assert!(removed.contains(&name), "{}: {name:?}", case.name);
+    for name in sent.filter(|name| is_identity(name)) {
+        let copies = case.headers.iter().filter(|(other, _)| other.as_bytes() == name).count();
+        let safe = removed.contains(&name) || (copies == 1 && overwritten.contains(&name));
+        assert!(safe, "{}: {name:?}", case.name);
     }
     assert_eq!(removed.contains(&&b"authorization"[..]), !case.authorization.is_empty(), "{}", case.name);
     assert!(IDENTITY_HEADERS.iter().all(|name| name.as_bytes().starts_with(IDENTITY_PREFIX)));

@@ -3,6 +3,7 @@
 //! Results go to standard output (`--json` for scripts), notes and errors to standard error. A key's plaintext is only
 //! ever written to standard output. Exit codes stand at the end of `--help`.
 
+mod audit;
 mod client;
 mod gateways;
 mod import;
@@ -10,6 +11,7 @@ mod keys;
 mod limit_args;
 mod output;
 mod serve;
+mod users;
 mod workspaces;
 
 use std::process::ExitCode;
@@ -45,6 +47,11 @@ enum Command {
     /// Workspaces
     #[command(subcommand)]
     Workspaces(workspaces::WorkspacesCommand),
+    /// Who may sign in to the pages
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// Who did what, when and from where
+    Audit(audit::AuditArgs),
     /// Gateways and what they enforce
     Gateways {
         #[command(subcommand)]
@@ -107,6 +114,8 @@ fn as_client(url: Option<String>, output: Output, command: Command) -> Result<()
             Command::Serve(_) => Ok(()),
             Command::Keys(command) => keys::run(&client, output, command).await,
             Command::Workspaces(command) => workspaces::run(&client, output, command).await,
+            Command::Users(command) => users::run(&client, output, command).await,
+            Command::Audit(args) => audit::list(&client, output, args).await,
             Command::Gateways { .. } => gateways::list(&client, output).await,
         }
     })

@@ -41,6 +41,8 @@ pub struct Config {
 pub struct PagesConfig {
     /// Scheme, host and port of the pages as browsers see them; `https` makes cookies secure.
     pub public_origin: Option<String>,
+    /// Where the API is, for examples in the pages.
+    pub api_url: String,
     /// Believe `X-Forwarded-For` and `X-Forwarded-Proto`.
     pub trust_proxy: bool,
     /// How long a session lasts without a request.
@@ -72,6 +74,9 @@ pub struct ServeArgs {
     /// [env: FLAMEGATE_PUBLIC_URL]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    /// Where the API is, for the examples in the pages [env: FLAMEGATE_API_URL] [default: https://dev.flametalk.ai]
+    #[arg(long, value_name = "URL")]
+    pub api_url: Option<String>,
     /// true when every request comes through a proxy that sets X-Forwarded-For and X-Forwarded-Proto
     /// [env: FLAMEGATE_TRUST_PROXY] [default: false]
     #[arg(long, value_name = "BOOL")]
@@ -120,7 +125,9 @@ impl Config {
         }
         let config = listen.zip(database).zip(removals_kept).zip(max_connections).zip(pages);
         match config {
-            Some(((((listen, database), removals_kept), max_connections), pages)) if reader.errors.is_empty() => {
+            Some(((((listen, database), removals_kept), max_connections), pages))
+                if reader.errors.is_empty() =>
+            {
                 Ok(Self {
                     listen,
                     database,
@@ -183,9 +190,11 @@ impl Reader<'_> {
         let trust_proxy = self.setting("trust-proxy", "FLAMEGATE_TRUST_PROXY", &args.trust_proxy, "false");
         let session_idle = self.time("session-idle", "FLAMEGATE_SESSION_IDLE", &args.session_idle, "8h");
         let session_max = self.time("session-max", "FLAMEGATE_SESSION_MAX", &args.session_max, "7d");
-        let public_origin = self.origin(args);
+        let public_origin = self.origin("public-url", "FLAMEGATE_PUBLIC_URL", &args.public_url, "");
+        let api_url = self.origin("api-url", "FLAMEGATE_API_URL", &args.api_url, "https://dev.flametalk.ai");
         Some(PagesConfig {
             public_origin: public_origin?,
+            api_url: api_url?.unwrap_or_default(),
             trust_proxy: trust_proxy?,
             session_idle: session_idle?,
             session_max: session_max?,
@@ -193,19 +202,32 @@ impl Reader<'_> {
     }
 
     /// A time of at least a minute.
-    fn time(&mut self, flag: &str, variable: &str, given: &Option<String>, default: &str) -> Option<Duration> {
+    fn time(
+        &mut self,
+        flag: &str,
+        variable: &str,
+        given: &Option<String>,
+        default: &str,
+    ) -> Option<Duration> {
         let (name, text) = self.text(flag, variable, given, default);
         let seconds = limits::seconds(&text).and_then(|seconds| u64::try_from(seconds).ok());
         let seconds = seconds.filter(|seconds| (60..=365 * 86_400).contains(seconds));
         if seconds.is_none() {
-            self.errors.push(format!("{name}: '{text}' is no time from 60s to 365d (an example is {default})"));
+            self.errors
+                .push(format!("{name}: '{text}' is no time from 60s to 365d (an example is {default})"));
         }
         seconds.map(Duration::from_secs)
     }
 
     /// `Some(None)` when there is none.
-    fn origin(&mut self, args: &ServeArgs) -> Option<Option<String>> {
-        let (name, text) = self.text("public-url", "FLAMEGATE_PUBLIC_URL", &args.public_url, "");
+    fn origin(
+        &mut self,
+        flag: &str,
+        variable: &str,
+        given: &Option<String>,
+        default: &str,
+    ) -> Option<Option<String>> {
+        let (name, text) = self.text(flag, variable, given, default);
         let text = text.trim_end_matches('/');
         if text.is_empty() {
             return Some(None);

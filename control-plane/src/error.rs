@@ -158,6 +158,14 @@ impl Problems {
         self.0.extend(part.0.into_iter().map(|(path, message)| (format!("{prefix}{path}"), message)));
     }
 
+    /// What is wrong with the field at `path`, or with a part of it.
+    pub fn of(&self, path: &str) -> Option<&str> {
+        let covers = |found: &str| {
+            found.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.0.iter().find(|(found, _)| covers(found)).map(|(_, message)| message.as_str())
+    }
+
     /// True when no rule is broken.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

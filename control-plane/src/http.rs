@@ -14,6 +14,7 @@ pub mod health;
 pub mod keys;
 pub mod layers;
 pub mod openapi;
+mod pages;
 pub mod sync;
 pub mod users;
 pub mod workspaces;
@@ -30,7 +31,8 @@ use crate::error::Error;
 pub const MAX_BODY: usize = 64 * 1024;
 
 /// All routes.
-pub fn router(app: App) -> Router {
+pub fn router(app: App) -> Result<Router, Error> {
+    let pages = pages::router(&app).map_err(Error::internal)?;
     let admin = OpenApiRouter::new()
         .merge(keys::routes())
         .merge(workspaces::routes())
@@ -47,12 +49,14 @@ pub fn router(app: App) -> Router {
         .merge(sync)
         .merge(health::routes())
         .split_for_parts();
-    router
+    let router = router
         .merge(openapi::route(document))
+        .merge(pages)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .fallback(async || Error::NoRoute)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(layers::bound_in_time))
         .layer(middleware::from_fn_with_state(app.clone(), layers::observe))
-        .with_state(app)
+        .with_state(app);
+    Ok(router)
 }

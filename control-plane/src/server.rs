@@ -61,7 +61,7 @@ impl Server {
             .map_err(|error| StartError::Listen(config.listen, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
         let app = App::open(&config, clock).await?;
-        let router = http::router(app.clone());
+        let router = http::router(app.clone()).map_err(BuildError::Other)?;
         let rounds = tokio::spawn(housekeeping::run(app.clone(), config.removals_kept));
         let connections = tokio::spawn(accept_until_shutdown(listener, router, app.clone(), config));
         Ok(Self { address, app, connections, rounds })
@@ -123,10 +123,11 @@ fn serve(
     router: &Router,
     graceful: &GracefulShutdown,
 ) {
-    let service = TowerToHyperService::new(router.clone().map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer.ip()));
-        request
-    }));
+    let service =
+        TowerToHyperService::new(router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer.ip()));
+            request
+        }));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

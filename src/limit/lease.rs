@@ -15,6 +15,8 @@ pub struct Lease {
     granted: u32,
     /// How many tokens this worker used in the last [`HOLD_NS`] it was settled for.
     used: u32,
+    /// Size up to which a lease of this limit is spare.
+    spare: u32,
     bucket: u16,
     quota: Quota,
     granted_at: Monotonic,
@@ -30,6 +32,8 @@ pub struct Lease {
 /// How long unused tokens stay with a worker, and the longest that a refusal is believed without asking again:
 /// others may have put tokens back by then.
 pub const HOLD_NS: u64 = 100_000_000;
+/// How long a spare lease stays: long enough for a key that is used now and then not to ask shared data every time.
+pub const SPARE_HOLD_NS: u64 = 60_000_000_000;
 
 /// Whether an empty lease may take tokens or only looks at what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,7 @@ impl Lease {
             tokens: 0,
             granted: 0,
             used: 1,
+            spare: slot.sizing.spare,
             bucket: slot.bucket,
             quota: slot.quota,
             granted_at: 0,
@@ -95,7 +100,8 @@ impl Lease {
         now: Monotonic,
         ask: Ask,
     ) -> Result<Option<u64>, Unavailable> {
-        let wanted = u64::from(self.wanted(now));
+        self.spare = slot.sizing.spare;
+        let wanted = u64::from(self.wanted(now).max(self.spare));
         let debt_ns = self.debt_tat.saturating_sub(now);
         let quota = slot.quota;
         let answer = bucket::update(host, slot.bucket, slot.subject, now, |stored| {
@@ -136,9 +142,12 @@ impl Lease {
         self.refuse(slot.quota.wait_ns(self.debt_tat, now), slot, now)
     }
 
-    /// True when there is something to settle that is older than [`HOLD_NS`].
-    pub const fn is_due(&self, now: Monotonic) -> bool {
-        (self.has_tokens() || self.debt_tat > now) && now.saturating_sub(self.granted_at) >= HOLD_NS
+    /// True when there is something to settle that is older than [`HOLD_NS`], or than [`SPARE_HOLD_NS`] when it is spare
+    /// and the worker has room (is not `crowded`).
+    pub const fn is_due(&self, now: Monotonic, crowded: bool) -> bool {
+        let is_spare = self.granted <= self.spare && self.debt_tat <= now && !crowded;
+        let hold_ns = if is_spare { SPARE_HOLD_NS } else { HOLD_NS };
+        (self.has_tokens() || self.debt_tat > now) && now.saturating_sub(self.granted_at) >= hold_ns
     }
 
     /// True when the lease holds nothing and no memory that is worth its place.

@@ -30,6 +30,8 @@ pub struct Subject(pub [u8; 16]);
 pub struct Sizing {
     /// Most tokens in one lease.
     pub max: u32,
+    /// A lease this small does not matter to anybody, so a worker may take it at once and keep it long.
+    pub spare: u32,
     /// A lease this large may be taken from whatever is left: what comes during the pause.
     pub floor: u32,
     /// A refusal stands at least this long, so that workers do not race for each token of a fast limit that is used up.
@@ -38,6 +40,8 @@ pub struct Sizing {
 
 /// A lease takes at most this part of what is available, so a limit below 2 * [`SHARE`] gives one token at a time.
 pub const SHARE: u64 = 64;
+/// A lease of at most this part of the burst is spare: 64 workers that each hold one keep 1.6 % from the others.
+pub const SPARE_SHARE: u64 = 4096;
 /// Most tokens in a lease; beyond this the host calls no longer show in the cost of a request.
 pub const MAX_LEASE: u32 = 256;
 /// How long a token may wait for somebody to take it, when leases may be larger than one; a fifth of it otherwise.
@@ -92,11 +96,12 @@ impl Sizing {
     fn new(quota: Quota) -> Self {
         let small = |tokens: u64, most: u32| u32::try_from(tokens).unwrap_or(u32::MAX).clamp(1, most);
         let max = small(quota.burst() / SHARE, MAX_LEASE);
+        let spare = u32::try_from(quota.burst() / SPARE_SHARE).unwrap_or(u32::MAX).min(max);
         let patience_ns = if max == 1 { PATIENCE_NS / 5 } else { PATIENCE_NS };
         let meanwhile = patience_ns.checked_div(quota.emission_ns()).unwrap_or(0);
         // A quarter of the burst: what comes during the pause must not spill over.
         let pause_ns = if meanwhile > 1 { patience_ns.min(quota.capacity_ns() / 4) } else { 0 };
-        Self { max, floor: small(meanwhile, max), pause_ns }
+        Self { max, spare, floor: small(meanwhile, max), pause_ns }
     }
 }
 

@@ -83,11 +83,30 @@ fn a_refusal_is_remembered_and_costs_no_shared_data() {
 
 #[test]
 fn a_hot_key_spends_leases_that_grow_and_makes_no_host_calls_between() {
+    let (host, mut limiter, slots) = (FakeHost::at(100), Limiter::new(), one((4095, 1, 4095)));
+    assert_eq!(admitted(&mut limiter, &host, &slots, 1 + 2 + 4 + 8 + 16), 31);
+    assert_eq!(host.calls(), (5, 5));
     let (host, mut limiter, slots) = (FakeHost::at(100), Limiter::new(), one((1_000_000, 1, 1_000_000)));
-    assert_eq!(admitted(&mut limiter, &host, &slots, 1 + 2 + 4 + 8 + 16 + 32 + 64 + 128), 255);
-    assert_eq!(host.calls(), (8, 8));
+    assert_eq!(admitted(&mut limiter, &host, &slots, 1_000_000 / 4096), 244);
+    assert_eq!(host.calls(), (1, 1), "a spare lease is taken at once");
     assert_eq!(admitted(&mut limiter, &host, &slots, 2560), 2560);
-    assert_eq!(host.calls(), (18, 18));
+    assert_eq!(host.calls(), (11, 11));
+}
+
+#[test]
+fn a_key_that_is_used_now_and_then_keeps_a_spare_lease() {
+    let (host, mut limiter, slots) = (FakeHost::at(100), Limiter::new(), one((1_000_000, 60, 1_000_000)));
+    for _ in 0..10 {
+        assert_eq!(admitted(&mut limiter, &host, &slots, 1), 1);
+        host.advance_ns(5_000_000_000);
+        limiter.tick(&host);
+    }
+    assert_eq!(host.calls().1, 1, "one lease serves them all");
+    host.advance_ns(lease::SPARE_HOLD_NS);
+    limiter.tick(&host);
+    host.advance_ns(HOLD_NS);
+    limiter.tick(&host);
+    assert_eq!(limiter.subjects(), 0, "what was left is given up");
 }
 
 #[test]

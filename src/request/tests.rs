@@ -27,6 +27,7 @@ fn takes_what_decisions_depend_on() {
     assert_eq!(request.method, b"OPTIONS");
     assert_eq!(request.path_without_query(), b"/v1/agents");
     assert!(request.is_cors_preflight());
+    assert!(request.has_repeated_forgery);
     assert_eq!(request.forged, [&b"x-flametalk-key-id"[..], b"x-flametalk-anything", b"x_flametalk-key_id"]);
     assert!(matches!(request.authorization, Authorization::Absent));
     let map = serialize_map([("authorization", "Bearer t")].into_iter().chain(headers));

@@ -26,6 +26,7 @@ pub enum Map {
     /// Headers of the request.
     Request = 0,
     /// Headers of the response.
+    #[cfg(feature = "response-headers")]
     Response = 2,
     /// Headers of a call's answer.
     CallResponse = 6,
@@ -65,6 +66,13 @@ unsafe extern "C" {
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_len: usize) -> u32;
     fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
+    fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
         name_len: usize,
@@ -162,6 +170,14 @@ pub fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
 pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     let status = unsafe {
         proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    };
+    checked(status)
+}
+
+/// Overwrites a header that is there once. Of several copies Envoy would overwrite the first and keep the others.
+pub fn replace_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
+    let status = unsafe {
+        proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     };
     checked(status)
 }
@@ -284,6 +300,7 @@ extern "C" fn on_request_headers(id: u32, _num_headers: u32, _end_of_stream: u32
 }
 
 /// The headers of a response are there.
+#[cfg(feature = "response-headers")]
 #[unsafe(export_name = "flamegate_on_response_headers")]
 extern "C" fn on_response_headers(id: u32, _num_headers: u32, _end_of_stream: u32) -> u32 {
     stream::on_response_headers(id);

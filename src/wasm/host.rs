@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::host::{Callouts, Clock, Expect, HostError, Now, SharedData, Versioned, Write};
+use crate::host::{Callouts, Clock, Expect, HostError, Monotonic, Now, SharedData, Versioned, Write};
 use crate::sync::driver::Call;
 
 use super::abi;
@@ -14,6 +14,10 @@ pub struct Envoy;
 impl Clock for Envoy {
     fn now(&self) -> Now {
         Now { monotonic: abi::monotonic_clock(), wall: abi::wall_clock() }
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        abi::monotonic_clock()
     }
 }
 

@@ -3,10 +3,7 @@
 use std::rc::Rc;
 
 use crate::auth::{Denial, Unavailable};
-use crate::filter::{
-    BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity,
-    rate_limit_headers,
-};
+use crate::filter::{BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity};
 use crate::host::HostError;
 use crate::metrics::Counter;
 use crate::reply::Reply;
@@ -47,12 +44,13 @@ pub fn on_request_headers(id: u32) -> Next {
 }
 
 /// Adds the rate-limit headers to a response, when the configuration asks for them.
+#[cfg(feature = "response-headers")]
 pub fn on_response_headers(id: u32) {
     if let Some(state) = vm::root_of(id)
         && let Ok(state) = state.try_borrow()
         && let Some(worker) = state.worker.as_ref().filter(|worker| worker.config().rate_limit_on_success)
         && let Some(key) = worker.streams.key(id)
-        && let Some(headers) = rate_limit_headers(worker, key)
+        && let Some(headers) = crate::filter::rate_limit_headers(worker, key)
     {
         for (name, value) in headers {
             // Information for the client; a response without it is still right. The upstream's own copies would contradict it.
@@ -113,9 +111,9 @@ fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError
         Pass::Permit(permit) => {
             let values = identity(permit.key());
             if config.identity_headers {
-                // Whatever the client sent under these names is in `remove`, so there is nothing to replace.
-                for (name, value) in IDENTITY_HEADERS.iter().zip(values) {
-                    abi::add_header(Map::Request, name, value)?;
+                for ((name, value), overwrite) in IDENTITY_HEADERS.iter().zip(values).zip(edits.overwrite) {
+                    let set = if overwrite { abi::replace_header } else { abi::add_header };
+                    set(Map::Request, name, value)?;
                 }
             }
             if config.filter_state {

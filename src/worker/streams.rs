@@ -7,6 +7,8 @@ use std::rc::Rc;
 use crate::api_key::KeyHash;
 use crate::known_key::KnownKey;
 
+use super::hashers::ByNumber;
+
 /// Number of a stream's context in its VM.
 pub type StreamId = u32;
 
@@ -16,7 +18,7 @@ pub const MAX_ENDED_PER_TICK: usize = 32;
 /// Open streams and the ones that have to end.
 #[derive(Debug, Default)]
 pub struct Streams {
-    open: HashMap<StreamId, Rc<KnownKey>>,
+    open: HashMap<StreamId, Rc<KnownKey>, ByNumber>,
     doomed: VecDeque<StreamId>,
 }
 

@@ -19,6 +19,14 @@ const SPOOFED: &[(&str, &[u8])] = &[
 /// Identity headers are the gateway's alone.
 const IDENTITY: &[Case] = &[
     Case { headers: SPOOFED, ..with_live("spoofed identity with a key", BEARER, Expect::Permitted) },
+    Case {
+        headers: &[
+            ("x-flametalk-key-id", b"key_spoofed"),
+            ("x-flametalk-other", b"x"),
+            ("x_flametalk_key_id", b"y"),
+        ],
+        ..with_live("one copy of an identity header, and underscores", BEARER, Expect::Permitted)
+    },
     Case { name: "spoofed identity without a key", headers: SPOOFED, ..BASE },
     Case {
         name: "spoofed identity on a bypassed path",

@@ -25,6 +25,8 @@ pub(super) struct Call<'a> {
     wait: Duration,
 }
 
+/// How the audit log knows us.
+const AGENT: &str = concat!("flamegate-control/", env!("CARGO_PKG_VERSION"));
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take, besides what was asked to wait.
@@ -43,6 +45,7 @@ impl Client {
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
+            .user_agent(AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             // The token goes to the control plane and nowhere else.
             .redirect(reqwest::redirect::Policy::none())

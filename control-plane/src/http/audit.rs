@@ -95,9 +95,9 @@ async fn list(State(app): State<App>, Query(query): Query<AuditQuery>) -> Result
     let (limit, before) = (page_size(query.limit)?, cursor(query.cursor.as_deref())?);
     let action = match &query.action {
         None => None,
-        Some(name) => {
-            Some(Action::named(name).ok_or_else(|| Error::invalid("action", "must be the name of an action"))?)
-        }
+        Some(name) => Some(
+            Action::named(name).ok_or_else(|| Error::invalid("action", "must be the name of an action"))?,
+        ),
     };
     let workspace_seq = match &query.workspace {
         None => None,

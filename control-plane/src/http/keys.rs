@@ -15,8 +15,8 @@ use utoipa_axum::routes;
 use self::bodies::{
     BatchBody, CreatedBody, ImportBatch, ImportedBody, KeyBody, ReceiptBody, RevokedBody, UpdatedBody,
 };
-use super::envelope::{Created, Listing, Success};
 use super::caller::By;
+use super::envelope::{Created, Listing, Success};
 use super::extract::{Idempotency, JsonBody, PathId, Query, wait};
 use super::workspaces::{cursor, page_size};
 use crate::app::App;

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi as Generated, RefOr};
+use utoipa::openapi::{ContentBuilder, OpenApi as Generated, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::app::App;
@@ -43,8 +43,30 @@ impl Modify for Tokens {
 }
 
 pub(super) fn route(mut document: Generated) -> Router<App> {
+    add_common_responses(&mut document);
     describe_responses(&mut document);
     Router::new().route("/openapi.json", get(async move || Json(document)))
+}
+
+/// What any operation can answer, whatever it does: the framework's refusals, and being too busy or going down.
+fn add_common_responses(document: &mut Generated) {
+    for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.get, &mut item.post, &mut item.patch].into_iter().flatten() {
+            let mut statuses: Vec<&str> = Vec::new();
+            if operation.security.is_some() {
+                statuses.extend(["400", "503"]);
+            }
+            if operation.request_body.is_some() || path.ends_with("/revoke") {
+                statuses.extend(["413", "415", "422"]);
+            }
+            for status in statuses {
+                let envelope = Ref::from_schema_name("ErrorEnvelope");
+                let content = ContentBuilder::new().schema(Some(envelope)).build();
+                let response = ResponseBuilder::new().content("application/json", content).build();
+                operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(response));
+            }
+        }
+    }
 }
 
 /// The format wants a description for every response; where the handler gives none, the status says enough.

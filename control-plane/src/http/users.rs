@@ -161,11 +161,7 @@ async fn reset_password(
     (status = 200, body = Success<UserBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)))]
-async fn disable(
-    State(app): State<App>,
-    PathId(id): PathId,
-    By(by): By,
-) -> Result<Success<UserBody>, Error> {
+async fn disable(State(app): State<App>, PathId(id): PathId, By(by): By) -> Result<Success<UserBody>, Error> {
     Ok(Success::new(app.users.set_disabled(&id, true, by).await?.into()))
 }
 

@@ -194,7 +194,13 @@ fn successor(old: &Key, id: String, now: Timestamp, by: &Actor) -> NewKeyRow {
 }
 
 /// One entry for another name, one for what gateways see. What did not change is not told.
-async fn note_changes(tx: &mut Tx, by: &Actor, now: Timestamp, before: &Key, after: &Key) -> Result<(), Error> {
+async fn note_changes(
+    tx: &mut Tx,
+    by: &Actor,
+    now: Timestamp,
+    before: &Key,
+    after: &Key,
+) -> Result<(), Error> {
     if before.name != after.name {
         let details = json!({ "key": after.hint, "before": before.name });
         by.did(tx, now, Action::KeyRenamed, after.as_target(), details).await?;

@@ -112,7 +112,8 @@ fn is_email(text: &str) -> bool {
     let halves = text.split_once('@');
     visible
         && text.len() <= 254
-        && halves.is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty() && !domain.contains('@'))
+        && halves
+            .is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty() && !domain.contains('@'))
 }
 
 #[cfg(test)]

@@ -27,7 +27,10 @@ impl Users {
         let Wanted { email, workspace, role, password } = draft.check()?;
         let known = sqlite::users::find(&mut *self.store.read().await?, &email).await?.is_some();
         if known && password.is_some() {
-            return Err(Error::invalid("password", "the user is there already and has one: see reset-password"));
+            return Err(Error::invalid(
+                "password",
+                "the user is there already and has one: see reset-password",
+            ));
         }
         let generated = if known || password.is_some() { None } else { Some(Password::generate()?) };
         let password_hash = match password.or_else(|| generated.clone()) {
@@ -80,7 +83,12 @@ impl Users {
     }
 
     /// Gives a user another password and ends all their sessions.
-    pub async fn reset_password(&self, id_or_email: &str, draft: PasswordDraft, by: Actor) -> Result<Added, Error> {
+    pub async fn reset_password(
+        &self,
+        id_or_email: &str,
+        draft: PasswordDraft,
+        by: Actor,
+    ) -> Result<Added, Error> {
         let user = self.find(id_or_email).await?;
         let generated = if draft.password.is_some() { None } else { Some(Password::generate()?) };
         let password = draft.password.or_else(|| generated.clone());

@@ -55,7 +55,10 @@ impl Password {
     /// Notes what is wrong with it as a new password of this user.
     pub(super) fn check(&self, email: &str, problems: &mut Problems) {
         if self.0.chars().count() < MIN_CHARS || self.0.len() > MAX_BYTES {
-            problems.add("password", format!("must be {MIN_CHARS} characters or more, at most {MAX_BYTES} bytes"));
+            problems.add(
+                "password",
+                format!("must be {MIN_CHARS} characters or more, at most {MAX_BYTES} bytes"),
+            );
         } else if self.0.to_lowercase().contains(email) {
             problems.add("password", "must not contain the e-mail address");
         }

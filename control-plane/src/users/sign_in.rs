@@ -23,7 +23,12 @@ pub enum SignIn {
 
 impl Users {
     /// Checks a password that came from this address.
-    pub async fn sign_in(&self, email: &str, password: Password, from: Option<IpAddr>) -> Result<SignIn, Error> {
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: Password,
+        from: Option<IpAddr>,
+    ) -> Result<SignIn, Error> {
         let email = normal_email(email);
         if let Err(wait) = self.throttle.admit(&email, from) {
             return Ok(SignIn::TooMany(wait));
@@ -53,12 +58,7 @@ impl Users {
         self.note_session(user, Action::SignedOut, from).await
     }
 
-    async fn note_session(
-        &self,
-        user: &User,
-        action: Action,
-        address: Option<IpAddr>,
-    ) -> Result<(), Error> {
+    async fn note_session(&self, user: &User, action: Action, address: Option<IpAddr>) -> Result<(), Error> {
         let (now, user) = (self.clock.now(), user.clone());
         let by = user.as_actor(address);
         self.store.write(move |tx| Box::pin(async move { note(tx, &by, now, action, &user).await })).await?;
@@ -69,11 +69,6 @@ impl Users {
 impl User {
     /// The user doing something in a page.
     pub fn as_actor(&self, address: Option<IpAddr>) -> Actor {
-        Actor {
-            user_id: Some(self.id.clone()),
-            name: self.email.clone(),
-            via: Via::Page,
-            address,
-        }
+        Actor { user_id: Some(self.id.clone()), name: self.email.clone(), via: Via::Page, address }
     }
 }

@@ -8,7 +8,7 @@ use crate::common::{Answer, Control};
 #[tokio::test]
 async fn status_404_for_paths_that_are_not_there() {
     let control = Control::start().await;
-    for path in ["/", "/v1", "/v1/nothing", "/v1/api-keys/a/b/c", "/sync/v1"] {
+    for path in ["/nothing", "/v1", "/v1/nothing", "/v1/api-keys/a/b/c", "/sync/v1"] {
         control.get(path).await.refused(404, "NOT_FOUND");
     }
 }

@@ -50,7 +50,11 @@ impl Control {
     }
 
     async fn start_in(directory: TempDir, clock: Clock) -> Self {
-        let config = config(&directory.path().join("control.db"));
+        Self::start_with(directory, clock, &[]).await
+    }
+
+    async fn start_with(directory: TempDir, clock: Clock, settings: &[(&str, &str)]) -> Self {
+        let config = config_with(&directory.path().join("control.db"), settings);
         let server = Server::start(config, clock.clone()).await.unwrap();
         // The client's TLS needs a provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -68,6 +72,13 @@ impl Control {
         server.stop().await;
         between(&directory.path().join("control.db"));
         Self::start_in(directory, clock).await
+    }
+
+    /// Stops it and starts it again on the same database with other settings.
+    pub async fn restart_with(self, settings: &[(&str, &str)]) -> Self {
+        let Self { server, clock, directory, .. } = self;
+        server.stop().await;
+        Self::start_with(directory, clock, settings).await
     }
 
     /// One round of housekeeping that keeps this many removals in the log.
@@ -153,12 +164,16 @@ impl Answer {
 }
 
 pub fn config(database: &Path) -> Config {
+    config_with(database, &[])
+}
+
+fn config_with(database: &Path, settings: &[(&str, &str)]) -> Config {
     let source = |name: &str| match name {
         "FLAMEGATE_ADMIN_TOKEN" => Some(ADMIN.to_owned()),
         "FLAMEGATE_SYNC_TOKEN" => Some(SYNC.to_owned()),
         "FLAMEGATE_LISTEN" => Some("127.0.0.1:0".to_owned()),
         "FLAMEGATE_DATABASE" => Some(database.to_str().unwrap().to_owned()),
-        _ => None,
+        other => settings.iter().find(|(name, _)| *name == other).map(|(_, value)| (*value).to_owned()),
     };
     Config::load(&ServeArgs::default(), &source).unwrap()
 }

@@ -10,7 +10,7 @@ use std::{env, fs, path::Path, process::ExitCode};
 use anyhow::{Context as _, Result, bail, ensure};
 use walrus::{Module, ModuleConfig};
 
-/// Exports that stay. Whatever else the linker exported is removed.
+/// Exports that stay, beside the callbacks written by hand. Whatever else the linker exported is removed.
 const KEPT: &[&str] = &[
     // The module itself: its memory, its start-up code, the ABI it speaks, and where the host puts what it returns.
     "memory",
@@ -27,7 +27,6 @@ const KEPT: &[&str] = &[
     // One request.
     "proxy_on_context_create",
     "proxy_on_request_headers",
-    "proxy_on_response_headers",
     "proxy_on_delete",
 ];
 
@@ -98,9 +97,9 @@ fn trim(linked: &[u8], keep_names: bool) -> Result<(Vec<u8>, Vec<String>)> {
         .parse(linked)
         .context("not a WebAssembly module that can be read")?;
     refuse_unknown_imports(&module)?;
-    prefer_own_callbacks(&mut module);
-    let unused: Vec<_> =
-        module.exports.iter().filter(|e| !KEPT.contains(&e.name.as_str())).map(|e| e.id()).collect();
+    let own = prefer_own_callbacks(&mut module);
+    let kept = |name: &str| KEPT.contains(&name) || own.iter().any(|own| own == name);
+    let unused: Vec<_> = module.exports.iter().filter(|e| !kept(&e.name)).map(|e| e.id()).collect();
     for id in unused {
         module.exports.delete(id);
     }
@@ -129,8 +128,8 @@ fn refuse_unknown_imports(module: &Module) -> Result<()> {
     bail!("Envoy does not provide these imports: {}", unknown.join(", "))
 }
 
-/// Exports `flamegate_on_X` as `proxy_on_X`, in place of the SDK's.
-fn prefer_own_callbacks(module: &mut Module) {
+/// Exports `flamegate_on_X` as `proxy_on_X`, in place of the SDK's, and gives their new names.
+fn prefer_own_callbacks(module: &mut Module) -> Vec<String> {
     let own: Vec<(walrus::ExportId, String)> = module
         .exports
         .iter()
@@ -138,13 +137,14 @@ fn prefer_own_callbacks(module: &mut Module) {
             Some((export.id(), format!("{HOST_PREFIX}{}", export.name.strip_prefix(OWN_PREFIX)?)))
         })
         .collect();
-    for (id, name) in own {
-        let replaced: Vec<_> = module.exports.iter().filter(|e| e.name == name).map(|e| e.id()).collect();
+    for (id, name) in &own {
+        let replaced: Vec<_> = module.exports.iter().filter(|e| e.name == *name).map(|e| e.id()).collect();
         for old in replaced {
             module.exports.delete(old);
         }
-        module.exports.get_mut(id).name = name;
+        module.exports.get_mut(*id).name.clone_from(name);
     }
+    own.into_iter().map(|(_, name)| name).collect()
 }
 
 /// Debug and tool sections: Envoy reads none of them.

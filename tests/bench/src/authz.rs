@@ -107,7 +107,10 @@ impl Authority {
         let entry = |number| {
             let record = Key::ordinary(number).record();
             let limit = &record.limits[0];
-            (Key::ordinary(number).hash(), (Quota::new(limit.requests, limit.window_seconds, limit.burst()), 0))
+            (
+                Key::ordinary(number).hash(),
+                (Quota::new(limit.requests, limit.window_seconds, limit.burst()), 0),
+            )
         };
         Self { records: (0..keys).map(entry).collect(), started: Instant::now() }
     }
@@ -145,7 +148,11 @@ pub fn serve(port: u16, keys: u32, grpc: bool) -> Result<()> {
                 // A connection that ends with an error is the proxy's business.
                 if grpc {
                     let service = service_fn(|request| check_grpc(Rc::clone(&authority), request));
-                    drop(hyper::server::conn::http2::Builder::new(Local).serve_connection(stream, service).await);
+                    drop(
+                        hyper::server::conn::http2::Builder::new(Local)
+                            .serve_connection(stream, service)
+                            .await,
+                    );
                 } else {
                     let service = service_fn(|request| check_http(Rc::clone(&authority), request));
                     drop(hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await);
@@ -180,12 +187,14 @@ async fn check_grpc(
     authority: Rc<RefCell<Authority>>,
     request: Request<Incoming>,
 ) -> Result<Response<Frames>, Infallible> {
-    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body =
+        request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     // Five bytes of gRPC framing: a flag and a length.
     let message = body.get(5..).and_then(|message| CheckRequest::decode(message).ok()).unwrap_or_default();
     let http = message.attributes.and_then(|attributes| attributes.request?.http).unwrap_or_default();
     let code = authority.borrow_mut().decide(http.headers.get("authorization").map(String::as_str));
-    let denied = (code != GRPC_OK).then(|| DeniedResponse { status: Some(HttpStatus { code: http_status(code) }) });
+    let denied =
+        (code != GRPC_OK).then(|| DeniedResponse { status: Some(HttpStatus { code: http_status(code) }) });
     let answer = CheckResponse { status: Some(Status { code }), denied };
     let mut framed = BytesMut::new();
     framed.put_u8(0);
@@ -206,7 +215,10 @@ impl hyper::body::Body for Frames {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.next().map(Ok))
     }
 }

@@ -31,6 +31,8 @@ const MOST_THREADS: usize = 64;
 pub struct Count {
     /// For each thread of the program, in the order in which they were started.
     pub threads: Vec<u64>,
+    /// How often each of them locked a mutex of the C library. Envoy's store of shared data has one for the process.
+    pub locks: Vec<u64>,
     /// Time between the two moments.
     pub elapsed: Duration,
 }
@@ -67,21 +69,28 @@ impl Callgrind {
         let elapsed = self.zeroed.elapsed();
         self.tell(&["dump", "bench"])?;
         self.dumps += 1;
-        let mut threads = Vec::new();
+        let (mut threads, mut locks) = (Vec::new(), Vec::new());
         // A thread that has ended writes no file, and its place stays empty.
         for thread in 1..=MOST_THREADS {
             let path = format!("{}.{}-{thread:02}", self.prefix.display(), self.dumps);
             let Ok(text) = fs::read_to_string(&path) else {
                 threads.push(0);
+                locks.push(0);
                 continue;
             };
             // `totals` is the sum of the functions of this thread; `summary` is cut at the last thread switch.
             let total = text.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap_or("0");
             threads.push(total.trim().parse().with_context(|| format!("{path}: {total}"))?);
+            locks.push(calls_to(&text, "pthread_mutex_lock"));
             fs::remove_file(&path)?;
         }
-        ensure!(threads.iter().any(|count| *count > 0), "no dump {} of {}", self.dumps, self.prefix.display());
-        Ok(Count { threads, elapsed })
+        ensure!(
+            threads.iter().any(|count| *count > 0),
+            "no dump {} of {}",
+            self.dumps,
+            self.prefix.display()
+        );
+        Ok(Count { threads, locks, elapsed })
     }
 
     fn tell(&mut self, words: &[&str]) -> Result<()> {
@@ -116,5 +125,37 @@ impl Count {
             number as f64
         };
         of(self) - of(idle) * self.elapsed.as_secs_f64() / idle.elapsed.as_secs_f64()
+    }
+}
+
+/// Sum of the calls to functions whose name ends in `name` (the format is in valgrind's manual, "Callgrind Format
+/// Specification": a called function is named once and a number afterwards).
+fn calls_to(dump: &str, name: &str) -> u64 {
+    let mut numbers: Vec<&str> = Vec::new();
+    let (mut calls, mut called) = (0, false);
+    for line in dump.lines() {
+        if let Some(function) = line.strip_prefix("cfn=").or_else(|| line.strip_prefix("fn=")) {
+            let (number, text) = function.split_once(' ').unwrap_or((function, ""));
+            // A mutex of the C library appears as pthread_mutex_lock@@GLIBC_2.2.5.
+            if text.split('@').next().is_some_and(|text| text.ends_with(name)) && !numbers.contains(&number) {
+                numbers.push(number);
+            }
+            called = line.starts_with("cfn=") && numbers.contains(&number);
+        } else if let Some(count) = line.strip_prefix("calls=").filter(|_| called) {
+            calls += count.split(' ').next().and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+        }
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::calls_to;
+
+    #[test]
+    fn calls_are_found_by_name_and_by_number() {
+        let dump = "fn=(1) main\n1 5\ncfn=(2) pthread_mutex_lock@@GLIBC_2.2.5\ncalls=3 10\n1 60\nfn=(4) other\ncfn=(2)\n\
+                    calls=4 10\n1 9\ncfn=(5) pthread_mutex_unlock\ncalls=7 1\n1 1\ncfn=(1)\ncalls=9 1\n";
+        assert_eq!(calls_to(dump, "pthread_mutex_lock"), 7);
     }
 }

@@ -25,7 +25,10 @@ pub fn run() -> Result<()> {
     Instructions::new(&plan, &mut now)?.run()?;
     let mut worse = Vec::new();
     for id in ROWS {
-        let old = committed.row(id, KEYS).with_context(|| format!("no committed row {id}: run `make bench`"))?.added();
+        let old = committed
+            .row(id, KEYS)
+            .with_context(|| format!("no committed row {id}: run `make bench`"))?
+            .added();
         let new = now.row(id, KEYS).with_context(|| format!("{id} was not measured"))?.added();
         let change = (new / old - 1.0) * 100.0;
         println!("{id:<12} {new:>8.0} instructions added, committed {old:>8.0}: {change:+.1} %");

@@ -99,3 +99,16 @@ fn content_length(head: &str) -> usize {
     };
     head.lines().find_map(value).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{content_length, unchunk};
+
+    #[test]
+    fn chunks_are_joined_and_lengths_found() {
+        assert_eq!(unchunk("4\r\nWiki\r\n6\r\npedia \r\n0\r\n\r\n"), "Wikipedia ");
+        assert_eq!(unchunk("zz\r\n"), "");
+        assert_eq!(content_length("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx: y"), 12);
+        assert_eq!(content_length("HTTP/1.1 204 No Content"), 0);
+    }
+}

@@ -113,7 +113,8 @@ impl Shared {
     }
 
     fn answer(&self, query: &HashMap<&str, &str>) -> Result<Page> {
-        let number = |name: &str| query.get(name).map_or(Ok(0), |text| text.trim_end_matches('s').parse::<u64>());
+        let number =
+            |name: &str| query.get(name).map_or(Ok(0), |text| text.trim_end_matches('s').parse::<u64>());
         let limit = usize::try_from(number("limit")?.clamp(1, 5000))?;
         if query.get("epoch") != Some(&EPOCH) {
             let cursor = query.get("cursor").map(|hex| KeyHash::from_hex(hex).context("cursor"));
@@ -126,7 +127,14 @@ impl Shared {
         let keys = self.keys.page(cursor, limit);
         let more = self.keys.all().last().map(|(hash, _)| *hash) != keys.last().map(|(hash, _)| *hash);
         let upserts = keys.iter().map(|(hash, key)| upsert(*hash, *key)).collect();
-        Page { epoch: EPOCH.to_owned(), revision: FIRST_REVISION, more, reset: true, upserts, removals: Vec::new() }
+        Page {
+            epoch: EPOCH.to_owned(),
+            revision: FIRST_REVISION,
+            more,
+            reset: true,
+            upserts,
+            removals: Vec::new(),
+        }
     }
 
     fn difference(&self, after: u64, limit: usize, wait: Duration) -> Page {
@@ -188,11 +196,13 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         if reader.read_line(&mut first)? == 0 {
             return Ok(());
         }
+        let mut last = false;
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line)? <= 2 {
                 break;
             }
+            last |= line.trim().eq_ignore_ascii_case("connection: close");
         }
         let path = first.split(' ').nth(1).context("no path")?;
         let query = path.split_once('?').map_or("", |(_, query)| query);
@@ -205,5 +215,43 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         );
         let mut writer = stream;
         writer.write_all(&[head.as_bytes(), &body].concat())?;
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Control;
+    use crate::{
+        client::get,
+        keys::{Key, Keys, Kind},
+    };
+    use flamegate::sync::wire::Page;
+
+    fn page(port: u16, query: &str) -> Page {
+        let text = get(port, &format!("/sync/v1/changes?{query}")).unwrap();
+        Page::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_reset_comes_in_pages_and_changes_follow() {
+        let control = Control::start(Keys::new(Kind::Ordinary, 5, &[])).unwrap();
+        let first = page(control.port, "after=0&limit=3&wait=1s");
+        assert!(first.reset && first.more && first.upserts.len() == 3);
+        let cursor = first.upserts[2].hash.0.to_hex();
+        let second = page(control.port, &format!("after=0&limit=3&wait=1s&cursor={cursor}"));
+        assert!(second.reset && !second.more && second.upserts.len() == 2);
+
+        let key = Key::ordinary(1);
+        let revision = control.change(&[super::Change::Removal(key.hash()), super::Change::Upsert(key)]);
+        let difference =
+            page(control.port, &format!("epoch={}&after={}&limit=10&wait=0s", second.epoch, second.revision));
+        assert_eq!(
+            (difference.revision, difference.upserts.len(), difference.removals.len()),
+            (revision, 1, 0)
+        );
+        assert_eq!(control.acknowledged(), second.revision);
     }
 }

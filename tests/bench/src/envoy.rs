@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     control,
     keys::{Key, Keys},
-    process::{FILTER, artifact, free_port},
+    process::{FILTER, FILTER_FOR_RESPONSES, artifact, free_port},
 };
 
 /// What stands in one Envoy.
@@ -61,7 +61,9 @@ impl Setup {
     /// Envoy's own `api_key_auth` with `count` keys in plaintext.
     pub fn api_key_auth(count: u32, limited: bool) -> Self {
         let credentials: Vec<Value> = (0..count)
-            .map(|number| json!({"key": Key::ordinary(number).plaintext(), "client": format!("key_{number}")}))
+            .map(
+                |number| json!({"key": Key::ordinary(number).plaintext(), "client": format!("key_{number}")}),
+            )
             .collect();
         let mut filters = vec![json!({"name": "api_key_auth", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
@@ -132,7 +134,8 @@ impl Setup {
 
     /// The filter with its singleton, which syncs with the control plane on `control`.
     pub fn flamegate(state: Flamegate, control: u16, tick_ms: u32) -> Result<Self> {
-        let wasm = artifact(FILTER, "make wasm")?;
+        let adds_to_responses = state == Flamegate::RateLimit;
+        let wasm = artifact(if adds_to_responses { FILTER_FOR_RESPONSES } else { FILTER }, "make wasm")?;
         let sync = json!({"mode": "singleton"});
         let mut config = match state {
             Flamegate::Default => json!({}),
@@ -236,7 +239,8 @@ fn wasm_filter(name: &str, wasm: &Path, vm: &str, config: &Value, env: &[&str]) 
 }
 
 fn plugin(name: &str, wasm: &Path, vm: &str, config: &Value, env: &[&str]) -> Value {
-    let text = |value: String| json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": value});
+    let text =
+        |value: String| json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": value});
     json!({
         "name": name, "root_id": name, "failure_policy": "FAIL_RELOAD",
         "vm_config": {

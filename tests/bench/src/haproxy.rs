@@ -21,11 +21,15 @@ pub fn write(name: &str, folder: &Path, keys: Option<u32>) -> Result<(Vec<String
     config.push_str("  http-request return status 200 content-type text/plain string ok\n");
     let path = folder.join(format!("{name}.cfg"));
     fs::write(&path, config)?;
-    let program = ["/usr/sbin/haproxy", "/usr/bin/haproxy", "/usr/local/sbin/haproxy"];
-    let program = program.into_iter().find(|path| Path::new(path).exists());
-    let program = program.context("HAProxy is not there: run `make bench-build`")?;
-    let line = [program, "-db", "-f", &path.display().to_string()].map(str::to_owned).to_vec();
+    let line = [program()?, "-db", "-f", &path.display().to_string()].map(str::to_owned).to_vec();
     Ok((line, port))
+}
+
+/// The binary. Debian puts it where only root looks for programs.
+pub fn program() -> Result<&'static str> {
+    let places = ["/usr/sbin/haproxy", "/usr/bin/haproxy", "/usr/local/sbin/haproxy"];
+    let found = places.into_iter().find(|path| Path::new(path).exists());
+    found.context("HAProxy is not there: run `make bench-build`")
 }
 
 /// Hash to key id. HAProxy's `hex` writes capitals.

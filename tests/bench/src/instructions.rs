@@ -31,9 +31,9 @@ pub struct Plan {
     pub save: bool,
 }
 
-/// The tick of the measured filter. A program under callgrind is about fifty times slower, so a tick of 1 s comes after
-/// as many requests as one of 20 ms does in a proxy that is not watched.
-const TICK_MS: u32 = 1_000;
+/// The tick of the measured filter: the longest that it takes. A program under callgrind is about fifty times slower, and
+/// as many requests should come between two ticks as in a proxy that is not watched, where one comes every 20 ms.
+const TICK_MS: u32 = 500;
 /// Beyond this, Envoy's configuration with all keys in it takes longer to load than the measurement.
 const MOST_NATIVE_KEYS: u32 = 100_000;
 /// The same for a Lua script, which every worker has a copy of.
@@ -137,7 +137,8 @@ impl<'a> Instructions<'a> {
     }
 
     fn wants(&self, row: &Series) -> bool {
-        let matches = |name: &String| if self.plan.exact { row.id == name } else { row.id.contains(name.as_str()) };
+        let matches =
+            |name: &String| if self.plan.exact { row.id == name } else { row.id.contains(name.as_str()) };
         self.plan.only.is_empty() || self.plan.only.iter().any(matches)
     }
 
@@ -148,7 +149,12 @@ impl<'a> Instructions<'a> {
         for state in [Flamegate::Bare, Flamegate::Headers, Flamegate::Default, Flamegate::RateLimit] {
             let mut rows = rows::flamegate(state, known);
             if state == Flamegate::Bare && keys > 4_096 {
-                rows.push(series("bare-scattered", "Flamegate bare, all keys of the table in turn: cache misses", Load::Scattered(keys), 200));
+                rows.push(series(
+                    "bare-scattered",
+                    "Flamegate bare, all keys of the table in turn: cache misses",
+                    Load::Scattered(keys),
+                    200,
+                ));
             }
             self.envoy(&Setup::flamegate(state, control.port, TICK_MS)?, keys, count, &rows)?;
         }
@@ -187,6 +193,7 @@ impl<'a> Instructions<'a> {
             worker: measured.median().round(),
             spread: measured.spread().map(f64::round),
             process: measured.process_median().round(),
+            locks: (measure::median(&measured.locks) * 100.0).round() / 100.0,
             server: server.map(f64::round),
             baseline: baseline.round(),
         };
@@ -199,8 +206,15 @@ impl<'a> Instructions<'a> {
 /// One line per row, as they come.
 fn print_row(row: &Row) {
     println!(
-        "{:<18} {:>9} keys {:>9.0} added (worker {:>9.0}, runs {:.0}..{:.0}; process {:.0})",
-        row.id, row.keys, row.added(), row.worker, row.spread[0], row.spread[1], row.process
+        "{:<18} {:>9} keys {:>9.0} added (worker {:>9.0}, runs {:.0}..{:.0}; process {:.0}; locks {})",
+        row.id,
+        row.keys,
+        row.added(),
+        row.worker,
+        row.spread[0],
+        row.spread[1],
+        row.process,
+        row.locks
     );
 }
 

@@ -2,7 +2,7 @@
 //! main thread and of a worker; and, when asked for, a stream of changes under load.
 
 use std::{
-    path::Path,
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -15,10 +15,10 @@ use crate::{
     client::{Client, get},
     control::Control,
     envoy::{ENVIRONMENT, Flamegate, Ports, Setup},
-    keys::{Key, Keys, Kind},
+    keys::{Keys, Kind},
     load::Load,
     measure::{keys_in, wait_for_envoy},
-    probe::{Probe, Waits},
+    probe::{Probe, Seen},
     process::{Process, free_port, new_folder},
     real,
 };
@@ -58,15 +58,18 @@ pub struct Outcome {
     /// Resident bytes by which the process grows when each worker's cache is filled, per worker.
     pub cache_bytes_per_worker: f64,
     /// Waits of the main thread, which syncs, before and during the sync.
-    pub main: [Waits; 2],
+    pub main: [Seen; 2],
     /// Waits of a worker before and during the sync.
-    pub worker: [Waits; 2],
+    pub worker: [Seen; 2],
     /// Changes under load.
     pub churn: Option<Churn>,
 }
 
 /// How long the machine is watched before the sync, to know what it does by itself.
 const CALM: Duration = Duration::from_secs(5);
+/// Names of Envoy's threads.
+const MAIN: &str = "envoy";
+const WORKER: &str = "wrk:";
 /// How long a sync may take.
 const MOST: Duration = Duration::from_secs(600);
 /// Different keys that fill the caches of the workers, 4,096 records each.
@@ -82,17 +85,20 @@ pub fn run(plan: Plan) -> Result<Outcome> {
     let mut envoy = Process::start("envoy", &folder, &line, ENVIRONMENT)?;
     wait_for_envoy(&mut envoy, ports, None)?;
 
-    let calm = watch(ports, || {
+    let threads = (envoy.threads(MAIN)?, envoy.threads(WORKER)?);
+    let calm = watch(ports, threads.clone(), || {
         thread::sleep(CALM);
         Ok(())
     })?;
     let before = memory(&envoy, ports)?;
     let (mut took, mut stand_in, mut _server) = (Duration::ZERO, None, None);
-    let busy = watch(ports, || {
+    let busy = watch(ports, threads.clone(), || {
         let started = Instant::now();
         match &prepared {
             Some(real) => _server = Some(real.start(&folder)?),
-            None => stand_in = Some(Control::start_on(control_port, Keys::new(Kind::Ordinary, plan.keys, &[]))?),
+            None => {
+                stand_in = Some(Control::start_on(control_port, Keys::new(Kind::Ordinary, plan.keys, &[]))?)
+            }
         }
         let there = || keys_in(ports.admin) == usize::try_from(plan.keys).ok();
         envoy.wait_until("the table is there", MOST, there)?;
@@ -125,9 +131,13 @@ pub fn run(plan: Plan) -> Result<Outcome> {
 }
 
 /// Waits of the main thread and of a worker while `work` is done.
-fn watch(ports: Ports, work: impl FnOnce() -> Result<()>) -> Result<(Waits, Waits)> {
-    let main = Probe::start(ports.admin, "/ready")?;
-    let worker = Probe::start(ports.gateway, "/v1/agents")?;
+fn watch(
+    ports: Ports,
+    (main, workers): (Vec<PathBuf>, Vec<PathBuf>),
+    work: impl FnOnce() -> Result<()>,
+) -> Result<(Seen, Seen)> {
+    let main = Probe::start(ports.admin, "/ready", main)?;
+    let worker = Probe::start(ports.gateway, "/v1/agents", workers)?;
     work()?;
     Ok((main.finish()?, worker.finish()?))
 }
@@ -142,13 +152,17 @@ fn memory(envoy: &Process, ports: Ports) -> Result<(f64, f64)> {
 /// Uses many keys on many connections, so that every worker's cache is full; growth per worker.
 fn fill_caches(plan: Plan, ports: Ports, envoy: &Process) -> Result<f64> {
     let before = memory(envoy, ports)?;
-    let mut clients = (0..plan.workers * 4).map(|_| Client::connect(ports.gateway)).collect::<Result<Vec<_>>>()?;
+    let mut clients =
+        (0..plan.workers * 4).map(|_| Client::connect(ports.gateway)).collect::<Result<Vec<_>>>()?;
     let load = Load::Cycle(plan.keys);
     for number in 0..FILL.min(plan.keys) {
         let next = usize::try_from(number)? % clients.len();
         clients[next].expect(&load.request(number, false), 200)?;
     }
-    ensure!(Client::connect(ports.gateway)?.send(&Load::Unknown.request(0, false))?.status == 401, "unknown key");
+    ensure!(
+        Client::connect(ports.gateway)?.send(&Load::Unknown.request(0, false))?.status == 401,
+        "unknown key"
+    );
     Ok((memory(envoy, ports)?.1 - before.1) / f64::from(plan.workers))
 }
 
@@ -163,10 +177,14 @@ impl Outcome {
             "  memory             {:.0} bytes of heap per key, {:.0} resident (once per process)",
             self.heap_bytes_per_key, self.resident_bytes_per_key
         );
-        println!("  caches             {:.1} MiB resident per worker when full", self.cache_bytes_per_worker / 1_048_576.0);
+        println!(
+            "  caches             {:.1} MiB resident per worker when full",
+            self.cache_bytes_per_worker / 1_048_576.0
+        );
         for (name, [calm, busy]) in [("main thread", self.main), ("worker", self.worker)] {
-            println!("  {name:<11} before {calm}");
-            println!("  {name:<11} during {busy}");
+            println!("  {name:<11} before waits {}", calm.wait);
+            println!("  {name:<11} during waits {}", busy.wait);
+            println!("  {name:<11} during busy  {}", busy.busy);
         }
         if let Some(churn) = &self.churn {
             churn.print();

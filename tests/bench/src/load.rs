@@ -48,16 +48,16 @@ pub fn with_key(key: Key) -> Vec<u8> {
 }
 
 fn build(key: Option<Key>, spoofed: bool) -> Vec<u8> {
-        let mut text = String::from("GET /v1/agents HTTP/1.1\r\nhost: api.flametalk.test\r\naccept: */*\r\n");
-        if spoofed {
-            text.push_str("x-flametalk-workspace-id: ws_spoofed\r\nx-flametalk-role: admin\r\n");
-        }
-        if let Some(key) = key {
-            text.push_str(&format!("authorization: Bearer {}\r\n", key.plaintext()));
-        }
-        text.push_str("\r\n");
-        text.into_bytes()
+    let mut text = String::from("GET /v1/agents HTTP/1.1\r\nhost: api.flametalk.test\r\naccept: */*\r\n");
+    if spoofed {
+        text.push_str("x-flametalk-workspace-id: ws_spoofed\r\nx-flametalk-role: admin\r\n");
     }
+    if let Some(key) = key {
+        text.push_str(&format!("authorization: Bearer {}\r\n", key.plaintext()));
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
+}
 
 /// A permutation of 0..count by a prime step.
 fn scatter(number: u32, count: u32) -> u32 {

@@ -1,7 +1,7 @@
 //! Measurements of the built artifact. `make bench` runs all of them and writes `docs/PERFORMANCE.md`; README.md beside
 //! this folder says what is measured and how.
 
-#![allow(dead_code, unused)]
+mod all;
 mod authz;
 mod callgrind;
 mod check;
@@ -9,6 +9,7 @@ mod churn;
 mod client;
 mod control;
 mod envoy;
+mod gateways;
 mod haproxy;
 mod instructions;
 mod keys;
@@ -20,6 +21,7 @@ mod probe;
 mod process;
 mod ratios;
 mod real;
+mod report;
 mod results;
 mod rows;
 
@@ -92,7 +94,26 @@ enum Command {
         /// For how many seconds
         #[arg(long, default_value_t = 60)]
         seconds: u32,
+        /// Write it to tests/bench/results/results.json
+        #[arg(long)]
+        save: bool,
     },
+    /// Many gateways on one control plane: how long until all know of a revocation
+    Gateways {
+        /// How many
+        #[arg(long, default_value_t = 1_000)]
+        gateways: usize,
+        /// Revocations, one after the other
+        #[arg(long, default_value_t = 20)]
+        revocations: usize,
+        /// Write it to tests/bench/results/results.json
+        #[arg(long)]
+        save: bool,
+    },
+    /// Write docs/PERFORMANCE.md from the committed results
+    Report,
+    /// Everything, one after the other, and the report
+    All,
     /// The server behind ext_authz, until it is killed
     #[command(hide = true)]
     Authz {
@@ -110,9 +131,16 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Keys { keys, workers, real, changes, seconds } => {
-            keysync::run(keysync::Plan { keys, workers, real, changes, seconds }).map(drop)
+        Command::Keys { keys, workers, real, changes, seconds, save } => {
+            let outcome = keysync::run(keysync::Plan { keys, workers, real, changes, seconds })?;
+            keep(save, |results| results.put_sync(outcome))
         }
+        Command::Gateways { gateways, revocations, save } => {
+            let outcome = gateways::run(gateways, revocations)?;
+            keep(save, |results| results.gateways = Some(outcome))
+        }
+        Command::Report => report::write(),
+        Command::All => all::run(),
         Command::Ratios { only, save } => {
             let ratios = ratios::run(&only)?;
             keep(save, |results| results.ratios = ratios)

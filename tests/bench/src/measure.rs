@@ -40,6 +40,8 @@ pub struct Measured {
     pub worker: Vec<f64>,
     /// Of all threads, for each run, sorted.
     pub process: Vec<f64>,
+    /// Mutexes that the busiest thread locked, for each run, sorted.
+    pub locks: Vec<f64>,
 }
 
 /// How long a proxy under callgrind may take to start.
@@ -70,7 +72,14 @@ impl Subject {
     }
 
     /// Measures `load`, sent to another port than the subject's own when requests reach it through something else.
-    pub fn measure(&mut self, load: Load, spoofed: bool, status: u16, effort: Effort, through: Option<u16>) -> Result<Measured> {
+    pub fn measure(
+        &mut self,
+        load: Load,
+        spoofed: bool,
+        status: u16,
+        effort: Effort,
+        through: Option<u16>,
+    ) -> Result<Measured> {
         let mut client = Client::connect(through.unwrap_or(self.port))?;
         let mut next = 0;
         let mut send = |count: u32| -> Result<()> {
@@ -88,7 +97,7 @@ impl Subject {
             Some(idle) => idle,
             None => self.measure_idle(effort.idle)?,
         };
-        let (mut worker, mut process) = (Vec::new(), Vec::new());
+        let (mut worker, mut process, mut locks) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..effort.runs {
             self.callgrind.zero()?;
             send(effort.requests)?;
@@ -96,10 +105,12 @@ impl Subject {
             let per_request = f64::from(effort.requests);
             worker.push(count.without_idle(&idle, Some(count.busiest())) / per_request);
             process.push(count.without_idle(&idle, None) / per_request);
+            locks.push(count.locks[count.busiest()] as f64 / per_request);
         }
         worker.sort_by(f64::total_cmp);
         process.sort_by(f64::total_cmp);
-        Ok(Measured { worker, process })
+        locks.sort_by(f64::total_cmp);
+        Ok(Measured { worker, process, locks })
     }
 
     fn measure_idle(&mut self, length: Duration) -> Result<Count> {

@@ -59,6 +59,28 @@ impl Process {
         Ok(())
     }
 
+    /// Processor time that it has used, user and system, in clock ticks (`man 5 proc_pid_stat`).
+    pub fn processor_time(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        // The second field is the program's name in brackets; after it, user time is field 12 and system time 13.
+        let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
+        Ok(ticks(11).context("user time")? + ticks(12).context("system time")?)
+    }
+
+    /// Where `/proc` has the running times of its threads whose name begins with `name`.
+    pub fn threads(&self, name: &str) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let task = entry?.path();
+            if fs::read_to_string(task.join("comm"))?.starts_with(name) {
+                found.push(task.join("schedstat"));
+            }
+        }
+        ensure!(!found.is_empty(), "no thread is called {name}");
+        Ok(found)
+    }
+
     /// A size in `/proc/<id>/status`, in bytes.
     pub fn memory(&self, field: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
@@ -82,6 +104,9 @@ pub fn root() -> Result<PathBuf> {
 
 /// The filter, as `make wasm` leaves it.
 pub const FILTER: &str = "dist/flamegate.wasm";
+
+/// The filter that can add headers to responses; the other one is not called for them.
+pub const FILTER_FOR_RESPONSES: &str = "dist/flamegate-response-headers.wasm";
 
 /// A file of the repository that another target makes.
 pub fn artifact(path: &str, made_by: &str) -> Result<PathBuf> {

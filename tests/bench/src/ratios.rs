@@ -17,7 +17,7 @@ use crate::{
     keys::{Key, Kind},
     load::Load,
     measure::{START, must_refuse_unknown, wait_for_envoy},
-    process::{Process, artifact, free_port, new_folder},
+    process::{Process, artifact, new_folder},
     results::Ratio,
     rows,
 };
@@ -25,8 +25,8 @@ use crate::{
 /// A running proxy.
 struct Proxy {
     port: u16,
-    /// Kept so that it runs as long as this.
-    _processes: Vec<Process>,
+    /// The proxy, and the server that it asks.
+    processes: Vec<Process>,
 }
 
 /// One run of one proxy.
@@ -34,6 +34,8 @@ struct Run {
     per_second: f64,
     p50: f64,
     p99: f64,
+    /// Clock ticks of processor time per request, of all the processes together, while `wrk` ran.
+    cpu: f64,
 }
 
 /// Keys in the tables.
@@ -41,7 +43,7 @@ const KEYS: u32 = 1_000;
 /// Pairs of runs.
 const PAIRS: u32 = 7;
 /// `wrk`: threads, connections, length.
-const WRK: [&str; 6] = ["-t", "1", "-c", "32", "-d", "2"];
+const WRK: [&str; 6] = ["-t", "1", "-c", "32", "-d", "3"];
 /// Requests of the latency part, one after the other.
 const ONE_BY_ONE: u32 = 4_000;
 
@@ -50,7 +52,11 @@ pub fn run(only: &str) -> Result<Vec<Ratio>> {
     let mut bench = Bench { folder: new_folder("ratios")?, ratios: Vec::new() };
     let control = Control::start(table(KEYS))?;
     let none = bench.envoy("none", &Setup::none(), None)?;
-    let states = [("bare-hot", Flamegate::Bare), ("headers-plain", Flamegate::Headers), ("default-hot", Flamegate::Default)];
+    let states = [
+        ("bare-hot", Flamegate::Bare),
+        ("headers-plain", Flamegate::Headers),
+        ("default-hot", Flamegate::Default),
+    ];
     for (id, state) in states {
         let what = rows::flamegate(state, KEYS).iter().find(|row| row.id == id).map_or("", |row| row.what);
         if id.contains(only) {
@@ -74,7 +80,7 @@ pub fn run(only: &str) -> Result<Vec<Ratio>> {
         if row.id.contains(only) {
             let (server, port) = bench.authz(grpc)?;
             let mut proxy = bench.envoy(row.id, &Setup::ext_authz(grpc, port), None)?;
-            proxy._processes.push(server);
+            proxy.processes.push(server);
             bench.compare(row.id, row.what, &none, &proxy)?;
         }
     }
@@ -99,7 +105,7 @@ impl Bench {
         if name != "none" && name != rows::EMPTY.id {
             must_refuse_unknown(ports.gateway)?;
         }
-        Ok(Proxy { port: ports.gateway, _processes: vec![process] })
+        Ok(Proxy { port: ports.gateway, processes: vec![process] })
     }
 
     fn authz(&self, grpc: bool) -> Result<(Process, u16)> {
@@ -113,7 +119,7 @@ impl Bench {
         let (line, port) = haproxy::write(name, &self.folder, keys)?;
         let mut process = Process::start(name, &self.folder, &line, &[])?;
         process.wait_until("HAProxy listens", START, || Client::connect(port).is_ok())?;
-        Ok(Proxy { port, _processes: vec![process] })
+        Ok(Proxy { port, processes: vec![process] })
     }
 
     fn compare(&mut self, id: &str, what: &str, without: &Proxy, with: &Proxy) -> Result<()> {
@@ -123,35 +129,46 @@ impl Bench {
             throughput: Vec::new(),
             latency_p50: Vec::new(),
             latency_p99: Vec::new(),
+            cpu: Vec::new(),
         };
         for proxy in [without, with] {
-            one_run(proxy.port)?;
+            one_run(proxy)?;
         }
         for pair in 0..PAIRS {
             // Which one goes first changes, too.
             let (a, b) = if pair % 2 == 0 {
-                let a = one_run(without.port)?;
-                (a, one_run(with.port)?)
+                let a = one_run(without)?;
+                (a, one_run(with)?)
             } else {
-                let b = one_run(with.port)?;
-                (one_run(without.port)?, b)
+                let b = one_run(with)?;
+                (one_run(without)?, b)
             };
             ratio.throughput.push(b.per_second / a.per_second);
             ratio.latency_p50.push(b.p50 / a.p50);
             ratio.latency_p99.push(b.p99 / a.p99);
+            ratio.cpu.push(b.cpu / a.cpu);
         }
-        for list in [&mut ratio.throughput, &mut ratio.latency_p50, &mut ratio.latency_p99] {
+        for list in [&mut ratio.throughput, &mut ratio.latency_p50, &mut ratio.latency_p99, &mut ratio.cpu] {
             list.sort_by(f64::total_cmp);
             list.iter_mut().for_each(|value| *value = (*value * 1e3).round() / 1e3);
         }
-        println!("{id:<18} throughput {:?}\n{:18} p50 {:?} p99 {:?}", ratio.throughput, "", ratio.latency_p50, ratio.latency_p99);
+        println!("{id:<18} throughput {:?} cpu {:?}", ratio.throughput, ratio.cpu);
+        println!("{:18} p50 {:?} p99 {:?}", "", ratio.latency_p50, ratio.latency_p99);
         self.ratios.push(ratio);
         Ok(())
     }
 }
 
+impl Proxy {
+    fn processor_time(&self) -> Result<f64> {
+        self.processes.iter().map(Process::processor_time).sum()
+    }
+}
+
 /// Throughput with 32 connections, then latency with one.
-fn one_run(port: u16) -> Result<Run> {
+fn one_run(proxy: &Proxy) -> Result<Run> {
+    let port = proxy.port;
+    let before = proxy.processor_time()?;
     let key = Key { kind: Kind::Ordinary, number: 0 }.plaintext();
     let output = Command::new("wrk")
         .args(WRK)
@@ -161,6 +178,9 @@ fn one_run(port: u16) -> Result<Run> {
         .context("wrk, of Debian's package of that name")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success() && !text.contains("Non-2xx"), "wrk: {text}");
+    let used = proxy.processor_time()? - before;
+    let requests = text.lines().find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());
+    let requests: f64 = requests.with_context(|| format!("wrk: {text}"))?;
     let per_second = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
     let per_second = per_second.with_context(|| format!("wrk: {text}"))?;
     let mut client = Client::connect(port)?;
@@ -172,5 +192,10 @@ fn one_run(port: u16) -> Result<Run> {
         waits.push(sent.elapsed().as_secs_f64());
     }
     waits.sort_by(f64::total_cmp);
-    Ok(Run { per_second, p50: waits[waits.len() / 2], p99: waits[waits.len() * 99 / 100] })
+    Ok(Run {
+        per_second,
+        p50: waits[waits.len() / 2],
+        p99: waits[waits.len() * 99 / 100],
+        cpu: used / requests,
+    })
 }

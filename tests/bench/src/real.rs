@@ -26,7 +26,8 @@ pub struct Real {
     database: PathBuf,
 }
 
-const ADMIN_TOKEN: &str = "admin-token-of-the-bench";
+/// The admin token of every run.
+pub const ADMIN_TOKEN: &str = "admin-token-of-the-bench";
 const START: Duration = Duration::from_secs(60);
 
 /// Imports `keys` keys into a new database with `flamegate-control keys import`.

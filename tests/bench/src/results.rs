@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::process::root;
+use crate::{gateways, keysync::Outcome, process::root};
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -21,7 +21,10 @@ pub struct Results {
     pub ratios: Vec<Ratio>,
     /// Cold sync.
     #[serde(default)]
-    pub sync: Vec<serde_json::Value>,
+    pub sync: Vec<Outcome>,
+    /// Many gateways on one control plane.
+    #[serde(default)]
+    pub gateways: Option<gateways::Outcome>,
     /// Limiter accuracy.
     #[serde(default)]
     pub limiter: Vec<serde_json::Value>,
@@ -42,6 +45,9 @@ pub struct Row {
     pub spread: [f64; 2],
     /// The same for all threads of the process.
     pub process: f64,
+    /// Mutexes of the C library that the worker thread locked per request.
+    #[serde(default)]
+    pub locks: f64,
     /// Instructions of a second process that takes part (the server behind `ext_authz`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<f64>,
@@ -62,6 +68,9 @@ pub struct Ratio {
     pub latency_p50: Vec<f64>,
     /// The same for the 99th percentile.
     pub latency_p99: Vec<f64>,
+    /// Processor time per request with it over that without, of the proxy and whatever it asks.
+    #[serde(default)]
+    pub cpu: Vec<f64>,
 }
 
 impl Row {
@@ -72,8 +81,11 @@ impl Row {
 }
 
 impl Results {
-    /// Where they are committed.
+    /// Where they are committed; elsewhere when `FLAMEGATE_BENCH_RESULTS` names a file.
     pub fn path() -> Result<PathBuf> {
+        if let Some(other) = std::env::var_os("FLAMEGATE_BENCH_RESULTS") {
+            return Ok(PathBuf::from(other));
+        }
         Ok(root()?.join("tests/bench/results/results.json"))
     }
 
@@ -109,5 +121,12 @@ impl Results {
             Some(old) => *old = row,
             None => self.instructions.push(row),
         }
+    }
+
+    /// The same for a cold sync.
+    pub fn put_sync(&mut self, outcome: Outcome) {
+        let same = |old: &Outcome| old.keys == outcome.keys && old.control_plane == outcome.control_plane;
+        self.sync.retain(|old| !same(old));
+        self.sync.push(outcome);
     }
 }

@@ -27,7 +27,10 @@ pub const fn series(id: &'static str, what: &'static str, load: Load, status: u1
 /// What the proxy alone needs for a request with a key, for one with two more headers, and for one without a key.
 pub const BASELINES: [Series; 3] = [
     series("none", "no filter", Load::Hot(Kind::Ordinary), 200),
-    Series { spoofed: true, ..series("none-spoofed", "no filter, two more request headers", Load::Hot(Kind::Ordinary), 200) },
+    Series {
+        spoofed: true,
+        ..series("none-spoofed", "no filter, two more request headers", Load::Hot(Kind::Ordinary), 200)
+    },
     series("none-missing", "no filter, request without a key", Load::Missing, 200),
 ];
 
@@ -37,7 +40,8 @@ const HOT: Load = Load::Hot(Kind::Ordinary);
 /// The proxies' own means and others' that know a key by a table.
 pub const EMPTY: Series = series("empty-filter", "proxy-wasm filter that does nothing", HOT, 200);
 /// Envoy's `api_key_auth`.
-pub const API_KEY_AUTH: Series = series("api-key-auth", "native api_key_auth (plaintext keys, no limit)", HOT, 200);
+pub const API_KEY_AUTH: Series =
+    series("api-key-auth", "native api_key_auth (plaintext keys, no limit)", HOT, 200);
 /// The same with a limit.
 pub const API_KEY_AUTH_LIMITED: Series =
     series("api-key-auth-limit", "native api_key_auth + local_ratelimit (one limit for all keys)", HOT, 200);
@@ -74,8 +78,18 @@ pub fn flamegate(state: Flamegate, known: u32) -> Vec<Series> {
         Flamegate::Bare => vec![
             series("bare-hot", "Flamegate bare: accepted, one busy key", hot, 200),
             series("bare-cycle", "Flamegate bare: accepted, 1,000 keys in turn", Load::Cycle(known), 200),
-            series("bare-unlimited", "Flamegate bare: accepted, a key without limits", Load::Hot(Kind::Unlimited), 200),
-            series("bare-exact", "Flamegate bare: accepted, a small limit, every request counted in shared data", Load::Hot(Kind::Exact), 200),
+            series(
+                "bare-unlimited",
+                "Flamegate bare: accepted, a key without limits",
+                Load::Hot(Kind::Unlimited),
+                200,
+            ),
+            series(
+                "bare-exact",
+                "Flamegate bare: accepted, a small limit, every request counted in shared data",
+                Load::Hot(Kind::Exact),
+                200,
+            ),
             series("missing", "Flamegate: 401, no key", Load::Missing, 401),
             series("unknown", "Flamegate: 401, the same unknown key", Load::Unknown, 401),
             series("random", "Flamegate: 401, a new unknown key each time", Load::Random, 401),
@@ -84,24 +98,34 @@ pub fn flamegate(state: Flamegate, known: u32) -> Vec<Series> {
         Flamegate::Headers => vec![
             Series {
                 spoofed: true,
-                ..series("headers-hot", "Flamegate with identity headers, authorization stripped, two client headers cleaned away", hot, 200)
+                ..series(
+                    "headers-hot",
+                    "Flamegate with identity headers, authorization stripped, two client headers cleaned away",
+                    hot,
+                    200,
+                )
             },
             series("headers-plain", "the same, without headers to clean away", hot, 200),
         ],
-        Flamegate::Default => vec![series("default-hot", "Flamegate with its defaults: identity headers and filter state", hot, 200)],
+        Flamegate::Default => vec![series(
+            "default-hot",
+            "Flamegate with its defaults: identity headers and filter state",
+            hot,
+            200,
+        )],
         Flamegate::RateLimit => {
             vec![series("ratelimit-hot", "Flamegate bare, with RateLimit headers on success", hot, 200)]
         }
     }
 }
 
-
 /// The command line of the server behind `ext_authz`, and its port.
 pub fn authz_server(grpc: bool, keys: u32) -> Result<(Vec<String>, u16)> {
     let port = free_port();
     let program = std::env::current_exe()?.display().to_string();
     let numbers = (port.to_string(), keys.to_string());
-    let mut line = [&program, "authz", "--port", &numbers.0, "--keys", &numbers.1].map(str::to_owned).to_vec();
+    let mut line =
+        [&program, "authz", "--port", &numbers.0, "--keys", &numbers.1].map(str::to_owned).to_vec();
     line.extend(grpc.then(|| "--grpc".to_owned()));
     Ok((line, port))
 }

@@ -236,7 +236,7 @@ fn cut(text: &str, start: &str, end: &str) -> String {
 /// `envoy.yaml` with everything filled in, and without the singleton when there is none.
 fn render(plugin: &Plugin, upstreams: Upstreams, (port, admin): Ports, access_log: &Path) -> String {
     let wasm = plugin.module.clone().unwrap_or_else(|| root().join("dist/flamegate.wasm"));
-    assert!(wasm.exists(), "dist/flamegate.wasm is not there: run `make build`");
+    assert!(wasm.exists(), "{} is not there: run `make build`", wasm.display());
     let mut text = fs::read_to_string(root().join("envoy/envoy.yaml")).expect("envoy.yaml");
     if plugin.sync.is_none() {
         text = cut(&text, "bootstrap_extensions:", "static_resources:");

@@ -189,6 +189,11 @@ fn check_limit_headers(answer: &Answer) -> Result<(), String> {
     if (1..=3600).contains(&retry) { Ok(()) } else { Err(format!("Retry-After: {retry}")) }
 }
 
+/// True for an identity header's name, also spelled with underscores.
+fn is_identity(name: &str) -> bool {
+    name.replace('_', "-").starts_with("x-flametalk-")
+}
+
 /// What the upstream got: the identity of `key` or none, no credential, and every other header as it was sent.
 fn check_arrival(case: &Case, key: Option<&NewKey>, answer: &Answer) -> Result<(), String> {
     if answer.status != 200 {
@@ -214,14 +219,14 @@ fn check_arrival(case: &Case, key: Option<&NewKey>, answer: &Answer) -> Result<(
     });
     let mut found: Vec<(&str, String)> = arrived
         .iter()
-        .filter(|(name, _)| name.starts_with("x-flametalk-"))
+        .filter(|(name, _)| is_identity(name))
         .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value).into_owned()))
         .collect();
     found.sort();
     if !found.iter().map(|(name, value)| (*name, value.as_str())).eq(identity.iter().copied()) {
         return Err(format!("identity {found:?}, not {identity:?}"));
     }
-    for (name, value) in case.headers.iter().filter(|(name, _)| !name.starts_with("x-flametalk-")) {
+    for (name, value) in case.headers.iter().filter(|(name, _)| !is_identity(name)) {
         if !values(name).contains(value) {
             return Err(format!("{name} did not reach the upstream as it was sent"));
         }

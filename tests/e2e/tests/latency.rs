@@ -30,11 +30,15 @@ fn revocation_reaches_every_worker() {
         stack.control.revoke(&key.id, "0s");
         refused.push(until(&mut workers, &request, 401));
     }
-    for (what, times) in [("create to accepted", &mut accepted), ("revoke to refused", &mut refused)] {
-        times.sort();
-        let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
-        println!("{what}, {rounds} rounds: p50 {:?}, p99 {:?}, max {:?}", at(50), at(99), at(100));
-        assert!(rounds < ENOUGH_ROUNDS || at(99) < PROMISE, "{what}: p99 {:?}", at(99));
+    let slowest =
+        [("create to accepted", &mut accepted), ("revoke to refused", &mut refused)].map(|(what, times)| {
+            times.sort();
+            let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+            println!("{what}, {rounds} rounds: p50 {:?}, p99 {:?}, max {:?}", at(50), at(99), at(100));
+            (what, at(99))
+        });
+    for (what, p99) in slowest {
+        assert!(rounds < ENOUGH_ROUNDS || p99 < PROMISE, "{what}: p99 {p99:?}, promised {PROMISE:?}");
     }
 }
 

@@ -136,7 +136,9 @@ fn keys_are_limited_each_for_itself() {
 
 #[test]
 fn headers_on_admitted_requests_when_configured() {
-    let stack = stack("limit-headers", json!({"rate_limit_headers": "always"}));
+    let mut plugin = Plugin::singleton(json!({"rate_limit_headers": "always"}));
+    plugin.module = Some(flamegate_e2e::process::root().join("dist/flamegate-response-headers.wasm"));
+    let stack = Stack::start("limit-headers", &plugin);
     let key = fresh_key(&stack, &json!({"requests": 10, "window_seconds": 3600, "burst": 3}));
     let request = Request::get("/v1/agents").bearer(&key.key);
     let mut connection = Connection::open(stack.envoy.port).expect("connection");

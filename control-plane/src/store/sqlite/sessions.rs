@@ -22,13 +22,14 @@ const KEPT_AFTER_EXPIRY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Stores a new session; false when the id is taken.
 pub async fn insert(tx: &mut Tx, session: &SessionRow) -> Result<bool, Error> {
-    let done =
-        sqlx::query("INSERT INTO sessions (id_hash, data, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(session.id_hash.as_slice())
-            .bind(&session.data)
-            .bind(session.expires_at)
-            .execute(tx)
-            .await?;
+    let done = sqlx::query(
+        "INSERT INTO sessions (id_hash, data, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(session.id_hash.as_slice())
+    .bind(&session.data)
+    .bind(session.expires_at)
+    .execute(tx)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 

@@ -57,7 +57,12 @@ pub async fn password_hash(tx: &mut Tx, seq: i64) -> Result<String, Error> {
 }
 
 /// Users in order of creation from behind `after`, of one workspace or all.
-pub async fn list(tx: &mut Tx, workspace_seq: Option<i64>, after: i64, limit: u32) -> Result<Vec<User>, Error> {
+pub async fn list(
+    tx: &mut Tx,
+    workspace_seq: Option<i64>,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<User>, Error> {
     let sql = format!(
         "{SELECT} WHERE u.seq > ?1 AND (?2 IS NULL OR EXISTS (
              SELECT 1 FROM memberships m WHERE m.user_seq = u.seq AND m.workspace_seq = ?2)) ORDER BY u.seq LIMIT ?3"
@@ -67,7 +72,12 @@ pub async fn list(tx: &mut Tx, workspace_seq: Option<i64>, after: i64, limit: u3
 }
 
 /// Gives the user a role in a workspace, or takes it away.
-pub async fn set_role(tx: &mut Tx, user_seq: i64, workspace_seq: i64, role: Option<Role>) -> Result<(), Error> {
+pub async fn set_role(
+    tx: &mut Tx,
+    user_seq: i64,
+    workspace_seq: i64,
+    role: Option<Role>,
+) -> Result<(), Error> {
     let query = match role {
         Some(role) => sqlx::query(
             "INSERT INTO memberships (user_seq, workspace_seq, role) VALUES (?1, ?2, ?3)

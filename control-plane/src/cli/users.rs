@@ -1,0 +1,171 @@
+//! `users …`: who may sign in to the pages.
+
+use std::io::{BufRead as _, IsTerminal as _, stdin};
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::CliError;
+use super::client::Client;
+use super::output::{Column, Output};
+
+/// What can be done with users.
+#[derive(Subcommand)]
+pub(super) enum UsersCommand {
+    /// Make a user in a workspace, or let one who is there join it; prints the generated password, once
+    Add {
+        /// What they sign in with
+        #[arg(long)]
+        email: String,
+        /// Id or slug of the workspace
+        #[arg(long)]
+        workspace: String,
+        /// owner, member or viewer
+        #[arg(long)]
+        role: String,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// List users
+    List {
+        /// Only of this workspace
+        #[arg(long)]
+        workspace: Option<String>,
+        /// Most entries
+        #[arg(long, default_value_t = 1_000)]
+        max: usize,
+    },
+    /// Give a user another role in a workspace, or none
+    SetRole {
+        /// E-mail address or usr_…
+        user: String,
+        /// Id or slug of the workspace
+        #[arg(long)]
+        workspace: String,
+        /// owner, member, viewer, or none to take the user out of the workspace
+        #[arg(long)]
+        role: String,
+    },
+    /// Give a user another password and end all their sessions; prints the generated password, once
+    ResetPassword {
+        /// E-mail address or usr_…
+        user: String,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// Lock a user out and end all their sessions
+    Disable {
+        /// E-mail address or usr_…
+        user: String,
+    },
+    /// Let a user in again who was locked out
+    Enable {
+        /// E-mail address or usr_…
+        user: String,
+    },
+}
+
+/// Where the password comes from; it is generated when neither is given.
+#[derive(Args)]
+pub(super) struct PasswordArgs {
+    /// Ask for the password
+    #[arg(long, conflicts_with = "password_stdin")]
+    password_prompt: bool,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+const COLUMNS: [Column; 5] = [
+    ("ID", "/id"),
+    ("E-MAIL", "/email"),
+    ("ROLES", "/roles_text"),
+    ("DISABLED", "/disabled"),
+    ("CREATED", "/created_at"),
+];
+
+pub(super) async fn run(client: &Client, output: Output, command: UsersCommand) -> Result<(), CliError> {
+    match command {
+        UsersCommand::Add { email, workspace, role, password } => {
+            let body = json!({ "email": email, "workspace": workspace, "role": role });
+            let body = password.add_to(body)?;
+            show(output, client.call(Method::POST, &["users"]).body(body).send().await?);
+        }
+        UsersCommand::List { workspace, max } => {
+            let query = [("workspace", workspace.as_deref())];
+            let (entries, more) = client.list(&["users"], &query, max).await?;
+            let entries: Vec<_> = entries.into_iter().map(|user| with_roles(output, user)).collect();
+            output.list(&entries, &COLUMNS);
+            if more {
+                output.note(&format!("(the first {max}; see --max)"));
+            }
+        }
+        UsersCommand::SetRole { user, workspace, role } => {
+            let body = json!({ "workspace": workspace, "role": role });
+            show(output, client.call(Method::POST, &["users", &user, "role"]).body(body).send().await?);
+        }
+        UsersCommand::ResetPassword { user, password } => {
+            let body = password.add_to(json!({}))?;
+            show(
+                output,
+                client.call(Method::POST, &["users", &user, "reset-password"]).body(body).send().await?,
+            );
+        }
+        UsersCommand::Disable { user } => {
+            show(output, client.call(Method::POST, &["users", &user, "disable"]).send().await?);
+        }
+        UsersCommand::Enable { user } => {
+            show(output, client.call(Method::POST, &["users", &user, "enable"]).send().await?);
+        }
+    }
+    Ok(())
+}
+
+impl PasswordArgs {
+    fn add_to(&self, mut body: Value) -> Result<Value, CliError> {
+        let read =
+            |error: std::io::Error| CliError::Other(format!("the password could not be read: {error}"));
+        let password = if self.password_prompt {
+            if !stdin().is_terminal() {
+                return Err(CliError::Usage(
+                    "there is no terminal to ask on: see --password-stdin".to_owned(),
+                ));
+            }
+            rpassword::prompt_password("Password: ").map_err(read)?
+        } else if self.password_stdin {
+            let mut line = String::new();
+            stdin().lock().read_line(&mut line).map_err(read)?;
+            line.trim_end_matches(['\r', '\n']).to_owned()
+        } else {
+            return Ok(body);
+        };
+        body["password"] = Value::from(password);
+        Ok(body)
+    }
+}
+
+/// A generated password goes to standard output, everything around it to standard error.
+fn show(output: Output, user: Value) {
+    let Some(password) = user.get("password").and_then(Value::as_str).filter(|_| !output.json) else {
+        return output.one(&with_roles(output, user), &COLUMNS);
+    };
+    let email = user.get("email").and_then(Value::as_str).unwrap_or_default();
+    output.note(&format!("{email} can sign in. Copy the password now, it is not shown again:"));
+    output.line(password);
+}
+
+/// The roles in one text, for tables.
+fn with_roles(output: Output, mut user: Value) -> Value {
+    if output.json {
+        return user;
+    }
+    let text =
+        |role: &Value, name: &str| role.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let roles = user.get("roles").and_then(Value::as_array).cloned().unwrap_or_default();
+    let roles =
+        roles.iter().map(|role| format!("{} of {}", text(role, "role"), text(role, "workspace_slug")));
+    let roles: Vec<_> = roles.collect();
+    user["roles_text"] = Value::from(if roles.is_empty() { "-".to_owned() } else { roles.join(", ") });
+    user
+}

@@ -1,0 +1,73 @@
+//! The pages for people: rendered here, no script needed but for copying a key.
+//!
+//! A request passes, from the outside in: security headers; a bound in number; the check of `Sec-Fetch-Site` and `Origin`
+//! for whatever changes something; the session. Then [`session::SignedIn`] asks for a user, [`place::Place`] for their
+//! place in the workspace of the path, and [`form::Posted`] for the session's form token. Bearer tokens mean nothing here.
+
+mod account;
+mod assets;
+mod audit;
+mod error;
+mod form;
+mod gateways;
+mod headers;
+mod keys;
+mod overview;
+mod place;
+mod session;
+mod session_store;
+mod sign_in;
+mod view;
+
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use tower_http::csrf::{ConfigError, CsrfLayer, ProtectionError};
+
+use self::error::PageError;
+use crate::app::App;
+use crate::error::Error;
+
+/// All pages.
+pub(super) fn router(app: &App) -> Result<Router<App>, ConfigError> {
+    let workspace = Router::new()
+        .route("/", get(overview::show))
+        .route("/settings", get(overview::settings))
+        .route("/settings/members", get(overview::members))
+        .route("/settings/api-keys", get(keys::list).post(keys::create))
+        .route("/settings/api-keys/new", get(keys::new))
+        .route("/settings/api-keys/{id}/rename", get(keys::ask_rename).post(keys::rename))
+        .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
+        .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))
+        .route("/gateways", get(gateways::show))
+        .route("/audit", get(audit::show));
+    let mut same_origin =
+        CsrfLayer::new().with_rejection_response(foreign as fn(ProtectionError) -> Response);
+    if let Some(origin) = &app.pages.public_origin {
+        same_origin = same_origin.add_trusted_origin(origin)?;
+    }
+    Ok(Router::new()
+        .route("/", get(overview::home))
+        .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/account", get(account::show))
+        .route("/account/password", post(account::change_password))
+        .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
+        .nest("/w/{workspace}", workspace)
+        .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
+        .layer(session::layer(app))
+        .layer(middleware::from_fn_with_state(app.clone(), headers::secure_cookies))
+        .layer(same_origin)
+        .layer(middleware::from_fn_with_state(app.clone(), headers::admit))
+        .merge(assets::routes())
+        .layer(middleware::from_fn(headers::protect)))
+}
+
+/// Another site's page sent the request.
+fn foreign(_: ProtectionError) -> Response {
+    PageError::Forgery.into_response()
+}
+
+async fn nothing_here(_: session::SignedIn) -> PageError {
+    PageError::Failed(Error::NoRoute)
+}

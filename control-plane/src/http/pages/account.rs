@@ -1,0 +1,56 @@
+//! The user's own account: sessions and password.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::error::PageError;
+use super::form::Posted;
+use super::session::SignedIn;
+use super::view::{Chrome, Section, html};
+use crate::app::App;
+use crate::error::{Error, Problems};
+use crate::users::password::{MIN_CHARS, Password};
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    chrome: Chrome,
+    problems: Problems,
+    min_chars: usize,
+}
+
+/// The page.
+pub(super) async fn show(signed_in: SignedIn) -> Response {
+    page(&signed_in, Problems::default())
+}
+
+/// Gives the user another password and ends all their sessions.
+pub(super) async fn change_password(State(app): State<App>, posted: Posted) -> Result<Response, PageError> {
+    let Posted { signed_in, fields } = posted;
+    let field = |name| Password::new(fields.raw(name).to_owned());
+    let (user, by) = (signed_in.user.clone(), signed_in.actor());
+    match app.users.change_password(user, field("current"), field("new"), by).await {
+        Ok(_) => Ok(Redirect::to("/sign-in?bye=password").into_response()),
+        Err(Error::Invalid(problems)) => {
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&signed_in, problems)).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends all sessions of the user, this one too.
+pub(super) async fn sign_out_everywhere(
+    State(app): State<App>,
+    posted: Posted,
+) -> Result<Redirect, PageError> {
+    let by = posted.signed_in.actor();
+    app.users.sign_out_everywhere(posted.signed_in.user, by).await?;
+    Ok(Redirect::to("/sign-in?bye=everywhere"))
+}
+
+fn page(signed_in: &SignedIn, problems: Problems) -> Response {
+    let chrome = Chrome::new("Account", Section::Account, signed_in, None);
+    html(&AccountPage { chrome, problems, min_chars: MIN_CHARS })
+}

@@ -1,0 +1,134 @@
+//! The audit log of a workspace, for its owners.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::PageError;
+use super::place::Place;
+use super::view::{Chrome, Moment, Pager, Section, html};
+use crate::app::App;
+use crate::audit::{Action, AuditFilter, Entry};
+use crate::http::extract::Query;
+use crate::users::Role;
+
+/// Which entries. What is not understood is as if it were not there: a page is not an API.
+#[derive(Deserialize)]
+pub(super) struct AuditQuery {
+    action: Option<String>,
+    page: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage {
+    chrome: Chrome,
+    rows: Vec<Row>,
+    actions: Vec<(&'static str, &'static str, bool)>,
+    pager: Pager,
+}
+
+/// A line of the table.
+struct Row {
+    at: Moment,
+    actor: String,
+    via: &'static str,
+    address: String,
+    action: &'static str,
+    target: String,
+    target_id: String,
+    details: String,
+}
+
+const PAGE: u32 = 50;
+
+/// The page.
+pub(super) async fn show(
+    State(app): State<App>,
+    place: Place,
+    Query(query): Query<AuditQuery>,
+) -> Result<Response, PageError> {
+    place.need(Role::Owner)?;
+    let chosen = query.action.as_deref().and_then(Action::named);
+    let page = page_number(query.page.as_deref());
+    let filter = AuditFilter {
+        workspace_seq: Some(place.membership.workspace_seq),
+        action: chosen,
+        before: None,
+        offset: (page - 1) * PAGE,
+    };
+    let total = app.audit.count(&filter).await?;
+    let (entries, _) = app.audit.list(&filter, PAGE).await?;
+    let query = chosen.map(|action| format!("action={}", action.as_str())).unwrap_or_default();
+    let actions =
+        Action::ALL.into_iter().map(|action| (action.as_str(), words(action), Some(action) == chosen));
+    Ok(html(&AuditPage {
+        chrome: place.chrome("Audit log", Section::Audit),
+        rows: entries.into_iter().map(row).collect(),
+        actions: actions.collect(),
+        pager: Pager::new(page, PAGE, total, &query),
+    }))
+}
+
+/// A page's number: 1 for whatever is none.
+pub(super) fn page_number(text: Option<&str>) -> u32 {
+    text.and_then(|text| text.parse().ok()).filter(|page| (1..=100_000).contains(page)).unwrap_or(1)
+}
+
+fn row(entry: Entry) -> Row {
+    let via = match entry.via.as_str() {
+        "page" => "Pages",
+        "cli" => "Command line",
+        _ => "API",
+    };
+    Row {
+        at: Moment::new(entry.at),
+        actor: entry.actor,
+        via,
+        address: entry.address.unwrap_or_default(),
+        action: Action::named(&entry.action).map_or("Something else", words),
+        details: details_text(&entry.details),
+        target: entry.target,
+        target_id: entry.target_id.unwrap_or_default(),
+    }
+}
+
+const fn words(action: Action) -> &'static str {
+    match action {
+        Action::KeyCreated => "Key generated",
+        Action::KeysImported => "Keys imported",
+        Action::KeyRenamed => "Key renamed",
+        Action::KeyUpdated => "Key changed",
+        Action::KeyRotated => "Key rotated",
+        Action::KeyRevoked => "Key revoked",
+        Action::WorkspaceCreated => "Workspace made",
+        Action::WorkspaceUpdated => "Workspace changed",
+        Action::UserAdded => "Member added",
+        Action::RoleSet => "Role changed",
+        Action::PasswordSet => "Password changed",
+        Action::UserDisabled => "Member locked out",
+        Action::UserEnabled => "Member let in again",
+        Action::SignedIn => "Signed in",
+        Action::SignedOut => "Signed out",
+        Action::SignedOutEverywhere => "Signed out everywhere",
+    }
+}
+
+/// `key sk_live_…a1B2 · grace 3600 s`: what is known, in the order of the entry.
+fn details_text(details: &Value) -> String {
+    let line = |(name, value): (&String, &Value)| {
+        let text = match value {
+            Value::Null => return None,
+            Value::Bool(false) => return None,
+            Value::Bool(true) => return Some(name.replace('_', " ")),
+            Value::String(text) => text.clone(),
+            Value::Array(texts) if texts.is_empty() => "none".to_owned(),
+            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            other => other.to_string(),
+        };
+        Some(format!("{} {text}", name.replace('_', " ")))
+    };
+    details.as_object().into_iter().flatten().filter_map(line).collect::<Vec<_>>().join(" · ")
+}

@@ -1,0 +1,119 @@
+//! The first page of a workspace, and its settings besides the keys.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::error::PageError;
+use super::place::Place;
+use super::session::SignedIn;
+use super::view::{Chrome, Moment, Section, html, limits_text};
+use crate::app::App;
+use crate::error::Error;
+use crate::keys::Status;
+use crate::store::KeyFilter;
+use crate::users::Role;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    chrome: Chrome,
+    active: u64,
+    connected: usize,
+    behind: usize,
+    revision: u64,
+    may_create: bool,
+    api_url: String,
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    chrome: Chrome,
+    name: String,
+    id: String,
+    slug: String,
+    limits: String,
+    created: Moment,
+    role: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "members.html")]
+struct MembersPage {
+    chrome: Chrome,
+    members: Vec<Member>,
+    more: bool,
+}
+
+/// A line of the members' table.
+struct Member {
+    email: String,
+    role: &'static str,
+    you: bool,
+    disabled: bool,
+    created: Moment,
+}
+
+/// Members on the page; a workspace with more of them is listed by the API.
+const MEMBERS_SHOWN: u32 = 200;
+
+/// Leads to the user's first workspace.
+pub(super) async fn home(signed_in: SignedIn) -> Redirect {
+    match signed_in.user.memberships.first() {
+        Some(first) => Redirect::to(&format!("/w/{}", first.slug)),
+        None => Redirect::to("/account"),
+    }
+}
+
+/// How the workspace is, at a glance.
+pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Response, PageError> {
+    let filter = KeyFilter {
+        workspace_seq: Some(place.membership.workspace_seq),
+        status: Some(Status::Active),
+        ..KeyFilter::default()
+    };
+    let revision = app.store.head().revision;
+    let gateways = app.gateways.list();
+    let connected: Vec<_> = gateways.iter().filter(|gateway| gateway.connected).collect();
+    let behind =
+        connected.iter().filter(|gateway| gateway.acknowledged.is_none_or(|at| at < revision)).count();
+    Ok(html(&OverviewPage {
+        chrome: place.chrome("Overview", Section::Overview),
+        active: app.keys.count(&filter).await?,
+        connected: connected.len(),
+        behind,
+        revision,
+        may_create: place.may(Role::Member),
+        api_url: app.pages.api_url.clone(),
+    }))
+}
+
+/// What the workspace is.
+pub(super) async fn settings(State(app): State<App>, place: Place) -> Result<Response, PageError> {
+    let workspace = app.workspaces.find(&place.membership.workspace).await?;
+    Ok(html(&SettingsPage {
+        chrome: place.chrome("Settings", Section::Settings),
+        limits: limits_text(&workspace.default_limits),
+        name: workspace.name,
+        id: workspace.id,
+        slug: workspace.slug,
+        created: Moment::new(workspace.created_at),
+        role: place.membership.role.as_str(),
+    }))
+}
+
+/// Who else is there.
+pub(super) async fn members(State(app): State<App>, place: Place) -> Result<Response, PageError> {
+    let seq = place.membership.workspace_seq;
+    let (users, next) = app.users.list(Some(seq), 0, MEMBERS_SHOWN).await?;
+    let member = |user: crate::users::User| {
+        let role = user.membership(&place.membership.slug).map(|membership| membership.role.as_str());
+        let you = user.id == place.signed_in.user.id;
+        let (disabled, created) = (user.disabled_at.is_some(), Moment::new(user.created_at));
+        Ok(Member { role: role.ok_or(Error::NotFound("user"))?, you, disabled, created, email: user.email })
+    };
+    let members = users.into_iter().map(member).collect::<Result<_, Error>>()?;
+    let chrome = place.chrome("Members", Section::Members);
+    Ok(html(&MembersPage { chrome, members, more: next.is_some() }).into_response())
+}

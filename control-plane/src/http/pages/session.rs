@@ -1,0 +1,114 @@
+//! Who is signed in. The session library makes, rotates and expires the cookie; here is what a session holds and when it
+//! is over: after a time without requests (the library), after its longest time, and when the user's stamp has changed.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::{Expiry, Session, SessionManagerLayer};
+
+use super::error::PageError;
+use super::session_store::Sessions;
+use crate::app::App;
+use crate::audit::Actor;
+use crate::error::Error;
+use crate::http::caller::Address;
+use crate::random;
+use crate::users::User;
+
+/// A signed-in user and their session.
+pub(super) struct SignedIn {
+    /// The user.
+    pub user: User,
+    /// The token that every form of this session carries.
+    pub csrf: String,
+    /// The session, to end it.
+    pub session: Session,
+    /// The client's address.
+    pub address: Address,
+}
+
+/// What a session holds.
+#[derive(Clone, Serialize, Deserialize)]
+struct Who {
+    user: String,
+    stamp: String,
+    csrf: String,
+    /// When it began (Unix seconds).
+    began: i64,
+    /// When it was last written (Unix seconds).
+    seen: i64,
+}
+
+const WHO: &str = "who";
+/// A session in use is written this often and not with every request, in seconds.
+const REFRESH: i64 = 60;
+
+/// The session library, set up.
+pub(super) fn layer(app: &App) -> SessionManagerLayer<Sessions> {
+    let idle = time::Duration::try_from(app.pages.session_idle).unwrap_or(time::Duration::HOUR);
+    let sessions = Sessions { store: app.store.clone(), clock: app.clock.clone() };
+    SessionManagerLayer::new(sessions)
+        .with_name("flamegate_session")
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_secure(app.pages.is_secure())
+        .with_expiry(Expiry::OnInactivity(idle))
+}
+
+/// Begins a session under a new id, whatever id the browser came with.
+pub(super) async fn begin(app: &App, session: &Session, user: &User) -> Result<(), Error> {
+    let now = app.clock.now().as_second();
+    let csrf = random::base62(32)?.to_string();
+    let who = Who { user: user.id.clone(), stamp: user.stamp.clone(), csrf, began: now, seen: now };
+    session.cycle_id().await.map_err(Error::internal)?;
+    session.insert(WHO, who).await.map_err(Error::internal)
+}
+
+/// The session's user, if there is one.
+pub(super) async fn current(app: &App, session: &Session) -> Result<Option<(User, String)>, Error> {
+    let Some(mut who) = session.get::<Who>(WHO).await.map_err(Error::internal)? else { return Ok(None) };
+    let now = app.clock.now().as_second();
+    let longest = i64::try_from(app.pages.session_max.as_secs()).unwrap_or(i64::MAX);
+    let user =
+        if now - who.began < longest { app.users.of_session(&who.user, &who.stamp).await? } else { None };
+    let Some(user) = user else {
+        session.flush().await.map_err(Error::internal)?;
+        return Ok(None);
+    };
+    let csrf = who.csrf.clone();
+    if now - who.seen >= REFRESH {
+        who.seen = now;
+        session.insert(WHO, who).await.map_err(Error::internal)?;
+    }
+    Ok(Some((user, csrf)))
+}
+
+impl SignedIn {
+    /// The user as the one who does something.
+    pub fn actor(&self) -> Actor {
+        self.user.as_actor(self.address.0)
+    }
+
+    /// Whether a form carries the session's token.
+    pub fn accepts(&self, token: &str) -> bool {
+        self.csrf.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        let session =
+            Session::from_request_parts(parts, app).await.map_err(|(_, text)| Error::internal(text))?;
+        match current(app, &session).await? {
+            Some((user, csrf)) => {
+                let Ok(address) = Address::from_request_parts(parts, app).await;
+                Ok(Self { user, csrf, session, address })
+            }
+            None => Err(PageError::sign_in_first(parts)),
+        }
+    }
+}

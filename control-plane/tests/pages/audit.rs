@@ -1,0 +1,103 @@
+//! The audit log: complete, append-only, and without secrets.
+
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+use crate::browser::{Browser, PASSWORD};
+use crate::common::Control;
+
+const KEYS: &str = "/w/demo/settings/api-keys";
+
+#[tokio::test]
+async fn everything_that_is_done_is_told_with_who_and_from_where() {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    browser.submit(&format!("{KEYS}/new"), KEYS, &[("name", "One"), ("environment", "live")]).await.key();
+    let id = control.get("/v1/api-keys").await.expect(200)[0]["id"].as_str().unwrap().to_owned();
+    let at = |verb: &str| format!("{KEYS}/{id}/{verb}");
+    browser.submit(&at("rename"), &at("rename"), &[("name", "Two")]).await;
+    control.patch(&format!("/v1/api-keys/{id}"), json!({"limits": []})).await.expect(200);
+    browser.submit(&at("rotate"), &at("rotate"), &[("grace_seconds", "3600")]).await.key();
+    control.revoke(&id, "0").await;
+    control.revoke(&id, "0").await;
+    browser.submit(KEYS, "/sign-out", &[]).await;
+    let entries = control.get("/v1/audit?workspace=demo").await.expect(200);
+    let told: Vec<_> = entries.as_array().unwrap().iter().rev().map(line).collect();
+    assert_eq!(
+        told,
+        [
+            "workspace.created Demo by admin token via api",
+            "user.added ada@example.com by admin token via api",
+            "session.signed_in ada@example.com by ada@example.com via page",
+            "api_key.created One by ada@example.com via page",
+            "api_key.renamed Two by ada@example.com via page",
+            "api_key.updated Two by admin token via api",
+            "api_key.rotated Two by ada@example.com via page",
+            "api_key.revoked Two by admin token via api",
+            "session.signed_out ada@example.com by ada@example.com via page",
+        ],
+        "a repeated revocation changes nothing and is not told"
+    );
+    assert!(entries.as_array().unwrap().iter().all(|entry| entry["actor"]["address"] == "127.0.0.1"));
+    assert_eq!(entries[1]["target"]["id"], id.as_str());
+    let only = control.get("/v1/audit?action=api_key.rotated&limit=1").await.expect(200);
+    assert_eq!(only[0]["details"]["grace_seconds"], 3600);
+}
+
+fn line(entry: &Value) -> String {
+    let text = |at: &str| entry.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    let (actor, via) = (text("/actor/name"), text("/actor/via"));
+    format!("{} {} by {actor} via {via}", text("/action"), text("/target/name"))
+}
+
+#[tokio::test]
+async fn a_change_that_fails_is_not_told() {
+    let control = Control::with_workspace().await;
+    control.post("/v1/workspaces", json!({"name": "Demo"})).await.refused(409, "CONFLICT");
+    control.post("/v1/api-keys/key_x/revoke", json!({})).await.refused(404, "NOT_FOUND");
+    assert_eq!(control.get("/v1/audit").await.expect(200).as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_list_comes_in_pages_and_refuses_what_it_does_not_know() {
+    let control = Control::with_workspace().await;
+    control.create_key().await;
+    control.create_key().await;
+    let page = control.get("/v1/audit?limit=2").await.body;
+    let cursor = page["pagination"]["next_cursor"].as_str().unwrap().to_owned();
+    let rest = control.get(&format!("/v1/audit?limit=2&cursor={cursor}")).await.body;
+    assert_eq!(
+        (rest["data"].as_array().unwrap().len(), &rest["pagination"]["next_cursor"]),
+        (1, &Value::Null)
+    );
+    control.get("/v1/audit?action=key.eaten").await.refused(422, "VALIDATION_FAILED");
+    control.get("/v1/audit?workspace=gone").await.refused(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn the_database_refuses_to_change_or_delete_an_entry() {
+    let control = Control::with_workspace().await;
+    let pool =
+        SqlitePool::connect_with(SqliteConnectOptions::new().filename(control.database())).await.unwrap();
+    for sql in [
+        "UPDATE audit_log SET actor = 'nobody'",
+        "DELETE FROM audit_log",
+        "INSERT OR REPLACE INTO audit_log SELECT * FROM audit_log",
+    ] {
+        let error = sqlx::query(sql).execute(&pool).await.unwrap_err().to_string();
+        assert!(error.contains("the audit log is append-only"), "{sql}: {error}");
+    }
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn no_secret_is_told() {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    let page =
+        browser.submit(&format!("{KEYS}/new"), KEYS, &[("name", "One"), ("environment", "live")]).await;
+    let text = control.get("/v1/audit?limit=200").await.body.to_string();
+    let key = page.key();
+    assert!(!text.contains(&key[..20]) && !text.contains(PASSWORD) && !text.contains("argon2"), "{text}");
+    browser.get("/w/demo/audit").await.hides(&key);
+}

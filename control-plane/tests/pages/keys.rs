@@ -1,0 +1,236 @@
+//! Settings → API Keys: making, showing once, renaming, rotating, revoking, finding.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::common::Control;
+use crate::common::gateway::Gateway;
+
+const KEYS: &str = "/w/demo/settings/api-keys";
+const NEW: &str = "/w/demo/settings/api-keys/new";
+
+/// A control plane with a signed-in owner.
+async fn start() -> (Control, Browser) {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    (control, browser)
+}
+
+fn path(id: &str, verb: &str) -> String {
+    format!("{KEYS}/{id}/{verb}")
+}
+
+#[tokio::test]
+async fn a_new_key_is_shown_once() {
+    let (control, browser) = start().await;
+    let form = browser.get(NEW).await;
+    let fields = [("name", "Production App"), ("environment", "live"), ("expiry", "90")];
+    let page = browser.submit_from(&form, KEYS, &fields).await;
+    assert_eq!((page.status, page.headers["cache-control"].to_str().unwrap()), (200, "no-store"));
+    let key = page.key();
+    assert!(key.starts_with("sk_live_") && key.len() == 46);
+    page.shows("only time");
+    // Reloading the page sends the form again: no second key, and no key shown.
+    let again = browser.submit_from(&form, KEYS, &fields).await;
+    assert_eq!(again.status, 409);
+    again.shows("cannot be shown again");
+    again.hides(&key);
+    // Changed and sent again, the same form makes no second key either.
+    let other = browser.submit_from(&form, KEYS, &[("name", "Other"), ("environment", "live")]).await;
+    assert_eq!(other.status, 409);
+    let keys = control.get("/v1/api-keys").await.expect(200);
+    assert_eq!(keys.as_array().unwrap().len(), 1);
+    assert_eq!(keys[0]["created_by"], "ada@example.com");
+    browser.get(KEYS).await.hides(&key);
+}
+
+#[tokio::test]
+async fn expiry_and_limit_are_as_chosen() {
+    let (control, browser) = start().await;
+    let own = [
+        ("name", "A"),
+        ("environment", "test"),
+        ("expiry", "date"),
+        ("expiry_date", "2099-12-31"),
+        ("limit", "own"),
+        ("requests", "12000"),
+        ("window_seconds", "3600"),
+        ("burst", "200"),
+    ];
+    browser.submit(NEW, KEYS, &own).await.shows("12,000 per hour, 200 at once");
+    let none = [("name", "B"), ("environment", "test"), ("expiry", "never"), ("limit", "none")];
+    browser.submit(NEW, KEYS, &none).await.shows("No limit");
+    let keys = control.get("/v1/api-keys").await.expect(200);
+    assert_eq!((&keys[0]["limits"], &keys[0]["expires_at"]), (&json!([]), &json!(null)));
+    assert_eq!(keys[1]["expires_at"], "2100-01-01T00:00:00Z", "the whole last day");
+    assert_eq!(keys[1]["limits"][0]["window_seconds"], 3600);
+}
+
+#[tokio::test]
+async fn mistakes_are_told_beside_what_was_typed() {
+    let (control, browser) = start().await;
+    for (fields, told) in [
+        (&[("name", " "), ("environment", "live")][..], "Name: 1 to 100 characters"),
+        (&[("name", "x"), ("environment", "moon")], "Environment must be live or test"),
+        (&[("name", "x"), ("environment", "live"), ("expiry", "date")], "Expiry: choose a date"),
+        (&[("name", "x"), ("environment", "live"), ("expiry", "-3")], "Expiry: choose a date"),
+        (
+            &[("name", "x"), ("environment", "live"), ("expiry", "date"), ("expiry_date", "2001-01-01")],
+            "in the future",
+        ),
+        (&[("name", "x"), ("environment", "live"), ("limit", "own")], "Limit: say how many requests"),
+        (
+            &[
+                ("name", "x"),
+                ("environment", "live"),
+                ("limit", "own"),
+                ("requests", "0"),
+                ("window_seconds", "1"),
+            ],
+            "Limit: at least 1",
+        ),
+    ] {
+        let page = browser.submit(NEW, KEYS, fields).await;
+        assert_eq!(page.status, 422, "{fields:?}");
+        page.shows(told);
+        page.shows("The key was not made");
+    }
+    assert_eq!(control.revision(), 0);
+}
+
+#[tokio::test]
+async fn hostile_names_are_text() {
+    let (control, browser) = start().await;
+    let name = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;";
+    let page = browser.submit(NEW, KEYS, &[("name", name), ("environment", "live")]).await;
+    let id = control.get("/v1/api-keys").await.expect(200)[0]["id"].as_str().unwrap().to_owned();
+    let mut pages = vec![page];
+    for path in [KEYS.to_owned(), path(&id, "rename"), path(&id, "rotate"), path(&id, "revoke")] {
+        pages.push(browser.get(&path).await);
+    }
+    pages.push(browser.get("/w/demo/audit").await);
+    pages.push(browser.get(&format!("{KEYS}?q=%3Cscript%3Ealert(1)%3C/script%3E%22")).await);
+    for page in pages {
+        page.hides("<script>alert");
+        page.hides("<img src=x");
+        page.shows("&#60;script&#62;alert(1)");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_renamed() {
+    let (control, browser) = start().await;
+    let id = control.create_key_id().await;
+    let rename = path(&id, "rename");
+    let page = browser.submit(&rename, &rename, &[("name", "Checkout")]).await;
+    assert_eq!((page.status, page.location()), (303, KEYS));
+    browser.get(KEYS).await.shows("Checkout");
+    assert_eq!(browser.submit(&rename, &rename, &[("name", "")]).await.status, 422);
+}
+
+#[tokio::test]
+async fn a_key_is_rotated_with_a_grace() {
+    let (control, browser) = start().await;
+    let id = control.create_key_id().await;
+    let rotate = path(&id, "rotate");
+    let form = browser.get(&rotate).await;
+    let page = browser.submit_from(&form, &rotate, &[("grace_seconds", "86400")]).await;
+    page.shows("It replaces");
+    let key = page.key();
+    let again = browser.submit_from(&form, &rotate, &[("grace_seconds", "86400")]).await;
+    assert_eq!(again.status, 409);
+    again.hides(&key);
+    browser.get(KEYS).await.shows("Ending");
+    // The old one cannot be rotated twice.
+    let page = browser.get(&rotate).await;
+    page.shows("Only an active key");
+    let keys = control.get("/v1/api-keys").await.expect(200);
+    assert_eq!((keys.as_array().unwrap().len(), &keys[1]["rotated_to"]), (2, &keys[0]["id"]));
+}
+
+#[tokio::test]
+async fn revoking_asks_first_and_then_shows_the_receipt() {
+    let (control, browser) = start().await;
+    let id = control.create_key_id().await;
+    let mut gateway = Gateway::new(&control, "edge-1");
+    gateway.catch_up(&control).await;
+    gateway.run();
+    let revoke = path(&id, "revoke");
+    browser.get(&revoke).await.shows("This cannot be undone");
+    assert_eq!(control.get(&format!("/v1/api-keys/{id}")).await.expect(200)["status"], "active");
+    let page = browser.submit(&revoke, &revoke, &[]).await;
+    page.shows("Refused on 1 of 1 gateways");
+    page.shows("edge-1");
+    page.shows(" ms");
+    let list = browser.get(KEYS).await;
+    list.hides("Production App");
+    browser.get(&format!("{KEYS}?status=revoked")).await.shows("Production App");
+    browser.get(&revoke).await.shows("nothing to revoke");
+}
+
+#[tokio::test]
+async fn the_receipt_says_what_to_do_about_gateways_that_do_not_answer() {
+    let (control, browser) = start().await;
+    let id = control.create_key_id().await;
+    Gateway::new(&control, "edge-stuck").catch_up(&control).await;
+    let revoke = path(&id, "revoke");
+    let page = browser.submit(&revoke, &revoke, &[]).await;
+    page.shows("Refused on 0 of 1 gateways");
+    page.shows("edge-stuck");
+    page.shows("Look again");
+    control.clock.advance(Duration::from_secs(90));
+    let page = browser.submit_from(&page, &revoke, &[]).await;
+    page.shows("No gateway is connected");
+    page.shows("Not connected, so not counted: edge-stuck");
+    page.shows("revoked before");
+}
+
+#[tokio::test]
+async fn keys_are_found_by_name_environment_state_and_last_characters() {
+    let (control, browser) = start().await;
+    for (name, environment) in [("Checkout 100%", "live"), ("Mobile_app", "test"), ("Mobile web", "live")] {
+        let body = json!({"workspace": "demo", "name": name, "environment": environment});
+        control.post("/v1/api-keys", body).await.expect(201);
+    }
+    for (query, shown, hidden) in [
+        ("?q=mobile", "Mobile web", "Checkout"),
+        ("?q=100%25", "Checkout", "Mobile"),
+        ("?q=e_a", "Mobile_app", "Mobile web"),
+        ("?environment=test", "Mobile_app", "Mobile web"),
+        ("?q=nothing+like+it", "No keys match", "Mobile"),
+        ("?status=nonsense&page=x&environment=moon", "Mobile_app", "No keys match"),
+    ] {
+        let page = browser.get(&format!("{KEYS}{query}")).await;
+        assert_eq!(page.status, 200, "{query}");
+        page.shows(shown);
+        page.hides(hidden);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_key_in_the_search_leaves_the_address_bar() {
+    let (control, browser) = start().await;
+    let key = control.create_key().await["key"].as_str().unwrap().to_owned();
+    let page = browser.get(&format!("{KEYS}?q={key}")).await;
+    assert_eq!(page.status, 303);
+    assert!(!page.location().contains(&key[..20]), "{}", page.location());
+    browser.get(page.location()).await.shows("Production App");
+}
+
+#[tokio::test]
+async fn five_hundred_keys_come_in_pages() {
+    let (control, browser) = start().await;
+    let key = |n: u32| json!({"hash": format!("{n:064x}"), "workspace": "demo", "name": format!("Device {n:03}"), "environment": "live"});
+    let keys: Vec<_> = (0..520).map(key).collect();
+    control.post("/v1/api-keys/import-batch", json!({"keys": keys})).await.expect(200);
+    let first = browser.get(KEYS).await;
+    first.shows("1–50 of 520");
+    first.shows("Device 519");
+    first.shows("?status=active&#38;page=2");
+    let last = browser.get(&format!("{KEYS}?page=11")).await;
+    last.shows("501–520 of 520");
+    last.shows("Device 000");
+    last.hides("rel=\"next\"");
+}

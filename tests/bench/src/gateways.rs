@@ -1,0 +1,211 @@
+//! `flamegate-bench gateways`: many gateways on one real control plane at once, each with a poll of its own over loopback,
+//! and revocations: how long until all of them know, and what that costs the control plane.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use flamegate::{
+    api_key::KeyHash,
+    sync::wire::{ChangesQuery, Page},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    client::Client,
+    control::TOKEN,
+    probe::Waits,
+    process::new_folder,
+    real::{self, ADMIN_TOKEN, Real},
+};
+
+/// What was seen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Gateways connected.
+    pub gateways: usize,
+    /// Keys in the table of each.
+    pub keys: u32,
+    /// Revocations, one after the other.
+    pub revocations: usize,
+    /// From the call that revokes to each gateway's knowing, in milliseconds; all gateways and revocations together.
+    pub known: Waits,
+    /// The same until the last gateway knows.
+    pub all_know: Waits,
+    /// Processor time of the control plane per revocation and gateway, in microseconds.
+    pub cpu_us: f64,
+    /// Resident bytes of the control plane per connected gateway.
+    pub resident_bytes_per_gateway: f64,
+}
+
+/// When each gateway learned of each revocation.
+struct Board {
+    learned: Vec<Mutex<Vec<Instant>>>,
+    polling: AtomicUsize,
+    /// The control plane is about to stop: nobody needs to hear that connections end.
+    over: AtomicBool,
+}
+
+const KEYS: u32 = 1_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Clock ticks of `/proc` per second (USER_HZ on Linux).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Connects `gateways` gateways, makes `revocations` and prints what was seen.
+pub fn run(gateways: usize, revocations: usize) -> Result<Outcome> {
+    let folder = new_folder("gateways")?;
+    let real = real::prepare(&folder, KEYS)?;
+    let server = real.start(&folder)?;
+    let ids = (0..revocations).map(|_| create_key(&real)).collect::<Result<Vec<_>>>()?;
+    let before = server.memory("VmRSS")?;
+    let board = connect(real.port, gateways)?;
+    let resident = server.memory("VmRSS")?.saturating_sub(before);
+    let cpu = server.processor_time()?;
+    let (mut known, mut all_know) = (Vec::new(), Vec::new());
+    for (round, id) in ids.iter().enumerate() {
+        let started = Instant::now();
+        call(&real, "POST", &format!("/v1/api-keys/{id}/revoke"), None)?;
+        board.wait(|learned| learned > round)?;
+        let waits: Vec<f64> = board.when(round).map(|at| (at - started).as_secs_f64() * 1e3).collect();
+        all_know.push(waits.iter().copied().fold(0.0, f64::max));
+        known.extend(waits);
+        // All of them are waiting again before the next one.
+        thread::sleep(Duration::from_millis(300));
+    }
+    let cpu = (server.processor_time()? - cpu) / TICKS_PER_SECOND * 1e6;
+    board.over.store(true, Ordering::Relaxed);
+    let outcome = Outcome {
+        gateways,
+        keys: KEYS,
+        revocations,
+        known: Waits::new(known).context("no gateways")?,
+        all_know: Waits::new(all_know).context("no revocations")?,
+        cpu_us: cpu / (revocations * gateways) as f64,
+        resident_bytes_per_gateway: resident as f64 / gateways as f64,
+    };
+    outcome.print();
+    Ok(outcome)
+}
+
+/// Starts the gateways and waits until each has the table and waits for changes.
+fn connect(port: u16, gateways: usize) -> Result<Arc<Board>> {
+    let learned = (0..gateways).map(|_| Mutex::default()).collect();
+    let board = Arc::new(Board { learned, polling: AtomicUsize::new(0), over: AtomicBool::new(false) });
+    for number in 0..gateways {
+        let board = Arc::clone(&board);
+        let gateway = move || {
+            if let Err(error) = follow(port, number, &board)
+                && !board.over.load(Ordering::Relaxed)
+            {
+                eprintln!("gateway {number}: {error:#}");
+            }
+        };
+        thread::Builder::new().stack_size(256 * 1024).spawn(gateway)?;
+    }
+    let started = Instant::now();
+    while board.polling.load(Ordering::Relaxed) < gateways {
+        ensure!(started.elapsed() < PATIENCE, "not all gateways have connected");
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep(Duration::from_secs(1));
+    Ok(board)
+}
+
+/// One gateway: fetches the table, then polls for ever.
+fn follow(port: u16, number: usize, board: &Board) -> Result<()> {
+    let mut client = Client::connect(port)?;
+    let mut query = ChangesQuery {
+        gateway: format!("bench-{number}"),
+        limit: 5_000,
+        wait: 25,
+        ..ChangesQuery::default()
+    };
+    loop {
+        let page = fetch(&mut client, &query)?;
+        if !page.removals.is_empty() {
+            board.learned(number).push(Instant::now());
+        }
+        query.cursor = next_cursor(&page);
+        if query.cursor.is_none() {
+            if page.reset {
+                board.polling.fetch_add(1, Ordering::Relaxed);
+            }
+            query.after = page.revision;
+            query.epoch = Some(page.epoch);
+        }
+    }
+}
+
+fn next_cursor(page: &Page) -> Option<KeyHash> {
+    page.upserts.last().filter(|_| page.reset && page.more).map(|last| last.hash.0)
+}
+
+fn fetch(client: &mut Client, query: &ChangesQuery) -> Result<Page> {
+    let request =
+        format!("GET {} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\n\r\n", query.to_path());
+    let answer = client.send(request.as_bytes())?;
+    ensure!(answer.status == 200, "{}", answer.head);
+    Page::parse(answer.body).map_err(anyhow::Error::msg)
+}
+
+fn create_key(real: &Real) -> Result<String> {
+    let body = json!({"workspace": "bench", "name": "bench", "environment": "live"});
+    let answer = call(real, "POST", "/v1/api-keys", Some(&body))?;
+    Ok(answer["data"]["id"].as_str().context("no id")?.to_owned())
+}
+
+fn call(real: &Real, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n{kind}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut client = Client::connect(real.port)?;
+    let answer = client.send(request.as_bytes())?;
+    ensure!((200..300).contains(&answer.status), "{method} {path}: {}", answer.head);
+    Ok(serde_json::from_slice(answer.body)?)
+}
+
+impl Board {
+    fn learned(&self, number: usize) -> std::sync::MutexGuard<'_, Vec<Instant>> {
+        self.learned[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the number of revocations that each gateway has learned of is right.
+    fn wait(&self, right: impl Fn(usize) -> bool) -> Result<()> {
+        let started = Instant::now();
+        while !(0..self.learned.len()).all(|number| right(self.learned(number).len())) {
+            ensure!(started.elapsed() < PATIENCE, "not all gateways have learned of it");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    fn when(&self, round: usize) -> impl Iterator<Item = Instant> + '_ {
+        (0..self.learned.len()).map(move |number| self.learned(number)[round])
+    }
+}
+
+impl Outcome {
+    fn print(&self) {
+        println!(
+            "{} gateways, {} keys, {} revocations one by one",
+            self.gateways, self.keys, self.revocations
+        );
+        println!("  a gateway knows    {}", self.known);
+        println!("  all gateways know  {}", self.all_know);
+        println!("  control plane      {:.1} µs of processor time per gateway and revocation", self.cpu_us);
+        println!(
+            "                     {:.1} KiB resident per gateway",
+            self.resident_bytes_per_gateway / 1024.0
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! `flamegate-bench report`: `docs/PERFORMANCE.md` and its charts from the committed results. The words are in `report.md`
+//! beside this program; `{{name}}` stands for a table or a number.
+
+mod chart;
+mod tables;
+
+use std::fs;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::{process::root, results::Results};
+
+use chart::{Bar, Line};
+
+/// The text without its numbers.
+const TEMPLATE: &str = include_str!("../report.md");
+/// The size of table at which things are compared.
+pub const KEYS: u32 = 1_000;
+
+/// Writes report and charts.
+pub fn write() -> Result<()> {
+    let results = Results::load()?;
+    ensure!(!results.instructions.is_empty(), "no results yet: run `make bench`");
+    let mut text = TEMPLATE.to_owned();
+    let parts = [
+        ("versions", tables::versions(&results)),
+        ("baselines", tables::baselines(&results)),
+        ("comparison", tables::comparison(&results)),
+        ("states", tables::states(&results)),
+        ("target", tables::target(&results)),
+        ("ratios", tables::ratios(&results)),
+        ("sync", tables::sync(&results)),
+        ("gateways", tables::gateways(&results)),
+        ("locks", tables::locks(&results)),
+        ("limiter", tables::limiter(&results)),
+    ];
+    for (name, part) in parts {
+        text = text.replace(&format!("{{{{{name}}}}}"), part.trim_end());
+    }
+    if let Some((_, rest)) = text.split_once("{{") {
+        bail!("report.md names an unknown part: {}", rest.lines().next().unwrap_or_default());
+    }
+    let docs = root()?.join("docs");
+    fs::create_dir_all(docs.join("images"))?;
+    fs::write(docs.join("PERFORMANCE.md"), text)?;
+    let images = docs.join("images");
+    fs::write(images.join("added-instructions.svg"), comparison_chart(&results))?;
+    fs::write(images.join("keys.svg"), keys_chart(&results))?;
+    fs::write(images.join("limiter.svg"), limiter_chart(&results))?;
+    println!("wrote docs/PERFORMANCE.md and three charts");
+    Ok(())
+}
+
+fn comparison_chart(results: &Results) -> String {
+    let bars: Vec<Bar> = tables::compared(results)
+        .into_iter()
+        .map(|row| Bar { label: short(&row.id), value: row.added(), ours: tables::is_ours(row) })
+        .collect();
+    chart::bars("Instructions added to a request, 1,000 keys", &bars)
+}
+
+fn keys_chart(results: &Results) -> String {
+    let lines: Vec<Line> = ["bare-hot", "headers-hot", "default-hot", "random", "used-up", "bare-scattered"]
+        .into_iter()
+        .map(|id| {
+            let mut rows: Vec<_> = results.instructions.iter().filter(|row| row.id == id).collect();
+            rows.sort_by_key(|row| row.keys);
+            let points = rows.iter().map(|row| (f64::from(row.keys).log10(), row.added())).collect();
+            Line { label: short(id), points }
+        })
+        .collect();
+    let ticks = [(0.0, "1"), (3.0, "1,000"), (5.0, "100,000"), (6.0, "1,000,000")];
+    chart::lines("Instructions added to a request, by keys in the table", &ticks, None, &lines)
+}
+
+fn limiter_chart(results: &Results) -> String {
+    let mut lines: Vec<Line> = Vec::new();
+    for row in results.limiter.iter().filter(|row| row["load_tenths"] == 15) {
+        let label = tables::limit_name(row);
+        let workers = row["workers"].as_f64().unwrap_or(1.0).log2();
+        let share = row["admitted"].as_f64().unwrap_or(0.0) / row["ideal"].as_f64().unwrap_or(1.0) * 100.0;
+        match lines.iter_mut().find(|line| line.label == label) {
+            Some(line) => line.points.push((workers, share)),
+            None => lines.push(Line { label, points: vec![(workers, share)] }),
+        }
+    }
+    let ticks = [(0.0, "1 worker"), (1.0, "2"), (3.0, "8"), (6.0, "64")];
+    chart::lines(
+        "Admitted, in % of one ideal token bucket, at 1.5 times the limit",
+        &ticks,
+        Some((97.0, 103.0)),
+        &lines,
+    )
+}
+
+/// A row's name in a chart.
+fn short(id: &str) -> String {
+    let name = match id {
+        "empty-filter" => "empty proxy-wasm filter",
+        "api-key-auth" => "native api_key_auth",
+        "api-key-auth-limit" => "native api_key_auth + local_ratelimit",
+        "lua" => "Lua, the same job",
+        "ext-authz-http" => "ext_authz HTTP, both sides",
+        "ext-authz-grpc" => "ext_authz gRPC, both sides",
+        "haproxy" => "HAProxy, the same job",
+        "bare-hot" => "Flamegate bare",
+        "headers-hot" => "Flamegate, headers and cleaning",
+        "default-hot" => "Flamegate, defaults",
+        "ratelimit-hot" => "Flamegate, RateLimit headers",
+        "missing" => "Flamegate 401, no key",
+        "random" => "Flamegate 401, unknown key",
+        "used-up" => "Flamegate 429",
+        "bare-scattered" => "Flamegate bare, cache misses",
+        other => other,
+    };
+    name.to_owned()
+}

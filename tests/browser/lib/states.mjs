@@ -1,0 +1,83 @@
+// The main states of the pages, one after the other: for pictures and for what must hold in all of them.
+
+import { createHash } from "node:crypto";
+import { signIn } from "./browser.mjs";
+
+const LONG = "Nightly export of conversations to the data warehouse in Frankfurt (owned by team analytics)";
+const UNBROKEN = "Supercalifragilisticexpialidocious-service-account-0123456789-0123456789-0123456789";
+
+/** Fills the demo workspace and one with 520 keys. */
+export async function fill(stack) {
+  const make = (name, more = {}) =>
+    stack.api("POST", "/v1/api-keys", { workspace: "demo", name, environment: "live", ...more });
+  await make("Development", { environment: "test" });
+  await make(UNBROKEN, { environment: "test", limits: [] });
+  await make(LONG, { expires_at: "2099-01-01T00:00:00Z" });
+  const revoked = await make("Old laptop");
+  await stack.api("POST", `/v1/api-keys/${revoked.id}/revoke`, {});
+  const limits = [{ requests: 12000, window_seconds: 3600, burst: 200 }];
+  const rotated = await make("Mobile backend", { limits });
+  await stack.api("POST", `/v1/api-keys/${rotated.id}/rotate`, { grace: "24h" });
+  await make("Production App");
+  await stack.api("POST", "/v1/workspaces", { name: "Fleet", slug: "fleet" });
+  await stack.api("POST", "/v1/workspaces", { name: "Empty", slug: "empty" });
+  for (const workspace of ["fleet", "empty"]) {
+    await stack.api("POST", "/v1/users", { email: stack.user.email, workspace, role: "owner" });
+  }
+  const keys = Array.from({ length: 520 }, (_, number) => ({
+    hash: createHash("sha256").update(`device ${number}`).digest("hex"),
+    workspace: "fleet",
+    name: `Device ${String(number).padStart(3, "0")}`,
+    environment: "live",
+    key_hint: `sk_live_…${String(number).padStart(4, "0")}`,
+  }));
+  await stack.api("POST", "/v1/api-keys/import-batch", { keys });
+}
+
+/** Visits every state; calls `visit(name)` in each. */
+export async function tour(page, stack, visit) {
+  const go = (path) => page.goto(stack.url + path);
+  const keys = "/w/demo/settings/api-keys";
+  await go("/sign-in");
+  await visit("sign-in");
+  await signIn(page, stack.user);
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  await visit("overview");
+  for (const [name, path] of [
+    ["api-keys", keys],
+    ["api-keys-all", `${keys}?status=all`],
+    ["api-keys-many", "/w/fleet/settings/api-keys"],
+    ["api-keys-empty", "/w/empty/settings/api-keys"],
+    ["gateways", "/w/demo/gateways"],
+    ["audit-log", "/w/demo/audit"],
+    ["settings", "/w/demo/settings"],
+    ["members", "/w/demo/settings/members"],
+    ["account", "/account"],
+    ["not-found", "/w/nothing"],
+  ]) {
+    await go(path);
+    await visit(name);
+  }
+  await go(`${keys}/new`);
+  await page.getByRole("button", { name: "Generate key" }).evaluate((button) => (button.form.noValidate = true));
+  await page.getByRole("button", { name: "Generate key" }).click();
+  await visit("generate-mistake");
+  await go(`${keys}/new`);
+  await page.getByLabel("Name").fill("Checkout service");
+  await page.getByLabel("Expires").selectOption("90");
+  await page.getByRole("combobox", { name: "Limit" }).selectOption("own");
+  await page.getByLabel("Requests").fill("600");
+  await visit("generate");
+  await page.getByRole("button", { name: "Generate key" }).click();
+  await page.locator("#key").waitFor();
+  await visit("reveal");
+  await page.getByRole("link", { name: "I have copied the key" }).click();
+  for (const verb of ["Rename", "Rotate", "Revoke"]) {
+    await go(keys);
+    await page.getByRole("link", { name: `${verb} Checkout service` }).first().click();
+    await visit(verb.toLowerCase());
+  }
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByRole("heading", { name: "Key revoked" }).waitFor();
+  await visit("receipt");
+}

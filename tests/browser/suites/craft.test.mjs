@@ -1,0 +1,70 @@
+// Every state of the pages, light and dark, narrow and wide: nothing serious for an accessibility engine, nothing wider
+// than the window, every control reachable by the keyboard.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { launch } from "../lib/browser.mjs";
+import { start } from "../lib/stack.mjs";
+import { fill, tour } from "../lib/states.mjs";
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let stack, browser;
+
+before(async () => {
+  [stack, browser] = await Promise.all([start(), launch()]);
+  await fill(stack);
+});
+
+after(async () => {
+  await browser?.close();
+  await stack?.stop();
+});
+
+async function overflow(page) {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}
+
+for (const width of [375, 800, 1024, 1440]) {
+  for (const colorScheme of width === 375 || width === 1440 ? ["light", "dark"] : ["light"]) {
+    test(`${width} px, ${colorScheme}: no horizontal scroll, nothing serious for axe`, async () => {
+      const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
+      const page = await context.newPage();
+      await tour(page, stack, async (name) => {
+        assert.ok((await overflow(page)) <= 0, `${name} is wider than the window`);
+        // By the debugger's own door: the pages' policy would not let a script in.
+        await page.evaluate(AXE);
+        const { violations } = await page.evaluate(() => globalThis.axe.run());
+        const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+        const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
+        assert.deepEqual(told, [], name);
+      });
+      await context.close();
+    });
+  }
+}
+
+test("the keyboard reaches the content first, then every control, visibly", async () => {
+  const page = await (await browser.newContext()).newPage();
+  let seen = [];
+  await tour(page, stack, async (name) => {
+    if (name !== "api-keys") return;
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
+    for (let i = 0; i < 60; i++) {
+      await page.keyboard.press("Tab");
+      seen.push(
+        await page.evaluate(() => {
+          const element = document.activeElement;
+          const visible = getComputedStyle(element).outlineStyle !== "none" || element === document.body;
+          return { name: element.getAttribute("aria-label") ?? element.textContent.trim(), visible };
+        }),
+      );
+    }
+  });
+  assert.ok(seen.every(({ visible }) => visible), JSON.stringify(seen.filter(({ visible }) => !visible)));
+  for (const wanted of ["Settings", "API Keys", "Generate New Key", "Apply", "Revoke Production App", "Sign out"]) {
+    assert.ok(seen.some(({ name }) => name === wanted), `the keyboard does not reach ${wanted}`);
+  }
+});

@@ -1,0 +1,133 @@
+// The tour of the product's documentation, click by click, with a key that works in Envoy and then does not.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch, signIn } from "../lib/browser.mjs";
+import { start } from "../lib/stack.mjs";
+
+let stack, browser, page, context;
+
+before(async () => {
+  [stack, browser] = await Promise.all([start(), launch()]);
+  context = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"] });
+  page = await context.newPage();
+  page.on("pageerror", (error) => assert.fail(`script error: ${error}`));
+  page.on("console", (message) => {
+    if (/Content.Security.Policy/i.test(message.text())) assert.fail(message.text());
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await stack?.stop();
+});
+
+async function openKeys() {
+  await page.goto(stack.url);
+  await page.getByRole("link", { name: "Settings" }).click();
+  await page.getByRole("link", { name: "API Keys" }).click();
+}
+
+/** Generates a key by the form and returns it as the copy button gives it. */
+async function generate(name) {
+  await openKeys();
+  await page.getByRole("link", { name: "Generate New Key" }).click();
+  await page.getByLabel("Name").fill(name);
+  await page.getByRole("button", { name: "Generate key" }).click();
+  await page.getByRole("button", { name: "Copy" }).click();
+  await page.getByText("The key is in your clipboard").waitFor();
+  return page.evaluate(() => navigator.clipboard.readText());
+}
+
+test("a user signs in, makes a key, uses it, revokes it, and Envoy refuses it", async () => {
+  await signIn(page, stack.user);
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  const key = await generate("Production App");
+  assert.match(key, /^sk_live_[0-9A-Za-z]{38}$/);
+  assert.ok(await page.getByText("This is the only time that the key is shown.").isVisible());
+  assert.ok(await page.getByText("Accepted on 1 of 1 gateways").isVisible());
+  assert.deepEqual(await stack.use(key), [200, undefined]);
+
+  await page.getByRole("link", { name: "I have copied the key" }).click();
+  const row = page.getByRole("row").filter({ hasText: "Production App" });
+  assert.match(await row.innerText(), new RegExp(`sk_live_…${key.slice(-4)}[^]*${stack.user.email}[^]*Active`));
+  assert.ok(!(await page.content()).includes(key));
+  const time = row.locator("time").first();
+  assert.match(await time.getAttribute("title"), /20\d\d/);
+
+  await row.getByRole("link", { name: "Revoke Production App" }).click();
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByRole("heading", { name: "Refused on 1 of 1 gateways" }).waitFor();
+  assert.match(await page.locator(".receipt").innerText(), /slowest after \d+ ms/);
+  // From the very next request on: the receipt says so.
+  assert.deepEqual(await stack.use(key), [401, "INVALID_API_KEY"]);
+  await page.getByRole("link", { name: "Back to API keys" }).click();
+  await page.getByLabel("Status").selectOption("revoked");
+  await page.getByRole("button", { name: "Apply" }).click();
+  await page.getByRole("row").filter({ hasText: "Production App" }).getByText("Revoked").waitFor();
+});
+
+test("the page of a key that was left does not have it any more", async () => {
+  const key = await generate("Left behind");
+  await page.goto(`${stack.url}/account`);
+  // No cache has the page, so the browser asks whether to send the form again instead of showing it.
+  const refused = await page.goBack().then(() => undefined, (error) => error.message);
+  if (refused) assert.match(refused, /ERR_CACHE_MISS/);
+  else assert.ok(!(await page.content()).includes(key));
+  await page.close();
+  page = await context.newPage();
+  await openKeys();
+  assert.equal(await page.getByRole("row").filter({ hasText: "Left behind" }).count(), 1, "no second key was made");
+});
+
+test("a reload does not make a second key", async () => {
+  const key = await generate("Reloaded");
+  await page.reload();
+  await page.getByRole("heading", { name: "This key was made already" }).waitFor();
+  assert.ok(!(await page.content()).includes(key));
+  await openKeys();
+  assert.equal(await page.getByRole("row").filter({ hasText: "Reloaded" }).count(), 1);
+});
+
+test("a rotated key and its successor both work until the old one is revoked", async () => {
+  const old = await generate("Rotating");
+  await openKeys();
+  await page.getByRole("link", { name: "Rotate Rotating" }).click();
+  await page.getByLabel("The old key works for").selectOption("3600");
+  await page.getByRole("button", { name: "Rotate key" }).click();
+  const fresh = await page.locator("#key").innerText();
+  assert.notEqual(fresh, old);
+  assert.deepEqual(await stack.use(fresh), [200, undefined]);
+  assert.deepEqual(await stack.use(old), [200, undefined]);
+  await openKeys();
+  const ending = page.getByRole("row").filter({ hasText: "Ending" });
+  await ending.getByRole("link", { name: "Revoke Rotating" }).click();
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByRole("heading", { name: "Refused on 1 of 1 gateways" }).waitFor();
+  assert.deepEqual(await stack.use(old), [401, "INVALID_API_KEY"]);
+  assert.deepEqual(await stack.use(fresh), [200, undefined]);
+});
+
+test("renaming, gateways and the audit log tell what is so", async () => {
+  await generate("Old name");
+  await openKeys();
+  await page.getByRole("link", { name: "Rename Old name" }).click();
+  await page.getByLabel("Name of").fill("New name");
+  await page.getByRole("button", { name: "Rename" }).click();
+  await page.getByRole("row").filter({ hasText: "New name" }).waitFor();
+  await page.getByRole("link", { name: "Gateways" }).click();
+  await page.getByText("Up to date").waitFor();
+  await page.getByRole("link", { name: "Audit log" }).click();
+  await page.getByRole("row").filter({ hasText: "Key renamed" }).first().waitFor();
+});
+
+test("neither the log nor the pages have a key, a password or a session", async () => {
+  const key = await generate("Secret");
+  await openKeys();
+  const session = (await context.cookies()).find((cookie) => cookie.name === "flamegate_session").value;
+  const log = await stack.log();
+  for (const secret of [key, stack.user.password, session]) {
+    assert.ok(!log.includes(secret));
+    assert.ok(!(await page.content()).includes(secret));
+  }
+});
