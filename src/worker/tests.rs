@@ -83,6 +83,85 @@ fn a_key_in_memory_costs_no_host_call() {
     assert_eq!(gateway.host.calls(), calls);
 }
 
+/// A request with this key, all the way through the filter; `None` when it was admitted.
+fn ask(gateway: &mut Gateway, authorization: &str) -> Option<u32> {
+    let request = crate::request::Request {
+        authorization: crate::api_key::Authorization::Single(authorization.as_bytes()),
+        ..crate::request::Request::default()
+    };
+    match crate::filter::decide(&mut gateway.worker, &gateway.host, &request).outcome {
+        crate::filter::Outcome::Pass(_) => None,
+        crate::filter::Outcome::Answer(reply) => Some(reply.status),
+    }
+}
+
+fn real_key(gateway: &mut Gateway, revision: u64, expires_at: Option<u64>) -> KeyHash {
+    let hash = crate::api_key::ApiKey::from_bytes(b"sk_live_real").unwrap().hash();
+    let mut page = page(revision, false, &[(1, expires_at)], &[]);
+    page.upserts[0].hash = WireHash(hash);
+    let now = gateway.host.now();
+    gateway.writer.apply_difference(&gateway.host, &page, now).unwrap();
+    gateway.worker.tick(&gateway.host);
+    hash
+}
+
+#[test]
+fn a_recognised_value_costs_no_host_call_and_is_forgotten_with_its_key() {
+    let mut gateway = Gateway::new(SYNCED);
+    let hash = real_key(&mut gateway, 2, None);
+    for value in ["Bearer sk_live_real", "bearer  sk_live_real "] {
+        assert_eq!(ask(&mut gateway, value), None);
+    }
+    let calls = gateway.host.calls();
+    for _ in 0..1000 {
+        assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None);
+    }
+    assert_eq!(gateway.host.calls(), calls, "no shared data in the steady state");
+    for other in ["Bearer sk_live_rea", "Bearer sk_live_real2", "Basic sk_live_real", "Bearer sk_live_real,"]
+    {
+        assert_eq!(ask(&mut gateway, other), Some(401), "{other}");
+    }
+    let mut revocation = page(3, false, &[], &[1]);
+    revocation.removals = vec![WireHash(hash)];
+    gateway.writer.apply_difference(&gateway.host, &revocation, gateway.host.now()).unwrap();
+    gateway.worker.tick(&gateway.host);
+    for value in ["Bearer sk_live_real", "bearer  sk_live_real "] {
+        assert_eq!(ask(&mut gateway, value), Some(401));
+    }
+    real_key(&mut gateway, 4, None);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None, "an unknown value is not unknown for ever");
+}
+
+#[test]
+fn a_recognised_value_expires_by_the_clock_and_is_refused_with_a_stale_table() {
+    let mut gateway = Gateway::new(r#"{"sync":{"wait_seconds":25},"max_staleness_seconds":60}"#);
+    real_key(&mut gateway, 2, Some(1_030));
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None);
+    gateway.host.advance_ns(30_000_000_000);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), Some(401));
+    real_key(&mut gateway, 3, None);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None);
+    gateway.host.advance_ns(61_000_000_000);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), Some(503));
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_other"), Some(503), "unknown is not known any more");
+}
+
+#[test]
+fn random_values_at_full_speed_keep_memory_bounded_and_hot_keys_in() {
+    let mut gateway = Gateway::new(SYNCED);
+    real_key(&mut gateway, 2, None);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None);
+    for number in 0..5000 {
+        assert_eq!(ask(&mut gateway, &format!("Bearer sk_live_random{number}")), Some(401));
+    }
+    let calls = gateway.host.calls();
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None);
+    assert_eq!(gateway.host.calls(), calls);
+    assert!(gateway.worker.cache.len() <= 2);
+}
+
 #[test]
 fn a_change_is_seen_at_the_next_tick_and_touches_only_its_buckets() {
     let mut gateway = Gateway::new(SYNCED);
