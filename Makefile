@@ -37,7 +37,7 @@ run: build ## run gateway, control plane and a demo upstream on loopback, until 
 	@exec envoy/run.py
 
 .PHONY: test
-test: build test-native test-e2e test-browser ## run all tests
+test: build test-native test-e2e test-api test-browser ## run all tests
 
 .PHONY: test-native
 test-native: ## run the tests that need no Envoy
@@ -46,6 +46,10 @@ test-native: ## run the tests that need no Envoy
 .PHONY: test-e2e
 test-e2e: ## run the tests on a real Envoy (after `make build`)
 	$(CARGO) test --locked -p flamegate-e2e
+
+.PHONY: test-api
+test-api: ## fuzz the REST API against its OpenAPI document (after `make build`)
+	@tests/openapi.sh
 
 .PHONY: browser
 browser: ## install what the browser tests need: Node, Chromium, two npm packages

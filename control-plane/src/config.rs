@@ -70,11 +70,10 @@ pub struct ServeArgs {
     /// Most connections at once [env: FLAMEGATE_MAX_CONNECTIONS] [default: 10000]
     #[arg(long, value_name = "NUMBER")]
     pub max_connections: Option<String>,
-    /// Where browsers find the pages, for example https://keys.example.com; https makes cookies secure
-    /// [env: FLAMEGATE_PUBLIC_URL]
+    /// Scheme and host under which browsers find the pages; https makes cookies secure [env: FLAMEGATE_PUBLIC_URL]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Where the API is, for the examples in the pages [env: FLAMEGATE_API_URL] [default: https://dev.flametalk.ai]
+    /// Where the API is, for the examples in the pages [env: FLAMEGATE_API_URL] [default: the product's]
     #[arg(long, value_name = "URL")]
     pub api_url: Option<String>,
     /// true when every request comes through a proxy that sets X-Forwarded-For and X-Forwarded-Proto

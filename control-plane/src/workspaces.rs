@@ -37,7 +37,7 @@ pub struct Workspace {
 #[schema(as = CreateWorkspace)]
 pub struct WorkspaceDraft {
     /// Descriptive name, 1 to 100 characters.
-    #[schema(required, value_type = String, example = "Demo")]
+    #[schema(required, value_type = String, min_length = 1, max_length = 100, example = "Demo")]
     pub name: Option<String>,
     /// 1 to 40 lower-case letters, digits and inner hyphens. Made from the name when it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +55,7 @@ pub struct WorkspaceDraft {
 pub struct WorkspacePatch {
     /// Another descriptive name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 100)]
     pub name: Option<String>,
     /// Other default limits. Gateways learn of it for every key that follows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -324,3 +324,57 @@ fn the_database_is_readable_by_its_owner_only() {
     program.signal("-TERM");
     program.end();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_on_the_command_line() {
+    let control = Control::with_workspace().await;
+    let add = ["users", "add", "--email", "Ada@example.com", "--workspace", "demo", "--role", "owner"];
+    let output = cli(&control, &add).await;
+    let (password, told) = (succeeded(&output), String::from_utf8(output.stderr.clone()).unwrap());
+    assert_eq!(password.trim_end().len(), 20, "the password is all of standard output");
+    assert!(told.contains("ada@example.com") && !told.contains(password.trim_end()), "{told}");
+    assert!(failed(&cli(&control, &add).await, 1).contains("CONFLICT"));
+    let listed = succeeded(&cli(&control, &["users", "list"]).await);
+    assert!(listed.contains("owner of demo") && !listed.contains(password.trim_end()), "{listed}");
+    let role = ["users", "set-role", "ada@example.com", "--workspace", "demo", "--role", "viewer", "--json"];
+    assert_eq!(json_of(&cli(&control, &role).await)["roles"][0]["role"], "viewer");
+    let reset = json_of(&cli(&control, &["users", "reset-password", "ada@example.com", "--json"]).await);
+    assert_ne!(reset["password"].as_str(), Some(password.trim_end()));
+    assert_eq!(
+        json_of(&cli(&control, &["users", "disable", "ada@example.com", "--json"]).await)["disabled"],
+        true
+    );
+    assert_eq!(
+        json_of(&cli(&control, &["users", "enable", "ada@example.com", "--json"]).await)["disabled"],
+        false
+    );
+    failed(&cli(&control, &["users", "disable", "nobody@example.com"]).await, 3);
+    let log = json_of(&cli(&control, &["audit", "--action", "user.disabled", "--json"]).await);
+    assert_eq!(
+        (&log[0]["actor"]["via"], &log[0]["target"]["name"]),
+        (&json!("cli"), &json!("ada@example.com"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_read_from_standard_input() {
+    let control = Control::with_workspace().await;
+    let add = |email: &str| {
+        let args =
+            ["users", "add", "--email", email, "--workspace", "demo", "--role", "owner", "--password-stdin"];
+        let mut command = command(&control.url(""), &args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    for (email, password, code) in
+        [("a@example.com", "correct horse battery\n", 0), ("b@example.com", "short\n", 1)]
+    {
+        let mut child = add(email);
+        child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains(password.trim_end()));
+    }
+    let prompt = ["users", "reset-password", "a@example.com", "--password-prompt"];
+    assert!(failed(&cli(&control, &prompt).await, 2).contains("--password-stdin"), "there is no terminal");
+}

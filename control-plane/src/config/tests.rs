@@ -54,3 +54,23 @@ fn debug_output_does_not_show_tokens() {
     let text = format!("{config:?}");
     assert!(!text.contains(ADMIN) && !text.contains(SYNC), "{text}");
 }
+
+#[test]
+fn settings_of_the_pages_are_checked() {
+    let tokens = [(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)];
+    let pages = load(ServeArgs::default(), &tokens).unwrap().pages;
+    assert_eq!((pages.public_origin.as_deref(), pages.trust_proxy, pages.is_secure()), (None, false, false));
+    let good = [("FLAMEGATE_PUBLIC_URL", "https://Keys.example.com/"), ("FLAMEGATE_SESSION_IDLE", "30m")];
+    let pages = load(ServeArgs::default(), &[&tokens[..], &good].concat()).unwrap().pages;
+    assert_eq!(pages.public_origin.as_deref(), Some("https://keys.example.com"));
+    assert_eq!((pages.session_idle.as_secs(), pages.is_secure()), (1_800, true));
+    let bad = [
+        ("FLAMEGATE_PUBLIC_URL", "keys.example.com/path"),
+        ("FLAMEGATE_API_URL", "ftp://x"),
+        ("FLAMEGATE_TRUST_PROXY", "maybe"),
+        ("FLAMEGATE_SESSION_IDLE", "1s"),
+        ("FLAMEGATE_SESSION_MAX", "for ever"),
+    ];
+    let ConfigErrors(errors) = load(ServeArgs::default(), &[&tokens[..], &bad].concat()).unwrap_err();
+    assert_eq!(errors.len(), 5, "{errors:?}");
+}

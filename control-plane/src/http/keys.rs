@@ -32,12 +32,16 @@ struct ListQuery {
     /// Only of this workspace, by id or slug.
     workspace: Option<String>,
     /// Only of this environment: `live` or `test`.
+    #[param(pattern = "^(live|test)$")]
     environment: Option<String>,
     /// Only in this state: `active`, `revoked`, `expired` or `all` (the default).
+    #[param(pattern = "^(active|revoked|expired|all)$")]
     status: Option<String>,
     /// Most entries, 1 to 200; 50 when it is not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
 }
 
@@ -47,6 +51,7 @@ struct ListQuery {
 #[into_params(parameter_in = Query)]
 struct WaitQuery {
     /// How long to wait until every connected gateway enforces the change: `5s`, `500ms` or `5`, at most 60 s.
+    #[param(pattern = "^[0-9]{1,9}(ms|s)?$")]
     wait: Option<String>,
 }
 
@@ -101,6 +106,7 @@ async fn create(
     tag = "api-keys", security(("admin" = [])), params(ListQuery), responses(
     (status = 200, body = Listing<KeyBody>),
     (status = 401, body = ErrorEnvelope),
+    (status = 404, description = "No such workspace", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<Listing<KeyBody>, Error> {
     let limit = page_size(query.limit)?;

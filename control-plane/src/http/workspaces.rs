@@ -39,8 +39,10 @@ struct WorkspaceBody {
 #[into_params(parameter_in = Query)]
 struct Part {
     /// Most entries, 1 to 200; 50 when it is not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
 }
 
@@ -68,7 +70,8 @@ async fn create(
 #[utoipa::path(get, path = "/v1/workspaces", operation_id = "list_workspaces",
     tag = "workspaces", security(("admin" = [])), params(Part), responses(
     (status = 200, body = Listing<WorkspaceBody>),
-    (status = 401, body = ErrorEnvelope)))]
+    (status = 401, body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>, Query(part): Query<Part>) -> Result<Listing<WorkspaceBody>, Error> {
     let (limit, after) = (page_size(part.limit)?, cursor(part.cursor.as_deref())?);
     let (found, next) = app.workspaces.list(after.unwrap_or(0), limit).await?;

@@ -21,7 +21,7 @@ pub struct KeyDraft {
     #[schema(required, value_type = String, example = "demo")]
     pub workspace: Option<String>,
     /// Descriptive name, 1 to 100 characters.
-    #[schema(required, value_type = String, example = "Production App")]
+    #[schema(required, value_type = String, min_length = 1, max_length = 100, example = "Production App")]
     pub name: Option<String>,
     /// `live` or `test`.
     #[schema(required, value_type = String, pattern = "^(live|test)$", example = "live")]
@@ -42,6 +42,7 @@ pub struct KeyDraft {
 pub struct KeyPatch {
     /// Another descriptive name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 100)]
     pub name: Option<String>,
     /// Another expiry: RFC 3339 text or Unix seconds; `null` for never.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

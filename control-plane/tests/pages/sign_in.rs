@@ -100,10 +100,14 @@ async fn sessions_end_when_idle_and_after_their_longest_time() {
     let browser = Browser::of(&control, "ada@example.com", "member").await;
     control.clock.advance(HOUR * 8 + Duration::from_secs(1));
     assert_eq!(browser.get(KEYS).await.status, 303, "idle for eight hours");
+    let control =
+        control.restart_with(&[("FLAMEGATE_SESSION_IDLE", "30d"), ("FLAMEGATE_SESSION_MAX", "2h")]).await;
+    let browser = Browser::new(&control);
     browser.sign_in("ada@example.com", PASSWORD).await;
-    // The library's own clock is not moved, so a session in use is asked only within its first idle time.
-    control.clock.advance(HOUR * 24 * 7);
-    assert_eq!(browser.get(KEYS).await.status, 303, "older than a week");
+    control.clock.advance(HOUR);
+    assert_eq!(browser.get(KEYS).await.status, 200);
+    control.clock.advance(HOUR);
+    assert_eq!(browser.get(KEYS).await.status, 303, "two hours old, though in use");
 }
 
 #[tokio::test]

@@ -26,6 +26,15 @@ async function overflow(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
+/** Buttons and badges that stick out of their table. */
+async function stickingOut(page) {
+  return page.evaluate(() =>
+    [...document.querySelectorAll("table .button, table .badge, table .tag, table code")]
+      .filter((part) => part.getBoundingClientRect().right > part.closest("table").getBoundingClientRect().right)
+      .map((part) => part.outerHTML),
+  );
+}
+
 for (const width of [375, 800, 1024, 1440]) {
   for (const colorScheme of width === 375 || width === 1440 ? ["light", "dark"] : ["light"]) {
     test(`${width} px, ${colorScheme}: no horizontal scroll, nothing serious for axe`, async () => {
@@ -33,6 +42,7 @@ for (const width of [375, 800, 1024, 1440]) {
       const page = await context.newPage();
       await tour(page, stack, async (name) => {
         assert.ok((await overflow(page)) <= 0, `${name} is wider than the window`);
+        assert.deepEqual(await stickingOut(page), [], name);
         // By the debugger's own door: the pages' policy would not let a script in.
         await page.evaluate(AXE);
         const { violations } = await page.evaluate(() => globalThis.axe.run());

@@ -116,7 +116,7 @@ test("renaming, gateways and the audit log tell what is so", async () => {
   await page.getByRole("button", { name: "Rename" }).click();
   await page.getByRole("row").filter({ hasText: "New name" }).waitFor();
   await page.getByRole("link", { name: "Gateways" }).click();
-  await page.getByText("Up to date").waitFor();
+  await page.getByText("Up to date", { exact: true }).waitFor();
   await page.getByRole("link", { name: "Audit log" }).click();
   await page.getByRole("row").filter({ hasText: "Key renamed" }).first().waitFor();
 });
