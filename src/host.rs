@@ -89,8 +89,8 @@ impl fmt::Display for HostError {
     }
 }
 
-/// A random number from the host's randomness, through the standard library's hasher seeds: enough for names and
-/// jitter, not for secrets.
+/// A random number: SipHash under the standard library's hasher seeds, which come from the host's randomness (WASI
+/// `random_get`, the OS natively). For names, jitter, and a secret that lives as long as its VM.
 pub fn random_u64() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::hash::RandomState::new().build_hasher().finish()

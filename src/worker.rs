@@ -10,7 +10,7 @@ pub mod hashers;
 pub mod roster;
 pub mod streams;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use crate::api_key::KeyHash;
@@ -39,7 +39,9 @@ pub struct Worker {
     status: Option<Status>,
     presence: Presence,
     /// Keys of open streams that have to be looked up again.
-    rechecks: Vec<KeyHash>,
+    rechecks: VecDeque<KeyHash>,
+    /// What is in `rechecks`, so that nothing is in it twice.
+    pending: HashSet<KeyHash>,
     /// The clocks at the last tick: good enough for expiry, and a request need not ask the host.
     now: Now,
     expiry_checked: u64,
@@ -67,7 +69,8 @@ impl Worker {
             config,
             status: None,
             presence: Presence::new(random_u64()),
-            rechecks: Vec::new(),
+            rechecks: VecDeque::new(),
+            pending: HashSet::new(),
             now: Now::default(),
             expiry_checked: 0,
             limiter: Limiter::new(),
@@ -257,9 +260,14 @@ impl Worker {
         let Some(status) = &self.status else { return };
         let count = self.rechecks.len().min(RECHECKS_PER_TICK);
         let mut found = HashMap::new();
-        for hash in self.rechecks.drain(..count) {
-            if let Ok(record) = table::find(host, status, &hash) {
-                found.insert(hash, record.map(|record| Rc::new(KnownKey::new(hash, record))));
+        for _ in 0..count {
+            let Some(hash) = self.rechecks.pop_front() else { break };
+            match table::find(host, status, &hash) {
+                Ok(record) => {
+                    self.pending.remove(&hash);
+                    found.insert(hash, record.map(|record| Rc::new(KnownKey::new(hash, record))));
+                }
+                Err(_) => self.rechecks.push_back(hash),
             }
         }
         if !found.is_empty() {
@@ -270,8 +278,9 @@ impl Worker {
     /// Notes that keys of open streams may have changed.
     fn recheck_later(&mut self, affected: impl Fn(&KeyHash) -> bool) {
         let known = &self.static_keys;
-        let pending = self.streams.keys(|hash| affected(hash) && !known.contains_key(hash));
-        self.rechecks.extend(pending);
+        let pending = &mut self.pending;
+        let keys = self.streams.keys(|hash| affected(hash) && !known.contains_key(hash));
+        self.rechecks.extend(keys.into_iter().filter(|hash| pending.insert(*hash)));
     }
 
     fn expire_streams(&mut self) {

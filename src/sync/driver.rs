@@ -100,7 +100,8 @@ impl Driver {
         if self.machine.is_none() {
             return;
         }
-        let enforced = status.is_some_and(|status| is_enforced(host, &status, now));
+        let enforced = status.as_ref().is_some_and(|status| is_enforced(host, status, now));
+        self.writer.adopt_leftovers(status.as_ref());
         match self.writer.housekeeping(host, enforced) {
             Ok(()) => {}
             Err(ApplyError::Contended) => return self.retire(host),
@@ -123,8 +124,8 @@ impl Driver {
             return;
         }
         self.call = None;
-        // Who lost the lease while the call was out must not write.
-        if !self.lease.is_held(host.now().monotonic) {
+        // Who lost the lease while the call was out must not write; shared data knows, not the own memory.
+        if !matches!(self.lease.hold(host, host.now().monotonic), Ok(Some(_))) {
             return self.stand_back();
         }
         let event = match answer.and_then(Page::parse) {
@@ -151,6 +152,7 @@ impl Driver {
     /// Starts to lead, or starts over when shared data is not what the machine knows: lost, or marked as damaged.
     fn lead(&mut self, process: u32, status: Option<&Status>) {
         let incarnation = status.map(|status| status.incarnation);
+        let mut resets_in_a_row = 0;
         if let Some(machine) = &self.machine {
             let same_process = self.basis.is_some_and(|(known, _)| known == process);
             let same_data = self.basis.is_some_and(|(_, known)| known.is_none() || known == incarnation);
@@ -163,6 +165,7 @@ impl Driver {
                 return;
             }
             log::warn!("flamegate: the key table was lost or damaged, a whole one is asked for");
+            resets_in_a_row = machine.resets_in_a_row();
             self.stand_back();
         }
         self.basis = Some((process, incarnation));
@@ -177,7 +180,7 @@ impl Driver {
         };
         log::info!("flamegate: sync leads as {}", settings.gateway);
         self.writer = TableWriter::resume(status);
-        self.machine = Some(Machine::new(settings, position));
+        self.machine = Some(Machine::new(settings, position, resets_in_a_row));
     }
 
     fn stand_back(&mut self) {

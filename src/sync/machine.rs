@@ -116,15 +116,21 @@ const HELD_NS: u64 = 500 * NANOS_PER_MILLI;
 
 impl Machine {
     /// Starts from where the table stands; `None` when there is no table.
-    pub const fn new(settings: Settings, position: Option<Position>) -> Self {
+    /// `resets_in_a_row` is the predecessor's, when one was given up over a damaged table.
+    pub const fn new(settings: Settings, position: Option<Position>, resets_in_a_row: u32) -> Self {
         // The first poll acknowledges where the table stands, so the workers have to be there.
         let phase = if position.is_some() { Phase::Settling { not_before: 0 } } else { Phase::Ready };
-        Self { settings, position, reset: None, phase, failures: 0, resets_in_a_row: 0 }
+        Self { settings, position, reset: None, phase, failures: 0, resets_in_a_row }
     }
 
     /// Where the table stands as far as the machine knows; `None` while it has none or is receiving a whole one.
     pub const fn position(&self) -> Option<&Position> {
         self.position.as_ref()
+    }
+
+    /// How many whole tables came with nothing else between them.
+    pub const fn resets_in_a_row(&self) -> u32 {
+        self.resets_in_a_row
     }
 
     /// How often in a row the control plane could not be followed.

@@ -65,14 +65,25 @@ impl Status {
         })
     }
 
-    /// Marks the table as a mixture, so that the sync replaces it as a whole.
+    /// Marks the table as a mixture, so that the sync replaces it as a whole. Nothing happens when it is marked already:
+    /// a reset is under way then.
     pub fn invalidate<H: SharedData>(host: &H) -> Result<(), HostError> {
+        Self::mark(host, |status| !status.epoch.is_empty())
+    }
+
+    /// Marks the table after two writers met. The new sequence also breaks off a reset that is under way.
+    pub fn disown<H: SharedData>(host: &H) -> Result<(), HostError> {
+        Self::mark(host, |_| true)
+    }
+
+    fn mark<H: SharedData>(host: &H, is_needed: impl Fn(&Self) -> bool) -> Result<(), HostError> {
         for _ in 0..INVALIDATE_ATTEMPTS {
             let (Some(status), expect) = Self::read_versioned(host)? else { return Ok(()) };
-            if status.epoch.is_empty() {
+            if !is_needed(&status) {
                 return Ok(());
             }
-            let damaged = Self { epoch: String::new(), ..status };
+            let sequence = status.sequence.saturating_add(1);
+            let damaged = Self { epoch: String::new(), sequence, ..status };
             if host.write(STATUS_KEY, &damaged.encode(), expect)? == Write::Stored {
                 return Ok(());
             }

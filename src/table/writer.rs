@@ -134,7 +134,7 @@ fn announce_anew<H: SharedData>(host: &H, next: &Status, expect: Expect) -> Resu
 /// After two writers met nobody knows what the buckets hold: the table is marked, and a whole one is asked for.
 fn heal_contention<H: SharedData, T>(host: &H, result: Result<T, ApplyError>) -> Result<T, ApplyError> {
     if matches!(result, Err(ApplyError::Contended)) {
-        Status::invalidate(host).map_err(ApplyError::Host)?;
+        Status::disown(host).map_err(ApplyError::Host)?;
     }
     result
 }

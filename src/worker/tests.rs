@@ -355,6 +355,27 @@ fn many_keys_with_open_streams_are_looked_up_again_in_portions() {
 }
 
 #[test]
+fn rechecks_are_noted_once_and_tried_again_when_shared_data_fails() {
+    let mut gateway = Gateway::new(SYNCED);
+    gateway.open(1, 1);
+    gateway.open(2, 2);
+    for revision in 2..50 {
+        gateway.reset(revision, &[(1, None), (2, None)]);
+        gateway.worker.refresh(&gateway.host).unwrap();
+    }
+    assert_eq!(gateway.worker.rechecks.len(), 2);
+    gateway.change(50, &[], &[1]);
+    gateway.worker.refresh(&gateway.host).unwrap();
+    gateway.host.fail_reads(Some(10));
+    gateway.worker.tick(&gateway.host);
+    assert!(gateway.worker.streams.take_doomed().is_empty());
+    gateway.host.fail_reads(None);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.worker.streams.take_doomed(), [1]);
+    assert!(gateway.worker.rechecks.is_empty() && gateway.worker.pending.is_empty());
+}
+
+#[test]
 fn a_stream_that_ended_by_itself_is_not_ended_again() {
     let mut gateway = Gateway::new(SYNCED);
     gateway.open(1, 1);

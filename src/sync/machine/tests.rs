@@ -70,7 +70,7 @@ fn a_new_gateway_takes_the_whole_table_in_pages_and_acknowledges_it_once_enforce
     let (first, second) = (reset(7, &[1, 2], true), reset(9, &[3], false));
     let after = Some(KeyHash([2; 32]));
     play(
-        Machine::new(settings(), None),
+        Machine::new(settings(), None, 0),
         vec![
             (0.0, LAGGING, poll(None, 0, None)),
             (0.1, Event::Page(first.clone()), Some(Effect::ApplyReset { page: first, after: None })),
@@ -88,7 +88,7 @@ fn a_new_gateway_takes_the_whole_table_in_pages_and_acknowledges_it_once_enforce
 fn a_change_is_acknowledged_only_when_every_worker_enforces_it() {
     let change = page(8, &[1]);
     play(
-        Machine::new(settings(), at(7)),
+        Machine::new(settings(), at(7), 0),
         vec![
             (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
             (0.0, ENFORCED, None),
@@ -103,7 +103,7 @@ fn a_change_is_acknowledged_only_when_every_worker_enforces_it() {
 #[test]
 fn nothing_new_is_confirmed_and_asked_again() {
     play(
-        Machine::new(settings(), at(7)),
+        Machine::new(settings(), at(7), 0),
         vec![
             (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
             (25.0, Event::Page(page(7, &[])), Some(Effect::Confirm)),
@@ -115,7 +115,7 @@ fn nothing_new_is_confirmed_and_asked_again() {
 #[test]
 fn a_control_plane_that_does_not_hold_polls_is_not_hammered() {
     play(
-        Machine::new(settings(), at(7)),
+        Machine::new(settings(), at(7), 0),
         vec![
             (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
             (0.001, Event::Page(page(7, &[])), Some(Effect::Confirm)),
@@ -128,7 +128,7 @@ fn a_control_plane_that_does_not_hold_polls_is_not_hammered() {
 
 #[test]
 fn failures_pause_longer_and_longer_and_change_nothing() {
-    let mut machine = Machine::new(settings(), at(7));
+    let mut machine = Machine::new(settings(), at(7), 0);
     let mut now = 0;
     let mut pauses = Vec::new();
     for _ in 0..8 {
@@ -148,7 +148,7 @@ fn failures_pause_longer_and_longer_and_change_nothing() {
 #[test]
 fn the_jitter_stays_between_half_of_the_step_and_the_step() {
     for dice in [0, 1, 12_345_678_901, u64::MAX] {
-        let mut machine = Machine::new(settings(), at(7));
+        let mut machine = Machine::new(settings(), at(7), 0);
         machine.on(ENFORCED, 0, dice);
         machine.on(Event::Failed, 0, dice);
         assert_eq!(machine.on(ENFORCED, 99 * NANOS_PER_MILLI, dice), None);
@@ -159,7 +159,7 @@ fn the_jitter_stays_between_half_of_the_step_and_the_step() {
 #[test]
 fn a_poll_that_nobody_answers_is_given_up() {
     play(
-        Machine::new(settings(), at(7)),
+        Machine::new(settings(), at(7), 0),
         vec![
             (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
             (60.0, ENFORCED, None),
@@ -172,7 +172,7 @@ fn a_poll_that_nobody_answers_is_given_up() {
 #[test]
 fn an_answer_that_nobody_waits_for_is_ignored() {
     let rows = vec![(0.0, Event::Page(page(9, &[1])), None), (0.0, DONE, None), (0.0, Event::Failed, None)];
-    let mut machine = play(Machine::new(settings(), at(7)), rows);
+    let mut machine = play(Machine::new(settings(), at(7), 0), rows);
     assert_eq!(machine.on(ENFORCED, 0, 0), poll(Some("e_1"), 7, None));
 }
 
@@ -181,13 +181,13 @@ fn pages_that_make_no_sense_are_failures() {
     let other_epoch = Page { epoch: "e_2".to_owned(), ..page(8, &[1]) };
     let endless = Page { more: true, ..page(7, &[]) };
     for bad in [other_epoch, endless, page(6, &[1]), page(7, &[1]), page(6, &[])] {
-        let mut machine = Machine::new(settings(), at(7));
+        let mut machine = Machine::new(settings(), at(7), 0);
         machine.on(ENFORCED, 0, 0);
         assert_eq!(machine.on(Event::Page(bad.clone()), 0, 0), None, "{bad:?}");
         assert!(machine.failures() > 0);
         assert_eq!(machine.on(ENFORCED, SECOND, 0), poll(Some("e_1"), 7, None));
     }
-    let mut empty = Machine::new(settings(), None);
+    let mut empty = Machine::new(settings(), None, 0);
     empty.on(ENFORCED, 0, 0);
     assert_eq!(empty.on(Event::Page(page(8, &[1])), 0, 0), None, "a difference without a table");
 }
@@ -197,7 +197,7 @@ fn a_reset_goes_on_after_a_failure_and_starts_over_with_another_epoch() {
     let first = reset(7, &[1, 2], true);
     let strange = Page { epoch: "e_2".to_owned(), ..reset(3, &[3], true) };
     play(
-        Machine::new(settings(), at(2)),
+        Machine::new(settings(), at(2), 0),
         vec![
             (0.0, ENFORCED, poll(Some("e_1"), 2, None)),
             (0.0, Event::Page(first.clone()), Some(Effect::ApplyReset { page: first, after: None })),
@@ -215,7 +215,7 @@ fn a_reset_goes_on_after_a_failure_and_starts_over_with_another_epoch() {
 fn a_difference_in_the_middle_of_a_reset_leaves_no_table_behind() {
     let first = reset(7, &[1, 2], true);
     play(
-        Machine::new(settings(), at(2)),
+        Machine::new(settings(), at(2), 0),
         vec![
             (0.0, ENFORCED, poll(Some("e_1"), 2, None)),
             (0.0, Event::Page(first.clone()), Some(Effect::ApplyReset { page: first, after: None })),
@@ -229,14 +229,14 @@ fn a_difference_in_the_middle_of_a_reset_leaves_no_table_behind() {
 #[test]
 fn a_new_leader_acknowledges_nothing_that_is_not_enforced() {
     play(
-        Machine::new(settings(), at(7)),
+        Machine::new(settings(), at(7), 0),
         vec![(0.0, LAGGING, None), (0.1, LAGGING, None), (0.2, ENFORCED, poll(Some("e_1"), 7, None))],
     );
 }
 
 #[test]
 fn whole_tables_in_a_row_come_slower_and_slower() {
-    let mut machine = Machine::new(settings(), None);
+    let mut machine = Machine::new(settings(), None, 0);
     let (mut now, mut times) = (0u64, Vec::new());
     for revision in 1..6 {
         now = (now..).step_by(1_000_000).find(|at| machine.on(ENFORCED, *at, 0).is_some()).unwrap();
@@ -252,7 +252,7 @@ fn whole_tables_in_a_row_come_slower_and_slower() {
 fn a_lost_table_is_asked_for_anew() {
     let change = page(8, &[1]);
     play(
-        Machine::new(settings(), at(7)),
+        Machine::new(settings(), at(7), 0),
         vec![
             (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
             (0.0, Event::Page(change.clone()), Some(Effect::ApplyDifference(change))),
@@ -266,7 +266,7 @@ fn a_lost_table_is_asked_for_anew() {
 fn a_page_that_the_host_refused_is_asked_for_again() {
     let change = page(8, &[1]);
     play(
-        Machine::new(settings(), at(7)),
+        Machine::new(settings(), at(7), 0),
         vec![
             (0.0, ENFORCED, poll(Some("e_1"), 7, None)),
             (0.0, Event::Page(change.clone()), Some(Effect::ApplyDifference(change))),

@@ -37,11 +37,6 @@ impl Growth {
     pub const fn has_copied(&self, bucket: u32) -> bool {
         bucket < self.next
     }
-
-    /// What is left of a growth that will not be finished.
-    pub const fn abandoned(&self) -> Retired {
-        Retired::new(self.to)
-    }
 }
 
 impl Retired {
@@ -49,9 +44,21 @@ impl Retired {
     pub const fn new(bits: u8) -> Self {
         Self { bits, next: 0 }
     }
+
+    /// True for the table with this many bits.
+    pub const fn is_table(&self, bits: u8) -> bool {
+        self.bits == bits
+    }
 }
 
 impl TableWriter {
+    /// Takes care of a table beside the one in use that nobody works on: what a reset or a growth left that broke off.
+    pub fn adopt_leftovers(&mut self, status: Option<&Status>) {
+        if self.reset.is_none() && !self.is_busy() {
+            self.retired = status.and_then(|status| status.other).map(Retired::new);
+        }
+    }
+
     /// True while a growth or a clean-up is under way.
     pub const fn is_busy(&self) -> bool {
         self.growth.is_some() || self.retired.is_some()
@@ -85,7 +92,12 @@ impl TableWriter {
     fn empty_slice<H: SharedData>(&mut self, host: &H, retired: Retired) -> Result<(), ApplyError> {
         let end = retired.next.saturating_add(SLICE).min(buckets(retired.bits));
         for bucket in retired.next..end {
-            put(host, &bucket_key(retired.bits, bucket), &[])?;
+            let key = bucket_key(retired.bits, bucket);
+            let stored = host.read(&key).map_err(ApplyError::Host)?;
+            // A bucket that was never written stays that way.
+            if stored.is_some_and(|stored| !stored.bytes.is_empty()) {
+                put(host, &key, &[])?;
+            }
         }
         self.retired = Some(Retired { next: end, ..retired });
         if end < buckets(retired.bits) {

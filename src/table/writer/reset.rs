@@ -11,7 +11,7 @@ use crate::api_key::KeyHash;
 use crate::host::{Expect, Now, SharedData, random_u64};
 use crate::sync::wire::Page;
 use crate::table::bucket::{Bucket, Entry, encode_bucket, encode_record};
-use crate::table::status::{STATUS_KEY, Status};
+use crate::table::status::Status;
 use crate::table::{MAX_BITS, bucket_key, bucket_of};
 
 use super::growth::Retired;
@@ -26,8 +26,8 @@ pub struct Reset {
     cursor: Option<KeyHash>,
     epoch: String,
     revision: u64,
-    /// The shared data that the pages so far went to.
-    incarnation: Option<u64>,
+    /// (incarnation, sequence) of the status that this reset wrote last: another one means another writer.
+    written: Option<(u64, u64)>,
 }
 
 /// Mean number of keys per bucket that a table is laid out for.
@@ -50,7 +50,7 @@ impl TableWriter {
         let (status, expect) = Status::read_versioned(host).map_err(ApplyError::Host)?;
         let Some(reset) = self.reset.as_mut() else { return Err(ApplyError::BrokenReset) };
         let is_next = page.upserts.first().is_none_or(|upsert| Some(upsert.hash.0) > after);
-        let same_table = reset.incarnation == status.as_ref().map(|status| status.incarnation);
+        let same_table = reset.written == status.as_ref().map(|status| (status.incarnation, status.sequence));
         if reset.cursor != after || reset.epoch != page.epoch || !is_next || !same_table {
             return Err(ApplyError::BrokenReset);
         }
@@ -61,6 +61,7 @@ impl TableWriter {
             if let Some(status) = status.filter(|status| status.bits == reset.bits) {
                 let next = Status { sequence: status.sequence.saturating_add(1), ..status };
                 announce_anew(host, &next, expect)?;
+                reset.written = Some((next.incarnation, next.sequence));
             }
             return Ok(None);
         }
@@ -77,25 +78,31 @@ impl TableWriter {
     /// Chooses where the new table goes and says so in `status` before anything is written there.
     fn begin_reset<H: SharedData>(&mut self, host: &H, page: &Page) -> Result<(), ApplyError> {
         let (status, expect) = Status::read_versioned(host).map_err(ApplyError::Host)?;
-        if let Some(growth) = self.growth.take() {
-            self.retired = Some(growth.abandoned());
-        }
+        self.growth = None;
         let bits = choose_bits(status.as_ref(), page);
-        self.reset = Some(Reset {
+        // The clean-up must not empty what is about to be written.
+        self.retired = self.retired.filter(|retired| !retired.is_table(bits));
+        let mut reset = Reset {
             bits,
             keys: 0,
             cursor: None,
             epoch: page.epoch.clone(),
             revision: page.revision,
-            incarnation: status.as_ref().map(|status| status.incarnation),
-        });
-        let Some(old) = status else { return Ok(()) };
-        let marked = if old.bits == bits {
-            Status { epoch: String::new(), ..old }
-        } else {
-            Status { other: Some(bits), ..old }
+            written: None,
         };
-        replace(host, STATUS_KEY, &marked.encode(), expect)
+        if let Some(old) = status {
+            // A new sequence in either case, so that another writer's unfinished reset notices.
+            let sequence = old.sequence.saturating_add(1);
+            let marked = if old.bits == bits {
+                Status { epoch: String::new(), sequence, ..old }
+            } else {
+                Status { other: Some(bits), sequence, ..old }
+            };
+            announce_anew(host, &marked, expect)?;
+            reset.written = Some((marked.incarnation, marked.sequence));
+        }
+        self.reset = Some(reset);
+        Ok(())
     }
 }
 
@@ -148,8 +155,13 @@ fn choose_bits(status: Option<&Status>, page: &Page) -> u8 {
     let ideal = bits_for(keys.min(most));
     match status {
         // About right is good enough, and there is never more than one table beside the one in use.
-        Some(old) if near(ideal).contains(&old.bits) || old.other.is_some() => old.bits,
-        _ => ideal,
+        Some(old) if near(ideal).contains(&old.bits) => old.bits,
+        Some(old) => match old.other {
+            Some(other) if near(ideal).contains(&other) => other,
+            Some(_) => old.bits,
+            None => ideal,
+        },
+        None => ideal,
     }
 }
 

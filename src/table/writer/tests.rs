@@ -250,6 +250,63 @@ fn what_a_dead_writer_left_beside_the_table_is_emptied_by_the_next() {
 }
 
 #[test]
+fn two_resets_that_overlap_never_end_as_one_table() {
+    let all: Vec<_> = model(0..100).into_iter().collect();
+    let other: Vec<_> = model(500..600).into_iter().collect();
+    let page_of = |epoch: &str, part: &[_], more| Page {
+        epoch: epoch.to_owned(),
+        reset: true,
+        more,
+        ..page(9, part, &[])
+    };
+    for first_boot in [true, false] {
+        let host = FakeHost::at(1);
+        if !first_boot {
+            reset(&mut TableWriter::default(), &host, &model(0..100), 1, 300);
+        }
+        let (mut a, mut b) = (TableWriter::default(), TableWriter::default());
+        a.apply_reset(&host, &page_of("e_a", &all[..50], true), None, host.now()).unwrap();
+        b.apply_reset(&host, &page_of("e_b", &other[..50], true), None, host.now()).unwrap();
+        if !first_boot {
+            let late = a.apply_reset(&host, &page_of("e_a", &all[50..], false), Some(all[49].0), host.now());
+            assert_eq!(late, Err(ApplyError::BrokenReset));
+        }
+        // The lease keeps the other one from its next page; without a status there is nothing else that could.
+        let done = b.apply_reset(&host, &page_of("e_b", &other[50..], false), Some(other[49].0), host.now());
+        assert!(done.is_ok_and(|status| status.is_some()));
+        assert_equal(&host, &other.iter().cloned().collect(), 700);
+    }
+}
+
+#[test]
+fn a_reset_beside_that_breaks_off_is_taken_up_or_cleaned_up() {
+    let host = FakeHost::at(1);
+    let mut writer = TableWriter::default();
+    reset(&mut writer, &host, &model(0..3), 1, 300);
+    let all: Vec<_> = model(0..3000).into_iter().collect();
+    let first = Page { epoch: "e_2".to_owned(), reset: true, more: true, ..page(9, &all[..500], &[]) };
+    writer.apply_reset(&host, &first, None, host.now()).unwrap();
+    let strange = Page { epoch: "e_3".to_owned(), ..first.clone() };
+    assert_eq!(
+        writer.apply_reset(&host, &strange, Some(all[499].0), host.now()),
+        Err(ApplyError::BrokenReset)
+    );
+    let beside = Status::read(&host).unwrap().unwrap().other.expect("a table beside");
+    let status = reset(&mut writer, &host, &model(0..3000), 10, 500);
+    assert_eq!(status.bits, beside, "the next reset goes on there, not in a table that is too small");
+    assert_equal(&host, &model(0..3000), 3100);
+    writer.apply_reset(&host, &Page { more: false, upserts: Vec::new(), ..first }, None, host.now()).unwrap();
+    for _ in 0..1000 {
+        writer.adopt_leftovers(Status::read(&host).unwrap().as_ref());
+        writer.housekeeping(&host, true).unwrap();
+    }
+    let status = Status::read(&host).unwrap().unwrap();
+    assert_eq!(status.other, None);
+    let buckets = host.keys().iter().filter(|key| key.starts_with("flamegate/keys/")).count();
+    assert_eq!(buckets, 1 << status.bits);
+}
+
+#[test]
 fn one_record_cannot_ask_for_a_million_buckets() {
     let host = FakeHost::at(1);
     let tiny = KeyHash([0; 32]);
