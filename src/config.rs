@@ -2,23 +2,19 @@
 //!
 //! Parsing is a pure function of the bytes and the environment: Envoy's validation and every worker come to the same
 //! answer, which matters because Envoy lets requests through unauthenticated when a worker refuses what validation
-//! accepted. Unknown fields, wrong types and contradictions are mistakes. Defaults stand here and nowhere else.
+//! accepted. Unknown fields, wrong types and contradictions are mistakes. Defaults stand in [`parse`] and nowhere else.
 
 mod fields;
+mod parse;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
-use serde_json::Value;
-
-use crate::api_key::{Environment, KeyHash};
 use crate::auth::Accepts;
 use crate::bypass::BypassRule;
 use crate::known_key::KnownKey;
-use crate::record::{KeyRecord, is_name};
 
-use fields::{Fields, Mistakes};
+use fields::Mistakes;
 
 /// What one plugin instance is configured to do.
 #[derive(Debug)]
@@ -112,10 +108,6 @@ pub struct Mistake {
     pub problem: String,
 }
 
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
-/// Beyond the hold time of a poll, the least margin that `max_staleness_seconds` must leave.
-const STALENESS_MARGIN_SECONDS: u64 = 10;
-
 impl Config {
     /// Parses the plugin configuration. `environment` looks an environment variable up.
     pub fn parse(json: &[u8], environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
@@ -127,239 +119,13 @@ impl Config {
                 return Err(mistakes.into_error());
             }
         };
-        let config = parse_root(&value, &environment, &mut mistakes);
+        let config = parse::parse_root(&value, &environment, &mut mistakes);
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
             _ => Err(mistakes.into_error()),
         }
     }
 }
-
-fn parse_root(
-    value: &Value,
-    environment: &dyn Fn(&str) -> Option<String>,
-    mistakes: &mut Mistakes,
-) -> Option<Config> {
-    let mut root = Fields::new(value, "", mistakes)?;
-    let role = root.choice("role", &[("filter", Role::Filter), ("sync", Role::Sync)], Role::Filter);
-    let tick_ms = root.number("tick_ms", 20, 1, 500);
-    let sync = root.child("sync");
-    let sync = sync.and_then(|(value, path)| parse_sync(value, &path, role, environment, root.mistakes()));
-    let filter = parse_filter(&mut root, sync.as_ref());
-    if role == Role::Sync && !root.has("sync") {
-        root.mistake("sync", "role \"sync\" needs it");
-    }
-    if role == Role::Filter && !root.has("sync") && filter.static_keys.is_empty() && !root.has("static_keys")
-    {
-        root.mistake("sync", "neither \"sync\" nor \"static_keys\" is given: no key could ever be valid");
-    }
-    if role == Role::Sync {
-        root.refuse_all(FILTER_FIELDS, "has no meaning with role \"sync\"");
-    }
-    root.finish();
-    Some(Config { role, filter, sync, tick_ms: u32::try_from(tick_ms).unwrap_or(u32::MAX) })
-}
-
-/// Fields that only a filter uses.
-const FILTER_FIELDS: &[&str] = &[
-    "realm",
-    "environments",
-    "bypass",
-    "cors_preflight",
-    "forward_authorization",
-    "identity_headers",
-    "filter_state",
-    "rate_limit_headers",
-    "require_checksum",
-    "cache_records",
-    "max_staleness_seconds",
-    "static_keys",
-];
-
-fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterConfig {
-    let realm = root.text("realm", "flametalk");
-    if !realm.bytes().all(|b| b.is_ascii_graphic() || b == b' ') || realm.contains(['"', '\\']) {
-        root.mistake("realm", "printable ASCII without quotes and backslashes");
-    }
-    let max_staleness = root.number("max_staleness_seconds", 0, 0, 31_536_000);
-    check_staleness(root, max_staleness, sync);
-    let environments =
-        root.texts("environments").unwrap_or_else(|| vec!["live".to_owned(), "test".to_owned()]);
-    let accepts = parse_accepts(root, &environments);
-    FilterConfig {
-        realm,
-        accepts,
-        bypass: root.list("bypass", parse_bypass),
-        cors_preflight: root.flag("cors_preflight", true),
-        forward_authorization: root.flag("forward_authorization", false),
-        identity_headers: root.flag("identity_headers", true),
-        filter_state: root.flag("filter_state", true),
-        rate_limit_on_success: parse_rate_limit_headers(root),
-        cache_records: usize::try_from(root.number("cache_records", 4096, 1, 100_000)).unwrap_or(usize::MAX),
-        max_staleness_ns: (max_staleness > 0).then(|| max_staleness.saturating_mul(NANOS_PER_SECOND)),
-        static_keys: parse_static_keys(root),
-    }
-}
-
-/// The ordinary artifact has no callback for responses, since Envoy would enter the VM for every one.
-fn parse_rate_limit_headers(root: &mut Fields<'_, '_>) -> bool {
-    let always = root.choice("rate_limit_headers", &[("denied", false), ("always", true)], false);
-    if always && cfg!(target_arch = "wasm32") && !cfg!(feature = "response-headers") {
-        root.mistake("rate_limit_headers", "\"always\" needs the artifact flamegate-response-headers");
-    }
-    always
-}
-
-fn check_staleness(root: &mut Fields<'_, '_>, max_staleness: u64, sync: Option<&SyncConfig>) {
-    let Some(sync) = sync.filter(|_| max_staleness > 0) else {
-        if max_staleness > 0 && !root.has("sync") {
-            root.mistake("max_staleness_seconds", "has no meaning without \"sync\"");
-        }
-        return;
-    };
-    let least = u64::from(sync.wait_seconds).saturating_add(STALENESS_MARGIN_SECONDS);
-    if max_staleness < least {
-        let problem =
-            format!("0 (off) or at least {least}: sync.wait_seconds and {STALENESS_MARGIN_SECONDS} more");
-        root.mistake("max_staleness_seconds", &problem);
-    }
-}
-
-fn parse_accepts(root: &mut Fields<'_, '_>, environments: &[String]) -> Accepts {
-    let accepts = |environment: Environment| environments.iter().any(|name| name == environment.as_str());
-    for (index, name) in environments.iter().enumerate() {
-        if name != "live" && name != "test" {
-            root.mistake(&format!("environments[{index}]"), "one of \"live\", \"test\"");
-        }
-    }
-    if environments.is_empty() {
-        root.mistake("environments", "at least one of \"live\", \"test\"");
-    }
-    Accepts {
-        live: accepts(Environment::Live),
-        test: accepts(Environment::Test),
-        checksum_only: root.flag("require_checksum", false),
-    }
-}
-
-fn parse_bypass(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<BypassRule> {
-    let mut fields = Fields::new(value, path, mistakes)?;
-    let rule_path = fields.required_text("path");
-    let prefix = fields.choice("match", &[("exact", false), ("prefix", true)], false);
-    let methods = fields.texts("methods").unwrap_or_default();
-    if fields.has("methods") && methods.is_empty() {
-        fields.mistake("methods", "at least one method, or leave it out for all");
-    }
-    for (index, method) in methods.iter().enumerate() {
-        if method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') {
-            fields.mistake(&format!("methods[{index}]"), "a method in capitals, as \"GET\"");
-        }
-    }
-    if let Some(rule_path) = &rule_path {
-        if !crate::bypass::is_unambiguous(rule_path.as_bytes()) || rule_path.contains(['?', '#']) {
-            let rule = "a path with one reading: begins with '/', no query, no empty or dot segments, no encoded separators";
-            fields.mistake("path", rule);
-        } else if prefix && !rule_path.ends_with('/') {
-            fields.mistake("path", "a prefix ends in '/', or \"/public\" would also open \"/publications\"");
-        }
-    }
-    fields.finish();
-    Some(BypassRule { path: rule_path?, prefix, methods })
-}
-
-fn parse_static_keys(root: &mut Fields<'_, '_>) -> Vec<Rc<KnownKey>> {
-    let keys = root.list("static_keys", parse_static_key);
-    let mut seen = HashSet::new();
-    for (index, (hash, _)) in keys.iter().enumerate() {
-        if !seen.insert(hash) {
-            root.mistake(&format!("static_keys[{index}].hash"), "this hash is in the list already");
-        }
-    }
-    keys.into_iter().map(|(hash, record)| Rc::new(KnownKey::new(hash, record))).collect()
-}
-
-fn parse_static_key(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<(KeyHash, KeyRecord)> {
-    let mut fields = Fields::new(value, path, mistakes)?;
-    let text = fields.required_text("hash");
-    let hash = text.as_deref().and_then(KeyHash::from_hex);
-    if text.is_some() && hash.is_none() {
-        fields.mistake("hash", "SHA-256 of the key as 64 hexadecimal digits");
-    }
-    let record = fields.record();
-    fields.finish();
-    Some((hash?, record?))
-}
-
-fn parse_sync(
-    value: &Value,
-    path: &str,
-    role: Role,
-    environment: &dyn Fn(&str) -> Option<String>,
-    mistakes: &mut Mistakes,
-) -> Option<SyncConfig> {
-    let mut fields = Fields::new(value, path, mistakes)?;
-    let modes = [("singleton", SyncMode::Singleton), ("elected", SyncMode::Elected)];
-    let mode = fields.choice("mode", &modes, SyncMode::Singleton);
-    let cluster = fields.text("cluster", "flamegate-control");
-    let authority = fields.text("authority", "flamegate-control");
-    for (name, value) in [("cluster", &cluster), ("authority", &authority)] {
-        if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic()) {
-            fields.mistake(name, "printable ASCII without blanks, not empty");
-        }
-    }
-    let gateway = fields.text("gateway", "");
-    if !gateway.is_empty() && (!is_name(&gateway) || gateway.len() > MAX_GATEWAY_LEN) {
-        let rule = format!("1 to {MAX_GATEWAY_LEN} letters, digits, '_', '-' or '.'");
-        fields.mistake("gateway", &rule);
-    }
-    // A filter beside a singleton reads the table and talks to nobody.
-    let speaks = role == Role::Sync || mode == SyncMode::Elected;
-    let token = parse_token(&mut fields, environment, speaks);
-    if role == Role::Sync && mode == SyncMode::Elected {
-        fields.mistake("mode", "\"elected\" has no meaning with role \"sync\": the service is the singleton");
-    }
-    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let wait_seconds = narrow(fields.number("wait_seconds", 25, 1, 300));
-    let page_size = narrow(fields.number("page_size", 500, 1, 5_000));
-    let retry_ms = (
-        narrow(fields.number("retry_min_ms", 200, 10, 10_000)),
-        narrow(fields.number("retry_max_ms", 5_000, 10, 10_000)),
-    );
-    if retry_ms.0 > retry_ms.1 {
-        fields.mistake("retry_max_ms", "at least retry_min_ms");
-    }
-    fields.finish();
-    Some(SyncConfig { mode, cluster, authority, gateway, token, wait_seconds, page_size, retry_ms })
-}
-
-/// The sync token from its environment variable. Whatever is configured as the variable's name is only repeated when it
-/// looks like one: it may be a token that was put into the wrong field.
-fn parse_token(
-    fields: &mut Fields<'_, '_>,
-    environment: &dyn Fn(&str) -> Option<String>,
-    is_needed: bool,
-) -> String {
-    let variable = fields.text("token_env", "FLAMEGATE_SYNC_TOKEN");
-    let is_variable = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-    if variable.is_empty()
-        || variable.starts_with(|c: char| c.is_ascii_digit())
-        || !variable.bytes().all(is_variable)
-    {
-        fields.mistake("token_env", "the name of an environment variable: capitals, digits and '_'");
-        return String::new();
-    }
-    let token = environment(&variable).unwrap_or_default();
-    if is_needed && (token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
-        let problem = format!(
-            "environment variable {variable} must hold the sync token (vm_config.environment_variables)"
-        );
-        fields.mistake("token_env", &problem);
-    }
-    token
-}
-
-/// Longest configured gateway name; a suffix that makes it unique comes behind it.
-pub const MAX_GATEWAY_LEN: usize = 48;
 
 impl fmt::Debug for SyncConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

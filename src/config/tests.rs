@@ -1,5 +1,6 @@
 //! Defaults, every field, and every mistake with its path, all at once.
 
+use super::parse::FILTER_FIELDS;
 use super::*;
 
 fn parse(json: &str) -> Result<Config, ConfigError> {
