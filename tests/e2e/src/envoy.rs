@@ -58,7 +58,11 @@ impl Plugin {
     /// A filter that reads what a bootstrap singleton syncs, with the bypass rules of the case table and `more` fields.
     pub fn singleton(more: Value) -> Self {
         let filter = with_defaults(json!({"sync": sync("singleton")}), more);
-        Self { filter, sync: Some(json!({"role": "sync", "tick_ms": 5, "sync": sync("singleton")})), module: None }
+        Self {
+            filter,
+            sync: Some(json!({"role": "sync", "tick_ms": 5, "sync": sync("singleton")})),
+            module: None,
+        }
     }
 
     /// A filter of which one root context syncs.
