@@ -2,7 +2,7 @@
 //!
 //! Parsing is a pure function of the bytes and the environment: Envoy's validation and every worker come to the same
 //! answer, which matters because Envoy lets requests through unauthenticated when a worker refuses what validation
-//! accepted. Unknown fields, wrong types and contradictions are mistakes. Defaults stand in [`parse`] and nowhere else.
+//! accepted. Unknown fields, wrong types and contradictions are mistakes. Defaults stand in `parse` and nowhere else.
 
 mod fields;
 mod parse;
