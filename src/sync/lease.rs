@@ -18,8 +18,6 @@ pub struct Lease {
     candidate: u64,
     source: u64,
     born: Monotonic,
-    /// End of the lease as last written by us and seen by us.
-    held_until: Option<Monotonic>,
 }
 
 /// What stands in shared data.
@@ -38,11 +36,11 @@ struct Term {
 impl Lease {
     /// A candidate that holds nothing. `source` tells control planes apart; `born` is when it was configured.
     pub fn new(source: u64, born: Monotonic) -> Self {
-        Self { candidate: random_u64(), source, born, held_until: None }
+        Self { candidate: random_u64(), source, born }
     }
 
     /// Takes or renews the lease when that is possible. `Some` with the process's random name while it is held.
-    pub fn hold<H: SharedData>(&mut self, host: &H, now: Monotonic) -> Result<Option<u32>, HostError> {
+    pub fn hold<H: SharedData>(&self, host: &H, now: Monotonic) -> Result<Option<u32>, HostError> {
         let Some(stored) = host.read(LEADER_KEY)? else {
             return self.take(host, random_process(), Expect::Absent, now);
         };
@@ -52,22 +50,19 @@ impl Lease {
         };
         let ours = term.owner == self.candidate;
         if ours && term.until.saturating_sub(now) > RENEW_BELOW_NS {
-            self.held_until = Some(term.until);
             return Ok(Some(term.process));
         }
         // After an update of the configuration the old one's contexts live until their last request ends. They must not
         // go on to follow a control plane that the new configuration has left.
         let outdated = term.source != self.source && term.born < self.born;
         if !ours && !outdated && term.until > now {
-            self.held_until = None;
             return Ok(None);
         }
         self.take(host, term.process, Expect::Version(stored.cas), now)
     }
 
     /// Lets go at once, so that somebody else need not wait for the end of the lease.
-    pub fn release<H: SharedData>(&mut self, host: &H) -> Result<(), HostError> {
-        self.held_until = None;
+    pub fn release<H: SharedData>(&self, host: &H) -> Result<(), HostError> {
         let Some(stored) = host.read(LEADER_KEY)? else { return Ok(()) };
         match Term::decode(&stored.bytes) {
             Some(term) if term.owner == self.candidate => {
@@ -78,13 +73,8 @@ impl Lease {
         }
     }
 
-    /// True while the lease as last seen has not run out.
-    pub fn is_held(&self, now: Monotonic) -> bool {
-        self.held_until.is_some_and(|until| now < until)
-    }
-
     fn take<H: SharedData>(
-        &mut self,
+        &self,
         host: &H,
         process: u32,
         expect: Expect,
@@ -92,13 +82,9 @@ impl Lease {
     ) -> Result<Option<u32>, HostError> {
         let until = now.saturating_add(LEASE_NS);
         let term = Term { owner: self.candidate, until, source: self.source, born: self.born, process };
-        self.held_until = None;
         match host.write(LEADER_KEY, &term.encode(), expect)? {
             Write::Conflict => Ok(None),
-            Write::Stored => {
-                self.held_until = Some(until);
-                Ok(Some(process))
-            }
+            Write::Stored => Ok(Some(process)),
         }
     }
 }
