@@ -5,6 +5,7 @@
 
 mod audit;
 mod client;
+mod database;
 mod gateways;
 mod import;
 mod keys;
@@ -41,6 +42,12 @@ struct Cli {
 enum Command {
     /// Run the control plane
     Serve(ServeArgs),
+    /// Look whether the database is sound
+    Check(database::DatabaseArgs),
+    /// Copy the database, also while it is in use
+    Backup(database::CopyArgs),
+    /// Put a copy in the database's place, while no server runs
+    Restore(database::CopyArgs),
     /// API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -95,7 +102,10 @@ pub fn run() -> ExitCode {
     let Cli { url, json, command } = Cli::parse();
     let result = match command {
         Command::Serve(args) => serve::run(&args),
-        command => as_client(url, Output { json }, command),
+        Command::Check(args) => block_on(database::check(Output { json }, args)),
+        Command::Backup(args) => block_on(database::back_up(Output { json }, args)),
+        Command::Restore(args) => block_on(database::restore(Output { json }, args)),
+        command => Client::new(url).and_then(|client| block_on(as_client(client, Output { json }, command))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -106,19 +116,21 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn as_client(url: Option<String>, output: Output, command: Command) -> Result<(), CliError> {
-    let client = Client::new(url)?;
+fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| CliError::Other(error.to_string()))?.block_on(async {
-        match command {
-            Command::Serve(_) => Ok(()),
-            Command::Keys(command) => keys::run(&client, output, command).await,
-            Command::Workspaces(command) => workspaces::run(&client, output, command).await,
-            Command::Users(command) => users::run(&client, output, command).await,
-            Command::Audit(args) => audit::list(&client, output, args).await,
-            Command::Gateways { .. } => gateways::list(&client, output).await,
-        }
-    })
+    runtime.map_err(|error| CliError::Other(error.to_string()))?.block_on(work)
+}
+
+async fn as_client(client: Client, output: Output, command: Command) -> Result<(), CliError> {
+    match command {
+        // `run` has done these.
+        Command::Serve(_) | Command::Check(_) | Command::Backup(_) | Command::Restore(_) => Ok(()),
+        Command::Keys(command) => keys::run(&client, output, command).await,
+        Command::Workspaces(command) => workspaces::run(&client, output, command).await,
+        Command::Users(command) => users::run(&client, output, command).await,
+        Command::Audit(args) => audit::list(&client, output, args).await,
+        Command::Gateways { .. } => gateways::list(&client, output).await,
+    }
 }
 
 impl CliError {

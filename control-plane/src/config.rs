@@ -102,6 +102,8 @@ pub type Source<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Shortest token, in characters.
 pub const MIN_TOKEN_LEN: usize = 16;
 
+const DATABASE: &str = "FLAMEGATE_DATABASE";
+const DEFAULT_DATABASE: &str = "flamegate.db";
 const ADMIN_TOKEN: &str = "FLAMEGATE_ADMIN_TOKEN";
 const SYNC_TOKEN: &str = "FLAMEGATE_SYNC_TOKEN";
 
@@ -110,7 +112,7 @@ impl Config {
     pub fn load(args: &ServeArgs, source: Source<'_>) -> Result<Self, ConfigErrors> {
         let mut reader = Reader { source, errors: Vec::new() };
         let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
-        let database = reader.setting("database", "FLAMEGATE_DATABASE", &args.database, "flamegate.db");
+        let database = reader.setting("database", DATABASE, &args.database, DEFAULT_DATABASE);
         let removals_kept =
             reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
         let max_connections =
@@ -142,6 +144,11 @@ impl Config {
             _ => Err(ConfigErrors(reader.errors)),
         }
     }
+}
+
+/// The database file when no flag names it.
+pub fn database(source: Source<'_>) -> PathBuf {
+    source(DATABASE).map_or_else(|| PathBuf::from(DEFAULT_DATABASE), PathBuf::from)
 }
 
 impl Tokens {

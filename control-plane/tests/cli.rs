@@ -1,44 +1,19 @@
-//! The built program as people and scripts use it: exit codes, what goes to which output, and that a crash loses nothing.
+//! The built program as people and scripts use it: exit codes, and what goes to which output.
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 use common::gateway::Gateway;
+use common::program::{PROGRAM, Program, command, failed, json_of, succeeded};
 use common::{ADMIN, Control, SYNC};
 use serde_json::{Value, json};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_flamegate-control");
-
-fn command(url: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(args).env_clear().env("FLAMEGATE_CONTROL_URL", url).env("FLAMEGATE_ADMIN_TOKEN", ADMIN);
-    command
-}
 
 /// Runs the program beside the control plane of this process.
 async fn cli(control: &Control, args: &[&str]) -> Output {
     let mut command = command(&control.url(""), args);
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
-
-#[track_caller]
-fn succeeded(output: &Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-#[track_caller]
-fn json_of(output: &Output) -> Value {
-    serde_json::from_str(&succeeded(output)).unwrap()
-}
-
-#[track_caller]
-fn failed(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 const CREATE: [&str; 8] =
@@ -186,70 +161,6 @@ async fn a_file_of_keys_is_imported_in_batches_and_again_without_harm() {
         ["keys", "import", "--hash", &hash, "--workspace", "demo", "--name", "k", "--environment", "live"];
     succeeded(&cli(&control, &args).await);
     assert!(failed(&cli(&control, &args).await, 1).contains("CONFLICT"));
-}
-
-/// The program's own server, on a free port.
-struct Program {
-    child: Child,
-    url: String,
-    log: std::thread::JoinHandle<String>,
-}
-
-impl Program {
-    fn serve(database: &Path) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(["serve", "--listen", "127.0.0.1:0", "--database", database.to_str().unwrap()])
-            .env_clear()
-            .envs([
-                ("FLAMEGATE_ADMIN_TOKEN", ADMIN),
-                ("FLAMEGATE_SYNC_TOKEN", SYNC),
-                ("FLAMEGATE_LOG", "trace"),
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let log = std::thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).unwrap();
-            text
-        });
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim_end().strip_prefix("listening on ").expect("it listens").to_owned();
-        Self { child, url, log }
-    }
-
-    fn cli(&self, args: &[&str]) -> Value {
-        json_of(&command(&self.url, &[args, &["--json"]].concat()).output().unwrap())
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// Its exit code, if it was not killed, and everything that it logged.
-    fn end(mut self) -> (Option<i32>, String) {
-        (self.child.wait().unwrap().code(), self.log.join().unwrap())
-    }
-}
-
-#[test]
-fn what_was_answered_survives_kill_9() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = directory.path().join("control.db");
-    let program = Program::serve(&database);
-    program.cli(&["workspaces", "create", "--name", "Demo"]);
-    let id = program.cli(&CREATE)["id"].clone();
-    program.cli(&["keys", "revoke", id.as_str().unwrap()]);
-    program.signal("-KILL");
-    program.end();
-    let program = Program::serve(&database);
-    assert_eq!(program.cli(&["keys", "get", id.as_str().unwrap()])["status"], "revoked");
-    program.signal("-INT");
-    assert_eq!(program.end().0, Some(0));
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod changes;
 pub mod gateways;
 pub mod idempotency;
 pub mod keys;
+pub mod maintenance;
 pub mod sessions;
 pub mod users;
 pub mod workspaces;
@@ -16,6 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteSynchronous;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -84,6 +86,9 @@ pub enum OpenError {
     Log(Error),
 }
 
+/// Every schema that there ever was, in order.
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -100,7 +105,7 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT);
         // One connection is the one writer: whoever wants to write waits for it in order of arrival.
         let writer = pool(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        MIGRATIONS.run(&writer).await?;
         let head = {
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             let head = changes::ensure_epoch(&mut tx).await.map_err(OpenError::Log)?;

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 pub mod gateway;
+pub mod program;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,0 +1,89 @@
+//! `check`, `backup` and `restore`: the database file, without a server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::CliError;
+use super::output::{Column, Output};
+use crate::config;
+use crate::store::sqlite::maintenance::{self, Inspection};
+
+/// Which database.
+#[derive(Args)]
+pub(super) struct DatabaseArgs {
+    /// SQLite file [env: FLAMEGATE_DATABASE] [default: flamegate.db]
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+}
+
+/// A database and a copy of it.
+#[derive(Args)]
+pub(super) struct CopyArgs {
+    /// The copy
+    #[arg(value_name = "FILE")]
+    copy: PathBuf,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+const COLUMNS: [Column; 5] = [
+    ("SCHEMA", "/schema"),
+    ("EPOCH", "/epoch"),
+    ("REVISION", "/revision"),
+    ("KEYS", "/keys"),
+    ("ACTIVE", "/listed"),
+];
+
+/// Looks whether the database is sound; a server may be running.
+pub(super) async fn check(output: Output, args: DatabaseArgs) -> Result<(), CliError> {
+    let path = args.path();
+    let inspection = maintenance::inspect(&path).await.map_err(failed)?;
+    output.one(&described(&inspection), &COLUMNS);
+    if inspection.problems.is_empty() {
+        output.note(&format!("{} is sound", path.display()));
+        return Ok(());
+    }
+    Err(CliError::Other(format!("{} is not sound: {}", path.display(), inspection.problems.join("; "))))
+}
+
+/// Copies the database; a server may be running.
+pub(super) async fn back_up(output: Output, args: CopyArgs) -> Result<(), CliError> {
+    let inspection = maintenance::back_up(&args.database.path(), &args.copy).await.map_err(failed)?;
+    output.one(&described(&inspection), &COLUMNS);
+    output.note(&format!("{} was written and checked", args.copy.display()));
+    Ok(())
+}
+
+/// Puts a copy in the database's place; no server may be running.
+pub(super) async fn restore(output: Output, args: CopyArgs) -> Result<(), CliError> {
+    let path = args.database.path();
+    let (inspection, aside) = maintenance::restore(&args.copy, &path).await.map_err(failed)?;
+    let mut value = described(&inspection);
+    value["old_database"] = json!(aside);
+    output.one(&value, &COLUMNS);
+    if let Some(aside) = aside {
+        output.note(&format!("the old database is now {}", aside.display()));
+    }
+    output.note("every gateway will fetch the whole table, every session has ended");
+    output.note("keys revoked after the copy was made work again: revoke them again");
+    Ok(())
+}
+
+impl DatabaseArgs {
+    fn path(self) -> PathBuf {
+        self.database.unwrap_or_else(|| config::database(&|name| std::env::var(name).ok()))
+    }
+}
+
+fn described(inspection: &Inspection) -> Value {
+    json!({
+        "schema": inspection.schema, "epoch": inspection.epoch, "revision": inspection.revision,
+        "keys": inspection.keys, "listed": inspection.listed, "problems": inspection.problems,
+    })
+}
+
+fn failed(error: impl std::fmt::Display) -> CliError {
+    CliError::Other(error.to_string())
+}

@@ -1,0 +1,240 @@
+//! `check`, `backup` and `restore` on the built program, and databases of earlier schemas.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use common::Control;
+use common::gateway::Gateway;
+use common::program::{Program, failed, json_of, offline, succeeded};
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+const CREATE: [&str; 8] =
+    ["keys", "create", "--workspace", "demo", "--name", "Production App", "--environment", "live"];
+
+/// One of the three commands beside a database.
+fn tool(args: &[&str], database: &Path) -> Output {
+    offline(&[args, &["--database", database.to_str().unwrap()]].concat())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Runs statements on a file that no program uses.
+async fn execute(database: &Path, sql: &str) {
+    let options = SqliteConnectOptions::new().filename(database).create_if_missing(true);
+    let mut connection = options.foreign_keys(false).connect().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+fn served(database: &Path) -> Program {
+    Program::serve_by(&[], database, &[("FLAMEGATE_LOG", "warn")])
+}
+
+fn stop(program: Program) {
+    program.signal("-TERM");
+    assert_eq!(program.end().0, Some(0));
+}
+
+/// A stopped database with the workspace `demo` and a key; its folder, its path, the key's id.
+fn prepared() -> (tempfile::TempDir, PathBuf, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("control.db");
+    let program = served(&database);
+    program.cli(&["workspaces", "create", "--name", "Demo"]);
+    let id = program.cli(&CREATE)["id"].as_str().unwrap().to_owned();
+    stop(program);
+    (folder, database, id)
+}
+
+#[test]
+fn a_copy_made_while_it_serves_holds_what_was_acknowledged_before() {
+    let (folder, database, id) = prepared();
+    let copy = folder.path().join("copy.db");
+    let program = served(&database);
+    let second = program.cli(&CREATE)["id"].as_str().unwrap().to_owned();
+    let made = json_of(&tool(&["backup", text(&copy), "--json"], &database));
+    assert_eq!((&made["keys"], &made["listed"], &made["problems"]), (&json!(2), &json!(2), &json!([])));
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o077, 0, "hashes are in it");
+    assert!(failed(&tool(&["backup", text(&copy)], &database), 1).contains("exists"), "never written over");
+    program.cli(&["keys", "revoke", &id]);
+    stop(program);
+    let restored = json_of(&tool(&["restore", text(&copy), "--json"], &database));
+    assert_ne!(restored["epoch"], made["epoch"], "gateways must start over");
+    let program = served(&database);
+    for id in [&id, &second] {
+        assert_eq!(program.cli(&["keys", "get", id])["status"], "active");
+    }
+    stop(program);
+    // The database that was replaced is whole: the revocation is in it.
+    let old = PathBuf::from(restored["old_database"].as_str().unwrap());
+    succeeded(&tool(&["check"], &old));
+    let program = served(&old);
+    assert_eq!(program.cli(&["keys", "get", &id])["status"], "revoked");
+    stop(program);
+}
+
+#[test]
+fn restore_is_refused_while_a_server_runs_and_changes_nothing() {
+    let (folder, database, id) = prepared();
+    let copy = folder.path().join("copy.db");
+    succeeded(&tool(&["backup", text(&copy)], &database));
+    let program = served(&database);
+    let error = failed(&tool(&["restore", text(&copy)], &database), 1);
+    assert!(error.contains("is in use by another flamegate-control"), "{error}");
+    assert_eq!(program.cli(&["keys", "get", &id])["status"], "active");
+    stop(program);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restore_refuses_what_is_damaged_foreign_or_newer_and_keeps_the_database() {
+    let (folder, database, id) = prepared();
+    let copy = folder.path().join("copy.db");
+    succeeded(&tool(&["backup", text(&copy)], &database));
+    let whole = fs::read(&copy).unwrap();
+    let before = fs::read(&database).unwrap();
+    let refused = |what: &str, part: &str| {
+        let error = failed(&tool(&["restore", text(&copy)], &database), 1);
+        assert!(error.contains(part), "{what}: {error}");
+        assert_eq!(fs::read(&database).unwrap(), before, "{what}");
+    };
+    fs::write(&copy, &whole[..whole.len() / 2]).unwrap();
+    refused("cut short", "malformed");
+    fs::write(&copy, b"not a database at all, but long enough to look like something").unwrap();
+    refused("garbage", "not a database");
+    fs::remove_file(&copy).unwrap();
+    refused("nothing", "No such file");
+    execute(&copy, "CREATE TABLE other (a)").await;
+    refused("another program's", "no such table");
+    fs::write(&copy, &whole).unwrap();
+    execute(
+        &copy,
+        "INSERT INTO _sqlx_migrations SELECT 9999, description, installed_on, success, checksum, \
+        execution_time FROM _sqlx_migrations LIMIT 1",
+    )
+    .await;
+    refused("a later version's", "schema 9999 is newer than this program");
+    fs::write(&copy, &whole).unwrap();
+    fs::write(folder.path().join("copy.db-wal"), b"x").unwrap();
+    refused("a copy without its log", "write-ahead log");
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| text(Path::new(name)).contains("restor")), "{names:?}");
+    let program = served(&database);
+    assert_eq!(program.cli(&["keys", "get", &id])["status"], "active");
+    stop(program);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_finds_each_kind_of_damage() {
+    let (_folder, database, _) = prepared();
+    succeeded(&tool(&["check"], &database));
+    let whole = fs::read(&database).unwrap();
+    for (damage, finding) in [
+        ("UPDATE revision_log SET revision = 0", "a revision that was never given out"),
+        ("UPDATE revision_log SET floor = 100", "floor is above its revision"),
+        ("DELETE FROM revision_log", "revision_log must have one row"),
+        ("DELETE FROM workspaces", "refer to rows that are not there"),
+        ("UPDATE api_keys SET listed = 0; UPDATE revision_log SET floor = revision", "are still in the log"),
+        ("UPDATE _sqlx_migrations SET checksum = x'00'", "was not applied as it is known here"),
+        ("PRAGMA ignore_check_constraints = 1; UPDATE api_keys SET revoked_at = 1", "in the gateways' table"),
+    ] {
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{suffix}", text(&database)));
+        }
+        fs::write(&database, &whole).unwrap();
+        execute(&database, damage).await;
+        let error = failed(&tool(&["check"], &database), 1);
+        assert!(error.contains("is not sound") && error.contains(finding), "{damage}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_every_gateway_starts_over_and_sessions_have_ended() {
+    let control = Control::with_workspace().await;
+    let lost = control.create_key_id().await;
+    let mut gateway = Gateway::new(&control, "gw-1");
+    gateway.catch_up(&control).await;
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("copy.db");
+    succeeded(&tool(&["backup", text(&copy)], &control.database()));
+    let kept = control.create_key_id().await;
+    control.revoke(&lost, "0s").await;
+    gateway.catch_up(&control).await;
+    assert_eq!(gateway.ids(), [kept.as_str()]);
+    execute(&copy, "INSERT INTO sessions VALUES (zeroblob(32), '{}', 4102444800)").await;
+    let _ = fs::remove_file(format!("{}-wal", text(&copy)));
+    let control = control
+        .restart(|database| {
+            succeeded(&tool(&["restore", text(&copy)], database));
+        })
+        .await;
+    gateway.reconnect(&control);
+    gateway.catch_up(&control).await;
+    assert_eq!((gateway.ids(), gateway.resets), (vec![lost.as_str()], 2), "the copy's keys, by a reset");
+    let mut connection = control.server.app.store.read().await.unwrap();
+    let sessions: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM sessions").fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(sessions, 0);
+}
+
+/// Dumps of databases as earlier versions left them: `tests/schemas/<newest migration>.sql`.
+fn schemas() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemas");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    files.sort();
+    files
+}
+
+#[test]
+fn the_newest_migration_has_a_dump() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let newest = names.max().unwrap()[..4].to_owned();
+    let dumps: Vec<_> =
+        schemas().iter().map(|path| text(Path::new(path.file_stem().unwrap())).to_owned()).collect();
+    assert!(dumps.contains(&newest), "no dump of schema {newest}: see migrations/README.md");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_earlier_schema_migrates_and_keeps_what_it_held() {
+    let dumps = schemas();
+    assert!(!dumps.is_empty());
+    for dump in dumps {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("control.db");
+        execute(&database, &fs::read_to_string(&dump).unwrap()).await;
+        let program = served(&database);
+        let keys = program.cli(&["keys", "list", "--workspace", "demo", "--status", "all"]);
+        let mut statuses: Vec<_> =
+            keys.as_array().unwrap().iter().map(|key| key["status"].as_str().unwrap()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, ["active", "active", "revoked"], "{}", dump.display());
+        program.cli(&CREATE);
+        let http = reqwest_client();
+        let page: Value = http
+            .get(format!("{}/sync/v1/changes?gateway=gw-1", program.url))
+            .bearer_auth(common::SYNC)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert_eq!(page["upserts"].as_array().unwrap().len(), 3, "{}", dump.display());
+        stop(program);
+        succeeded(&tool(&["check"], &database));
+    }
+}
+
+fn reqwest_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}

@@ -1,0 +1,108 @@
+//! The built program as a process: its server on a free port, and its commands.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::{ADMIN, SYNC};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flamegate-control");
+
+/// The program as a client of the server at `url`.
+pub fn command(url: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(args).env_clear().env("FLAMEGATE_CONTROL_URL", url).env("FLAMEGATE_ADMIN_TOKEN", ADMIN);
+    command
+}
+
+/// The program beside a database, without a server.
+pub fn offline(args: &[&str]) -> Output {
+    Command::new(PROGRAM).args(args).env_clear().output().unwrap()
+}
+
+#[track_caller]
+pub fn succeeded(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[track_caller]
+pub fn json_of(output: &Output) -> Value {
+    serde_json::from_str(&succeeded(output)).unwrap()
+}
+
+#[track_caller]
+pub fn failed(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The program's own server, on a free port. Dropping it kills it.
+pub struct Program {
+    pub url: String,
+    child: Child,
+    log: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Program {
+    /// With the tokens of the tests, logging everything.
+    pub fn serve(database: &Path) -> Self {
+        Self::serve_by(&[], database, &[("FLAMEGATE_LOG", "trace")])
+    }
+
+    /// Started by another program (such as `unshare`), and with more environment.
+    pub fn serve_by(starter: &[&str], database: &Path, environment: &[(&str, &str)]) -> Self {
+        let line = [starter, &[PROGRAM, "serve", "--listen", "127.0.0.1:0", "--database"]].concat();
+        let mut command = Command::new(line[0]);
+        command.args(&line[1..]).arg(database).env_clear();
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("FLAMEGATE_ADMIN_TOKEN", ADMIN).env("FLAMEGATE_SYNC_TOKEN", SYNC);
+        for (name, value) in environment {
+            // Nothing takes a variable away.
+            if value.is_empty() {
+                command.env_remove(name)
+            } else {
+                command.env(name, value)
+            };
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            stderr.read_to_end(&mut text).unwrap();
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim_end().strip_prefix("listening on ").expect("it listens").to_owned();
+        Self { child, url, log: Some(log) }
+    }
+
+    pub fn cli(&self, args: &[&str]) -> Value {
+        json_of(&command(&self.url, &[args, &["--json"]].concat()).output().unwrap())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for it: its exit code, if it was not killed, and everything that it logged.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        (code, self.log.take().unwrap().join().unwrap())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
