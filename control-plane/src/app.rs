@@ -7,13 +7,14 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::config::{Config, PagesConfig, Tokens};
+use crate::config::{Config, PagesConfig};
 use crate::error::Error;
 use crate::gateways::{Gateways, Receipt};
 use crate::keys::Keys;
 use crate::metrics::{Metrics, Reading};
 use crate::store::{OpenError, Store};
 use crate::sync::Sync;
+use crate::tokens::TokenBook;
 use crate::users::Users;
 use crate::workspaces::Workspaces;
 
@@ -38,16 +39,16 @@ pub struct App {
     pub clock: Clock,
     /// The database; the HTTP layer only asks it whether it is there.
     pub store: Store,
-    /// Who may use `/v1`.
-    pub admin_tokens: Arc<Tokens>,
-    /// Who may use `/sync/v1`.
-    pub sync_tokens: Arc<Tokens>,
+    /// Who may use `/v1` and `/sync/v1`.
+    pub tokens: Arc<TokenBook>,
     /// How people reach the pages.
     pub pages: Arc<PagesConfig>,
     /// Requests for pages in progress are bounded by it.
     pub page_admission: Arc<Semaphore>,
     /// Requests to `/v1` in progress are bounded by it.
     pub admission: Arc<Semaphore>,
+    /// Polls in progress are bounded by it, so that they leave connections to everybody else.
+    pub poll_admission: Arc<Semaphore>,
     readiness: Arc<Mutex<Option<Readiness>>>,
     shutdown: watch::Sender<bool>,
 }
@@ -76,6 +77,12 @@ const MAX_PAGE_REQUESTS: usize = 256;
 /// How long the answer about the database is good.
 const READINESS_AGE: Duration = Duration::from_secs(1);
 
+/// Nine tenths of the connections, and at least one.
+const fn most_polls(connections: usize) -> usize {
+    let most = connections - connections / 10;
+    if most == 0 { 1 } else { most }
+}
+
 impl App {
     /// Opens the database and wires the services.
     pub async fn open(config: &Config, clock: Clock) -> Result<Self, BuildError> {
@@ -93,11 +100,15 @@ impl App {
             metrics,
             clock,
             store,
-            admin_tokens: Arc::new(config.admin_tokens.clone()),
-            sync_tokens: Arc::new(config.sync_tokens.clone()),
+            tokens: Arc::new(TokenBook::new(
+                config.admin_tokens.clone(),
+                config.sync_tokens.clone(),
+                config.admin_limit.as_ref(),
+            )),
             pages: Arc::new(config.pages.clone()),
             page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
+            poll_admission: Arc::new(Semaphore::new(most_polls(config.max_connections))),
             readiness: Arc::default(),
             shutdown,
         })

@@ -90,6 +90,8 @@ const AFTER_HELP: &str = "\
 Environment:
   FLAMEGATE_ADMIN_TOKEN   token for people and scripts; serve takes several, comma-separated (the client uses the first)
   FLAMEGATE_SYNC_TOKEN    token for gateways (serve)
+  FLAMEGATE_ADMIN_TOKEN_FILE, FLAMEGATE_SYNC_TOKEN_FILE
+                          instead: files with tokens, read again on SIGHUP (serve)
   FLAMEGATE_LOG           what serve logs, for example info or flamegate_control=debug [default: info]
   FLAMEGATE_LOG_FORMAT    text or json [default: text]
 

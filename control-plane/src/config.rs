@@ -1,6 +1,6 @@
 //! The server's configuration: flags and environment in, checked values out, every mistake reported at once.
 //!
-//! Tokens come from the environment only (a flag would show in the process list) and are kept as digests.
+//! Tokens come from the environment or from files (a flag would show in the process list) and are kept as digests.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flamegate::record::Limit;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use crate::limits;
+use crate::tokens::{MIN_TOKEN_LEN, Tokens, token_list};
 
 /// Everything that the server needs to know.
 #[derive(Clone, Debug)]
@@ -24,6 +23,8 @@ pub struct Config {
     pub admin_tokens: Tokens,
     /// Who may use `/sync/v1`.
     pub sync_tokens: Tokens,
+    /// How fast each admin token may be used; `None` is as fast as it goes.
+    pub admin_limit: Option<Limit>,
     /// Limits of a new workspace that names none.
     pub default_limits: Vec<Limit>,
     /// How many removals stay in the revision log.
@@ -32,6 +33,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How people reach the pages, and what is known of them.
     pub pages: PagesConfig,
+    /// How long a client may take to send its headers; also how long a connection may be idle.
+    pub header_timeout: Duration,
     /// How long a shutdown waits for requests in progress.
     pub shutdown_grace: Duration,
 }
@@ -63,6 +66,9 @@ pub struct ServeArgs {
     /// Limits of new workspaces, comma-separated, or "none" [env: FLAMEGATE_DEFAULT_LIMITS] [default: 100/60s+20]
     #[arg(long, value_name = "LIMITS")]
     pub default_limits: Option<String>,
+    /// Requests with one admin token, or "none" [env: FLAMEGATE_ADMIN_LIMIT] [default: 1000/1s+2000]
+    #[arg(long, value_name = "LIMIT")]
+    pub admin_limit: Option<String>,
     /// Removed keys kept in the revision log; gateways further behind fetch the whole table
     /// [env: FLAMEGATE_REMOVALS_KEPT] [default: 50000]
     #[arg(long, value_name = "NUMBER")]
@@ -88,19 +94,12 @@ pub struct ServeArgs {
     pub session_max: Option<String>,
 }
 
-/// Bearer tokens, as SHA-256 digests: the comparison takes the same time whatever is presented.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Tokens(Vec<[u8; 32]>);
-
 /// Every mistake in the configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(pub Vec<String>);
 
 /// Where settings come from: `std::env::var` in the program, a map in tests.
 pub type Source<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// Shortest token, in characters.
-pub const MIN_TOKEN_LEN: usize = 16;
 
 const DATABASE: &str = "FLAMEGATE_DATABASE";
 const DEFAULT_DATABASE: &str = "flamegate.db";
@@ -117,11 +116,12 @@ impl Config {
             reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
         let max_connections =
             reader.setting("max-connections", "FLAMEGATE_MAX_CONNECTIONS", &args.max_connections, "10000");
-        let default_limits = reader.limits(&args.default_limits);
+        let default_limits = reader.default_limits(&args.default_limits);
+        let admin_limit = reader.admin_limit(&args.admin_limit);
         let pages = reader.pages(args);
         let admin_tokens = reader.tokens(ADMIN_TOKEN);
         let sync_tokens = reader.tokens(SYNC_TOKEN);
-        if admin_tokens.0.iter().any(|token| sync_tokens.0.contains(token)) {
+        if admin_tokens.overlaps(&sync_tokens) {
             reader.errors.push(format!("{ADMIN_TOKEN} and {SYNC_TOKEN} must differ"));
         }
         let config = listen.zip(database).zip(removals_kept).zip(max_connections).zip(pages);
@@ -134,10 +134,12 @@ impl Config {
                     database,
                     admin_tokens,
                     sync_tokens,
+                    admin_limit,
                     default_limits,
                     removals_kept,
                     max_connections,
                     pages,
+                    header_timeout: Duration::from_secs(15),
                     shutdown_grace: Duration::from_secs(5),
                 })
             }
@@ -149,25 +151,6 @@ impl Config {
 /// The database file when no flag names it.
 pub fn database(source: Source<'_>) -> PathBuf {
     source(DATABASE).map_or_else(|| PathBuf::from(DEFAULT_DATABASE), PathBuf::from)
-}
-
-impl Tokens {
-    /// Tokens in clear text.
-    pub fn new<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(tokens.into_iter().map(|token| Sha256::digest(token).into()).collect())
-    }
-
-    /// True when `presented` is one of them.
-    pub fn accept(&self, presented: &[u8]) -> bool {
-        let presented: [u8; 32] = Sha256::digest(presented).into();
-        // No early exit: which of several tokens matched must not show in the time either.
-        self.0.iter().fold(subtle::Choice::from(0), |found, token| found | token.ct_eq(&presented)).into()
-    }
-}
-
-/// The tokens of a comma-separated list. Several are allowed so that a token can be replaced without downtime.
-pub fn token_list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 
 struct Reader<'a> {
@@ -246,27 +229,54 @@ impl Reader<'_> {
         Some(Some(text.to_ascii_lowercase()))
     }
 
-    fn limits(&mut self, given: &Option<String>) -> Vec<Limit> {
+    fn default_limits(&mut self, given: &Option<String>) -> Vec<Limit> {
         let default = limits::product_default();
         let default: Vec<_> = default.iter().map(limits::to_text).collect();
-        let (name, text) = self.text("default-limits", "FLAMEGATE_DEFAULT_LIMITS", given, &default.join(","));
+        self.limits("default-limits", "FLAMEGATE_DEFAULT_LIMITS", given, &default.join(","))
+    }
+
+    fn admin_limit(&mut self, given: &Option<String>) -> Option<Limit> {
+        let mut limits = self.limits("admin-limit", "FLAMEGATE_ADMIN_LIMIT", given, "1000/1s+2000");
+        if limits.len() > 1 {
+            self.errors.push("FLAMEGATE_ADMIN_LIMIT: must be one limit, or none".to_owned());
+        }
+        limits.pop()
+    }
+
+    fn limits(&mut self, flag: &str, variable: &str, given: &Option<String>, default: &str) -> Vec<Limit> {
+        let (name, text) = self.text(flag, variable, given, default);
         limits::parse_list(&text).unwrap_or_else(|error| {
             self.errors.push(format!("{name}: {error}"));
             Vec::new()
         })
     }
 
+    /// The tokens of a variable, or of the file that another variable names.
     fn tokens(&mut self, variable: &str) -> Tokens {
-        let text = (self.source)(variable).unwrap_or_default();
+        let file = format!("{variable}_FILE");
+        let (name, text) = match ((self.source)(variable), (self.source)(&file)) {
+            (Some(_), Some(_)) => {
+                self.errors.push(format!("{variable} and {file} cannot both be set"));
+                return Tokens::default();
+            }
+            (None, Some(path)) => match std::fs::read_to_string(path) {
+                Ok(text) => (file, text),
+                Err(error) => {
+                    self.errors.push(format!("{file} cannot be read: {error}"));
+                    return Tokens::default();
+                }
+            },
+            (text, None) => (variable.to_owned(), text.unwrap_or_default()),
+        };
         let tokens: Vec<_> = token_list(&text).collect();
         if tokens.is_empty() {
-            self.errors.push(format!("{variable} is not set"));
+            self.errors.push(format!("{name} is not set"));
         }
         if tokens.iter().any(|token| token.len() < MIN_TOKEN_LEN) {
-            self.errors.push(format!("{variable}: a token must have at least {MIN_TOKEN_LEN} characters"));
+            self.errors.push(format!("{name}: a token must have at least {MIN_TOKEN_LEN} characters"));
         }
         if tokens.iter().any(|token| !token.bytes().all(|b| b.is_ascii_graphic())) {
-            self.errors.push(format!("{variable}: a token must be visible ASCII characters"));
+            self.errors.push(format!("{name}: a token must be visible ASCII characters"));
         }
         Tokens::new(tokens)
     }
@@ -289,12 +299,6 @@ impl PagesConfig {
     /// True when browsers reach the pages by TLS, as far as the configuration says.
     pub fn is_secure(&self) -> bool {
         self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
-    }
-}
-
-impl fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tokens({} redacted)", self.0.len())
     }
 }
 

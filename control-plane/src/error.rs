@@ -52,6 +52,12 @@ pub enum Error {
     /// Another request under the same Idempotency-Key has made this key before.
     #[error("this Idempotency-Key was used for another request")]
     IdempotencyKeyReused(String),
+    /// The token was used too often.
+    #[error("too many requests with this token")]
+    RateLimited {
+        /// When it may be used again.
+        retry_after_seconds: u64,
+    },
     /// Too much to do right now, or going down.
     #[error("{0}")]
     Unavailable(&'static str),
@@ -112,6 +118,7 @@ impl Error {
             Self::Conflict { .. } => "CONFLICT",
             Self::AlreadyCreated(_) => "ALREADY_CREATED",
             Self::IdempotencyKeyReused(_) => "IDEMPOTENCY_KEY_REUSED",
+            Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::Internal(_) => "INTERNAL",
         }
@@ -130,6 +137,7 @@ impl Error {
             Self::Conflict { .. } | Self::AlreadyCreated(_) | Self::IdempotencyKeyReused(_) => {
                 StatusCode::CONFLICT
             }
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -208,6 +216,9 @@ impl IntoResponse for Error {
             Self::Unauthorized => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"flamegate-control\"");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Self::RateLimited { retry_after_seconds } => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds));
             }
             Self::Unavailable(_) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

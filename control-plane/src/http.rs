@@ -43,6 +43,7 @@ pub fn router(app: App) -> Result<Router, Error> {
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_admin));
     let sync = OpenApiRouter::new()
         .merge(sync::routes())
+        .layer(middleware::from_fn_with_state(app.clone(), layers::admit_poll))
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_sync));
     let (router, document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .merge(admin)

@@ -26,5 +26,6 @@ pub mod random;
 pub mod server;
 pub mod store;
 pub mod sync;
+pub mod tokens;
 pub mod users;
 pub mod workspaces;

@@ -46,8 +46,10 @@ pub enum StartError {
     Listen(SocketAddr, std::io::Error),
 }
 
-/// How long a client may take to send its headers; also how long a connection may be idle.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest request line and headers together; more is answered with 431.
+const MAX_HEAD: usize = 32 * 1024;
+/// Most header lines of a request.
+const MAX_HEADERS: usize = 64;
 /// Pause after a failed accept: without file descriptors the next one would fail at once as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What must be done of housekeeping when the server goes down may take this long.
@@ -91,7 +93,9 @@ async fn accept_until_shutdown(listener: TcpListener, router: Router, app: App, 
             _ = shutdown.wait_for(|down| *down) => break,
         };
         match accepted {
-            Ok((stream, peer, slot)) => serve(stream, peer, slot, &router, &graceful),
+            Ok((stream, peer, slot)) => {
+                serve(stream, Peer(peer.ip()), slot, config.header_timeout, &router, &graceful);
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 time::sleep(ACCEPT_PAUSE).await;
@@ -118,19 +122,22 @@ async fn accept(
 
 fn serve(
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     slot: OwnedSemaphorePermit,
+    header_timeout: Duration,
     router: &Router,
     graceful: &GracefulShutdown,
 ) {
     let service =
         TowerToHyperService::new(router.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
+            request.extensions_mut().insert(peer);
             request
         }));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

@@ -6,7 +6,7 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::CliError;
-use crate::config::token_list;
+use crate::tokens::token_list;
 
 /// A control plane and the token for it.
 pub(super) struct Client {

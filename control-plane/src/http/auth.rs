@@ -6,26 +6,25 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::app::App;
-use crate::config::Tokens;
 use crate::error::Error;
 
-/// Lets requests with an admin token pass.
+/// Lets requests with an admin token pass, within the token's limit.
 pub async fn require_admin(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
-    check(&app.admin_tokens, request.headers())?;
+    app.tokens.check_admin(presented(request.headers())?, app.clock.instant())?;
     Ok(next.run(request).await)
 }
 
 /// Lets requests with a sync token pass.
 pub async fn require_sync(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
-    check(&app.sync_tokens, request.headers())?;
+    app.tokens.check_sync(presented(request.headers())?)?;
     Ok(next.run(request).await)
 }
 
-fn check(tokens: &Tokens, headers: &HeaderMap) -> Result<(), Error> {
+/// The one token of the request.
+fn presented(headers: &HeaderMap) -> Result<&[u8], Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Error::Unauthorized) };
-    let token = bearer(value.as_bytes()).ok_or(Error::Unauthorized)?;
-    if tokens.accept(token) { Ok(()) } else { Err(Error::Unauthorized) }
+    bearer(value.as_bytes()).ok_or(Error::Unauthorized)
 }
 
 /// The token of a `Bearer` header; the scheme is case-insensitive (RFC 9110 section 11.1).

@@ -63,6 +63,12 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resu
     Ok(response)
 }
 
+/// Refuses polls beyond what leaves connections to others. A gateway comes again by itself.
+pub async fn admit_poll(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
+    let _slot = app.poll_admission.try_acquire().map_err(|_| Error::Unavailable("too many polls at once"))?;
+    Ok(next.run(request).await)
+}
+
 /// The pattern that matched, such as `/v1/api-keys/{id}`.
 fn route(request: &Request) -> &str {
     request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str)

@@ -56,6 +56,9 @@ fn add_common_responses(document: &mut Generated) {
             if operation.security.is_some() {
                 statuses.extend(["400", "503"]);
             }
+            if path.starts_with("/v1/") {
+                statuses.push("429");
+            }
             if operation.request_body.is_some() || path.ends_with("/revoke") {
                 statuses.extend(["413", "415", "422"]);
             }

@@ -56,6 +56,18 @@ impl Control {
 
     async fn start_with(directory: TempDir, clock: Clock, settings: &[(&str, &str)]) -> Self {
         let config = config_with(&directory.path().join("control.db"), settings);
+        Self::start_from(directory, clock, config).await
+    }
+
+    /// With an empty database and a configuration that no setting can make, such as short time-outs.
+    pub async fn tuned(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = TempDir::new().unwrap();
+        let mut config = config(&directory.path().join("control.db"));
+        change(&mut config);
+        Self::start_from(directory, Clock::default(), config).await
+    }
+
+    async fn start_from(directory: TempDir, clock: Clock, config: Config) -> Self {
         let server = Server::start(config, clock.clone()).await.unwrap();
         // The client's TLS needs a provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
