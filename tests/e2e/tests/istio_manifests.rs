@@ -1,0 +1,128 @@
+//! The files of `envoy/istio` against Istio's published schema, and the plugin configuration in them against ours.
+
+mod istio;
+
+use std::fs;
+
+use flamegate::config::Config;
+use flamegate_e2e::process::root;
+use istio::{documents, items, render};
+use serde_json::{Value, json};
+
+fn schemas() -> Value {
+    let text = fs::read_to_string(root().join("tests/e2e/schemas/istio.json")).expect("schemas");
+    serde_json::from_str::<Value>(&text).expect("JSON")["kinds"].clone()
+}
+
+/// Every mistake of a value, by the keywords that the schema uses.
+fn mistakes(path: &str, value: &Value, schema: &Value, found: &mut Vec<String>) {
+    let fits = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64(),
+        other => panic!("type {other:?}"),
+    };
+    if !fits {
+        found.push(format!("{path}: not of type {}", schema["type"]));
+        return;
+    }
+    if schema["enum"].is_array() && !items(&schema["enum"]).any(|one| one == value) {
+        found.push(format!("{path}: {value} is none of {}", schema["enum"]));
+    }
+    if schema["pattern"].is_string() {
+        // The one pattern in use: a SHA-256 in hexadecimal, or nothing.
+        assert_eq!(schema["pattern"], json!("(^$|^[a-f0-9]{64}$)"));
+        let text = value.as_str().unwrap_or_default();
+        if !text.is_empty() && (text.len() != 64 || !text.bytes().all(|b| b"0123456789abcdef".contains(&b))) {
+            found.push(format!("{path}: {text} does not match"));
+        }
+    }
+    for name in items(&schema["required"]).filter_map(Value::as_str) {
+        if value.get(name).is_none() {
+            found.push(format!("{path}.{name}: missing"));
+        }
+    }
+    for (name, field) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        match (schema["properties"].get(name), &schema["additionalProperties"]) {
+            (Some(schema), _) => mistakes(&path, field, schema, found),
+            (None, Value::Bool(false)) => found.push(format!("{path}: unknown field")),
+            (None, Value::Object(_)) => mistakes(&path, field, &schema["additionalProperties"], found),
+            (None, _) => {}
+        }
+    }
+    for (index, item) in items(value).enumerate() {
+        mistakes(&format!("{path}[{index}]"), item, &schema["items"], found);
+    }
+}
+
+fn mistakes_of(manifest: &Value) -> Vec<String> {
+    let kind = manifest["kind"].as_str().expect("kind");
+    let schema = schemas()[kind].clone();
+    assert!(schema.is_object(), "no schema of {kind}");
+    assert_eq!(manifest["apiVersion"], schema["apiVersion"], "{kind}");
+    let mut found = Vec::new();
+    mistakes(kind, &manifest["spec"], &schema["spec"], &mut found);
+    found
+}
+
+fn all() -> Vec<Value> {
+    let mut all: Vec<Value> = ["control-plane", "gateway", "sidecar"].into_iter().flat_map(render).collect();
+    for file in ["singleton", "external-control-plane"] {
+        all.extend(documents(&root().join(format!("envoy/istio/optional/{file}.yaml"))));
+    }
+    all
+}
+
+fn plugin(variant: &str) -> Value {
+    render(variant).into_iter().find(|one| one["kind"] == "WasmPlugin").expect("a WasmPlugin")
+}
+
+#[test]
+fn manifests_fit_the_schema() {
+    let all = all();
+    assert_eq!(all.len(), 9, "{all:#?}");
+    for manifest in &all {
+        assert_eq!(mistakes_of(manifest), Vec::<String>::new(), "{manifest:#}");
+    }
+}
+
+#[test]
+fn unknown_fields_and_wrong_values_do_not_fit() {
+    let mut manifest = plugin("gateway");
+    manifest["spec"]["failPolicy"] = json!("FAIL_RELOAD");
+    manifest["spec"]["phase"] = json!("FIRST");
+    manifest["spec"]["sha256"] = json!("12");
+    manifest["spec"]["vmConfig"]["env"][0]["valueFrom"] = json!("SECRET");
+    manifest["spec"].as_object_mut().expect("spec").remove("url");
+    assert_eq!(mistakes_of(&manifest).len(), 5, "{:?}", mistakes_of(&manifest));
+}
+
+#[test]
+fn the_filter_accepts_the_configurations() {
+    let token = |name: &str| (name == "FLAMEGATE_SYNC_TOKEN").then(|| "token".to_owned());
+    for variant in ["gateway", "sidecar"] {
+        let config = plugin(variant)["spec"]["pluginConfig"].to_string();
+        Config::parse(config.as_bytes(), token).unwrap_or_else(|error| panic!("{variant}: {error}"));
+    }
+    let singleton = documents(&root().join("envoy/istio/optional/singleton.yaml")).remove(0);
+    let value = &singleton["spec"]["configPatches"][0]["patch"]["value"]["bootstrap_extensions"][0];
+    let config = value["typed_config"]["config"]["configuration"]["value"].as_str().expect("configuration");
+    Config::parse(config.as_bytes(), token).unwrap_or_else(|error| panic!("singleton: {error}"));
+}
+
+#[test]
+fn no_secret_stands_in_a_manifest_and_the_variants_differ_where_they_must() {
+    for variant in ["gateway", "sidecar"] {
+        for variable in items(&plugin(variant)["spec"]["vmConfig"]["env"]) {
+            assert_eq!((&variable["valueFrom"], variable.get("value")), (&json!("HOST"), None));
+        }
+        let guard = render(variant).into_iter().find(|one| one["kind"] == "EnvoyFilter").expect("the guard");
+        let context = if variant == "gateway" { "GATEWAY" } else { "SIDECAR_INBOUND" };
+        assert_eq!(guard["spec"]["configPatches"][0]["match"]["context"], context);
+        let labels = &guard["spec"]["workloadSelector"]["labels"];
+        assert_eq!(*labels, plugin(variant)["spec"]["selector"]["matchLabels"], "{variant}");
+    }
+    assert_eq!(plugin("sidecar")["spec"]["match"], json!([{"mode": "SERVER"}]));
+}
