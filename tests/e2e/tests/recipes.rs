@@ -1,0 +1,183 @@
+//! The recipes of `envoy/recipes`, each started on the real Envoy and checked with requests.
+
+use std::{path::Path, process::Command};
+
+use flamegate_e2e::{
+    Control, Envoy, Request, Stack,
+    envoy::fill_file,
+    eventually,
+    process::{Folder, root},
+    upstream::{Upstream, echoed},
+};
+use serde_json::json;
+
+const ORIGIN: &str = "https://app.flametalk.test";
+
+/// Starts a recipe; `more` makes further values once the control plane runs.
+fn start(recipe: &str, more: impl FnOnce(&Control, &Path) -> Vec<(&'static str, String)>) -> Stack {
+    let folder = Folder::new(recipe);
+    let upstream = Upstream::start(&folder);
+    let mut control = Control::prepare(&folder);
+    control.start();
+    control.create_workspace("e2e");
+    let more = more(&control, &folder);
+    let envoy = Envoy::start_with("envoy", &folder, |(port, admin), access_log| {
+        let mut values = more;
+        values.extend([
+            ("ADMIN_PORT", admin.to_string()),
+            ("GATEWAY_PORT", port.to_string()),
+            ("WASM", root().join("dist/flamegate.wasm").display().to_string()),
+            ("ACCESS_LOG", access_log.display().to_string()),
+            ("UPSTREAM_PORT", upstream.port.to_string()),
+            ("CONTROL_PORT", control.port.to_string()),
+        ]);
+        fill_file(&format!("envoy/recipes/{recipe}.yaml"), &values)
+    });
+    Stack { envoy, control, upstream, folder }
+}
+
+fn preflight() -> Request {
+    let request = Request::new("OPTIONS", "/v1/agents").header("origin", ORIGIN);
+    request.header("access-control-request-method", "GET")
+}
+
+#[test]
+fn cors_first_makes_refusals_readable_in_browsers() {
+    let stack = start("cors-first", |_, _| Vec::new());
+    let key = stack.accepted_key("live");
+    let allowed = |request: &Request| {
+        let answer = stack.envoy.send(request);
+        (answer.status, answer.header("access-control-allow-origin"))
+    };
+    let from_page = Request::get("/v1/agents").header("origin", ORIGIN);
+    assert_eq!(allowed(&preflight()), (200, Some(ORIGIN.to_owned())));
+    assert_eq!(allowed(&from_page), (401, Some(ORIGIN.to_owned())));
+    assert_eq!(allowed(&from_page.clone().bearer(&key.key)), (200, Some(ORIGIN.to_owned())));
+    let foreign = Request::get("/v1/agents").header("origin", "https://elsewhere.test");
+    assert_eq!(allowed(&foreign), (401, None));
+}
+
+#[test]
+fn cors_last_answers_preflights_and_keeps_refusals_to_itself() {
+    let stack = start("cors-last", |_, _| Vec::new());
+    let key = stack.accepted_key("live");
+    let allowed = |request: &Request| {
+        let answer = stack.envoy.send(request);
+        (answer.status, answer.header("access-control-allow-origin"))
+    };
+    let from_page = Request::get("/v1/agents").header("origin", ORIGIN);
+    assert_eq!(allowed(&preflight()), (200, Some(ORIGIN.to_owned())));
+    assert_eq!(allowed(&from_page), (401, None));
+    assert_eq!(allowed(&from_page.clone().bearer(&key.key)), (200, Some(ORIGIN.to_owned())));
+}
+
+#[test]
+fn routes_without_a_key_and_for_one_workspace() {
+    let mut workspace = String::new();
+    let stack = start("routes", |control, _| {
+        let limits = json!({"limits": [{"requests": 1_000_000, "window_seconds": 60}]});
+        workspace = control.create_key("e2e", "live", limits).workspace;
+        vec![("WORKSPACE", workspace.clone())]
+    });
+    stack.control.create_workspace("other");
+    let ours = stack.accepted_key("live");
+    let limits = json!({"limits": [{"requests": 1_000_000, "window_seconds": 60}]});
+    let other = stack.control.create_key("other", "live", limits);
+    stack.wait_for_status(&other.key, 200);
+
+    let forged = Request::get("/open/a").header("x-flametalk-workspace-id", "forged");
+    let answer = stack.envoy.send(&forged);
+    assert_eq!(answer.status, 200, "no key is needed: {}", answer.text());
+    let lines = echoed(&answer).expect("the upstream's echo");
+    assert!(!lines.iter().any(|(name, _)| name.starts_with("x-flametalk-")), "{lines:?}");
+    assert_eq!(stack.envoy.send(&Request::get("/opened")).status, 401);
+
+    let internal = |key: &str| stack.envoy.send(&Request::get("/internal/a").bearer(key)).status;
+    assert_eq!((internal(&ours.key), internal(&other.key), internal("sk_live_nobody")), (200, 403, 401));
+
+    let refused = eventually("the access log has the refusal", || {
+        let lines = stack.envoy.access_lines();
+        let line = lines.iter().find(|line| line["path"] == "/internal/a" && line["status"] == 401);
+        line.cloned().ok_or_else(|| format!("{lines:?}"))
+    });
+    assert_eq!(refused["denial"], "flamegate_invalid_api_key", "{refused}");
+    let lines = stack.envoy.access_lines();
+    assert!(
+        lines.iter().any(|line| line["key_id"] == json!(ours.id) && line["workspace_id"] == json!(workspace))
+    );
+    let text = serde_json::to_string(&lines).expect("JSON");
+    for secret in [ours.key.as_str(), other.key.as_str(), "sk_live_"] {
+        assert!(!text.contains(secret), "a key stands in the access log");
+    }
+}
+
+/// Runs openssl in the folder.
+fn openssl(folder: &Path, arguments: &str) {
+    let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output();
+    let output = output.expect("openssl, of Debian's package openssl");
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// An authority with a certificate for the control plane's front, `NAME-front`, and one for a gateway, `NAME-gateway`.
+fn authority(folder: &Path, name: &str) {
+    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+    openssl(folder, &format!("{new} -subj /CN={name} -keyout {name}.key -out {name}.pem"));
+    for (who, host) in [("front", "flamegate-control"), ("gateway", "gateway")] {
+        let own = format!("-subj /CN={host} -addext subjectAltName=DNS:{host}");
+        let by = format!("-CA {name}.pem -CAkey {name}.key -addext basicConstraints=critical,CA:FALSE");
+        openssl(folder, &format!("{new} {own} {by} -keyout {name}-{who}.key -out {name}-{who}.pem"));
+    }
+}
+
+/// The recipe `mutual-tls` with a client certificate of an authority; the front trusts the authority `right` only.
+fn start_mutual_tls(client: &str) -> (Stack, Envoy) {
+    let mut front = None;
+    let mut stack = start("mutual-tls", |control, folder| {
+        authority(folder, "right");
+        authority(folder, "wrong");
+        let file = |name: String| folder.join(name).display().to_string();
+        let started = Envoy::start_with("front", folder, |(port, admin), _| {
+            let values = [
+                ("ADMIN_PORT", admin.to_string()),
+                ("GATEWAY_PORT", port.to_string()),
+                ("CERTIFICATE", file("right-front.pem".into())),
+                ("KEY", file("right-front.key".into())),
+                ("CA", file("right.pem".into())),
+                ("CONTROL_PORT", control.port.to_string()),
+            ];
+            fill_file("tests/e2e/configs/tls-front.yaml", &values)
+        });
+        let values = vec![
+            ("CONTROL_PORT", started.port.to_string()),
+            ("CA", file("right.pem".into())),
+            ("CLIENT_CERTIFICATE", file(format!("{client}-gateway.pem"))),
+            ("CLIENT_KEY", file(format!("{client}-gateway.key"))),
+        ];
+        front = Some(started);
+        values
+    });
+    stack.envoy.assert_alive();
+    (stack, front.expect("the front"))
+}
+
+#[test]
+fn mutual_tls_with_the_right_certificate() {
+    let (stack, _front) = start_mutual_tls("right");
+    let key = stack.accepted_key("live");
+    stack.control.revoke(&key.id, "10s");
+    stack.wait_for_status(&key.key, 401);
+}
+
+#[test]
+fn mutual_tls_with_a_wrong_certificate() {
+    let (stack, _front) = start_mutual_tls("wrong");
+    let limits = json!({"limits": [{"requests": 100, "window_seconds": 60}]});
+    let key = stack.control.create_key("e2e", "live", limits);
+    eventually("a failed sync is counted", || {
+        let metrics = stack.envoy.metrics();
+        let failures = metrics.value("flamegate_sync_failures_total").unwrap_or(0.0);
+        if failures > 1.0 { Ok(()) } else { Err(format!("{failures}")) }
+    });
+    let answer = stack.envoy.send(&Request::get("/v1/agents").bearer(&key.key));
+    assert_eq!((answer.status, answer.code().as_deref()), (503, Some("UNAVAILABLE")));
+}
