@@ -86,6 +86,13 @@ check: setup ## check formatting, lints, documentation and licences
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	python3 tests/licences.py
 
+.PHONY: deny
+deny: ## check licences, bans, sources and, where the database can be reached, advisories (installs cargo-deny, minutes)
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny@0.20.2
+	cargo-deny --locked check bans licenses sources
+	if cargo-deny --locked fetch db; then cargo-deny --locked check --disable-fetch advisories; \
+		else echo 'deny: the advisory database cannot be reached, advisories were NOT checked' >&2; fi
+
 .PHONY: bench-build
 bench-build: wasm ## build the measuring program and what it compares with
 	@tests/bench/setup.sh

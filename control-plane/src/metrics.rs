@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts,
 };
 use prometheus::{Registry, TextEncoder};
 
@@ -18,6 +19,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     latency: HistogramVec,
     sync_pages: IntCounterVec,
+    foreign_epochs: IntCounter,
     enforcement: Histogram,
     keys: IntGaugeVec,
     revision: IntGauge,
@@ -63,6 +65,10 @@ impl Metrics {
                 &["method", "route"],
             )?,
             sync_pages: counters("sync_pages_total", "Pages made for gateways.", &["kind"])?,
+            foreign_epochs: IntCounter::new(
+                "foreign_epochs_total",
+                "Polls of gateways that had the table of another epoch.",
+            )?,
             enforcement: Histogram::with_opts(
                 HistogramOpts::new(
                     "enforcement_seconds",
@@ -78,6 +84,7 @@ impl Metrics {
         this.registry.register(Box::new(this.requests.clone()))?;
         this.registry.register(Box::new(this.latency.clone()))?;
         this.registry.register(Box::new(this.sync_pages.clone()))?;
+        this.registry.register(Box::new(this.foreign_epochs.clone()))?;
         this.registry.register(Box::new(this.enforcement.clone()))?;
         this.registry.register(Box::new(this.keys.clone()))?;
         this.registry.register(Box::new(this.revision.clone()))?;
@@ -98,6 +105,11 @@ impl Metrics {
     /// Counts a page, by kind: `difference` or `reset`.
     pub fn sync_page(&self, kind: &str) {
         self.sync_pages.with_label_values(&[kind]).inc();
+    }
+
+    /// Counts a gateway that comes with the table of another epoch.
+    pub fn foreign_epoch(&self) {
+        self.foreign_epochs.inc();
     }
 
     /// Notes how fast gateways enforced a change.

@@ -71,6 +71,7 @@ impl Sync {
         self.notice_restored_backup(&request).await?;
         let head = self.store.head();
         let in_epoch = request.epoch.as_deref() == Some(head.epoch.as_str());
+        self.notice_foreign_epoch(&request, &head);
         // During a reset the gateway repeats the revision that it had before, which is no news.
         let acknowledges = (in_epoch && request.cursor.is_none()).then_some(request.after);
         let poll = self.gateways.begin(Hello {
@@ -117,6 +118,18 @@ impl Sync {
                 A new epoch was begun and every gateway fetches the whole table");
         }
         Ok(())
+    }
+
+    /// A gateway with a table of another epoch: once after a restored or replaced database. When it goes on, two control
+    /// planes with different databases stand behind one name, and gateways take the table of one after the other.
+    fn notice_foreign_epoch(&self, request: &ChangesRequest, head: &Head) {
+        let begins = request.cursor.is_none();
+        if let Some(theirs) = request.epoch.as_deref().filter(|theirs| begins && *theirs != head.epoch) {
+            self.metrics.foreign_epoch();
+            let (gateway, ours) = (&request.gateway, &head.epoch);
+            tracing::warn!(%gateway, theirs, ours, "a gateway has the table of another epoch and fetches ours; if this goes on, \
+                a second control plane with another database is reached by the same name");
+        }
     }
 
     /// What changed after the gateway's revision, waiting for something to change. `None` when the log does not reach

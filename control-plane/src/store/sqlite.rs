@@ -167,10 +167,14 @@ impl Inner {
     where
         F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T>,
     {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let value = work(&mut tx).await?;
-        let head = changes::head(&mut tx).await?;
-        tx.commit().await?;
+        let mut connection = self.writer.acquire().await?;
+        let done = transact(&mut connection, work).await;
+        if matches!(done, Err(Error::Internal(_))) {
+            // SQLite has rolled back by itself when the disk is full, and SQLx would go on to count that transaction as
+            // open: nothing could be written until a restart.
+            connection.close_on_drop();
+        }
+        let (value, head) = done?;
         let at = Instant::now();
         // The next writer may have published before us; the head never goes back.
         self.head.send_if_modified(|published| {
@@ -182,6 +186,18 @@ impl Inner {
         });
         Ok(Written { value, head, at })
     }
+}
+
+/// Runs `work` and commits it.
+async fn transact<T, F>(connection: &mut SqliteConnection, work: F) -> Result<(T, Head), Error>
+where
+    F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T>,
+{
+    let mut tx = sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE").await?;
+    let value = work(&mut tx).await?;
+    let head = changes::head(&mut tx).await?;
+    tx.commit().await?;
+    Ok((value, head))
 }
 
 /// Connections to a local file do not go stale, so they are kept.

@@ -18,6 +18,8 @@ pub const ADMIN_TOKEN: &str = "admin-token-of-the-end-to-end-tests";
 pub struct Control {
     process: Option<Process>,
     folder: PathBuf,
+    /// Tokens for gateways, comma-separated, from its next start.
+    pub sync_tokens: String,
     /// Its port, the same after a restart.
     pub port: u16,
 }
@@ -36,7 +38,8 @@ pub struct NewKey {
 impl Control {
     /// A control plane that is not started yet: only its port is known.
     pub fn prepare(folder: &Path) -> Self {
-        Self { process: None, folder: folder.to_owned(), port: free_port() }
+        let sync_tokens = SYNC_TOKEN.to_owned();
+        Self { process: None, folder: folder.to_owned(), sync_tokens, port: free_port() }
     }
 
     /// Starts it and waits until it is ready.
@@ -46,7 +49,7 @@ impl Control {
             command
                 .arg("serve")
                 .env("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN)
-                .env("FLAMEGATE_SYNC_TOKEN", SYNC_TOKEN);
+                .env("FLAMEGATE_SYNC_TOKEN", &self.sync_tokens);
             command.env("FLAMEGATE_LISTEN", format!("127.0.0.1:{}", self.port));
             command.env("FLAMEGATE_DATABASE", self.database());
         });
