@@ -37,7 +37,7 @@ run: build ## run gateway, control plane and a demo upstream on loopback, until 
 	@exec envoy/run.py
 
 .PHONY: test
-test: build test-native test-e2e test-api test-browser ## run all tests
+test: build test-native test-e2e test-oldest test-api test-browser ## run all tests
 
 .PHONY: test-native
 test-native: ## run the tests that need no Envoy
@@ -51,6 +51,11 @@ test-e2e: ## run the tests on a real Envoy (after `make build`)
 matrix: build ## run the end-to-end tests on every Envoy of envoy/versions.env; print a table
 	@envoy/setup.sh --matrix
 	@envoy/matrix.sh
+
+.PHONY: test-oldest
+test-oldest: ## run the contract on the oldest Envoy of the matrix (after `make build`)
+	@envoy/setup.sh --oldest
+	@source envoy/versions.env; ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc
 
 .PHONY: test-api
 test-api: ## fuzz the REST API against its OpenAPI document (after `make build`)

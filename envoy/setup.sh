@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and running needs and is not there yet; prints each step and why. Safe to repeat, and quick
 # when nothing is missing. Leaves the Envoy binary to use under `.cache/envoy`. `--matrix` fetches the Envoys of
-# `make matrix` as well, each to `.cache/envoy-VERSION/envoy`.
+# `make matrix` as well, each to `.cache/envoy-VERSION/envoy`; `--oldest` the oldest of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=envoy/versions.env
@@ -33,6 +33,7 @@ install_packages() {
 native_tools() {
     have cc || install_packages "no C compiler, which SQLite is built with and Rust links with" gcc libc6-dev
     have curl || install_packages "no curl, which the ready block's lines use" curl ca-certificates
+    have openssl || install_packages "no openssl, which makes the certificates of a test" openssl
     have python3 || install_packages "no python3, which runs the stack" python3
 }
 
@@ -131,6 +132,7 @@ pip_python() {
 native_tools
 rust
 envoy
-if [[ ${1:-} == --matrix ]]; then
-    matrix
-fi
+case ${1:-} in
+--matrix) matrix ;;
+--oldest) ENVOY_MATRIX=${ENVOY_MATRIX%% *} matrix ;;
+esac

@@ -12,9 +12,11 @@ pub mod control;
 pub mod envoy;
 pub mod http1;
 pub mod http2;
+pub mod manifests;
 pub mod metrics;
 pub mod process;
 pub mod random;
+pub mod ratelimit;
 pub mod stack;
 pub mod upstream;
 

@@ -1,12 +1,10 @@
 //! The files of `envoy/istio` against Istio's published schema, and the plugin configuration in them against ours.
 
-mod istio;
-
 use std::fs;
 
 use flamegate::config::Config;
+use flamegate_e2e::manifests::{documents, items, render};
 use flamegate_e2e::process::root;
-use istio::{documents, items, render};
 use serde_json::{Value, json};
 
 fn schemas() -> Value {

@@ -1,14 +1,13 @@
 //! What Istio's agent makes of `envoy/istio/gateway`, on the real Envoy: the filter comes by extension config discovery,
 //! is edited, and a bad edit is refused.
 
-mod istio;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     time::Instant,
 };
 
+use flamegate_e2e::manifests::{items, render};
 use flamegate_e2e::{
     Control, Envoy, Request, Stack,
     control::NewKey,
@@ -17,7 +16,6 @@ use flamegate_e2e::{
     process::{Folder, root},
     upstream::Upstream,
 };
-use istio::{items, render};
 use serde_json::{Value, json};
 
 const NAME: &str = "istio-ingress.flamegate";

@@ -7,6 +7,7 @@ use flamegate_e2e::{
     envoy::fill_file,
     eventually,
     process::{Folder, root},
+    ratelimit::RateLimit,
     upstream::{Upstream, echoed},
 };
 use serde_json::json;
@@ -109,6 +110,34 @@ fn routes_without_a_key_and_for_one_workspace() {
     for secret in [ours.key.as_str(), other.key.as_str(), "sk_live_"] {
         assert!(!text.contains(secret), "a key stands in the access log");
     }
+}
+
+#[test]
+fn global_rate_limit_by_our_identity() {
+    let service = RateLimit::start(3);
+    let stack = start("global-ratelimit", |_, _| vec![("RATELIMIT_PORT", service.port.to_string())]);
+    let limits = json!({"limits": [{"requests": 1_000_000, "window_seconds": 60}]});
+    let keys = [(); 2].map(|()| stack.control.create_key("e2e", "live", limits.clone()));
+    // Every request that reaches the service counts there, so the waiting is done with a key of its own.
+    let waiting = stack.control.create_key("e2e", "live", limits);
+    for connection in &mut stack.envoy.connection_to_each_worker() {
+        eventually("the workers know the keys", || {
+            let answer = connection.send(&Request::get("/v1/agents").bearer(&waiting.key));
+            let status = answer.map_err(|error| error.to_string())?.status;
+            if matches!(status, 200 | 429) { Ok(()) } else { Err(status.to_string()) }
+        });
+    }
+    for key in &keys {
+        // A forged identity neither helps nor hurts anybody.
+        let request = Request::get("/v1/agents").bearer(&key.key).header("x-flametalk-key-id", &keys[1].id);
+        let statuses: Vec<u16> = (0..5).map(|_| stack.envoy.send(&request).status).collect();
+        assert_eq!(statuses, [200, 200, 200, 429, 429], "each key for itself");
+        let asked = vec![format!("workspace={}", key.workspace), format!("key={}", key.id)];
+        assert_eq!(service.counts().get(&asked), Some(&5), "{:?}", service.counts());
+    }
+    let before = service.counts();
+    assert_eq!(stack.envoy.send(&Request::get("/v1/agents").bearer("sk_live_nobody")).status, 401);
+    assert_eq!(service.counts(), before, "the service is not asked about refused requests");
 }
 
 /// Runs openssl in the folder.

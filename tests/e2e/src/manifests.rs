@@ -1,10 +1,11 @@
-//! Reads `envoy/istio` the way `kubectl apply -k` would: resources, then patches, then the namespace.
+//! Manifests for Kubernetes: their YAML documents, and `envoy/istio` the way `kubectl apply -k` would: resources, then patches, then the namespace.
 
 use std::{fs, path::Path};
 
-use flamegate_e2e::process::root;
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
+
+use crate::process::root;
 
 /// The YAML documents of a file of the repository.
 pub fn documents(path: &Path) -> Vec<Value> {
