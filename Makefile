@@ -10,6 +10,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO := cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 LINKED := $(TARGET)/wasm32-wasip1/release/flamegate.wasm
+# The artifact must not depend on where it is built: panic messages hold paths of sources.
+CARGO_FOLDER := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)
+SAME_PATHS := CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='--remap-path-prefix=$(CARGO_FOLDER)=/cargo --remap-path-prefix=$(CURDIR)=/flamegate'
 
 .PHONY: help
 help: ## list the targets
@@ -22,9 +25,9 @@ setup: ## install what is missing: wasm target, Envoy, Debian packages
 .PHONY: wasm
 wasm: setup ## build the filter: dist/flamegate.wasm
 	$(CARGO) build --locked --profile dist -p flamegate-postlink
-	$(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1
+	$(SAME_PATHS) $(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1
 	$(TARGET)/dist/flamegate-postlink $(LINKED) dist/flamegate.wasm
-	$(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1 --features response-headers
+	$(SAME_PATHS) $(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1 --features response-headers
 	$(TARGET)/dist/flamegate-postlink $(LINKED) dist/flamegate-response-headers.wasm
 
 .PHONY: build
@@ -32,12 +35,24 @@ build: wasm ## build everything: also dist/flamegate-control
 	$(CARGO) build --locked --profile dist -p flamegate-control -p demo-upstream
 	install -D -t dist $(TARGET)/dist/flamegate-control $(TARGET)/dist/demo-upstream
 
+.PHONY: image
+image: wasm ## pack the filter as an OCI image for Istio and Envoy Gateway: dist/image
+	@python3 -B envoy/image/build.py
+
+.PHONY: test-image
+test-image: ## check the image's layout, and that it comes out the same twice (after `make wasm`)
+	python3 -B tests/image.py
+
+.PHONY: compose-test
+compose-test: build ## bring envoy/docker-compose.yaml up on a real engine, use it, take it down
+	@tests/compose.sh
+
 .PHONY: run
 run: build ## run gateway, control plane and a demo upstream on loopback, until Ctrl-C
 	@exec envoy/run.py
 
 .PHONY: test
-test: build test-native test-e2e test-oldest test-api test-browser ## run all tests
+test: build test-native test-image test-e2e test-oldest test-api test-browser compose-test ## run all tests
 
 .PHONY: test-native
 test-native: ## run the tests that need no Envoy

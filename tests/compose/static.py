@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""The checks of the harness that need no engine: pinned images, and every metric of dashboard and alerts is one that exists.
+
+With a file of scraped metrics as argument, names are looked up in what the real Envoy wrote, else in the list of docs/ARCHITECTURE.md.
+With promtool on the machine, the alert rules are checked by it and their unit tests run.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMPOSE = ROOT / "envoy" / "compose"
+NAME = re.compile(r"\b(?:flamegate|envoy)_[a-z0-9_]+")
+
+
+def scraped(path: str) -> set[str]:
+    """The names of the metrics in a scrape."""
+    names = set()
+    for line in Path(path).read_text().splitlines():
+        found = re.match(r"([a-z_][a-z0-9_]*)[{ ]", line)
+        if found:
+            names.add(found[1])
+    return names
+
+
+def documented() -> set[str]:
+    """The names in the table of metrics."""
+    return set(re.findall(r"`(flamegate_[a-z_]+)`", (ROOT / "docs" / "ARCHITECTURE.md").read_text()))
+
+
+def panels() -> list[dict]:
+    """The dashboard's panels, checked for what Grafana needs of each."""
+    dashboard = json.loads((COMPOSE / "grafana" / "dashboards" / "flamegate.json").read_text())
+    assert {"uid", "title", "panels", "schemaVersion", "time"} <= dashboard.keys(), "the dashboard lacks a field"
+    identities = [panel["id"] for panel in dashboard["panels"]]
+    assert len(identities) == len(set(identities)), "two panels with one id"
+    for panel in dashboard["panels"]:
+        assert {"title", "type", "gridPos", "datasource", "targets"} <= panel.keys(), panel.get("title")
+        assert panel["datasource"] == {"type": "prometheus", "uid": "prometheus"}, panel["title"]
+        assert panel["targets"] and all(target["expr"] and target["refId"] for target in panel["targets"]), panel["title"]
+    return dashboard["panels"]
+
+
+def check_names(known: set[str], source: str) -> None:
+    """Every metric that a panel or an alert reads must be there."""
+    used = {name for panel in panels() for target in panel["targets"] for name in NAME.findall(target["expr"])}
+    expressions = re.findall(r"^ *expr: (.+)$", (COMPOSE / "alerts.yml").read_text(), re.M)
+    assert expressions, "no alerts"
+    used |= {name for expression in expressions for name in NAME.findall(expression)}
+    if source.startswith("docs"):
+        used = {name for name in used if name.startswith("flamegate_")}
+    missing = sorted(used - known)
+    assert not missing, f"not in {source}: {', '.join(missing)}"
+    print(f"compose: ok: {len(used)} metrics of dashboard and alerts are in {source}")
+
+
+def check_pins() -> None:
+    """Every image has a version, and Envoy's is that of versions.env."""
+    text = (ROOT / "envoy" / "Dockerfile").read_text()
+    version = re.search(r"ENVOY_VERSION=(\S+)", (ROOT / "envoy" / "versions.env").read_text())[1]
+    assert f"ENVOY_IMAGE=envoyproxy/envoy:v{version}\n" in text, "envoy/Dockerfile names another Envoy than versions.env"
+    channel = re.search(r'channel = "(\S+)"', (ROOT / "rust-toolchain.toml").read_text())[1]
+    assert f"RUST_IMAGE=rust:{channel}-" in text, "envoy/Dockerfile names another Rust than rust-toolchain.toml"
+    for image in re.findall(r"image: (\S+)", (ROOT / "envoy" / "docker-compose.yaml").read_text()):
+        assert re.search(r":(local|v?\d+\.\d+\.\d+)$", image), f"{image} is not pinned"
+    print("compose: ok: images are pinned")
+
+
+def check_rules() -> None:
+    """promtool on the alerts."""
+    if not shutil.which("promtool"):
+        print("compose: NOT RUN: no promtool here (Debian's package prometheus), the alert rules were not tested")
+        return
+    for command in (["check", "rules", "envoy/compose/alerts.yml"], ["test", "rules", "tests/compose/alerts_test.yml"]):
+        subprocess.run(["promtool", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    for panel in panels():
+        for target in panel["targets"]:
+            rule = {"groups": [{"name": "panel", "rules": [{"record": "panel:x", "expr": target["expr"].replace("$__rate_interval", "1m")}]}]}
+            subprocess.run(["promtool", "check", "rules", "/dev/stdin"], input=json.dumps(rule), text=True, check=True,
+                           stdout=subprocess.DEVNULL)
+    print("compose: ok: promtool accepts the alerts, their tests pass, and every panel's expression parses")
+
+
+if __name__ == "__main__":
+    check_pins()
+    check_names(*((scraped(sys.argv[1]), "Envoy's scrape") if len(sys.argv) > 1 else (documented(), "docs/ARCHITECTURE.md")))
+    check_rules()
