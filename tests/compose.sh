@@ -96,9 +96,11 @@ make_bases() {
 
 # The rust image: this machine's toolchain, C compiler and fetched crates.
 make_rust() {
-    local cargo=${CARGO_HOME:-$HOME/.cargo} rustup=${RUSTUP_HOME:-$HOME/.rustup} tag channel parts part folders=()
+    local cargo=${CARGO_HOME:-$HOME/.cargo} rustup=${RUSTUP_HOME:-$HOME/.rustup} tag channel parts part pinned folders=()
     tag=$(sed -n 's/^ARG RUST_IMAGE=//p' envoy/Dockerfile)
-    channel=$(rustc --print sysroot)
+    # Under the name that rust-toolchain.toml asks for, where this machine has it under another.
+    channel=$(realpath "$(rustc --print sysroot)")
+    pinned=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)-$(rustc -vV | sed -n 's/^host: //p')
     cargo fetch --locked
     for part in /bin /lib /lib64 /usr/bin /usr/lib /usr/lib64 /usr/libexec /usr/include /etc/alternatives; do
         [[ -e $part ]] && folders+=("${part#/}")
@@ -106,8 +108,8 @@ make_rust() {
     parts=("${cargo#/}/bin" "${cargo#/}/registry" "${rustup#/}/settings.toml" "${rustup#/}/update-hashes" "${channel#/}")
     say "making $tag from this machine's files: a few gigabytes"
     tar -C / --exclude='*/share/doc' --exclude='usr/lib/jvm' --exclude='usr/lib/chromium' --exclude='usr/lib/node_modules' \
-        --exclude='usr/lib/llvm*' --exclude='usr/lib/debug' --warning=no-file-changed -c "${folders[@]}" "${parts[@]}" |
-        docker import -c "ENV PATH=$cargo/bin:/usr/bin:/bin HOME=$HOME CARGO_HOME=$cargo RUSTUP_HOME=$rustup CARGO_NET_OFFLINE=true" \
+        --exclude='usr/lib/llvm*' --exclude='usr/lib/debug' --transform "s,^${channel#/},${rustup#/}/toolchains/$pinned," --warning=no-file-changed -c "${folders[@]}" "${parts[@]}" |
+        docker import -c "ENV PATH=$cargo/bin:/usr/bin:/bin HOME=$HOME CARGO_HOME=$cargo RUSTUP_HOME=$rustup RUSTUP_AUTO_INSTALL=0 CARGO_NET_OFFLINE=true" \
             - "$tag" >/dev/null
 }
 

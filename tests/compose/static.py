@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,6 +66,9 @@ def check_pins() -> None:
     assert f"ENVOY_IMAGE=envoyproxy/envoy:v{version}\n" in text, "envoy/Dockerfile names another Envoy than versions.env"
     channel = re.search(r'channel = "(\S+)"', (ROOT / "rust-toolchain.toml").read_text())[1]
     assert f"RUST_IMAGE=rust:{channel}-" in text, "envoy/Dockerfile names another Rust than rust-toolchain.toml"
+    members = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]
+    lacking = [member for member in members if f"COPY {member}/Cargo.toml" not in text]
+    assert not lacking, f"envoy/Dockerfile copies no manifest of {lacking}"
     for image in re.findall(r"image: (\S+)", (ROOT / "envoy" / "docker-compose.yaml").read_text()):
         assert re.search(r":(local|v?\d+\.\d+\.\d+)$", image), f"{image} is not pinned"
     print("compose: ok: images are pinned")
