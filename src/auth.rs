@@ -9,6 +9,7 @@ use crate::host::WallClock;
 use crate::known_key::KnownKey;
 use crate::limit::Refusal;
 use crate::record::Scope;
+use crate::reply::Headers;
 
 /// The right to pass, with the identity that goes upstream. Made by [`authenticate`] alone.
 #[derive(Clone, Debug)]
@@ -49,10 +50,8 @@ pub struct RateLimited {
     pub scope: Scope,
     /// Value of `Retry-After`: whole seconds, at least 1; a request sent then is admitted.
     pub retry_after_seconds: u64,
-    /// Value of `RateLimit`.
-    pub rate_limit: String,
-    /// Value of `RateLimit-Policy`.
-    pub rate_limit_policy: String,
+    /// `Retry-After`, `RateLimit` and `RateLimit-Policy`, ready to be sent.
+    pub headers: Headers,
 }
 
 /// Why the key table cannot be asked.
@@ -138,9 +137,7 @@ impl RateLimited {
         Self {
             scope: slot.map_or(Scope::Key, |slot| slot.scope()),
             retry_after_seconds: seconds,
-            rate_limit: slot
-                .map_or_else(String::new, |slot| crate::reply::rate_limit(slot.name(), 0, seconds)),
-            rate_limit_policy: key.rate_limit_policy().to_owned(),
+            headers: key.refusal_headers(refusal.slot, seconds),
         }
     }
 }

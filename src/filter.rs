@@ -85,7 +85,7 @@ pub fn decide<'a, H: SharedData + Clock>(
     };
     let outcome = match verdict {
         Ok(pass) => Outcome::Pass(edits(pass, worker.config(), request)),
-        Err(denial) => Outcome::Answer(Reply::new(&denial, &worker.config().realm)),
+        Err(denial) => Outcome::Answer(worker.replies.to(&denial)),
     };
     Decision { outcome, counter }
 }
@@ -136,12 +136,12 @@ fn edits<'a>(pass: Pass, config: &FilterConfig, request: &Request<'a>) -> Edits<
     let overwrite = IDENTITY_HEADERS.map(|name| may_overwrite && request.forged.contains(&name.as_bytes()));
     let is_overwritten =
         |forged: &[u8]| may_overwrite && IDENTITY_HEADERS.iter().any(|name| name.as_bytes() == forged);
-    let mut remove: Vec<&[u8]> =
-        request.forged.iter().copied().filter(|name| !is_overwritten(name)).collect();
-    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
-    if !config.forward_authorization && !matches!(request.authorization, Authorization::Absent) {
-        remove.push(b"authorization");
-    }
+    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either. It goes first: Envoy
+    // finds it by a pointer, and every other name by a map of all headers that are there by then.
+    let strips = !config.forward_authorization && !matches!(request.authorization, Authorization::Absent);
+    let credential = strips.then_some(&b"authorization"[..]);
+    let forged = request.forged.iter().copied().filter(|name| !is_overwritten(name));
+    let remove = credential.into_iter().chain(forged).collect();
     Edits { remove, overwrite, pass }
 }
 

@@ -1,10 +1,13 @@
 //! A key record made ready for the request path: everything that can be computed once per key is, so that a request
-//! neither hashes nor formats anything for its limits.
+//! neither hashes nor formats anything for its limits. Only a refusal's headers are made when they are needed.
+
+use std::cell::RefCell;
 
 use crate::api_key::KeyHash;
 use crate::host::WallClock;
 use crate::limit::Slot;
 use crate::record::KeyRecord;
+use crate::reply::Headers;
 
 /// A key record in a worker's memory.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub struct KnownKey {
     record: KeyRecord,
     slots: Vec<Slot>,
     rate_limit_policy: String,
+    /// The headers of the last refusal, with its slot and seconds: whoever is refused is refused again within the second.
+    refusal: RefCell<Option<(usize, u64, Headers)>>,
 }
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -22,7 +27,7 @@ impl KnownKey {
     pub fn new(hash: KeyHash, record: KeyRecord) -> Self {
         let slots = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
         let rate_limit_policy = crate::reply::rate_limit_policy(&record.limits);
-        Self { hash, record, slots, rate_limit_policy }
+        Self { hash, record, slots, rate_limit_policy, refusal: RefCell::default() }
     }
 
     /// The key's hash.
@@ -43,6 +48,20 @@ impl KnownKey {
     /// `RateLimit-Policy` of all limits together; empty when there are none.
     pub fn rate_limit_policy(&self) -> &str {
         &self.rate_limit_policy
+    }
+
+    /// The headers of a 429 because of limit number `slot`, which will admit a request in so many seconds.
+    pub fn refusal_headers(&self, slot: usize, seconds: u64) -> Headers {
+        let mut last = self.refusal.borrow_mut();
+        match &*last {
+            Some((known, at, headers)) if (*known, *at) == (slot, seconds) => headers.clone(),
+            _ => {
+                let name = self.slots.get(slot).map_or("", Slot::name);
+                let headers = crate::reply::refusal_headers(name, seconds, &self.rate_limit_policy);
+                *last = Some((slot, seconds, headers.clone()));
+                headers
+            }
+        }
     }
 
     /// True from the second of `expires_at` on.

@@ -1,7 +1,10 @@
 //! The one table that turns a denial into HTTP. Nothing else in the filter writes a status code.
 
+use std::rc::Rc;
+
 use crate::auth::Denial;
 use crate::record::Limit;
+use crate::request::{read_map, serialize_map};
 
 /// An answer that the proxy gives instead of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,11 +14,23 @@ pub struct Reply {
     /// Response-code details for access logs; a word, stable.
     pub details: &'static str,
     /// Headers beside `content-length`.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Headers,
     /// The JSON envelope.
     pub body: &'static str,
     /// `grpc-status` for requests that are gRPC (the numbers of google.rpc.Code).
     pub grpc_status: i32,
+}
+
+/// Response headers as the host reads them: serialised once, sent as often as it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headers(Rc<[u8]>);
+
+/// The answers to all denials. Only a used-up limit's headers differ from request to request.
+#[derive(Clone, Debug)]
+pub struct Replies {
+    unauthorized: Reply,
+    invalid_api_key: Reply,
+    unavailable: Reply,
 }
 
 const UNAUTHORIZED: &str =
@@ -25,33 +40,76 @@ const RATE_LIMITED: &str =
     r#"{"success":false,"error":{"code":"RATE_LIMITED","message":"Too many requests, slow down"}}"#;
 const UNAVAILABLE: &str = r#"{"success":false,"error":{"code":"UNAVAILABLE","message":"API key verification is temporarily unavailable"}}"#;
 
-impl Reply {
-    /// The answer to a denial. `realm` names the protected space in `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 6750
+impl Replies {
+    /// Prepares the answers. `realm` names the protected space in `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 6750
     /// section 3).
-    pub fn new(denial: &Denial, realm: &str) -> Self {
-        let challenge = |rest: &str| ("www-authenticate", format!("Bearer realm=\"{realm}\"{rest}"));
-        let (status, grpc_status, details, body, headers) = match denial {
-            Denial::Unauthorized(_) => (401, 16, "flamegate_unauthorized", UNAUTHORIZED, vec![challenge("")]),
-            Denial::InvalidApiKey(_) => {
-                let headers = vec![challenge(", error=\"invalid_token\"")];
-                (401, 16, "flamegate_invalid_api_key", INVALID_API_KEY, headers)
-            }
-            Denial::RateLimited(limited) => {
-                let headers = vec![
-                    ("retry-after", limited.retry_after_seconds.to_string()),
-                    ("ratelimit", limited.rate_limit.clone()),
-                    ("ratelimit-policy", limited.rate_limit_policy.clone()),
-                ];
-                (429, 8, "flamegate_rate_limited", RATE_LIMITED, headers)
-            }
-            Denial::Unavailable(_) => {
-                (503, 14, "flamegate_unavailable", UNAVAILABLE, vec![("retry-after", "1".to_owned())])
-            }
+    pub fn new(realm: &str) -> Self {
+        let reply = |status, grpc_status, details, body, (name, value): (&str, &str)| Reply {
+            status,
+            details,
+            headers: Headers::new([(name, value)]),
+            body,
+            grpc_status,
         };
-        let mut reply = Self { status, details, headers, body, grpc_status };
-        reply.headers.push(("content-type", "application/json".to_owned()));
-        reply
+        let challenge = format!("Bearer realm=\"{realm}\"");
+        let challenge = ("www-authenticate", challenge.as_str());
+        let invalid = format!("{}, error=\"invalid_token\"", challenge.1);
+        let invalid = ("www-authenticate", invalid.as_str());
+        Self {
+            unauthorized: reply(401, 16, "flamegate_unauthorized", UNAUTHORIZED, challenge),
+            invalid_api_key: reply(401, 16, "flamegate_invalid_api_key", INVALID_API_KEY, invalid),
+            unavailable: reply(503, 14, "flamegate_unavailable", UNAVAILABLE, ("retry-after", "1")),
+        }
     }
+
+    /// The answer to a denial.
+    pub fn to(&self, denial: &Denial) -> Reply {
+        match denial {
+            Denial::Unauthorized(_) => self.unauthorized.clone(),
+            Denial::InvalidApiKey(_) => self.invalid_api_key.clone(),
+            Denial::Unavailable(_) => self.unavailable.clone(),
+            Denial::RateLimited(limited) => Reply {
+                status: 429,
+                details: "flamegate_rate_limited",
+                headers: limited.headers.clone(),
+                body: RATE_LIMITED,
+                grpc_status: 8,
+            },
+        }
+    }
+}
+
+impl Headers {
+    /// These headers and the content type of every answer.
+    fn new<'t, const N: usize>(headers: [(&'t str, &'t str); N]) -> Self {
+        let all = headers.into_iter().chain([("content-type", "application/json")]);
+        Self(serialize_map(all).into())
+    }
+
+    /// The serialised map.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The value of a header.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut found = None;
+        read_map(&self.0, |known, value| {
+            if known == name.as_bytes() {
+                found = std::str::from_utf8(value).ok();
+            }
+        })?;
+        found
+    }
+}
+
+/// Headers of a 429: the limit called `name` admits a request in so many `seconds`; `policy` describes all of the key's limits.
+pub fn refusal_headers(name: &str, seconds: u64, policy: &str) -> Headers {
+    Headers::new([
+        ("retry-after", &seconds.to_string()),
+        ("ratelimit", &rate_limit(name, 0, seconds)),
+        ("ratelimit-policy", policy),
+    ])
 }
 
 /// `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11): what is left of a limit and in how many seconds it is whole

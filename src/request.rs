@@ -117,7 +117,7 @@ pub fn serialize_map<'t>(headers: impl Iterator<Item = (&'t str, &'t str)> + Clo
 }
 
 /// Calls `note` with every header of a serialised map; `None` when the bytes are not such a map.
-fn read_map<'a>(map: &'a [u8], mut note: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
+pub fn read_map<'a>(map: &'a [u8], mut note: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
     let mut lengths = Reader::new(map);
     let count = usize::try_from(lengths.u32()?).ok()?;
     let mut texts = lengths;

@@ -7,6 +7,7 @@
 
 pub mod bucket;
 pub mod status;
+pub mod summary;
 pub mod writer;
 
 use crate::api_key::KeyHash;
@@ -15,6 +16,7 @@ use crate::record::KeyRecord;
 
 use bucket::Bucket;
 use status::Status;
+use summary::Summary;
 
 /// Most bits of a bucket number: a million buckets.
 pub const MAX_BITS: u8 = 20;
@@ -30,12 +32,27 @@ pub enum Unreadable {
     Host(HostError),
 }
 
+/// What the table says of a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Its record.
+    Record(KeyRecord),
+    /// There is none; the summary of its bucket says what else is not there.
+    Nothing(Summary),
+}
+
+impl Found {
+    /// The record, if there is one.
+    pub fn record(self) -> Option<KeyRecord> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Nothing(_) => None,
+        }
+    }
+}
+
 /// Looks a key up in the table that `status` describes.
-pub fn find<H: SharedData>(
-    host: &H,
-    status: &Status,
-    hash: &KeyHash,
-) -> Result<Option<KeyRecord>, Unreadable> {
+pub fn find<H: SharedData>(host: &H, status: &Status, hash: &KeyHash) -> Result<Found, Unreadable> {
     let key = bucket_key(status.bits, bucket_of(hash, status.bits));
     let stored = host.read(&key).map_err(Unreadable::Host)?.ok_or(Unreadable::Missing)?;
     if stored.bytes.is_empty() {
@@ -43,8 +60,8 @@ pub fn find<H: SharedData>(
     }
     let bucket = Bucket::parse(&stored.bytes).ok_or(Unreadable::Corrupt)?;
     match bucket.find(hash) {
-        None => Ok(None),
-        Some(bytes) => bucket::decode_record(bytes).map(Some).ok_or(Unreadable::Corrupt),
+        None => Ok(Found::Nothing(Summary::of(bucket.hashes()))),
+        Some(record) => record.decode().map(Found::Record).ok_or(Unreadable::Corrupt),
     }
 }
 

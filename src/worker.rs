@@ -4,6 +4,7 @@
 //! Invariant: what the cache holds was true at `status.sequence` or later. [`Worker::tick`] reads `status`, drops what
 //! changed since, and only then moves on; a request never reads shared data for a key that the cache holds.
 
+pub mod absence;
 pub mod cache;
 pub mod fingerprint;
 pub mod hashers;
@@ -20,9 +21,11 @@ use crate::host::{Clock, HostError, Now, SharedData, random_u64};
 use crate::known_key::KnownKey;
 use crate::limit::Limiter;
 use crate::metrics::{Counter, Counts};
+use crate::reply::Replies;
 use crate::table::status::{ChangeRing, Status};
-use crate::table::{self, Unreadable, bucket_of};
+use crate::table::{self, Found, Unreadable, bucket_of};
 
+use absence::Absences;
 use cache::Cache;
 use fingerprint::{Fingerprint, Fingerprints};
 use hashers::ByPrefix;
@@ -35,6 +38,7 @@ pub struct Worker {
     config: Rc<Config>,
     static_keys: HashMap<KeyHash, Rc<KnownKey>, ByPrefix>,
     cache: Cache,
+    absences: Absences,
     fingerprints: Fingerprints,
     status: Option<Status>,
     presence: Presence,
@@ -45,6 +49,8 @@ pub struct Worker {
     /// The clocks at the last tick: good enough for expiry, and a request need not ask the host.
     now: Now,
     expiry_checked: u64,
+    /// What requests that do not pass are told.
+    pub replies: Replies,
     /// The requests' limits.
     pub limiter: Limiter,
     /// Open streams by key.
@@ -65,7 +71,9 @@ impl Worker {
         Self {
             static_keys,
             cache: Cache::new(config.filter.cache_records),
+            absences: Absences::default(),
             fingerprints: Fingerprints::new(),
+            replies: Replies::new(&config.filter.realm),
             config,
             status: None,
             presence: Presence::new(random_u64()),
@@ -138,12 +146,21 @@ impl Worker {
         if let Some(key) = self.cache.get(hash) {
             return Ok(Some(key));
         }
-        let record = self.look_up(host, hash)?;
-        let key = record.map(|record| Rc::new(KnownKey::new(*hash, record)));
-        if let Some(key) = &key {
-            self.cache.insert(Rc::clone(key));
+        if self.status.as_ref().is_some_and(|status| self.absences.excludes(hash, status.bits)) {
+            return Ok(None);
         }
-        Ok(key)
+        match self.look_up(host, hash)? {
+            Found::Record(record) => {
+                let key = Rc::new(KnownKey::new(*hash, record));
+                self.cache.insert(Rc::clone(&key));
+                Ok(Some(key))
+            }
+            Found::Nothing(summary) => {
+                let bits = self.status.as_ref().map_or(0, |status| status.bits);
+                self.absences.note(hash, bits, summary);
+                Ok(None)
+            }
+        }
     }
 
     /// What a tick does: follow the table, note where this worker stands, give unused tokens back, look for streams whose
@@ -170,7 +187,7 @@ impl Worker {
         let next = Status::read(host)?;
         let (Some(old), Some(new)) = (&self.status, &next) else {
             if self.status.is_some() || next.is_some() {
-                self.cache.clear();
+                self.forget_all();
                 self.status = next;
                 self.recheck_later(|_| true);
             }
@@ -194,22 +211,25 @@ impl Worker {
             Some(buckets) => {
                 let affected = |hash: &KeyHash| buckets.binary_search(&bucket_of(hash, bits)).is_ok();
                 self.cache.forget(affected);
+                self.absences.forget(&buckets);
                 self.recheck_later(affected);
             }
             None => {
-                self.cache.clear();
+                self.forget_all();
                 self.recheck_later(|_| true);
             }
         }
         Ok(())
     }
 
+    /// Forgets whatever was read from shared data.
+    fn forget_all(&mut self) {
+        self.cache.clear();
+        self.absences.clear();
+    }
+
     /// Reads the shared table, once more with a fresh status when the layout has moved on since the last tick.
-    fn look_up<H: SharedData + Clock>(
-        &mut self,
-        host: &H,
-        hash: &KeyHash,
-    ) -> Result<Option<crate::record::KeyRecord>, Unavailable> {
+    fn look_up<H: SharedData + Clock>(&mut self, host: &H, hash: &KeyHash) -> Result<Found, Unavailable> {
         if self.status.is_none() {
             self.refresh(host).map_err(|_| Unavailable::NotSynced)?;
             // From here on the cache may hold a record, so this worker counts for acknowledgements.
@@ -219,7 +239,7 @@ impl Worker {
         for attempt in [1, 2] {
             let Some(status) = &self.status else { return Err(Unavailable::NotSynced) };
             match table::find(host, status, hash) {
-                Ok(record) => return Ok(record),
+                Ok(found) => return Ok(found),
                 Err(Unreadable::Missing) if attempt == 1 => {
                     self.refresh(host).map_err(|_| Unavailable::NotSynced)?;
                 }
@@ -263,9 +283,10 @@ impl Worker {
         for _ in 0..count {
             let Some(hash) = self.rechecks.pop_front() else { break };
             match table::find(host, status, &hash) {
-                Ok(record) => {
+                Ok(answer) => {
                     self.pending.remove(&hash);
-                    found.insert(hash, record.map(|record| Rc::new(KnownKey::new(hash, record))));
+                    let key = answer.record().map(|record| Rc::new(KnownKey::new(hash, record)));
+                    found.insert(hash, key);
                 }
                 Err(_) => self.rechecks.push_back(hash),
             }

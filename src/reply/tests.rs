@@ -5,11 +5,11 @@ use crate::api_key::NoToken;
 use crate::auth::{InvalidApiKey, RateLimited, Unavailable};
 
 fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
-    reply.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    reply.headers.get(name)
 }
 
 fn row(denial: Denial, status: u32, grpc: i32, code: &str, details: &str) -> Reply {
-    let reply = Reply::new(&denial, "flametalk");
+    let reply = Replies::new("flametalk").to(&denial);
     assert_eq!((reply.status, reply.grpc_status, reply.details), (status, grpc, details));
     let start = format!("{{\"success\":false,\"error\":{{\"code\":\"{code}\",\"message\":\"");
     assert!(reply.body.starts_with(&start), "{}", reply.body);
@@ -43,8 +43,7 @@ fn rate_limited() {
     let limited = RateLimited {
         scope: crate::record::Scope::Key,
         retry_after_seconds: 7,
-        rate_limit: rate_limit("default", 0, 7),
-        rate_limit_policy: "\"default\";q=100;w=60".to_owned(),
+        headers: refusal_headers("default", 7, "\"default\";q=100;w=60"),
     };
     let reply = row(Denial::RateLimited(limited), 429, 8, "RATE_LIMITED", "flamegate_rate_limited");
     assert_eq!(header(&reply, "retry-after"), Some("7"));

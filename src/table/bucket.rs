@@ -1,12 +1,15 @@
-//! One bucket's bytes: sorted hashes first, so that a lookup touches one record and decodes no other.
+//! One bucket's bytes: sorted hashes first, so that a lookup touches one record and decodes no other. Most keys of a bucket
+//! have the same limits, so each set of limits is there once and records refer to it.
 //!
 //! ```text
-//! version u8 = 1 │ count u32 │ count × hash [u8; 32], sorted │ count × end-of-record u32 │ records
+//! version u8 = 2 │ count u32 │ sets u16 │ count × hash [u8; 32], sorted │ count × (length of record u8 │ set u16)
+//!   │ sets × length u16 │ sets │ records
 //! ```
-//! Little-endian. A record: flags u8 (bit 0 test, bit 1 expires) │ id │ workspace │ [expires_at u64] │ limits u8 × (name │
-//! scope u8 │ requests u32 │ window u32 │ burst u32, 0 for none); texts carry a length byte.
+//! Little-endian. A record: flags u8 (bit 0 test, bit 1 expires) │ id │ workspace │ [expires_at u64]. A set: limits u8 ×
+//! (name │ scope u8 │ requests u32 │ window u32 │ burst u32, 0 for none). Texts carry a length byte.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use crate::api_key::{Environment, KeyHash};
@@ -16,14 +19,25 @@ use crate::record::{KeyRecord, Limit, Scope};
 /// A bucket as it lies in shared data; nothing is decoded until it is asked for.
 pub struct Bucket<'a> {
     hashes: &'a [[u8; 32]],
-    ends: &'a [[u8; 4]],
+    parts: &'a [[u8; 3]],
+    set_lengths: &'a [[u8; 2]],
+    sets: &'a [u8],
     records: &'a [u8],
 }
 
-/// A hash and its encoded record.
-pub type Entry<'a> = (KeyHash, Cow<'a, [u8]>);
+/// One record's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedRecord<'a> {
+    /// What only this key has.
+    own: Cow<'a, [u8]>,
+    /// The set of limits, shared with other records of the bucket.
+    limits: Cow<'a, [u8]>,
+}
 
-const VERSION: u8 = 1;
+/// A hash and its encoded record.
+pub type Entry<'a> = (KeyHash, EncodedRecord<'a>);
+
+const VERSION: u8 = 2;
 const FLAG_TEST: u8 = 1;
 const FLAG_EXPIRES: u8 = 2;
 
@@ -35,12 +49,15 @@ impl<'a> Bucket<'a> {
             return None;
         }
         let count = usize::try_from(reader.u32()?).ok()?;
+        let set_count = u16::from_le_bytes(reader.array()?);
         let (hashes, _) = reader.take(count.checked_mul(32)?)?.as_chunks();
-        let (ends, _) = reader.take(count.checked_mul(4)?)?.as_chunks();
-        let len = ends.last().map_or(0, |end| u32::from_le_bytes(*end));
-        let records = reader.take(usize::try_from(len).ok()?)?;
+        let (parts, _) = reader.take(count.checked_mul(3)?)?.as_chunks();
+        let (set_lengths, _) = reader.take(usize::from(set_count).checked_mul(2)?)?.as_chunks();
+        let sets = reader.take(sum(set_lengths, usize::MAX, set_length)?)?;
+        let records = reader.take(sum(parts, usize::MAX, record_length)?)?;
         reader.end()?;
-        Some(Self { hashes, ends, records })
+        let known_sets = parts.iter().all(|part| set_number(part) < set_count);
+        known_sets.then_some(Self { hashes, parts, set_lengths, sets, records })
     }
 
     /// How many keys are in it.
@@ -53,48 +70,121 @@ impl<'a> Bucket<'a> {
         self.hashes.is_empty()
     }
 
+    /// The hashes in order.
+    pub fn hashes(&self) -> impl Iterator<Item = KeyHash> + '_ {
+        self.hashes.iter().copied().map(KeyHash)
+    }
+
     /// The encoded record of a key.
-    pub fn find(&self, hash: &KeyHash) -> Option<&'a [u8]> {
-        self.record(self.hashes.binary_search(&hash.0).ok()?)
+    pub fn find(&self, hash: &KeyHash) -> Option<EncodedRecord<'a>> {
+        let index = self.hashes.binary_search(&hash.0).ok()?;
+        self.record(index, sum(self.parts, index, record_length)?)
     }
 
-    /// All entries in order; an entry with impossible offsets is left out.
+    /// All entries in order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'a>> + '_ {
-        let entry =
-            |(index, hash): (usize, &[u8; 32])| Some((KeyHash(*hash), Cow::Borrowed(self.record(index)?)));
-        self.hashes.iter().enumerate().filter_map(entry)
+        let mut start = 0usize;
+        self.hashes.iter().zip(self.parts).enumerate().filter_map(move |(index, (hash, part))| {
+            let record = self.record(index, start)?;
+            start = start.saturating_add(record_length(part));
+            Some((KeyHash(*hash), record))
+        })
     }
 
-    fn record(&self, index: usize) -> Option<&'a [u8]> {
-        let end = |i: usize| self.ends.get(i).and_then(|end| usize::try_from(u32::from_le_bytes(*end)).ok());
-        let start = index.checked_sub(1).map_or(Some(0), end)?;
-        self.records.get(start..end(index)?)
+    /// Record number `index`, which begins at `start`. Always there: [`Bucket::parse`] has checked lengths and numbers.
+    fn record(&self, index: usize, start: usize) -> Option<EncodedRecord<'a>> {
+        let part = self.parts.get(index)?;
+        let own = self.records.get(start..)?.get(..record_length(part))?;
+        let set = usize::from(set_number(part));
+        let limits = self.sets.get(sum(self.set_lengths, set, set_length)?..)?;
+        let limits = limits.get(..set_length(self.set_lengths.get(set)?))?;
+        Some(EncodedRecord { own: Cow::Borrowed(own), limits: Cow::Borrowed(limits) })
     }
+}
+
+fn record_length(part: &[u8; 3]) -> usize {
+    usize::from(part[0])
+}
+
+const fn set_number(part: &[u8; 3]) -> u16 {
+    u16::from_le_bytes([part[1], part[2]])
+}
+
+fn set_length(length: &[u8; 2]) -> usize {
+    usize::from(u16::from_le_bytes(*length))
+}
+
+/// Sum of the first `count` lengths.
+fn sum<T>(items: &[T], count: usize, length: impl Fn(&T) -> usize) -> Option<usize> {
+    items.iter().take(count).try_fold(0usize, |sum, item| sum.checked_add(length(item)))
 }
 
 /// Writes a bucket. `entries` must be sorted by hash, each hash once.
 pub fn encode_bucket(entries: &[Entry<'_>]) -> Vec<u8> {
-    let records: usize = entries.iter().map(|(_, record)| record.len()).sum();
-    let mut out =
-        Vec::with_capacity(entries.len().saturating_mul(36).saturating_add(records).saturating_add(5));
+    let mut numbers: BTreeMap<&[u8], u16> = BTreeMap::new();
+    let mut sets: Vec<&[u8]> = Vec::new();
+    for (_, record) in entries {
+        numbers.entry(&record.limits).or_insert_with(|| {
+            sets.push(&record.limits);
+            to_u16(sets.len().saturating_sub(1))
+        });
+    }
+    let records: usize = entries.iter().map(|(_, record)| record.own.len()).sum();
+    let set_bytes: usize = sets.iter().map(|set| set.len().saturating_add(2)).sum();
+    let fixed = entries.len().saturating_mul(35).saturating_add(7);
+    let mut out = Vec::with_capacity(fixed.saturating_add(set_bytes).saturating_add(records));
     out.push(VERSION);
-    out.extend_from_slice(&to_u32(entries.len()).to_le_bytes());
+    out.extend_from_slice(&u32::try_from(entries.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(&to_u16(sets.len()).to_le_bytes());
     for (hash, _) in entries {
         out.extend_from_slice(&hash.0);
     }
-    let mut end = 0usize;
     for (_, record) in entries {
-        end = end.saturating_add(record.len());
-        out.extend_from_slice(&to_u32(end).to_le_bytes());
+        out.push(u8::try_from(record.own.len()).unwrap_or(u8::MAX));
+        let number = numbers.get(&*record.limits).copied().unwrap_or(u16::MAX);
+        out.extend_from_slice(&number.to_le_bytes());
     }
-    for (_, record) in entries {
-        out.extend_from_slice(record);
+    for set in &sets {
+        out.extend_from_slice(&to_u16(set.len()).to_le_bytes());
+    }
+    for bytes in sets.into_iter().chain(entries.iter().map(|(_, record)| &*record.own)) {
+        out.extend_from_slice(bytes);
     }
     out
 }
 
-/// Encodes one record.
-pub fn encode_record(record: &KeyRecord) -> Vec<u8> {
+impl EncodedRecord<'_> {
+    /// Encodes one record. Its own part is at most 139 bytes and its limits at most 313, as names are at most
+    /// [`MAX_NAME_LEN`](crate::record::MAX_NAME_LEN) bytes.
+    pub fn new(record: &KeyRecord) -> EncodedRecord<'static> {
+        EncodedRecord {
+            own: Cow::Owned(encode_own(record)),
+            limits: Cow::Owned(encode_limits(&record.limits)),
+        }
+    }
+
+    /// The same bytes, borrowed.
+    pub fn borrowed(&self) -> EncodedRecord<'_> {
+        EncodedRecord { own: Cow::Borrowed(&self.own), limits: Cow::Borrowed(&self.limits) }
+    }
+
+    /// Decodes the record; `None` for bytes that are not one.
+    pub fn decode(&self) -> Option<KeyRecord> {
+        let mut reader = Reader::new(&self.own);
+        let flags = reader.u8()?;
+        let id = reader.text()?.to_owned();
+        let workspace = reader.text()?.to_owned();
+        let expires_at = if flags & FLAG_EXPIRES == 0 { None } else { Some(reader.u64()?) };
+        reader.end()?;
+        let mut reader = Reader::new(&self.limits);
+        let limits = (0..reader.u8()?).map(|_| decode_limit(&mut reader)).collect::<Option<_>>()?;
+        reader.end()?;
+        let environment = if flags & FLAG_TEST == 0 { Environment::Live } else { Environment::Test };
+        Some(KeyRecord { id, workspace, environment, expires_at, limits })
+    }
+}
+
+fn encode_own(record: &KeyRecord) -> Vec<u8> {
     let test = if record.environment == Environment::Test { FLAG_TEST } else { 0 };
     let expires = if record.expires_at.is_some() { FLAG_EXPIRES } else { 0 };
     let mut out = vec![test | expires];
@@ -103,8 +193,12 @@ pub fn encode_record(record: &KeyRecord) -> Vec<u8> {
     if let Some(at) = record.expires_at {
         out.extend_from_slice(&at.to_le_bytes());
     }
-    out.push(u8::try_from(record.limits.len()).unwrap_or(u8::MAX));
-    for limit in &record.limits {
+    out
+}
+
+fn encode_limits(limits: &[Limit]) -> Vec<u8> {
+    let mut out = vec![u8::try_from(limits.len()).unwrap_or(u8::MAX)];
+    for limit in limits {
         put_text(&mut out, &limit.name);
         out.push(u8::from(limit.scope == Scope::Workspace));
         let burst = limit.burst.map_or(0, NonZeroU32::get);
@@ -113,19 +207,6 @@ pub fn encode_record(record: &KeyRecord) -> Vec<u8> {
         }
     }
     out
-}
-
-/// Decodes one record; `None` for bytes that are not one.
-pub fn decode_record(bytes: &[u8]) -> Option<KeyRecord> {
-    let mut reader = Reader::new(bytes);
-    let flags = reader.u8()?;
-    let id = reader.text()?.to_owned();
-    let workspace = reader.text()?.to_owned();
-    let expires_at = if flags & FLAG_EXPIRES == 0 { None } else { Some(reader.u64()?) };
-    let limits = (0..reader.u8()?).map(|_| decode_limit(&mut reader)).collect::<Option<_>>()?;
-    reader.end()?;
-    let environment = if flags & FLAG_TEST == 0 { Environment::Live } else { Environment::Test };
-    Some(KeyRecord { id, workspace, environment, expires_at, limits })
 }
 
 fn decode_limit(reader: &mut Reader<'_>) -> Option<Limit> {
@@ -137,6 +218,6 @@ fn decode_limit(reader: &mut Reader<'_>) -> Option<Limit> {
     Some(Limit { name, scope, requests, window_seconds, burst })
 }
 
-fn to_u32(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
+fn to_u16(len: usize) -> u16 {
+    u16::try_from(len).unwrap_or(u16::MAX)
 }

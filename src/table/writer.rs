@@ -12,13 +12,11 @@
 mod growth;
 mod reset;
 
-use std::borrow::Cow;
-
 use crate::api_key::KeyHash;
 use crate::host::{Expect, HostError, Now, SharedData, Write};
 use crate::sync::wire::Page;
 
-use super::bucket::{Bucket, Entry, encode_bucket, encode_record};
+use super::bucket::{Bucket, EncodedRecord, Entry, encode_bucket};
 use super::status::{CHANGES_KEY, ChangeRing, STATUS_KEY, Status};
 use super::{bucket_key, bucket_of};
 
@@ -48,7 +46,7 @@ pub struct TableWriter {
 }
 
 /// One bucket's new content, sorted: a record to write, or `None` for a removal.
-type Change = (KeyHash, Option<Vec<u8>>);
+type Change = (KeyHash, Option<EncodedRecord<'static>>);
 
 impl TableWriter {
     /// A writer that goes on from `status`: what another one left beside the table is emptied.
@@ -146,7 +144,8 @@ fn buckets(bits: u8) -> u32 {
 /// Upserts and removals of a page as one list, sorted by hash. If a hash should be in both, the removal counts.
 fn collect_changes(page: &Page) -> Vec<Change> {
     let mut changes: Vec<Change> = page.removals.iter().map(|hash| (hash.0, None)).collect();
-    changes.extend(page.upserts.iter().map(|upsert| (upsert.hash.0, Some(encode_record(&upsert.record)))));
+    changes
+        .extend(page.upserts.iter().map(|upsert| (upsert.hash.0, Some(EncodedRecord::new(&upsert.record)))));
     changes.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.is_some().cmp(&b.1.is_some())));
     changes.dedup_by_key(|(hash, _)| *hash);
     changes
@@ -165,8 +164,7 @@ fn change_bucket<H: SharedData>(
     let old = Bucket::parse(&stored.bytes).ok_or(ApplyError::NoTable)?;
     let changed = |hash: &KeyHash| changes.binary_search_by(|(other, _)| other.cmp(hash)).is_ok();
     let mut entries: Vec<Entry<'_>> = old.entries().filter(|(hash, _)| !changed(hash)).collect();
-    let upserts =
-        changes.iter().filter_map(|(hash, record)| Some((*hash, Cow::Borrowed(record.as_deref()?))));
+    let upserts = changes.iter().filter_map(|(hash, record)| Some((*hash, record.as_ref()?.borrowed())));
     entries.extend(upserts);
     entries.sort_by_key(|(hash, _)| *hash);
     replace(host, &key, &encode_bucket(&entries), Expect::Version(stored.cas))?;

@@ -10,7 +10,6 @@ use proxy_wasm::types::LogLevel;
 use crate::auth::{Denial, InvalidApiKey};
 use crate::config::{Config, Role, SyncMode};
 use crate::host::Clock as _;
-use crate::reply::Reply;
 use crate::sync::driver::{Driver, Failure};
 use crate::table::status::Status;
 use crate::worker::Worker;
@@ -53,7 +52,7 @@ impl Root {
         if doomed.is_empty() {
             return;
         }
-        let reply = Reply::new(&Denial::InvalidApiKey(InvalidApiKey::Unknown), &worker.config().realm);
+        let reply = worker.replies.to(&Denial::InvalidApiKey(InvalidApiKey::Unknown));
         for id in doomed {
             // A stream that went away in the meantime has no context any more.
             if abi::set_effective_context(id).is_ok() && stream::send(&reply).is_ok() {

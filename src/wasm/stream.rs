@@ -6,7 +6,7 @@ use crate::auth::{Denial, Unavailable};
 use crate::filter::{BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity};
 use crate::host::HostError;
 use crate::metrics::Counter;
-use crate::reply::Reply;
+use crate::reply::{Replies, Reply};
 use crate::request::Request;
 use crate::worker::Worker;
 
@@ -38,7 +38,7 @@ pub fn on_request_headers(id: u32) -> Next {
     handle(id).unwrap_or_else(|failure| {
         log::error!("flamegate: request refused: {failure}");
         // Even if the answer cannot be sent, a request that stops here goes nowhere.
-        let _ = send(&Reply::new(&Denial::Unavailable(Unavailable::NotSynced), "flametalk"));
+        let _ = send(&Replies::new("flametalk").to(&Denial::Unavailable(Unavailable::NotSynced)));
         Next::Stop
     })
 }
@@ -129,9 +129,13 @@ fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError
 
 /// Answers the current stream.
 pub fn send(reply: &Reply) -> Result<(), HostError> {
-    let headers =
-        crate::request::serialize_map(reply.headers.iter().map(|(name, value)| (*name, value.as_str())));
-    abi::send_local_response(reply.status, reply.details, reply.body, &headers, reply.grpc_status)
+    abi::send_local_response(
+        reply.status,
+        reply.details,
+        reply.body,
+        reply.headers.as_bytes(),
+        reply.grpc_status,
+    )
 }
 
 impl From<HostError> for Failure {

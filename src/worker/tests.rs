@@ -418,3 +418,5 @@ fn streams_of_a_key_that_expires_end_within_a_second() {
     gateway.worker.tick(&gateway.host);
     assert_eq!(gateway.worker.streams.take_doomed(), [1]);
 }
+
+mod unknown;

@@ -4,13 +4,12 @@
 //! is touched: whoever goes on from there asks for a whole table again. It serves all the while; a key that is in both
 //! tables is never refused, and each page makes the workers forget what it replaced.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use crate::api_key::KeyHash;
 use crate::host::{Expect, Now, SharedData, random_u64};
 use crate::sync::wire::Page;
-use crate::table::bucket::{Bucket, Entry, encode_bucket, encode_record};
+use crate::table::bucket::{Bucket, EncodedRecord, Entry, encode_bucket};
 use crate::table::status::Status;
 use crate::table::{MAX_BITS, bucket_key, bucket_of};
 
@@ -135,7 +134,7 @@ fn write_range<H: SharedData>(host: &H, reset: &Reset, page: &Page) -> Result<()
         let mut entries: Vec<Entry<'_>> =
             old.iter().flat_map(Bucket::entries).filter(|(hash, _)| !covered(hash)).collect();
         while let Some(upsert) = upserts.next_if(|upsert| bucket_of(&upsert.hash.0, reset.bits) == bucket) {
-            entries.push((upsert.hash.0, Cow::Owned(encode_record(&upsert.record))));
+            entries.push((upsert.hash.0, EncodedRecord::new(&upsert.record)));
         }
         entries.sort_by_key(|(hash, _)| *hash);
         let expect = stored.as_ref().map_or(Expect::Absent, |stored| Expect::Version(stored.cas));

@@ -10,7 +10,7 @@ use crate::host::Clock as _;
 use crate::host::fake::FakeHost;
 use crate::record::KeyRecord;
 use crate::sync::wire::{Upsert, WireHash};
-use crate::table::{Unreadable, find};
+use crate::table::{Found, Unreadable, find};
 
 type Model = BTreeMap<KeyHash, KeyRecord>;
 
@@ -64,7 +64,11 @@ fn assert_equal(host: &FakeHost, model: &Model, probes: u64) {
     let status = Status::read(host).unwrap().unwrap();
     assert_eq!(status.keys, u64::try_from(model.len()).unwrap());
     for seed in 0..probes {
-        assert_eq!(find(host, &status, &hash(seed)).unwrap().as_ref(), model.get(&hash(seed)), "seed {seed}");
+        assert_eq!(
+            find(host, &status, &hash(seed)).unwrap().record().as_ref(),
+            model.get(&hash(seed)),
+            "seed {seed}"
+        );
     }
 }
 
@@ -127,7 +131,7 @@ fn a_removal_wins_over_an_upsert_of_the_same_page() {
     reset(&mut writer, &host, &model(0..3), 1, 300);
     writer.apply_difference(&host, &page(2, &[(hash(1), record(1))], &[hash(1)]), host.now()).unwrap();
     let status = Status::read(&host).unwrap().unwrap();
-    assert_eq!(find(&host, &status, &hash(1)), Ok(None));
+    assert_eq!(find(&host, &status, &hash(1)).map(Found::record), Ok(None));
 }
 
 #[test]

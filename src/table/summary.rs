@@ -1,0 +1,34 @@
+//! Which hashes a bucket cannot hold, in 32 bytes: one bit for each hash in it, chosen by the hash's last byte. A hash whose
+//! bit is clear is not there for certain; of unknown hashes one in eight finds its bit set by another one's among 32 keys.
+
+use crate::api_key::KeyHash;
+
+/// A bucket's bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary([u32; 8]);
+
+impl Summary {
+    /// Of a bucket with these hashes.
+    pub fn of(hashes: impl Iterator<Item = KeyHash>) -> Self {
+        let mut bits = [0; 8];
+        for hash in hashes {
+            let (word, bit) = place(&hash);
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Self(bits)
+    }
+
+    /// True when `hash`, whose bucket this is, is not there.
+    pub fn excludes(&self, hash: &KeyHash) -> bool {
+        let (word, bit) = place(hash);
+        self.0.get(word).is_some_and(|word| word & bit == 0)
+    }
+}
+
+/// Word and bit of a hash. The bucket is chosen by its first bits, so the last byte is as good as new.
+fn place(hash: &KeyHash) -> (usize, u32) {
+    let [.., last] = hash.0;
+    (usize::from(last >> 5), 1u32.wrapping_shl(u32::from(last & 31)))
+}
