@@ -54,6 +54,7 @@ impl RateLimit {
 }
 
 async fn connection(stream: TcpStream, counts: Counts, limit: u32) {
+    drop(stream.set_nodelay(true));
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         let counts = Arc::clone(&counts);
@@ -89,12 +90,14 @@ async fn answer(
     // RateLimitResponse: field 1, overall_code; 1 is OK and 2 is OVER_LIMIT.
     let code = if count > limit { 2 } else { 1 };
     let head = Response::builder().header("content-type", "application/grpc").body(())?;
-    let mut stream = respond.send_response(head, false)?;
-    stream.send_data(Bytes::from(vec![0, 0, 0, 0, 2, 0x08, code]), false)?;
-    stream.send_trailers(HeaderMap::from_iter([(
-        http::HeaderName::from_static("grpc-status"),
-        HeaderValue::from_static("0"),
-    )]))?;
+    let mut stream = respond.send_response(head, false).context("head")?;
+    stream.send_data(Bytes::from(vec![0, 0, 0, 0, 2, 0x08, code]), false).context("data")?;
+    stream
+        .send_trailers(HeaderMap::from_iter([(
+            http::HeaderName::from_static("grpc-status"),
+            HeaderValue::from_static("0"),
+        )]))
+        .context("trailers")?;
     Ok(())
 }
 
