@@ -132,6 +132,11 @@ bench-check: bench-build ## compare instruction counts with the committed ones; 
 bench-keys: bench-build build ## sync KEYS (100000) keys into a running Envoy: time, memory, stalls
 	$(TARGET)/dist/flamegate-bench keys --keys $(or $(KEYS),100000)
 
+.PHONY: soak
+soak: build ## random operations and faults with seed SEED (1) for SECONDS (1800); memory and counts at the end
+	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_SECONDS=$(or $(SECONDS),1800) \
+		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
+
 .PHONY: clean
 clean: ## remove everything that was built (keeps .run/ and the downloaded Envoy)
 	$(CARGO) clean

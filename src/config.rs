@@ -55,6 +55,8 @@ pub struct FilterConfig {
     pub identity_headers: bool,
     /// Whether the identity is published as filter state.
     pub filter_state: bool,
+    /// Whether open streams end when their key is gone.
+    pub end_streams: bool,
     /// Whether `RateLimit` headers are also on responses that were admitted.
     pub rate_limit_on_success: bool,
     /// Most records in a worker's cache.

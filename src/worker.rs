@@ -298,6 +298,9 @@ impl Worker {
 
     /// Notes that keys of open streams may have changed.
     fn recheck_later(&mut self, affected: impl Fn(&KeyHash) -> bool) {
+        if !self.config.filter.end_streams {
+            return;
+        }
         let known = &self.static_keys;
         let pending = &mut self.pending;
         let keys = self.streams.keys(|hash| affected(hash) && !known.contains_key(hash));
@@ -305,7 +308,8 @@ impl Worker {
     }
 
     fn expire_streams(&mut self) {
-        if self.now.monotonic.saturating_sub(self.expiry_checked) >= EXPIRY_CHECK_NS {
+        let due = self.now.monotonic.saturating_sub(self.expiry_checked) >= EXPIRY_CHECK_NS;
+        if due && self.config.filter.end_streams {
             self.expiry_checked = self.now.monotonic;
             let wall = self.now.wall;
             self.streams.doom(|key| key.is_expired(wall));

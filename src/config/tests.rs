@@ -22,7 +22,7 @@ fn an_almost_empty_configuration_has_the_documented_defaults() {
     assert_eq!(filter.realm, "flametalk");
     assert_eq!(filter.accepts, Accepts { live: true, test: true, checksum_only: false });
     assert!(filter.bypass.is_empty() && filter.static_keys.is_empty());
-    assert!(filter.cors_preflight && filter.identity_headers && filter.filter_state);
+    assert!(filter.cors_preflight && filter.identity_headers && filter.filter_state && filter.end_streams);
     assert!(!filter.forward_authorization && !filter.rate_limit_on_success);
     assert_eq!((filter.cache_records, filter.max_staleness_ns), (4096, None));
     let sync = config.sync.unwrap();
@@ -35,7 +35,7 @@ fn an_almost_empty_configuration_has_the_documented_defaults() {
 fn every_field_is_read() {
     let json = format!(
         r#"{{"role":"filter","realm":"acme","environments":["test"],"cors_preflight":false,"forward_authorization":true,
-        "identity_headers":false,"filter_state":false,"rate_limit_headers":"always","require_checksum":true,"tick_ms":5,
+        "identity_headers":false,"filter_state":false,"end_streams":false,"rate_limit_headers":"always","require_checksum":true,"tick_ms":5,
         "cache_records":7,"max_staleness_seconds":60,
         "bypass":[{{"path":"/healthz"}},{{"path":"/public/","match":"prefix","methods":["GET","HEAD"]}}],
         "static_keys":[{{"hash":"{HASH}","id":"key_1","workspace":"ws_1","environment":"test","expires_at":12,
@@ -47,6 +47,7 @@ fn every_field_is_read() {
     assert_eq!((config.tick_ms, config.filter.cache_records), (5, 7));
     assert_eq!(config.filter.accepts, Accepts { live: false, test: true, checksum_only: true });
     assert_eq!(config.filter.bypass[1].methods, ["GET", "HEAD"]);
+    assert!(!config.filter.end_streams);
     assert!(config.filter.bypass[1].prefix && !config.filter.bypass[0].prefix);
     assert_eq!(config.filter.max_staleness_ns, Some(60_000_000_000));
     let key = &config.filter.static_keys[0];

@@ -419,4 +419,21 @@ fn streams_of_a_key_that_expires_end_within_a_second() {
     assert_eq!(gateway.worker.streams.take_doomed(), [1]);
 }
 
+#[test]
+fn no_stream_ends_when_the_configuration_says_so() {
+    let mut gateway = Gateway::new(r#"{"sync":{},"end_streams":false}"#);
+    gateway.change(2, &[(1, Some(1_010))], &[]);
+    gateway.worker.tick(&gateway.host);
+    gateway.open(1, 1);
+    gateway.open(2, 2);
+    gateway.change(3, &[], &[2]);
+    gateway.host.advance_ns(20_000_000_000);
+    for _ in 0..3 {
+        gateway.worker.tick(&gateway.host);
+        gateway.host.advance_ns(1_000_000_000);
+    }
+    assert!(gateway.worker.streams.take_doomed().is_empty());
+    assert_eq!(gateway.find(2), Ok(false), "new requests are refused all the same");
+}
+
 mod unknown;

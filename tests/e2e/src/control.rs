@@ -68,6 +68,11 @@ impl Control {
         }
     }
 
+    /// Kills it in the middle of whatever it does (SIGKILL).
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
     /// Its database file; SQLite puts others beside it.
     pub fn database(&self) -> PathBuf {
         self.folder.join("flamegate.db")

@@ -124,6 +124,8 @@ impl Envoy {
                 "--component-log-level",
                 "wasm:debug",
             ]);
+            // Old listeners go soon after a reload.
+            command.args(["--drain-time-s", "2", "--drain-strategy", "immediate"]);
             command.args(["--file-flush-interval-msec", "20"]).env("FLAMEGATE_SYNC_TOKEN", SYNC_TOKEN);
         });
         let mut envoy = Self { process, port, admin, access_log };
@@ -239,7 +241,7 @@ fn cut(text: &str, start: &str, end: &str) -> String {
 }
 
 /// `envoy.yaml` with everything filled in, and without the singleton when there is none.
-fn render(plugin: &Plugin, upstreams: Upstreams, (port, admin): Ports, access_log: &Path) -> String {
+pub fn render(plugin: &Plugin, upstreams: Upstreams, (port, admin): Ports, access_log: &Path) -> String {
     let wasm = plugin.module.clone().unwrap_or_else(|| root().join("dist/flamegate.wasm"));
     assert!(wasm.exists(), "{} is not there: run `make build`", wasm.display());
     let mut text = fs::read_to_string(root().join("envoy/envoy.yaml")).expect("envoy.yaml");

@@ -14,19 +14,27 @@ use walrus::{
 /// From this many headers on the changed module traps.
 const DEADLY_HEADERS: i32 = 60;
 
-/// The artifact, with a trap in front of its `proxy_on_request_headers(context, headers, end_of_stream)`.
+/// The artifact, with a trap in front of its `proxy_on_request_headers(context, headers, end_of_stream)` and its
+/// `proxy_on_http_call_response(context, call, headers, body, trailers)`, which is where the sync reads pages.
 pub fn mortal_module(folder: &Path) -> PathBuf {
     let artifact =
         fs::read(root().join("dist/flamegate.wasm")).expect("dist/flamegate.wasm: run `make build`");
     let mut module = Module::from_buffer(&artifact).expect("a module");
-    let export =
-        module.exports.iter().find(|export| export.name == "proxy_on_request_headers").expect("the callback");
+    mortal_callback(&mut module, "proxy_on_request_headers", 3, 1, &[ValType::I32]);
+    mortal_callback(&mut module, "proxy_on_http_call_response", 5, 2, &[]);
+    let path = folder.join("mortal.wasm");
+    fs::write(&path, module.emit_wasm()).expect("mortal.wasm");
+    path
+}
+
+/// Puts a trap in front of a callback: it springs when the argument with the number of headers says too many.
+fn mortal_callback(module: &mut Module, name: &str, arguments: usize, headers: usize, results: &[ValType]) {
+    let export = module.exports.iter().find(|export| export.name == name).expect("the callback");
     let (id, ExportItem::Function(callback)) = (export.id(), export.item) else { panic!("not a function") };
-    let mut wrapper = FunctionBuilder::new(&mut module.types, &[ValType::I32; 3], &[ValType::I32]);
-    let [context, headers, end] = [(); 3].map(|()| module.locals.add(ValType::I32));
-    wrapper
-        .func_body()
-        .local_get(headers)
+    let mut wrapper = FunctionBuilder::new(&mut module.types, &vec![ValType::I32; arguments], results);
+    let arguments: Vec<_> = (0..arguments).map(|_| module.locals.add(ValType::I32)).collect();
+    let mut body = wrapper.func_body();
+    body.local_get(arguments[headers])
         .i32_const(DEADLY_HEADERS)
         .binop(BinaryOp::I32LtS)
         .unop(UnaryOp::I32Eqz)
@@ -36,16 +44,13 @@ pub fn mortal_module(folder: &Path) -> PathBuf {
                 then.unreachable();
             },
             |_| {},
-        )
-        .local_get(context)
-        .local_get(headers)
-        .local_get(end)
-        .call(callback);
-    let wrapper = wrapper.finish(vec![context, headers, end], &mut module.funcs);
+        );
+    for argument in &arguments {
+        body.local_get(*argument);
+    }
+    body.call(callback);
+    let wrapper = wrapper.finish(arguments, &mut module.funcs);
     module.exports.get_mut(id).item = ExportItem::Function(wrapper);
-    let path = folder.join("mortal.wasm");
-    fs::write(&path, module.emit_wasm()).expect("mortal.wasm");
-    path
 }
 
 /// A request that the changed module traps on.

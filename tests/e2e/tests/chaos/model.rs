@@ -1,0 +1,195 @@
+//! What each key must answer at each moment, and the traffic that asks it all the time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use flamegate_e2e::{Request, http1::Connection, random::Random};
+
+/// The upstream's answer.
+pub const OK: u8 = 1;
+/// Refused: unknown, revoked, expired.
+pub const REFUSED: u8 = 2;
+/// Over its limit.
+pub const LIMITED: u8 = 4;
+
+/// A key with what it may answer, since when.
+pub struct Key {
+    /// The plaintext.
+    pub key: String,
+    /// Id at the control plane; empty for one that was never made.
+    pub id: String,
+    history: Mutex<Vec<(Instant, u8)>>,
+}
+
+impl Key {
+    /// A key that may answer this from now on.
+    pub fn new(id: &str, key: &str, mask: u8) -> Arc<Self> {
+        let history = Mutex::new(vec![(Instant::now(), mask)]);
+        Arc::new(Self { key: key.to_owned(), id: id.to_owned(), history })
+    }
+
+    /// From now on only this.
+    pub fn only(&self, mask: u8) {
+        self.history.lock().expect("history").push((Instant::now(), mask));
+    }
+
+    /// From now on also this: the begin of a change.
+    pub fn also(&self, mask: u8) {
+        self.only(self.now() | mask);
+    }
+
+    /// What it may answer now.
+    pub fn now(&self) -> u8 {
+        self.history.lock().expect("history").last().map_or(0, |(_, mask)| *mask)
+    }
+
+    /// Everything that it was allowed to answer at some moment since then.
+    fn since(&self, begin: Instant) -> u8 {
+        let history = self.history.lock().expect("history");
+        let before = history.iter().rev().find(|(at, _)| *at <= begin).map_or(0, |(_, mask)| *mask);
+        history.iter().filter(|(at, _)| *at >= begin).fold(before, |sum, (_, mask)| sum | mask)
+    }
+}
+
+/// What the traffic and the operations share.
+pub struct World {
+    /// The gateway's port: another one after a restart.
+    pub port: AtomicU16,
+    /// Every key that is asked.
+    pub keys: Mutex<Vec<Arc<Key>>>,
+    /// True while nothing has happened that excuses a 503 or a closed connection.
+    pub calm: AtomicBool,
+    /// Counts how often calm ended.
+    pub storms: AtomicU64,
+    /// The end of the run.
+    pub over: AtomicBool,
+    /// Requests that were answered.
+    pub requests: AtomicU64,
+    /// 503 and closed connections while a fault was on.
+    pub unavailable: AtomicU64,
+    /// What was wrong.
+    pub wrong: Mutex<Vec<String>>,
+    /// How many of each operation.
+    pub done: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl World {
+    /// No keys, calm.
+    pub fn new(port: u16) -> Self {
+        Self {
+            port: AtomicU16::new(port),
+            keys: Mutex::default(),
+            calm: AtomicBool::new(true),
+            storms: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            unavailable: AtomicU64::new(0),
+            wrong: Mutex::default(),
+            done: Mutex::default(),
+        }
+    }
+
+    /// A fault begins: 503 and closed connections are excused.
+    pub fn storm(&self) {
+        self.calm.store(false, Ordering::SeqCst);
+        self.storms.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Asks with random keys until the run is over, a few requests per connection: so every worker is asked.
+    pub fn traffic(&self, mut random: Random) {
+        while !self.over.load(Ordering::Relaxed) {
+            let port = self.port.load(Ordering::SeqCst);
+            let mut connection = Connection::open(port).ok();
+            for _ in 0..8 {
+                let key = {
+                    let keys = self.keys.lock().expect("keys");
+                    Arc::clone(&keys[random.below(keys.len())])
+                };
+                if !self.ask(connection.as_mut(), &key) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// One request, judged; false when the connection is of no use any more.
+    fn ask(&self, connection: Option<&mut Connection>, key: &Key) -> bool {
+        let (begin, storms) = (Instant::now(), self.storms.load(Ordering::SeqCst));
+        let calm = self.calm.load(Ordering::SeqCst);
+        let request = Request::get("/v1/agents").bearer(&key.key);
+        let answer = connection.ok_or_else(|| "no connection".to_owned()).and_then(|connection| {
+            connection.set_timeout(Duration::from_secs(15)).map_err(|error| error.to_string())?;
+            connection.send(&request).map_err(|error| error.to_string())
+        });
+        let mask = match answer.as_ref().map(|answer| answer.status) {
+            Ok(200) => OK,
+            Ok(401) => REFUSED,
+            Ok(429) => LIMITED,
+            _ => 0,
+        };
+        let may = key.since(begin);
+        if mask != 0 {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            if mask & may == 0 {
+                self.accuse(format!("{} {} answered {mask}, allowed {may}", key.id, key.key));
+            }
+            return true;
+        }
+        // Of what is neither, a 503 and an error of the connection have an excuse, if there was one all the time.
+        let excused = !calm || self.storms.load(Ordering::SeqCst) != storms;
+        let about =
+            answer.map_or_else(|error| error, |answer| format!("{} {}", answer.status, answer.text()));
+        if excused {
+            self.unavailable.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(5));
+        } else if about.starts_with(char::is_numeric) {
+            self.accuse(format!("{} answered {about} without a fault", key.id));
+        }
+        false
+    }
+
+    /// Notes a wrong answer.
+    pub fn accuse(&self, what: String) {
+        let mut wrong = self.wrong.lock().expect("wrong");
+        if wrong.len() < 20 {
+            wrong.push(what);
+        }
+    }
+
+    /// Waits until so many new connections in a row get this answer that every worker was among them; then nothing else
+    /// is allowed any more.
+    pub fn settle(&self, key: &Key, mask: u8) -> Duration {
+        let begin = Instant::now();
+        let wanted = if mask & LIMITED != 0 {
+            429
+        } else if mask == OK {
+            200
+        } else {
+            401
+        };
+        let request = Request::get("/v1/agents").bearer(&key.key);
+        let (mut in_a_row, mut last) = (0, String::new());
+        while in_a_row < 24 {
+            let port = self.port.load(Ordering::SeqCst);
+            match Connection::open(port).and_then(|mut connection| connection.send(&request)) {
+                Ok(answer) if answer.status == wanted => in_a_row += 1,
+                other => {
+                    in_a_row = 0;
+                    last = other.map_or_else(|e| e.to_string(), |a| format!("{} {}", a.status, a.text()));
+                }
+            }
+            if begin.elapsed() > Duration::from_secs(30) {
+                self.accuse(format!("{} {} not {wanted} within 30 s, but {last}", key.id, key.key));
+                break;
+            }
+        }
+        key.only(mask);
+        begin.elapsed()
+    }
+}
