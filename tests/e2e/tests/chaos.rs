@@ -27,14 +27,14 @@ use std::{
 use flamegate_e2e::random::Random;
 use operations::Chaos;
 
-fn number(name: &str, otherwise: u64) -> u64 {
-    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+fn number(text: Result<String, env::VarError>, otherwise: u64) -> u64 {
+    text.ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 #[test]
 fn whatever_happens_no_answer_is_wrong() {
-    let seed = number("FLAMEGATE_CHAOS_SEED", 1);
-    let seconds = number("FLAMEGATE_CHAOS_SECONDS", 25);
+    let seed = number(env::var("FLAMEGATE_CHAOS_SEED"), 1);
+    let seconds = number(env::var("FLAMEGATE_CHAOS_SECONDS"), 25);
     println!("chaos: seed {seed}, {seconds} s");
     let (mut chaos, world) = Chaos::start(seed);
     let begin = Instant::now();
