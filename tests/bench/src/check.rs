@@ -1,7 +1,7 @@
 //! `flamegate-bench check`: counts a few rows again and compares them with the committed ones. What a filter adds is
 //! compared, not the sum: Envoy's own part would hide a change.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     instructions::{FULL, Instructions, Plan},
@@ -15,16 +15,34 @@ const KEYS: u32 = 1_000;
 /// By how much a row may be worse, in percent.
 const TOLERANCE: f64 = 3.0;
 
+/// A row that is worse is measured this often before it counts: a busy machine adds a little, a change of the code always.
+const ATTEMPTS: u32 = 2;
+
 /// An error when a row is worse than the committed one.
 pub fn run() -> Result<()> {
     let committed = Results::load()?;
+    let mut worse = ROWS.to_vec();
+    for _ in 0..ATTEMPTS {
+        worse = worse_rows(&committed, &worse)?;
+        if worse.is_empty() {
+            return Ok(());
+        }
+    }
+    bail!(
+        "more than {TOLERANCE} % worse than the committed results: {}; when that is meant, commit those of `make bench`",
+        worse.join(", ")
+    )
+}
+
+/// Measures these rows and names the ones that are worse.
+fn worse_rows(committed: &Results, rows: &[&'static str]) -> Result<Vec<&'static str>> {
     let mut now = Results::default();
     let effort = Effort { requests: 1_000, runs: 3, ..FULL };
-    let only = ROWS.map(str::to_owned).to_vec();
+    let only = rows.iter().map(|row| (*row).to_owned()).collect();
     let plan = Plan { only, exact: true, keys: vec![KEYS], effort, save: false };
     Instructions::new(&plan, &mut now)?.run()?;
     let mut worse = Vec::new();
-    for id in ROWS {
+    for id in rows {
         let old = committed
             .row(id, KEYS)
             .with_context(|| format!("no committed row {id}: run `make bench`"))?
@@ -33,13 +51,8 @@ pub fn run() -> Result<()> {
         let change = (new / old - 1.0) * 100.0;
         println!("{id:<12} {new:>8.0} instructions added, committed {old:>8.0}: {change:+.1} %");
         if change > TOLERANCE {
-            worse.push(id);
+            worse.push(*id);
         }
     }
-    ensure!(
-        worse.is_empty(),
-        "more than {TOLERANCE} % worse than the committed results: {}; when that is meant, commit those of `make bench`",
-        worse.join(", ")
-    );
-    Ok(())
+    Ok(worse)
 }

@@ -7,6 +7,7 @@ mod callgrind;
 mod check;
 mod churn;
 mod client;
+mod contention;
 mod control;
 mod envoy;
 mod gateways;

@@ -2,6 +2,7 @@
 //! beside this program; `{{name}}` stands for a table or a number.
 
 mod chart;
+mod contention;
 mod tables;
 
 use std::fs;
@@ -32,6 +33,7 @@ pub fn write() -> Result<()> {
         ("sync", tables::sync(&results)),
         ("gateways", tables::gateways(&results)),
         ("locks", tables::locks(&results)),
+        ("contention", contention::table(&results)),
         ("limiter", tables::limiter(&results)),
     ];
     for (name, part) in parts {
@@ -47,7 +49,8 @@ pub fn write() -> Result<()> {
     fs::write(images.join("added-instructions.svg"), comparison_chart(&results))?;
     fs::write(images.join("keys.svg"), keys_chart(&results))?;
     fs::write(images.join("limiter.svg"), limiter_chart(&results))?;
-    println!("wrote docs/PERFORMANCE.md and three charts");
+    fs::write(images.join("contention.svg"), contention::chart(&results))?;
+    println!("wrote docs/PERFORMANCE.md and four charts");
     Ok(())
 }
 

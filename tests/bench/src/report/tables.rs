@@ -129,6 +129,9 @@ pub fn target(results: &Results) -> String {
         let what = results.row(id, KEYS).map_or(id, |row| row.what.as_str());
         line(what, limit, added(id, KEYS));
     }
+    if let Some(row) = results.row("headers-plain", KEYS) {
+        line("the same for a client that sends none of those headers", 40_000.0, Some(row.added()));
+    }
     for (denied, what) in [("used-up", "429"), ("random", "401, unknown key"), ("missing", "401, no key")] {
         if let Some(limit) = added("headers-hot", KEYS) {
             line(&format!("{what}: no dearer than accepted with headers"), limit, added(denied, KEYS));
