@@ -17,7 +17,7 @@ pub struct Permit {
     key: Rc<KnownKey>,
 }
 
-/// Why a request does not pass. Clients see only the four groups; operators see the reason.
+/// Why a request does not pass. Clients see only the public codes; operators see the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
     /// There is no bearer token to look at.
@@ -26,6 +26,8 @@ pub enum Denial {
     InvalidApiKey(InvalidApiKey),
     /// A limit is used up.
     RateLimited(RateLimited),
+    /// Its client address sent too many bad keys; this one was not looked at.
+    Throttled(Throttled),
     /// The filter cannot know: telling a good client that its key is invalid would be a lie.
     Unavailable(Unavailable),
 }
@@ -51,6 +53,15 @@ pub struct RateLimited {
     /// Value of `Retry-After`: whole seconds, at least 1; a request sent then is admitted.
     pub retry_after_seconds: u64,
     /// `Retry-After`, `RateLimit` and `RateLimit-Policy`, ready to be sent.
+    pub headers: Headers,
+}
+
+/// Until when a client address may not try another key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// Value of `Retry-After`: whole seconds, at least 1; a key sent then is looked at.
+    pub retry_after_seconds: u64,
+    /// `Retry-After`, ready to be sent.
     pub headers: Headers,
 }
 

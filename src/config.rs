@@ -13,6 +13,7 @@ use std::rc::Rc;
 use crate::auth::Accepts;
 use crate::bypass::BypassRule;
 use crate::known_key::KnownKey;
+use crate::throttle::ThrottleConfig;
 
 use fields::Mistakes;
 
@@ -63,6 +64,8 @@ pub struct FilterConfig {
     pub cache_records: usize,
     /// Age of the table at which requests get 503, in nanoseconds.
     pub max_staleness_ns: Option<u64>,
+    /// How failures of one client address are throttled; `None` for not at all.
+    pub failure_throttle: Option<ThrottleConfig>,
     /// Keys that need no control plane; looked up before the table.
     pub static_keys: Vec<Rc<KnownKey>>,
 }

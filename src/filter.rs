@@ -6,12 +6,14 @@ use crate::api_key::Authorization;
 use crate::auth::{Denial, InvalidApiKey, Permit, RateLimited, authenticate};
 use crate::bypass::{Bypass, bypass};
 use crate::config::FilterConfig;
-use crate::host::{Clock, SharedData};
+use crate::host::{Clock, Peer, SharedData, WallClock};
 use crate::known_key::KnownKey;
 use crate::metrics::Counter;
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::throttle::ClientAddress;
 use crate::worker::Worker;
+use crate::worker::fingerprint::Fingerprint;
 
 /// A verdict on a request.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ pub fn identity(key: &KnownKey) -> [&str; 3] {
 }
 
 /// Decides a request.
-pub fn decide<'a, H: SharedData + Clock>(
+pub fn decide<'a, H: SharedData + Clock + Peer>(
     worker: &mut Worker,
     host: &H,
     request: &Request<'a>,
@@ -90,7 +92,7 @@ pub fn decide<'a, H: SharedData + Clock>(
     Decision { outcome, counter }
 }
 
-fn check_key<H: SharedData + Clock>(
+fn check_key<H: SharedData + Clock + Peer>(
     worker: &mut Worker,
     host: &H,
     request: &Request<'_>,
@@ -102,8 +104,9 @@ fn check_key<H: SharedData + Clock>(
     }
 }
 
-/// The permit of a value that was authenticated before is renewed; any other value is authenticated.
-fn permit<H: SharedData + Clock>(
+/// The permit of a value that was authenticated before is renewed. Any other value is authenticated, unless it comes from
+/// an address that has sent too many bad ones.
+fn permit<H: SharedData + Clock + Peer>(
     worker: &mut Worker,
     host: &H,
     authorization: Authorization<'_>,
@@ -116,6 +119,37 @@ fn permit<H: SharedData + Clock>(
     if let Some(known) = fingerprint.and_then(|value| worker.recognise(value)) {
         return known.renewed(now);
     }
+    // Without a value nobody tries a key, and the answer is cheaper than the throttle.
+    let (Some(value), Some(throttle)) = (fingerprint, &worker.throttle) else {
+        return first_seen(worker, host, authorization, fingerprint, now);
+    };
+    if throttle.was_accepted(value) {
+        return first_seen(worker, host, authorization, fingerprint, now);
+    }
+    let client = host.client_address().as_deref().and_then(ClientAddress::parse);
+    let at = host.monotonic();
+    if let Some(client) = client {
+        throttle.check(client, at).map_err(Denial::Throttled)?;
+    }
+    let verdict = first_seen(worker, host, authorization, fingerprint, now);
+    if let Some(throttle) = &mut worker.throttle {
+        match (client, &verdict) {
+            (_, Ok(_)) => throttle.note_success(value),
+            (Some(client), Err(Denial::InvalidApiKey(_))) => throttle.note_failure(client, at),
+            _ => {}
+        }
+    }
+    verdict
+}
+
+/// Authenticates a value that is not recognised, and remembers what comes of it.
+fn first_seen<H: SharedData + Clock>(
+    worker: &mut Worker,
+    host: &H,
+    authorization: Authorization<'_>,
+    fingerprint: Option<Fingerprint>,
+    now: WallClock,
+) -> Result<Permit, Denial> {
     const UNKNOWN: Denial = Denial::InvalidApiKey(InvalidApiKey::Unknown);
     if fingerprint.is_some_and(|value| worker.is_unknown(value)) {
         return Err(UNKNOWN);

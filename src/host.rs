@@ -33,6 +33,13 @@ pub trait Clock {
     }
 }
 
+/// Names the other side of the request at hand.
+pub trait Peer {
+    /// The client's address as the proxy trusts it: behind other proxies the one that its configuration takes from
+    /// `x-forwarded-for`. Any text; `None` when the host has none. Costs a host call.
+    fn client_address(&self) -> Option<Vec<u8>>;
+}
+
 /// The host's process-wide key-value store. There is no delete and no enumeration.
 pub trait SharedData {
     /// The value with its version, `None` when the key was never written (or the process restarted).

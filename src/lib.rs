@@ -12,6 +12,9 @@
 //!                     filter::Outcome::Pass      reply: the one table
 //! ```
 //!
+//! With a `failure_throttle`, what follows the first look at a value (hash, look-up) is done only for client addresses that
+//! have not failed too often (`throttle`).
+//!
 //! Everything but `wasm` is pure: it sees the proxy through the traits of [`host`] and is tested natively. `wasm` is the
 //! only module that names the host, and the only one with `unsafe`.
 
@@ -32,6 +35,7 @@ pub mod reply;
 pub mod request;
 pub mod sync;
 pub mod table;
+pub mod throttle;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 pub mod worker;

@@ -24,6 +24,7 @@ pub enum Counter {
     InvalidEnvironment,
     RateLimitedKey,
     RateLimitedWorkspace,
+    RateLimitedAddress,
     UnavailableNotSynced,
     UnavailableStale,
     UnavailableInternal,
@@ -34,7 +35,7 @@ pub enum Counter {
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 20] = [
+pub const COUNTERS: [&str; 21] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.bypassed.path",
     "flamegate_requests_total.bypassed.preflight",
@@ -48,6 +49,7 @@ pub const COUNTERS: [&str; 20] = [
     "flamegate_requests_total.invalid_api_key.environment",
     "flamegate_requests_total.rate_limited.key",
     "flamegate_requests_total.rate_limited.workspace",
+    "flamegate_requests_total.rate_limited.address",
     "flamegate_requests_total.unavailable.not_synced",
     "flamegate_requests_total.unavailable.stale",
     "flamegate_requests_total.unavailable.internal",
@@ -118,6 +120,7 @@ impl From<&Denial> for Counter {
                 Scope::Key => Self::RateLimitedKey,
                 Scope::Workspace => Self::RateLimitedWorkspace,
             },
+            Denial::Throttled(_) => Self::RateLimitedAddress,
             Denial::Unavailable(Unavailable::NotSynced) => Self::UnavailableNotSynced,
             Denial::Unavailable(Unavailable::Stale) => Self::UnavailableStale,
         }

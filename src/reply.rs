@@ -25,7 +25,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers(Rc<[u8]>);
 
-/// The answers to all denials. Only a used-up limit's headers differ from request to request.
+/// The answers to all denials. Only the headers of a 429 differ from request to request.
 #[derive(Clone, Debug)]
 pub struct Replies {
     unauthorized: Reply,
@@ -68,15 +68,15 @@ impl Replies {
             Denial::Unauthorized(_) => self.unauthorized.clone(),
             Denial::InvalidApiKey(_) => self.invalid_api_key.clone(),
             Denial::Unavailable(_) => self.unavailable.clone(),
-            Denial::RateLimited(limited) => Reply {
-                status: 429,
-                details: "flamegate_rate_limited",
-                headers: limited.headers.clone(),
-                body: RATE_LIMITED,
-                grpc_status: 8,
-            },
+            Denial::RateLimited(limited) => too_many("flamegate_rate_limited", &limited.headers),
+            Denial::Throttled(throttled) => too_many("flamegate_throttled", &throttled.headers),
         }
     }
+}
+
+/// A 429. `details` tells a used-up limit from a throttled address; clients see no difference but in the headers.
+fn too_many(details: &'static str, headers: &Headers) -> Reply {
+    Reply { status: 429, details, headers: headers.clone(), body: RATE_LIMITED, grpc_status: 8 }
 }
 
 impl Headers {
@@ -101,6 +101,11 @@ impl Headers {
         })?;
         found
     }
+}
+
+/// Headers of a 429 that no limit of a key gave.
+pub fn retry_after_headers(seconds: u64) -> Headers {
+    Headers::new([("retry-after", &seconds.to_string())])
 }
 
 /// Headers of a 429: the limit called `name` admits a request in so many `seconds`; `policy` describes all of the key's limits.

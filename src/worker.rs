@@ -24,6 +24,7 @@ use crate::metrics::{Counter, Counts};
 use crate::reply::Replies;
 use crate::table::status::{ChangeRing, Status};
 use crate::table::{self, Found, Unreadable, bucket_of};
+use crate::throttle::Throttle;
 
 use absence::Absences;
 use cache::Cache;
@@ -53,6 +54,8 @@ pub struct Worker {
     pub replies: Replies,
     /// The requests' limits.
     pub limiter: Limiter,
+    /// Failures by client address, when they are throttled.
+    pub throttle: Option<Throttle>,
     /// Open streams by key.
     pub streams: Streams,
     /// Counts until the next flush.
@@ -74,6 +77,10 @@ impl Worker {
             absences: Absences::default(),
             fingerprints: Fingerprints::new(),
             replies: Replies::new(&config.filter.realm),
+            throttle: config.filter.failure_throttle.map(|throttle| {
+                // The cache has two generations.
+                Throttle::new(throttle, config.filter.cache_records.saturating_mul(2))
+            }),
             config,
             status: None,
             presence: Presence::new(random_u64()),

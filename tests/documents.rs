@@ -105,6 +105,7 @@ fn configuration(field: &str, value: Option<&Value>) -> Value {
     if !parent.is_empty() {
         config["bypass"] = json!([{"path": "/public/"}]);
         config["static_keys"] = json!([key]);
+        config["failure_throttle"] = json!({"failures": 1, "window_seconds": 1});
     }
     let path: String =
         parent.split('.').filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect();
@@ -153,6 +154,7 @@ fn fields_of_the_code() -> BTreeSet<String> {
     {
         let parent = match function.split('(').next().unwrap() {
             "parse_root" | "parse_filter" | "parse_accepts" | "parse_rate_limit_headers" => "",
+            "parse_throttle" => "failure_throttle.",
             "parse_bypass" => "bypass[].",
             "parse_static_key" | "record" => "static_keys[].",
             "parse_static_keys" => "",

@@ -115,7 +115,7 @@ impl<'v, 'm> Fields<'v, 'm> {
     }
 
     /// A whole number from 1 to `most` that must be there.
-    fn required_number(&mut self, name: &'static str, most: u32) -> Option<NonZeroU32> {
+    pub fn required_number(&mut self, name: &'static str, most: u32) -> Option<NonZeroU32> {
         if !self.has(name) {
             self.known.push(name);
             self.mistake(name, "is required");

@@ -10,6 +10,7 @@ use crate::auth::Accepts;
 use crate::bypass::BypassRule;
 use crate::known_key::KnownKey;
 use crate::record::{KeyRecord, is_name};
+use crate::throttle::ThrottleConfig;
 
 use super::fields::{Fields, Mistakes};
 use super::{Config, FilterConfig, Role, SyncConfig, SyncMode};
@@ -61,6 +62,7 @@ pub const FILTER_FIELDS: &[&str] = &[
     "require_checksum",
     "cache_records",
     "max_staleness_seconds",
+    "failure_throttle",
     "static_keys",
 ];
 
@@ -74,6 +76,8 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
     let environments =
         root.texts("environments").unwrap_or_else(|| vec!["live".to_owned(), "test".to_owned()]);
     let accepts = parse_accepts(root, &environments);
+    let throttle = root.child("failure_throttle");
+    let failure_throttle = throttle.and_then(|(value, path)| parse_throttle(value, &path, root.mistakes()));
     FilterConfig {
         realm,
         accepts,
@@ -86,8 +90,18 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
         rate_limit_on_success: parse_rate_limit_headers(root),
         cache_records: usize::try_from(root.number("cache_records", 4096, 1, 100_000)).unwrap_or(usize::MAX),
         max_staleness_ns: (max_staleness > 0).then(|| max_staleness.saturating_mul(NANOS_PER_SECOND)),
+        failure_throttle,
         static_keys: parse_static_keys(root),
     }
+}
+
+fn parse_throttle(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<ThrottleConfig> {
+    let mut fields = Fields::new(value, path, mistakes)?;
+    let failures = fields.required_number("failures", 10_000);
+    let window_seconds = fields.required_number("window_seconds", 86_400);
+    let addresses = usize::try_from(fields.number("addresses", 4096, 64, 65_536)).unwrap_or(usize::MAX);
+    fields.finish();
+    Some(ThrottleConfig { failures: failures?, window_seconds: window_seconds?, addresses })
 }
 
 /// The ordinary artifact has no callback for responses, since Envoy would enter the VM for every one.

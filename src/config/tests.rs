@@ -25,6 +25,7 @@ fn an_almost_empty_configuration_has_the_documented_defaults() {
     assert!(filter.cors_preflight && filter.identity_headers && filter.filter_state && filter.end_streams);
     assert!(!filter.forward_authorization && !filter.rate_limit_on_success);
     assert_eq!((filter.cache_records, filter.max_staleness_ns), (4096, None));
+    assert_eq!(filter.failure_throttle, None);
     let sync = config.sync.unwrap();
     assert_eq!((sync.mode, sync.wait_seconds, sync.page_size), (SyncMode::Singleton, 25, 500));
     assert_eq!((sync.cluster.as_str(), sync.authority.as_str()), ("flamegate-control", "flamegate-control"));
@@ -37,6 +38,7 @@ fn every_field_is_read() {
         r#"{{"role":"filter","realm":"acme","environments":["test"],"cors_preflight":false,"forward_authorization":true,
         "identity_headers":false,"filter_state":false,"end_streams":false,"rate_limit_headers":"always","require_checksum":true,"tick_ms":5,
         "cache_records":7,"max_staleness_seconds":60,
+        "failure_throttle":{{"failures":20,"window_seconds":60,"addresses":1000}},
         "bypass":[{{"path":"/healthz"}},{{"path":"/public/","match":"prefix","methods":["GET","HEAD"]}}],
         "static_keys":[{{"hash":"{HASH}","id":"key_1","workspace":"ws_1","environment":"test","expires_at":12,
           "limits":[{{"name":"default","scope":"workspace","requests":100,"window_seconds":60,"burst":20}}]}}],
@@ -50,6 +52,8 @@ fn every_field_is_read() {
     assert!(!config.filter.end_streams);
     assert!(config.filter.bypass[1].prefix && !config.filter.bypass[0].prefix);
     assert_eq!(config.filter.max_staleness_ns, Some(60_000_000_000));
+    let throttle = config.filter.failure_throttle.unwrap();
+    assert_eq!((throttle.failures.get(), throttle.window_seconds.get(), throttle.addresses), (20, 60, 1_000));
     let key = &config.filter.static_keys[0];
     assert_eq!((key.record().expires_at, key.slots().len()), (Some(12), 1));
     let sync = config.sync.unwrap();
@@ -60,6 +64,7 @@ fn every_field_is_read() {
 fn all_mistakes_are_reported_at_once_with_their_paths() {
     let found = mistakes(
         r#"{"relam":"x","environments":["prod"],"tick_ms":0,"cors_preflight":"yes","rate_limit_headers":"sometimes",
+        "failure_throttle":{"failures":0,"addresses":1,"per":"ip"},
         "bypass":[{"path":"public"},{"path":"/public","match":"prefix"},{"match":"exact"},{"path":"/a/../b"},7,
           {"path":"/x","methods":["get"],"regex":true}],
         "static_keys":[{"hash":"12","id":"key 1","workspace":"ws_1","environment":"sk_live_s3cret","expires_at":"2030",
@@ -72,6 +77,10 @@ fn all_mistakes_are_reported_at_once_with_their_paths() {
         "tick_ms: a whole number from 1 to 500",
         "cors_preflight: true or false, not this text",
         "rate_limit_headers: one of \"denied\", \"always\"",
+        "failure_throttle.failures: a whole number from 1 to 10000",
+        "failure_throttle.window_seconds: is required",
+        "failure_throttle.addresses: a whole number from 64 to 65536",
+        "failure_throttle.per: unknown field",
         "bypass[0].path: a path with one reading",
         "bypass[1].path: a prefix ends in '/'",
         "bypass[2].path: is required",

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::sync::driver::Call;
 
-use super::{Callouts, Clock, Expect, HostError, Now, SharedData, Versioned, Write};
+use super::{Callouts, Clock, Expect, HostError, Now, Peer, SharedData, Versioned, Write};
 
 /// Everything that a worker or the sync needs of a host. Share it between simulated workers by reference or `Rc`.
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub struct FakeHost {
     writes: Cell<u64>,
     sent: RefCell<Vec<String>>,
     refuse_sending: Cell<bool>,
+    client_address: RefCell<Option<Vec<u8>>>,
+    addresses_asked: Cell<u64>,
 }
 
 impl FakeHost {
@@ -87,6 +89,16 @@ impl FakeHost {
         self.refuse_sending.set(refuse);
     }
 
+    /// The next requests come from this address.
+    pub fn set_client_address(&self, address: &str) {
+        *self.client_address.borrow_mut() = Some(address.as_bytes().to_vec());
+    }
+
+    /// How often the client's address was asked for.
+    pub fn addresses_asked(&self) -> u64 {
+        self.addresses_asked.get()
+    }
+
     /// Shared-data calls so far, as (reads, writes).
     pub fn calls(&self) -> (u64, u64) {
         (self.reads.get(), self.writes.get())
@@ -96,6 +108,13 @@ impl FakeHost {
 impl Clock for FakeHost {
     fn now(&self) -> Now {
         self.now.get()
+    }
+}
+
+impl Peer for FakeHost {
+    fn client_address(&self) -> Option<Vec<u8>> {
+        self.addresses_asked.set(self.addresses_asked.get().saturating_add(1));
+        self.client_address.borrow().clone()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::host::{Callouts, Clock, Expect, HostError, Monotonic, Now, SharedData, Versioned, Write};
+use crate::host::{Callouts, Clock, Expect, HostError, Monotonic, Now, Peer, SharedData, Versioned, Write};
 use crate::sync::driver::Call;
 
 use super::abi;
@@ -18,6 +18,14 @@ impl Clock for Envoy {
 
     fn monotonic(&self) -> Monotonic {
         abi::monotonic_clock()
+    }
+}
+
+impl Peer for Envoy {
+    /// Attribute `source.address`: the downstream remote address, which the connection manager replaces by the trusted
+    /// one of `x-forwarded-for` (`use_remote_address`, `xff_num_trusted_hops`, original IP detection).
+    fn client_address(&self) -> Option<Vec<u8>> {
+        abi::property("source\0address").ok().flatten()
     }
 }
 

@@ -95,6 +95,91 @@ fn ask(gateway: &mut Gateway, authorization: &str) -> Option<u32> {
     }
 }
 
+const THROTTLED: &str = r#"{"sync":{},"failure_throttle":{"failures":3,"window_seconds":30}}"#;
+
+#[test]
+fn a_throttled_address_is_refused_before_its_key_is_looked_at() {
+    let mut gateway = Gateway::new(THROTTLED);
+    real_key(&mut gateway, 2, None);
+    gateway.host.set_client_address("192.0.2.1:1");
+    for number in 0..3 {
+        assert_eq!(ask(&mut gateway, &format!("Bearer sk_live_bad{number}")), Some(401));
+    }
+    let calls = gateway.host.calls();
+    for number in 3..1000 {
+        let port = number % 100;
+        gateway.host.set_client_address(&format!("192.0.2.1:{port}"));
+        assert_eq!(ask(&mut gateway, &format!("Bearer sk_live_bad{number}")), Some(429));
+    }
+    assert_eq!(gateway.host.calls(), calls, "nothing is looked up");
+    assert_eq!(
+        ask(&mut gateway, "Bearer sk_live_real"),
+        Some(429),
+        "not looked at, so nobody knows that it is good"
+    );
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_bad0"), Some(429), "neither is one that is known to be bad");
+    gateway.host.set_client_address("192.0.2.2:1");
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None, "another address");
+    gateway.host.set_client_address("192.0.2.1:1");
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None, "known to be good by now");
+    let change = page(3, false, &[(1, None), (2, None), (3, None)], &[]);
+    gateway.writer.apply_difference(&gateway.host, &change, gateway.host.now()).unwrap();
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None, "also when its bucket has changed");
+    gateway.host.advance_ns(10_000_000_000);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_bad1"), Some(401), "one more after window / failures");
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_bad1"), Some(429));
+}
+
+#[test]
+fn only_bad_keys_count_as_failures() {
+    let mut gateway = Gateway::new(THROTTLED);
+    real_key(&mut gateway, 2, None);
+    gateway.host.set_client_address("192.0.2.1:1");
+    for _ in 0..10 {
+        assert_eq!(ask(&mut gateway, "Basic dXNlcjpwYXNz"), Some(401));
+        let absent = crate::request::Request::default();
+        let outcome = crate::filter::decide(&mut gateway.worker, &gateway.host, &absent).outcome;
+        assert!(matches!(outcome, crate::filter::Outcome::Answer(reply) if reply.status == 401));
+    }
+    gateway.host.fail_reads(Some(10));
+    for number in 0..10 {
+        assert_eq!(ask(&mut gateway, &format!("Bearer sk_live_bad{number}")), Some(503));
+    }
+    gateway.host.fail_reads(None);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None);
+    for bad in ["Bearer malformed", "Bearer sk_live_bad", "Bearer sk_live_"] {
+        assert_eq!(ask(&mut gateway, bad), Some(401));
+    }
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_bad"), Some(429));
+}
+
+#[test]
+fn the_throttle_costs_nothing_when_it_is_off_or_the_key_is_recognised() {
+    let mut off = Gateway::new(SYNCED);
+    for number in 0..100 {
+        assert_eq!(ask(&mut off, &format!("Bearer sk_live_bad{number}")), Some(401));
+    }
+    assert_eq!(off.host.addresses_asked(), 0);
+    let mut on = Gateway::new(THROTTLED);
+    real_key(&mut on, 2, None);
+    for _ in 0..100 {
+        assert_eq!(ask(&mut on, "Bearer sk_live_real"), None);
+    }
+    assert_eq!(on.host.addresses_asked(), 1, "once, before it was recognised");
+}
+
+#[test]
+fn a_client_without_an_address_is_not_throttled() {
+    let mut gateway = Gateway::new(THROTTLED);
+    for address in [None, Some("/run/envoy.sock"), Some("")] {
+        address.into_iter().for_each(|address| gateway.host.set_client_address(address));
+        for number in 0..10 {
+            assert_eq!(ask(&mut gateway, &format!("Bearer sk_live_bad{number}")), Some(401));
+        }
+    }
+}
+
 fn real_key(gateway: &mut Gateway, revision: u64, expires_at: Option<u64>) -> KeyHash {
     let hash = crate::api_key::ApiKey::from_bytes(b"sk_live_real").unwrap().hash();
     let mut page = page(revision, false, &[(1, expires_at)], &[]);
