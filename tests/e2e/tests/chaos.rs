@@ -58,6 +58,9 @@ fn whatever_happens_no_answer_is_wrong() {
             std::panic::resume_unwind(panic);
         }
     });
+    if world.wrong.lock().expect("wrong").is_empty() {
+        chaos.assert_no_vm_is_left();
+    }
     println!("at the end: {}", chaos.memory());
     println!(
         "{} requests, {} without a verdict during faults, slowest enforcement {:?}; {:?}",

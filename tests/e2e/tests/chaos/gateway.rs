@@ -59,4 +59,10 @@ impl Gateway {
         };
         (count("update_success:"), count("update_rejected:"))
     }
+
+    /// Listeners that were replaced and are not gone yet.
+    pub fn draining(&self) -> u64 {
+        let text = self.envoy.admin("/stats?filter=listener_manager.total_listeners_draining").text();
+        text.trim().rsplit_once(": ").and_then(|(_, count)| count.parse().ok()).unwrap_or(0)
+    }
 }

@@ -97,13 +97,14 @@ impl World {
 
     /// A fault begins: 503 and closed connections are excused.
     pub fn storm(&self) {
-        self.calm.store(false, Ordering::SeqCst);
         self.storms.fetch_add(1, Ordering::SeqCst);
+        self.calm.store(false, Ordering::SeqCst);
     }
 
     /// Asks with random keys until the run is over, a few requests per connection: so every worker is asked.
     pub fn traffic(&self, mut random: Random) {
         while !self.over.load(Ordering::Relaxed) {
+            let weather = self.weather();
             let port = self.port.load(Ordering::SeqCst);
             let mut connection = Connection::open(port).ok();
             for _ in 0..8 {
@@ -111,17 +112,23 @@ impl World {
                     let keys = self.keys.lock().expect("keys");
                     Arc::clone(&keys[random.below(keys.len())])
                 };
-                if !self.ask(connection.as_mut(), &key) {
+                if !self.ask(connection.as_mut(), weather, &key) {
                     break;
                 }
             }
         }
     }
 
-    /// One request, judged; false when the connection is of no use any more.
-    fn ask(&self, connection: Option<&mut Connection>, key: &Key) -> bool {
-        let (begin, storms) = (Instant::now(), self.storms.load(Ordering::SeqCst));
-        let calm = self.calm.load(Ordering::SeqCst);
+    /// Whether it is calm, and how many storms there were: the same answer again means that it was calm all the time.
+    fn weather(&self) -> (bool, u64) {
+        let storms = self.storms.load(Ordering::SeqCst);
+        (self.calm.load(Ordering::SeqCst), storms)
+    }
+
+    /// One request, judged, over a connection that was opened in this weather; false when the connection is of no use any
+    /// more.
+    fn ask(&self, connection: Option<&mut Connection>, opened: (bool, u64), key: &Key) -> bool {
+        let begin = Instant::now();
         let request = Request::get("/v1/agents").bearer(&key.key);
         let answer = connection.ok_or_else(|| "no connection".to_owned()).and_then(|connection| {
             connection.set_timeout(Duration::from_secs(15)).map_err(|error| error.to_string())?;
@@ -141,15 +148,15 @@ impl World {
             }
             return true;
         }
-        // Of what is neither, a 503 and an error of the connection have an excuse, if there was one all the time.
-        let excused = !calm || self.storms.load(Ordering::SeqCst) != storms;
+        // What is neither, a 503 or an error of the connection, has an excuse if a fault was on since the connection began.
+        let excused = !opened.0 || self.weather() != opened;
         let about =
             answer.map_or_else(|error| error, |answer| format!("{} {}", answer.status, answer.text()));
         if excused {
             self.unavailable.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(5));
-        } else if about.starts_with(char::is_numeric) {
-            self.accuse(format!("{} answered {about} without a fault", key.id));
+        } else {
+            self.accuse(format!("{}: {about} without a fault", key.id));
         }
         false
     }

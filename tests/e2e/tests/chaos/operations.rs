@@ -33,6 +33,7 @@ pub struct Chaos {
     good: Vec<Arc<Key>>,
     number: u64,
     singleton: bool,
+    vms_at_start: u64,
     /// What was done so far.
     pub steps: Vec<&'static str>,
     /// The longest time from an acknowledged change to its enforcement on every worker.
@@ -74,6 +75,7 @@ impl Chaos {
             good: Vec::new(),
             number: 0,
             singleton,
+            vms_at_start: 0,
             steps: Vec::new(),
             slowest: Duration::ZERO,
             upstream,
@@ -84,6 +86,7 @@ impl Chaos {
             chaos.settle(pending);
         }
         world.keys.lock().expect("keys").push(never);
+        chaos.vms_at_start = chaos.vms();
         (chaos, world)
     }
 
@@ -92,10 +95,7 @@ impl Chaos {
         let text = self.gateway.envoy.admin("/memory").text();
         let allocated = serde_json::from_str::<Value>(&text).unwrap_or_default()["allocated"].clone();
         let rss = self.gateway.envoy.resident_bytes() >> 20;
-        let metrics = self.gateway.envoy.metrics();
-        let vms: f64 =
-            metrics.iter().filter(|(n, _)| n.contains("wasm") && n.contains("active")).map(|(_, v)| v).sum();
-        format!("Envoy RSS {rss} MiB, heap {allocated} bytes, {vms} active VMs")
+        format!("Envoy RSS {rss} MiB, heap {allocated} bytes, {} active VMs", self.vms())
     }
 
     /// One operation, or a fault with an operation during it.
@@ -135,7 +135,25 @@ impl Chaos {
                 self.world.settle(key, mask);
             }
         }
+        // A listener that was replaced closes its connections until it is gone.
+        eventually("old listeners are gone", || match self.gateway.draining() {
+            0 => Ok(()),
+            count => Err(format!("{count} are draining")),
+        });
         self.world.calm.store(true, Ordering::SeqCst);
+    }
+
+    /// Panics when VMs are left over: each replaced listener and each trapped VM has to be freed.
+    pub fn assert_no_vm_is_left(&self) {
+        eventually("VMs that were replaced are gone", || match self.vms() {
+            count if count <= self.vms_at_start => Ok(()),
+            count => Err(format!("{count} VMs, {} at the start", self.vms_at_start)),
+        });
+    }
+
+    fn vms(&self) -> u64 {
+        let text = self.gateway.envoy.admin("/stats?filter=^wasm.*active$").text();
+        text.lines().filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum()
     }
 
     fn settle(&mut self, pending: Pending) {
