@@ -97,7 +97,7 @@ impl Accepts {
 impl Permit {
     /// The same right at a later moment: everything that it depends on was checked when it was earned and is forgotten
     /// when it changes, except the time.
-    pub fn renewed(&self, now: WallClock) -> Result<Self, Denial> {
+    pub fn renewed(&self, now: impl FnOnce() -> WallClock) -> Result<Self, Denial> {
         if self.key.is_expired(now) {
             Err(Denial::InvalidApiKey(InvalidApiKey::Expired))
         } else {
@@ -111,11 +111,12 @@ impl Permit {
     }
 }
 
-/// Finds out who is calling. `find` looks a hash up; it is asked once, and only for a well-formed key.
+/// Finds out who is calling. `find` looks a hash up; it is asked once, and only for a well-formed key. `now` is asked only
+/// about a key that expires.
 pub fn authenticate(
     header: Authorization<'_>,
     accepts: Accepts,
-    now: WallClock,
+    now: impl FnOnce() -> WallClock,
     find: impl FnOnce(&KeyHash) -> Result<Option<Rc<KnownKey>>, Unavailable>,
 ) -> Result<Permit, Denial> {
     let token = BearerToken::parse(header).map_err(Denial::Unauthorized)?;

@@ -6,7 +6,7 @@ use crate::api_key::Authorization;
 use crate::auth::{Denial, InvalidApiKey, Permit, RateLimited, authenticate};
 use crate::bypass::{Bypass, bypass};
 use crate::config::FilterConfig;
-use crate::host::{Clock, Peer, SharedData, WallClock};
+use crate::host::{Clock, Peer, SharedData};
 use crate::known_key::KnownKey;
 use crate::metrics::Counter;
 use crate::reply::Reply;
@@ -111,27 +111,27 @@ fn permit<H: SharedData + Clock + Peer>(
     host: &H,
     authorization: Authorization<'_>,
 ) -> Result<Permit, Denial> {
-    let now = worker.now(host).wall;
+    worker.begin_request(host);
     let fingerprint = match authorization {
         Authorization::Single(value) => Some(worker.fingerprint(value)),
         _ => None,
     };
     if let Some(known) = fingerprint.and_then(|value| worker.recognise(value)) {
-        return known.renewed(now);
+        return known.renewed(|| host.wall());
     }
     // Without a value nobody tries a key, and the answer is cheaper than the throttle.
     let (Some(value), Some(throttle)) = (fingerprint, &worker.throttle) else {
-        return first_seen(worker, host, authorization, fingerprint, now);
+        return first_seen(worker, host, authorization, fingerprint);
     };
     if throttle.was_accepted(value) {
-        return first_seen(worker, host, authorization, fingerprint, now);
+        return first_seen(worker, host, authorization, fingerprint);
     }
     let client = host.client_address().as_deref().and_then(ClientAddress::parse);
     let at = host.monotonic();
     if let Some(client) = client {
         throttle.check(client, at).map_err(Denial::Throttled)?;
     }
-    let verdict = first_seen(worker, host, authorization, fingerprint, now);
+    let verdict = first_seen(worker, host, authorization, fingerprint);
     if let Some(throttle) = &mut worker.throttle {
         match (client, &verdict) {
             (_, Ok(_)) => throttle.note_success(value),
@@ -148,14 +148,13 @@ fn first_seen<H: SharedData + Clock>(
     host: &H,
     authorization: Authorization<'_>,
     fingerprint: Option<Fingerprint>,
-    now: WallClock,
 ) -> Result<Permit, Denial> {
     const UNKNOWN: Denial = Denial::InvalidApiKey(InvalidApiKey::Unknown);
     if fingerprint.is_some_and(|value| worker.is_unknown(value)) {
         return Err(UNKNOWN);
     }
     let accepts = worker.config().accepts;
-    let verdict = authenticate(authorization, accepts, now, |hash| worker.find(host, hash));
+    let verdict = authenticate(authorization, accepts, || host.wall(), |hash| worker.find(host, hash));
     match (fingerprint, &verdict) {
         (Some(value), Ok(permit)) => worker.remember(value, permit),
         (Some(value), Err(UNKNOWN)) => worker.remember_unknown(value),

@@ -31,6 +31,11 @@ pub trait Clock {
     fn monotonic(&self) -> Monotonic {
         self.now().monotonic
     }
+
+    /// The wall clock alone.
+    fn wall(&self) -> WallClock {
+        self.now().wall
+    }
 }
 
 /// Names the other side of the request at hand.

@@ -64,8 +64,8 @@ impl KnownKey {
         }
     }
 
-    /// True from the second of `expires_at` on.
-    pub fn is_expired(&self, now: WallClock) -> bool {
-        self.record.expires_at.is_some_and(|at| now >= at.saturating_mul(NANOS_PER_SECOND))
+    /// True from the second of `expires_at` on. `now` is asked only when there is one: a reading may be a host call.
+    pub fn is_expired(&self, now: impl FnOnce() -> WallClock) -> bool {
+        self.record.expires_at.is_some_and(|at| now() >= at.saturating_mul(NANOS_PER_SECOND))
     }
 }

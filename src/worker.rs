@@ -47,7 +47,7 @@ pub struct Worker {
     rechecks: VecDeque<KeyHash>,
     /// What is in `rechecks`, so that nothing is in it twice.
     pending: HashSet<KeyHash>,
-    /// The clocks at the last tick: good enough for expiry, and a request need not ask the host.
+    /// The clocks when they were last read: on every tick, and for every request where the table's age counts.
     now: Now,
     expiry_checked: u64,
     /// What requests that do not pass are told.
@@ -104,12 +104,13 @@ impl Worker {
         self.status.as_ref()
     }
 
-    /// The clocks at the last tick; the first request of a VM may come before its first tick.
-    pub fn now<H: Clock>(&mut self, host: &H) -> Now {
-        if self.now == Now::default() {
+    /// A request begins. The clocks of the last tick may be hours old: after the machine slept, requests that lie in the
+    /// sockets can be served before timers. So they are read where the table's age counts; otherwise the request need not
+    /// ask the host. The first request of a VM may come before its first tick.
+    pub fn begin_request<H: Clock>(&mut self, host: &H) {
+        if self.config.filter.max_staleness_ns.is_some() || self.now == Now::default() {
             self.now = host.now();
         }
-        self.now
     }
 
     /// The fingerprint of an `Authorization` value in this VM.
@@ -240,7 +241,7 @@ impl Worker {
         if self.status.is_none() {
             self.refresh(host).map_err(|_| Unavailable::NotSynced)?;
             // From here on the cache may hold a record, so this worker counts for acknowledgements.
-            self.now(host);
+            self.now = host.now();
             self.announce(host);
         }
         for attempt in [1, 2] {
@@ -319,7 +320,7 @@ impl Worker {
         if due && self.config.filter.end_streams {
             self.expiry_checked = self.now.monotonic;
             let wall = self.now.wall;
-            self.streams.doom(|key| key.is_expired(wall));
+            self.streams.doom(|key| key.is_expired(|| wall));
         }
     }
 }

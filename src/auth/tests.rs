@@ -20,7 +20,7 @@ fn record(environment: Environment, expires_at: Option<u64>) -> Rc<KnownKey> {
 fn verdict(header: &str, accepts: Accepts, stored: Option<Rc<KnownKey>>) -> Result<String, Denial> {
     let good = ApiKey::from_bytes(b"sk_live_good").unwrap().hash();
     let find = |hash: &KeyHash| Ok(stored.filter(|_| *hash == good));
-    let permit = authenticate(Authorization::Single(header.as_bytes()), accepts, NOW, find)?;
+    let permit = authenticate(Authorization::Single(header.as_bytes()), accepts, || NOW, find)?;
     Ok(permit.key().record().id.clone())
 }
 
@@ -66,13 +66,13 @@ fn a_key_is_refused_from_the_second_of_its_expiry_on() {
 fn looks_up_nothing_for_a_token_that_is_no_key() {
     for header in [Authorization::Absent, Authorization::Repeated, Authorization::Single(b"Bearer pk_x")] {
         let find = |_: &KeyHash| panic!("looked up");
-        assert!(authenticate(header, ANY, NOW, find).is_err());
+        assert!(authenticate(header, ANY, || NOW, find).is_err());
     }
 }
 
 #[test]
 fn a_table_that_cannot_be_read_is_not_an_invalid_key() {
     let header = Authorization::Single(b"Bearer sk_live_good");
-    let denial = authenticate(header, ANY, NOW, |_| Err(Unavailable::NotSynced)).unwrap_err();
+    let denial = authenticate(header, ANY, || NOW, |_| Err(Unavailable::NotSynced)).unwrap_err();
     assert_eq!(denial, Denial::Unavailable(Unavailable::NotSynced));
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::host::{Callouts, Clock, Expect, HostError, Monotonic, Now, Peer, SharedData, Versioned, Write};
+use crate::host::{
+    Callouts, Clock, Expect, HostError, Monotonic, Now, Peer, SharedData, Versioned, WallClock, Write,
+};
 use crate::sync::driver::Call;
 
 use super::abi;
@@ -18,6 +20,10 @@ impl Clock for Envoy {
 
     fn monotonic(&self) -> Monotonic {
         abi::monotonic_clock()
+    }
+
+    fn wall(&self) -> WallClock {
+        abi::wall_clock()
     }
 }
 

@@ -233,6 +233,20 @@ fn a_recognised_value_expires_by_the_clock_and_is_refused_with_a_stale_table() {
     assert_eq!(ask(&mut gateway, "Bearer sk_live_other"), Some(503), "unknown is not known any more");
 }
 
+/// A machine that slept: requests lie in the sockets and are served before the first tick.
+#[test]
+fn time_that_passed_since_the_last_tick_counts() {
+    let mut gateway = Gateway::new(r#"{"sync":{"wait_seconds":25},"max_staleness_seconds":60}"#);
+    real_key(&mut gateway, 2, Some(1_030));
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), None);
+    gateway.host.advance_ns(30_000_000_000);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), Some(401), "expired, recognised");
+    assert_eq!(ask(&mut gateway, "bearer sk_live_real"), Some(401), "expired, looked up");
+    gateway.host.advance_ns(31_000_000_000);
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_real"), Some(503), "the table is stale");
+    assert_eq!(ask(&mut gateway, "Bearer sk_live_other"), Some(503));
+}
+
 #[test]
 fn random_values_at_full_speed_keep_memory_bounded_and_hot_keys_in() {
     let mut gateway = Gateway::new(SYNCED);
