@@ -137,6 +137,10 @@ soak: build ## random operations and faults with seed SEED (1) for SECONDS (1800
 	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_SECONDS=$(or $(SECONDS),1800) \
 		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60) under libFuzzer (nightly; installs cargo-fuzz)
+	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
+
 .PHONY: clean
 clean: ## remove everything that was built (keeps .run/ and the downloaded Envoy)
 	$(CARGO) clean

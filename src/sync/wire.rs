@@ -90,11 +90,20 @@ impl Page {
         if page.reset && !page.upserts.is_sorted_by(|a, b| a.hash < b.hash) {
             return Err("upserts: a reset must be sorted by hash, each hash once".to_owned());
         }
+        if !page.reset && has_twice(&page.upserts) {
+            return Err("upserts: a hash is there twice, and only one of the records can be right".to_owned());
+        }
         if page.reset && page.more && page.upserts.is_empty() {
             return Err("upserts: a reset page with more to come is empty".to_owned());
         }
         Ok(page)
     }
+}
+
+fn has_twice(upserts: &[Upsert]) -> bool {
+    let mut hashes: Vec<&WireHash> = upserts.iter().map(|upsert| &upsert.hash).collect();
+    hashes.sort_unstable();
+    !hashes.is_sorted_by(|a, b| a < b)
 }
 
 impl ChangesQuery {

@@ -132,7 +132,9 @@ fn garbage_errors_and_silence_keep_the_last_good_table() {
     let mut reader = worker();
     let (call, _) = next_call(&mut driver, &host, 0);
     driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
-    let garbage: [&[u8]; 6] = [
+    let twice = page(6, false, &[1, 1], &[]);
+    let garbage: [&[u8]; 7] = [
+        &twice,
         b"",
         b"<html>",
         b"{}",
@@ -147,11 +149,11 @@ fn garbage_errors_and_silence_keep_the_last_good_table() {
         reader.tick(&host);
         assert!(knows(&mut reader, &host, 1));
     }
-    let (call, _) = next_call(&mut driver, &host, 7);
+    let (call, _) = next_call(&mut driver, &host, 8);
     driver.answer(&host, call, Err("answer with status 500".to_owned()));
     driver.answer(&host, call, Ok(&page(9, false, &[], &[1])));
     assert!(knows(&mut reader, &host, 1), "an answer counts once");
-    assert_eq!(driver.counts.get(Counter::SyncFailures), 7);
+    assert_eq!(driver.counts.get(Counter::SyncFailures), 8);
     assert_eq!(driver.counts.get(Counter::SyncPages), 1);
 }
 
