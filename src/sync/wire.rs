@@ -4,6 +4,7 @@
 //! A page is accepted whole or not at all: [`Page::parse`] checks every record before anything is applied. Fields that we
 //! do not know are ignored, so that a newer control plane can talk to an older gateway.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -101,9 +102,8 @@ impl Page {
 }
 
 fn has_twice(upserts: &[Upsert]) -> bool {
-    let mut hashes: Vec<&WireHash> = upserts.iter().map(|upsert| &upsert.hash).collect();
-    hashes.sort_unstable();
-    !hashes.is_sorted_by(|a, b| a < b)
+    let mut seen = BTreeSet::new();
+    !upserts.iter().all(|upsert| seen.insert(upsert.hash))
 }
 
 impl ChangesQuery {
