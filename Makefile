@@ -39,6 +39,10 @@ build: wasm ## build everything: also dist/flamegate-control
 image: wasm ## pack the filter as an OCI image for Istio and Envoy Gateway: dist/image
 	@python3 -B envoy/image/build.py
 
+.PHONY: sbom
+sbom: build ## write what the control plane is built from, as CycloneDX: dist/flamegate-control.cdx.json
+	@python3 -B envoy/image/sbom.py flamegate-control dist/flamegate-control dist/flamegate-control.cdx.json
+
 .PHONY: test-image
 test-image: ## check the image's layout, and that it comes out the same twice (after `make wasm`)
 	python3 -B tests/image.py

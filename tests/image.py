@@ -94,6 +94,24 @@ class Image(unittest.TestCase):
         for link in bill["dependencies"]:
             self.assertLessEqual({link["ref"], *link["dependsOn"]}, known)
 
+    def test_the_control_planes_bill_of_materials_is_what_cargo_locked(self) -> None:
+        program = ROOT / "dist" / "flamegate-control"
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "bill.json")
+            command = [sys.executable, "-B", str(ROOT / "envoy" / "image" / "sbom.py"), "flamegate-control", str(program), str(out)]
+            subprocess.run(command, check=True, capture_output=True)
+            bill = json.loads(out.read_bytes())
+        digest = hashlib.sha256(program.read_bytes()).hexdigest()
+        self.assertEqual(bill["metadata"]["component"]["hashes"][0]["content"], digest)
+        lock = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+        locked = {(package["name"], package["version"]): package.get("checksum") for package in lock}
+        for part in bill["components"]:
+            listed = part.get("hashes", [{"content": None}])[0]["content"]
+            self.assertEqual(locked[part["name"], part["version"]], listed, part["name"])
+        names = {part["name"] for part in bill["components"]}
+        self.assertLessEqual({"axum", "tokio", "argon2", "flamegate"}, names)
+        self.assertFalse(names & {"proxy-wasm", "proptest", "demo-upstream"}, "crates of other programs")
+
     def test_is_the_same_when_built_again(self) -> None:
         first = TAR.read_bytes()
         build()

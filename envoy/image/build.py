@@ -121,7 +121,7 @@ def main() -> int:
         print(f"image: error: no {WASM.relative_to(ROOT)}: run `make wasm` first", file=sys.stderr)
         return 1
     seconds, wasm = source_date(), WASM.read_bytes()
-    about, tree = sbom.filter_packages(ROOT)
+    about, tree = sbom.packages_of(ROOT, "flamegate", sbom.WASM)
     parts = sbom.document(about, tree, sha256(wasm), seconds)
     files = layout_of(wasm, parts, seconds, about)
     shutil.rmtree(LAYOUT, ignore_errors=True)

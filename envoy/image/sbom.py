@@ -1,28 +1,31 @@
-"""What the filter is built from, as a CycloneDX document. Reads `cargo metadata`, `cargo tree` and Cargo.lock.
+"""What an artifact is built from, as a CycloneDX document. Reads `cargo metadata`, `cargo tree` and Cargo.lock.
 
-Only crates that the artifact is built from are listed: normal dependencies for wasm32-wasip1 and the procedural macros and
-build dependencies below them; no crates of the tests, the control plane or another platform.
+Only crates that the artifact is built from are listed: normal dependencies for its target and the procedural macros and
+build dependencies below them; no crates of the tests, of the other artifact or of another platform.
+
+    sbom.py PACKAGE ARTIFACT DOCUMENT    writes the document of a native program
 """
 
 import datetime
 import hashlib
 import json
 import subprocess
+import sys
 import tomllib
 import uuid
 from pathlib import Path
 
-TARGET = "wasm32-wasip1"
+WASM = "wasm32-wasip1"
 
 
-def filter_packages(root: Path) -> tuple[dict, dict[str, tuple[dict, list[str]]]]:
-    """The filter's own package, and every package of its tree with the ids it depends on."""
-    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", TARGET]
+def packages_of(root: Path, name: str, target: str) -> tuple[dict, dict[str, tuple[dict, list[str]]]]:
+    """The artifact's own package, and every package of its tree with the ids it depends on."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target]
     metadata = json.loads(subprocess.run(command, cwd=root, capture_output=True, check=True).stdout)
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    own = metadata["resolve"]["root"]
-    built = built_packages(root)
+    own = next(key for key, package in packages.items() if package["name"] == name and package["source"] is None)
+    built = built_packages(root, name, target)
     tree, left = {}, [own]
     while left:
         name = left.pop()
@@ -42,9 +45,9 @@ def filter_packages(root: Path) -> tuple[dict, dict[str, tuple[dict, list[str]]]
     return packages[own], tree
 
 
-def built_packages(root: Path) -> set[tuple[str, str]]:
-    """Name and version of what the filter alone is built from: metadata also has what others of the workspace turn on."""
-    command = ["cargo", "tree", "--locked", "-p", "flamegate", "-e", "normal,build", "--target", TARGET,
+def built_packages(root: Path, name: str, target: str) -> set[tuple[str, str]]:
+    """Name and version of what the artifact alone is built from: metadata also has what others of the workspace turn on."""
+    command = ["cargo", "tree", "--locked", "-p", name, "-e", "normal,build", "--target", target,
                "--prefix", "none", "--format", "{p}"]
     lines = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
     return {(line.split()[0], line.split()[1].removeprefix("v")) for line in lines if line}
@@ -93,3 +96,24 @@ def document(own: dict, tree: dict, artifact: str, seconds: int) -> bytes:
     content = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     body["serialNumber"] = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, content)}"
     return json.dumps(body, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def host() -> str:
+    """The target that native programs are built for here."""
+    lines = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return next(line.removeprefix("host: ") for line in lines if line.startswith("host: "))
+
+
+def main() -> None:
+    """Writes the document of one native program."""
+    name, artifact, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    root = Path(__file__).resolve().parent.parent.parent
+    own, tree = packages_of(root, name, host())
+    commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=root, capture_output=True, text=True, check=False)
+    seconds = int(commit.stdout.strip() or 0)
+    out.write_bytes(document(own, tree, hashlib.sha256(artifact.read_bytes()).hexdigest(), seconds))
+    print(f"{out}: {len(tree) - 1} crates")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,10 @@
 //! Answers that show the request: as JSON, and as a gRPC message.
 
-use std::{collections::VecDeque, convert::Infallible};
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use axum::{Json, body::Body, extract::Request, response::Response};
 use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
 use http_body_util::StreamBody;
 use hyper::{
     HeaderMap,
@@ -11,6 +12,8 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde_json::{Map, Value};
+use tokio::time;
+use tokio_stream::wrappers::IntervalStream;
 
 /// `{"method", "path", "headers": {name: [values]}}` and what else the path answers.
 pub fn json(request: &Request, more: Option<(&str, Value)>) -> Json<Value> {
@@ -26,19 +29,33 @@ pub fn json(request: &Request, more: Option<(&str, Value)>) -> Json<Value> {
 
 /// One message that holds the same JSON, and `grpc-status: 0` as the trailer.
 pub fn grpc(request: &Request) -> Response {
-    let json = json(request, None).0.to_string();
-    let mut message = BytesMut::new();
-    message.put_u8(0); // not compressed
-    message.put_u32(u32::try_from(json.len()).unwrap_or(u32::MAX));
-    message.put_slice(json.as_bytes());
-
+    let message = message(json(request, None).0.to_string().as_bytes());
     let mut trailers = HeaderMap::new();
     trailers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
     let frames: VecDeque<Result<Frame<Bytes>, Infallible>> =
-        [Ok(Frame::data(message.freeze())), Ok(Frame::trailers(trailers))].into();
-    let mut response = Response::new(Body::new(StreamBody::new(futures_util::stream::iter(frames))));
+        [Ok(Frame::data(message)), Ok(Frame::trailers(trailers))].into();
+    grpc_response(futures_util::stream::iter(frames))
+}
+
+/// A message with a number at once and one more every second, without an end.
+pub fn grpc_stream() -> Response {
+    let ticks = IntervalStream::new(time::interval(Duration::from_secs(1))).enumerate();
+    grpc_response(ticks.map(|(number, _)| Ok(Frame::data(message(number.to_string().as_bytes())))))
+}
+
+fn grpc_response(frames: impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static) -> Response {
+    let mut response = Response::new(Body::new(StreamBody::new(frames)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
+}
+
+/// A length-prefixed message of gRPC, not compressed.
+fn message(bytes: &[u8]) -> Bytes {
+    let mut message = BytesMut::new();
+    message.put_u8(0);
+    message.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    message.put_slice(bytes);
+    message.freeze()
 }
 
 /// True for `application/grpc` and its `+` variants.

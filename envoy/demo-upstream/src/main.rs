@@ -1,7 +1,8 @@
 //! The service behind the gateway, for demonstrations and tests: `demo-upstream [address]`.
 //!
 //! It has no idea of keys. Every JSON answer carries the request's headers as they arrived, so that one can see what
-//! the gateway adds and removes. Speaks HTTP/1.1 and cleartext HTTP/2; answers gRPC calls with one message and an OK.
+//! the gateway adds and removes. Speaks HTTP/1.1 and cleartext HTTP/2; answers gRPC calls with one message and an OK,
+//! those of a method `Watch` with messages without end; `/v1/socket` is a WebSocket that echoes and ticks.
 //! It logs where it listens and nothing about requests.
 
 mod echo;
@@ -11,7 +12,10 @@ use std::{convert::Infallible, env, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result};
 use axum::{
     Router,
-    extract::Request,
+    extract::{
+        Request, WebSocketUpgrade,
+        ws::{Message, WebSocket},
+    },
     response::{IntoResponse as _, Response, Sse, sse::Event},
     routing::{any, get},
 };
@@ -61,7 +65,7 @@ async fn serve(address: &str) -> Result<()> {
             accepted = listener.accept() => {
                 // A connection that is gone before it was accepted is the client's business.
                 let Ok((socket, _)) = accepted else { continue };
-                let connection = server.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
+                let connection = server.serve_connection_with_upgrades(TokioIo::new(socket), service.clone()).into_owned();
                 let watched = open.watch(connection);
                 tokio::spawn(async move { drop(watched.await) });
             }
@@ -75,7 +79,11 @@ async fn serve(address: &str) -> Result<()> {
 }
 
 fn app() -> Router {
-    Router::new().route("/v1/agents", any(agents)).route("/v1/events", get(events)).fallback(anything)
+    Router::new()
+        .route("/v1/agents", any(agents))
+        .route("/v1/events", get(events))
+        .route("/v1/socket", get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(socket)))
+        .fallback(anything)
 }
 
 /// A little data, as the product's API would answer.
@@ -98,10 +106,30 @@ fn ticks() -> impl Stream<Item = Result<Event, Infallible>> {
         .map(|(number, _)| Ok(Event::default().event("tick").data(number.to_string())))
 }
 
+/// Echoes what it is told, and says a number at once and every second, until somebody goes.
+async fn socket(mut socket: WebSocket) {
+    let mut interval = time::interval(Duration::from_secs(1));
+    for number in 0u64.. {
+        let said = loop {
+            tokio::select! {
+                _ = interval.tick() => break Message::text(number.to_string()),
+                heard = socket.recv() => match heard {
+                    Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => break message,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                },
+            }
+        };
+        if socket.send(said).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Any other path answers what it was asked.
 async fn anything(request: Request) -> Response {
     if echo::is_grpc(request.headers()) {
-        echo::grpc(&request)
+        if request.uri().path().ends_with("/Watch") { echo::grpc_stream() } else { echo::grpc(&request) }
     } else {
         echo::json(&request, None).into_response()
     }

@@ -111,6 +111,16 @@ impl Envoy {
 
     /// Starts it with another configuration than `envoy/envoy.yaml`: the text of one, from ports and access log.
     pub fn start_with(name: &'static str, folder: &Path, text: impl FnOnce(Ports, &Path) -> String) -> Self {
+        Self::start_in(name, folder, &[], text)
+    }
+
+    /// The same with these environment variables.
+    pub fn start_in(
+        name: &'static str,
+        folder: &Path,
+        environment: &[(&str, &str)],
+        text: impl FnOnce(Ports, &Path) -> String,
+    ) -> Self {
         let (port, admin) = (free_port(), free_port());
         let access_log = folder.join(format!("{name}-access.log"));
         let config = folder.join(format!("{name}.yaml"));
@@ -127,6 +137,7 @@ impl Envoy {
             // Old listeners go soon after a reload.
             command.args(["--drain-time-s", "2", "--drain-strategy", "immediate"]);
             command.args(["--file-flush-interval-msec", "20"]).env("FLAMEGATE_SYNC_TOKEN", SYNC_TOKEN);
+            command.envs(environment.iter().copied());
         });
         let mut envoy = Self { process, port, admin, access_log };
         eventually("Envoy is ready", || {

@@ -102,7 +102,8 @@ impl Connection {
         line.strip_suffix(b"\r\n").map(<[u8]>::to_vec).ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
 
-    fn read_exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    /// The next bytes, whatever they are: for what is no HTTP any more.
+    pub fn read_exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         self.stream.read_exact(&mut bytes)?;
         Ok(bytes)

@@ -10,6 +10,7 @@ pub mod cases;
 pub mod client;
 pub mod control;
 pub mod envoy;
+pub mod gateway;
 pub mod http1;
 pub mod http2;
 pub mod manifests;

@@ -6,8 +6,6 @@
 //! `FLAMEGATE_CHAOS_SEED` and `FLAMEGATE_CHAOS_SECONDS` choose the operations and how long they go on. Even seeds sync
 //! by a singleton, odd ones by an elected context.
 
-#[path = "chaos/gateway.rs"]
-mod gateway;
 #[path = "chaos/model.rs"]
 mod model;
 #[path = "chaos/operations.rs"]

@@ -7,13 +7,12 @@ use std::{
 };
 
 use flamegate_e2e::{
-    Control, Plugin, Protocol, control::NewKey, envoy::Upstreams, eventually, process::Folder,
-    random::Random, upstream::Upstream,
+    Control, Plugin, Protocol, control::NewKey, envoy::Upstreams, eventually, gateway::Gateway,
+    process::Folder, random::Random, upstream::Upstream,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    gateway::Gateway,
     model::{Key, LIMITED, OK, REFUSED, World},
     mortal,
     proxy::{Mode, Proxy},

@@ -1,11 +1,11 @@
-//! The gateway of the chaos test: an Envoy whose listener is a file, so that it can be reloaded while it runs.
+//! An Envoy whose listener is a file, so that it can be reloaded while it runs.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use flamegate_e2e::{
+use crate::{
     Envoy, Plugin,
     envoy::{Upstreams, render},
 };

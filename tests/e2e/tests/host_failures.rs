@@ -1,0 +1,140 @@
+//! Host calls that fail: Envoy's own `capability_restriction_config` takes them away from the filter, one at a time. Whatever is
+//! missing, the answer is a refusal.
+
+use flamegate_e2e::{
+    Envoy, Plugin, Request,
+    envoy::{Upstreams, render},
+    eventually,
+    process::{Folder, root},
+    upstream::Upstream,
+};
+use serde_json::{Value, json};
+use walrus::Module;
+
+/// SHA-256 of [`KEY`], computed elsewhere.
+const HASH: &str = "68eade98c9651b765058d6875a435a2b575b4a2962f1f70d90cd00e1d7a0a14d";
+const KEY: &str = "sk_test_staticKeyOfTheEndToEndTests";
+
+/// One gateway that knows one key, whose filter may call everything but this.
+struct Restricted {
+    envoy: Envoy,
+    _upstream: Upstream,
+    _folder: Folder,
+}
+
+impl Restricted {
+    fn start(name: &'static str, denied: &[&str], limits: Value) -> Self {
+        let record = json!({"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test", "limits": limits});
+        let bypass = json!([{"path": "/healthz"}]);
+        Self::with(name, denied, json!({"static_keys": [record], "bypass": bypass}))
+    }
+
+    fn with(name: &'static str, denied: &[&str], filter: Value) -> Self {
+        let folder = Folder::new(name);
+        let upstream = Upstream::start(&folder);
+        let upstreams = Upstreams { upstream: upstream.port, control: 1 };
+        let plugin = Plugin::alone(filter);
+        let envoy = Envoy::start_with("envoy", &folder, |ports, log| {
+            let own = "                        root_id: flamegate\n";
+            let allowed =
+                format!("{own}                        capability_restriction_config: {}\n", allowed(denied));
+            let text = render(&plugin, upstreams, ports, log);
+            assert!(text.contains(own));
+            text.replacen(own, &allowed, 1)
+        });
+        Self { envoy, _upstream: upstream, _folder: folder }
+    }
+
+    fn ask(&self, path: &str) -> flamegate_e2e::Answer {
+        self.envoy.send(&Request::get(path).bearer(KEY))
+    }
+
+    /// Nothing passes, with a key, without one, and on a path that needs none.
+    fn assert_closed(&self, about: &str) {
+        for request in
+            [Request::get("/v1/agents").bearer(KEY), Request::get("/v1/agents"), Request::get("/healthz")]
+        {
+            let answer = self.envoy.send(&request);
+            assert_eq!(
+                (answer.status, answer.code().as_deref()),
+                (503, Some("UNAVAILABLE")),
+                "{about}: {}",
+                answer.text()
+            );
+        }
+    }
+}
+
+/// Everything that the module imports and exports, but not what is denied.
+fn allowed(denied: &[&str]) -> Value {
+    let module =
+        Module::from_file(root().join("dist/flamegate.wasm")).expect("dist/flamegate.wasm: run `make build`");
+    let imports = module.imports.iter().map(|import| import.name.clone());
+    let names = imports.chain(module.exports.iter().map(|export| export.name.clone()));
+    let allowed: serde_json::Map<String, Value> =
+        names.filter(|name| !denied.contains(&name.as_str())).map(|name| (name, json!({}))).collect();
+    assert!(denied.iter().all(|name| module.imports.iter().any(|import| import.name == *name)), "{denied:?}");
+    json!({"allowed_capabilities": allowed})
+}
+
+#[test]
+fn a_host_call_that_fails_is_a_503_and_never_a_pass() {
+    let whole = Restricted::start("nothing-denied", &[], json!([]));
+    assert_eq!(whole.ask("/v1/agents").status, 200, "nothing is denied");
+    for denied in [
+        "proxy_get_header_map_pairs",
+        "proxy_remove_header_map_value",
+        "proxy_add_header_map_value",
+        "proxy_set_property",
+    ] {
+        let restricted = Restricted::start("denied", &[denied], json!([]));
+        for _ in 0..4 {
+            let answer = restricted.ask("/v1/agents");
+            assert_eq!(
+                (answer.status, answer.code().as_deref()),
+                (503, Some("UNAVAILABLE")),
+                "{denied}: {}",
+                answer.text()
+            );
+        }
+        eventually("the counter", || {
+            let metrics = restricted.envoy.metrics();
+            let (internal, permitted) =
+                (metrics.requests("unavailable", "internal"), metrics.requests("permitted", "key"));
+            if (internal, permitted) == (4, 0) {
+                Ok(())
+            } else {
+                Err(format!("{denied}: {internal} {permitted}"))
+            }
+        });
+    }
+}
+
+#[test]
+fn a_filter_that_cannot_decide_refuses_everything() {
+    let restricted = Restricted::start("no-ticks", &["proxy_set_tick_period_milliseconds"], json!([]));
+    restricted.assert_closed("without ticks");
+    let log = restricted.envoy.log();
+    assert!(log.contains("no ticks, every request is refused"), "{log}");
+    let sync = json!({"role": "sync", "sync": {"cluster": "flamegate-control"}});
+    let misplaced = Restricted::with("role-sync", &[], sync);
+    misplaced.assert_closed("role sync");
+    let log = misplaced.envoy.log();
+    assert!(log.contains("request refused: the filter is not configured on this worker"), "{log}");
+}
+
+#[test]
+fn without_shared_data_limits_hold_per_worker_and_it_shows() {
+    let limits = json!([{"requests": 5, "window_seconds": 3600, "burst": 5}]);
+    let restricted =
+        Restricted::start("no-shared-data", &["proxy_get_shared_data", "proxy_set_shared_data"], limits);
+    for connection in &mut restricted.envoy.connection_to_each_worker() {
+        let request = Request::get("/v1/agents").bearer(KEY);
+        let verdicts: Vec<u16> = (0..8).map(|_| connection.send(&request).expect("answer").status).collect();
+        assert_eq!(verdicts, [200, 200, 200, 200, 200, 429, 429, 429]);
+    }
+    eventually("the fallback is counted", || {
+        let count = restricted.envoy.metrics().value("flamegate_limiter_fallback_total").unwrap_or(0.0);
+        if count > 0.0 { Ok(()) } else { Err(format!("{count}")) }
+    });
+}
