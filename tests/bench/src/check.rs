@@ -1,7 +1,7 @@
 //! `flamegate-bench check`: counts a few rows again and compares them with the committed ones. What a filter adds is
 //! compared, not the sum: Envoy's own part would hide a change.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     instructions::{FULL, Instructions, Plan},
@@ -12,6 +12,9 @@ use crate::{
 /// The rows: the commonest request, the most work per request, and the two refusals.
 const ROWS: [&str; 4] = ["bare-hot", "default-hot", "random", "used-up"];
 const KEYS: u32 = 1_000;
+/// A key that nobody has, and an accepted one: what an attacker spends of the gateway, and what a customer does.
+const BAD: &str = "random";
+const GOOD: &str = "default-hot";
 /// By how much a row may be worse, in percent.
 const TOLERANCE: f64 = 3.0;
 
@@ -53,6 +56,11 @@ fn worse_rows(committed: &Results, rows: &[&'static str]) -> Result<Vec<&'static
         if change > TOLERANCE {
             worse.push(*id);
         }
+    }
+    if let (Some(bad), Some(good)) = (now.row(BAD, KEYS), now.row(GOOD, KEYS)) {
+        let ratio = bad.added() / good.added();
+        println!("a key that nobody has costs {ratio:.2} of an accepted request");
+        ensure!(ratio <= 1.0, "whoever sends random keys spends more of the gateway's time than whoever has a good one");
     }
     Ok(worse)
 }

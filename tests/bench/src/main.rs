@@ -144,7 +144,7 @@ fn main() -> Result<()> {
         Command::All => all::run(),
         Command::Ratios { only, save } => {
             let ratios = ratios::run(&only)?;
-            keep(save, |results| results.ratios = ratios)
+            keep(save, |results| results.put_ratios(ratios))
         }
         Command::Limiter { save } => {
             let rows = limiter::run();

@@ -123,6 +123,12 @@ impl Results {
         }
     }
 
+    /// The same for ratios.
+    pub fn put_ratios(&mut self, ratios: Vec<Ratio>) {
+        self.ratios.retain(|old| ratios.iter().all(|new| new.id != old.id));
+        self.ratios.extend(ratios);
+    }
+
     /// The same for a cold sync.
     pub fn put_sync(&mut self, outcome: Outcome) {
         let same = |old: &Outcome| old.keys == outcome.keys && old.control_plane == outcome.control_plane;
