@@ -60,7 +60,10 @@ fn worse_rows(committed: &Results, rows: &[&'static str]) -> Result<Vec<&'static
     if let (Some(bad), Some(good)) = (now.row(BAD, KEYS), now.row(GOOD, KEYS)) {
         let ratio = bad.added() / good.added();
         println!("a key that nobody has costs {ratio:.2} of an accepted request");
-        ensure!(ratio <= 1.0, "whoever sends random keys spends more of the gateway's time than whoever has a good one");
+        ensure!(
+            ratio <= 1.0,
+            "whoever sends random keys spends more of the gateway's time than whoever has a good one"
+        );
     }
     Ok(worse)
 }
