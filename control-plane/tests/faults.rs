@@ -1,4 +1,4 @@
-//! Faults around the control plane: a full disk, a read-only disk, and two control planes behind one name. The disk is a
+//! Faults around the control plane: a full disk, a read-only disk, a locked database, and two control planes behind one name. The disk is a
 //! small tmpfs in a mount namespace of the program's own, so it really is full or read-only and goes with the program.
 
 mod common;
@@ -10,7 +10,8 @@ use std::process::Command;
 
 use common::gateway::Gateway;
 use common::program::{PROGRAM, Program, command, failed};
-use common::{ADMIN, Control, SYNC};
+use common::{ADMIN, Control, PATIENCE, SYNC};
+use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 
 const CREATE: [&str; 8] =
     ["keys", "create", "--workspace", "demo", "--name", "Production App", "--environment", "live"];
@@ -93,6 +94,31 @@ fn starter(script: &str) -> Vec<&str> {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let user: &[&str] = if is_root { &[] } else { &["--map-root-user"] };
     [&["unshare", "--mount"], user, &["sh", "-c", script, "sh"]].concat()
+}
+
+/// Somebody else holds the database's write lock, as a shell that was left open in a transaction: a change is refused within
+/// seconds and never hangs, gateways go on, and afterwards everything works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_refuses_changes_in_bounded_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("control.db");
+    let program = Program::serve(&database);
+    program.cli(&["workspaces", "create", "--name", "Demo"]);
+    let known = program.cli(&CREATE)["id"].as_str().unwrap().to_owned();
+    let mut other = SqliteConnectOptions::new().filename(&database).connect().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let url = program.url.clone();
+    let change = tokio::task::spawn_blocking(move || command(&url, &CREATE).output().unwrap());
+    let output = tokio::time::timeout(PATIENCE, change).await.expect("an answer in bounded time").unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("INTERNAL") || text.contains("UNAVAILABLE"), "{output:?}");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+    let poll = http.get(format!("{}/sync/v1/changes?gateway=gw-1", program.url)).bearer_auth(SYNC);
+    assert_eq!(poll.send().await.unwrap().status().as_u16(), 200, "gateways go on");
+    assert_eq!(program.cli(&["keys", "get", &known])["status"], "active");
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    program.cli(&CREATE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
