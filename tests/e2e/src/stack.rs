@@ -3,7 +3,11 @@
 use serde_json::json;
 
 use crate::{
-    Control, Envoy, Plugin, Request, control::NewKey, envoy::Upstreams, eventually, process::Folder,
+    Control, Envoy, Plugin, Request,
+    control::NewKey,
+    envoy::{Upstreams, render},
+    eventually,
+    process::Folder,
     upstream::Upstream,
 };
 
@@ -22,13 +26,19 @@ pub struct Stack {
 impl Stack {
     /// Starts everything, with a workspace `e2e`.
     pub fn start(name: &str, plugin: &Plugin) -> Self {
+        Self::start_changed(name, plugin, |text| text)
+    }
+
+    /// The same with a change to `envoy/envoy.yaml`, as it is when everything is filled in.
+    pub fn start_changed(name: &str, plugin: &Plugin, change: impl FnOnce(String) -> String) -> Self {
         let folder = Folder::new(name);
         let upstream = Upstream::start(&folder);
         let mut control = Control::prepare(&folder);
         control.start();
         control.create_workspace("e2e");
         let upstreams = Upstreams { upstream: upstream.port, control: control.port };
-        let envoy = Envoy::start("envoy", &folder, plugin, upstreams);
+        let envoy =
+            Envoy::start_with("envoy", &folder, |ports, log| change(render(plugin, upstreams, ports, log)));
         Self { envoy, control, upstream, folder }
     }
 

@@ -9,14 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use flamegate_e2e::{
-    Control, DEADLINE, Envoy, Plugin, Protocol, Request, Stack,
-    control::NewKey,
-    envoy::{Upstreams, render},
-    http1::Connection,
-    process::Folder,
-    upstream::Upstream,
-};
+use flamegate_e2e::{DEADLINE, Plugin, Protocol, Request, Stack, control::NewKey, http1::Connection};
 use h2::client;
 use serde_json::json;
 use tokio::{net::TcpStream, runtime, task::JoinHandle, time};
@@ -30,22 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A stack whose circuit breakers let through as many requests as the test opens.
 fn wide_stack(name: &str) -> Stack {
-    let folder = Folder::new(name);
-    let upstream = Upstream::start(&folder);
-    let mut control = Control::prepare(&folder);
-    control.start();
-    control.create_workspace("e2e");
-    let upstreams = Upstreams { upstream: upstream.port, control: control.port };
-    let plugin = Plugin::singleton(json!({}));
     let wide = "    - name: upstream\n      circuit_breakers: { thresholds: [{ max_connections: 20000, \
                 max_requests: 20000, max_pending_requests: 20000 }] }\n";
-    let envoy = Envoy::start_with("envoy", &folder, |ports, log| {
+    Stack::start_changed(name, &Plugin::singleton(json!({})), |text| {
         // Envoy does not wait for the upstream's settings, and the upstream refuses more than 200 on a connection.
         let few = "http2_protocol_options: { max_concurrent_streams: 100 } }";
-        let text = render(&plugin, upstreams, ports, log).replacen("    - name: upstream\n", wide, 1);
+        let text = text.replacen("    - name: upstream\n", wide, 1);
         text.replacen("http2_protocol_options: {} }", few, 1)
-    });
-    Stack { envoy, control, upstream, folder }
+    })
 }
 
 /// Opens event streams over HTTP/2. Each is read by a task that is over when the stream is, in order or by a reset, and

@@ -2,14 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use flamegate_e2e::{
-    Control, Envoy, Plugin, Request, Stack,
-    envoy::{Upstreams, WORKERS, render},
-    eventually,
-    http1::Connection,
-    process::Folder,
-    upstream::Upstream,
-};
+use flamegate_e2e::{Plugin, Request, Stack, envoy::WORKERS, eventually, http1::Connection};
 use serde_json::{Value, json};
 
 const FAILURES: usize = 5;
@@ -22,20 +15,11 @@ fn throttle() -> Value {
 
 /// A gateway behind one trusted proxy, so that the last address of `x-forwarded-for` is the client's.
 fn behind_a_proxy(name: &str, more: Value) -> Stack {
-    let plugin = Plugin::singleton(more);
-    let folder = Folder::new(name);
-    let upstream = Upstream::start(&folder);
-    let mut control = Control::prepare(&folder);
-    control.start();
-    control.create_workspace("e2e");
-    let upstreams = Upstreams { upstream: upstream.port, control: control.port };
-    let envoy = Envoy::start_with("envoy", &folder, |ports, access_log| {
-        let own = "use_remote_address: true\n";
-        let text = render(&plugin, upstreams, ports, access_log);
+    let own = "use_remote_address: true\n";
+    Stack::start_changed(name, &Plugin::singleton(more), |text| {
         assert!(text.contains(own));
         text.replace(own, &format!("{own}                xff_num_trusted_hops: 1\n"))
-    });
-    Stack { envoy, control, upstream, folder }
+    })
 }
 
 fn request(key: &str, forwarded_for: &str) -> Request {
