@@ -10,10 +10,10 @@ source envoy/versions.env
 
 tests=("$@")
 if [[ ${#tests[@]} -eq 0 ]]; then
-    # Without `scale` and `latency`, which measure, and `hostile`, which takes long.
+    # Without `scale`, `latency` and `flood`, which measure, and `hostile`, which takes long.
     for file in tests/e2e/tests/*.rs; do
         name=$(basename "$file" .rs)
-        case $name in scale | latency | hostile) ;; *) tests+=("$name") ;; esac
+        case $name in scale | latency | flood | hostile) ;; *) tests+=("$name") ;; esac
     done
 fi
 

@@ -93,6 +93,18 @@ impl Target {
         assert_eq!(traps, 0, "{about}: requests of a VM that trapped");
     }
 
+    /// Connections that the gateway has open.
+    pub fn connections(&self) -> u64 {
+        let text = self.envoy.admin("/stats?filter=^http.gateway.downstream_cx_active$").text();
+        text.trim().rsplit_once(": ").and_then(|(_, count)| count.parse().ok()).expect("a gauge")
+    }
+
+    /// Bytes of Envoy's heap that are in use.
+    pub fn heap_bytes(&self) -> u64 {
+        let memory = self.envoy.admin("/memory").json();
+        memory["allocated"].as_str().and_then(|text| text.parse().ok()).expect("bytes")
+    }
+
     /// Sends each attack `times` over connections of its own, and judges each by its name: what was answered, and how many.
     pub fn attack(&self, attacks: &[(String, Vec<u8>)], times: usize) -> usize {
         let port = self.envoy.port;
