@@ -10,7 +10,8 @@ use crate::host::{Clock, Peer, SharedData};
 use crate::known_key::KnownKey;
 use crate::metrics::Counter;
 use crate::reply::Reply;
-use crate::request::Request;
+pub use crate::request::IDENTITY_HEADERS;
+use crate::request::{Forged, Request};
 use crate::throttle::ClientAddress;
 use crate::worker::Worker;
 use crate::worker::fingerprint::Fingerprint;
@@ -36,12 +37,28 @@ pub enum Outcome<'a> {
 /// Changes to the headers of a request that goes on.
 #[derive(Debug)]
 pub struct Edits<'a> {
-    /// Headers to remove, all copies of each, before anything is set.
-    pub remove: Vec<&'a [u8]>,
+    /// Whether `authorization` is removed.
+    strips: bool,
+    /// What the client sent below the identity's prefix.
+    forged: &'a Forged<'a>,
     /// Which of [`IDENTITY_HEADERS`] the client sent, once: it is overwritten, which is cheaper than to remove and add.
-    pub overwrite: [bool; 3],
+    pub overwrite: [bool; IDENTITY_HEADERS.len()],
     /// Why it may pass.
     pub pass: Pass,
+}
+
+impl<'a> Edits<'a> {
+    /// Headers to remove, all copies of each, before anything is set. The credential comes first: Envoy finds it by a pointer,
+    /// and every other name by a map of all headers that are there by then.
+    pub fn removals(&self) -> impl Iterator<Item = &'a [u8]> {
+        let sent = IDENTITY_HEADERS.iter().zip(self.forged.copies()).zip(self.overwrite);
+        let identity = sent.filter(|((_, copies), overwritten)| *copies > 0 && !overwritten);
+        let credential = self.strips.then_some(&b"authorization"[..]);
+        credential
+            .into_iter()
+            .chain(identity.map(|((name, _), _)| name.as_bytes()))
+            .chain(self.forged.others())
+    }
 }
 
 /// Why a request may pass.
@@ -52,10 +69,6 @@ pub enum Pass {
     /// It needs no key and has no identity.
     Bypass(Bypass),
 }
-
-/// Names of the identity headers, in the order of [`identity`].
-pub const IDENTITY_HEADERS: [&str; 3] =
-    ["x-flametalk-workspace-id", "x-flametalk-key-id", "x-flametalk-environment"];
 
 /// Names of the identity in filter state, in the order of [`identity`]. Envoy puts `wasm.` before them.
 pub const IDENTITY_STATE: [&str; 3] = ["flamegate.workspace_id", "flamegate.key_id", "flamegate.environment"];
@@ -73,7 +86,7 @@ pub fn identity(key: &KnownKey) -> [&str; 3] {
 pub fn decide<'a, H: SharedData + Clock + Peer>(
     worker: &mut Worker,
     host: &H,
-    request: &Request<'a>,
+    request: &'a Request<'_>,
 ) -> Decision<'a> {
     let config = worker.config();
     let verdict = match bypass(&config.bypass, config.cors_preflight, request) {
@@ -163,19 +176,13 @@ fn first_seen<H: SharedData + Clock>(
     verdict
 }
 
-fn edits<'a>(pass: Pass, config: &FilterConfig, request: &Request<'a>) -> Edits<'a> {
+fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edits<'a> {
     let sets_identity = config.identity_headers && matches!(pass, Pass::Permit(_));
-    let may_overwrite = sets_identity && !request.has_repeated_forgery;
-    let overwrite = IDENTITY_HEADERS.map(|name| may_overwrite && request.forged.contains(&name.as_bytes()));
-    let is_overwritten =
-        |forged: &[u8]| may_overwrite && IDENTITY_HEADERS.iter().any(|name| name.as_bytes() == forged);
-    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either. It goes first: Envoy
-    // finds it by a pointer, and every other name by a map of all headers that are there by then.
+    // Of several copies Envoy would overwrite the first and keep the others.
+    let overwrite = request.forged.copies().map(|copies| sets_identity && copies == 1);
+    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
     let strips = !config.forward_authorization && !matches!(request.authorization, Authorization::Absent);
-    let credential = strips.then_some(&b"authorization"[..]);
-    let forged = request.forged.iter().copied().filter(|name| !is_overwritten(name));
-    let remove = credential.into_iter().chain(forged).collect();
-    Edits { remove, overwrite, pass }
+    Edits { strips, forged: &request.forged, overwrite, pass }
 }
 
 /// Headers for an admitted response when the configuration asks for them: `RateLimit-Policy` and `RateLimit`.

@@ -4,7 +4,6 @@
 //! the first) and one host call is enough. Nothing is assumed to be UTF-8.
 
 use crate::api_key::Authorization;
-use crate::bytes::Reader;
 
 /// The parts of a request's head that decisions depend on. Borrows the host's bytes.
 #[derive(Clone, Debug)]
@@ -19,14 +18,25 @@ pub struct Request<'a> {
     pub has_origin: bool,
     /// True when `access-control-request-method` is there.
     pub has_requested_method: bool,
-    /// Names below [`IDENTITY_PREFIX`] that the client sent and that must not reach the upstream, each once.
-    pub forged: Vec<&'a [u8]>,
-    /// True when one of them was sent more than once.
-    pub has_repeated_forgery: bool,
+    /// What the client sent below [`IDENTITY_PREFIX`] and must not reach the upstream.
+    pub forged: Forged<'a>,
+}
+
+/// Names below [`IDENTITY_PREFIX`]. No memory is allocated for fewer than two that are not identity headers.
+#[derive(Clone, Debug, Default)]
+pub struct Forged<'a> {
+    /// How often each of [`IDENTITY_HEADERS`] was sent; stops at 255.
+    copies: [u8; IDENTITY_HEADERS.len()],
+    other: Option<&'a [u8]>,
+    more: Vec<&'a [u8]>,
 }
 
 /// Headers below this prefix say who is calling; only the filter may set them.
 pub const IDENTITY_PREFIX: &[u8] = b"x-flametalk-";
+
+/// The headers that the filter sets: workspace id, key id, environment.
+pub const IDENTITY_HEADERS: [&str; 3] =
+    ["x-flametalk-workspace-id", "x-flametalk-key-id", "x-flametalk-environment"];
 
 impl Default for Request<'_> {
     fn default() -> Self {
@@ -36,8 +46,7 @@ impl Default for Request<'_> {
             authorization: Authorization::Absent,
             has_origin: false,
             has_requested_method: false,
-            forged: Vec::new(),
-            has_repeated_forgery: false,
+            forged: Forged::default(),
         }
     }
 }
@@ -47,25 +56,33 @@ impl<'a> Request<'a> {
     /// each followed by a zero byte. `None` when the bytes are not such a map.
     pub fn from_map(map: &'a [u8]) -> Option<Self> {
         let mut request = Self::default();
-        read_map(map, |name, value| request.note(name, value))?;
+        request.read(map)?;
         Some(request)
     }
 
+    /// The same in place: on the request path nothing is moved.
+    pub fn read(&mut self, map: &'a [u8]) -> Option<()> {
+        read_map(map, |name, value| self.note(name, value))
+    }
+
     /// Takes one header into account; names are lower-case, as Envoy has them.
-    pub fn note(&mut self, name: &'a [u8], value: &'a [u8]) {
+    fn note(&mut self, name: &'a [u8], value: &'a [u8]) {
+        // One look at the first byte settles most headers.
         match name {
-            b":method" => self.method = value,
-            b":path" => self.path = value,
-            b"authorization" => {
+            [b':', rest @ ..] => match rest {
+                b"path" => self.path = value,
+                b"method" => self.method = value,
+                _ => {}
+            },
+            [b'x', ..] if is_identity(name) => self.forged.note(name),
+            [b'a', ..] if name == b"authorization" => {
                 self.authorization = match self.authorization {
                     Authorization::Absent => Authorization::Single(value),
                     _ => Authorization::Repeated,
                 };
             }
+            [b'a', ..] if name == b"access-control-request-method" => self.has_requested_method = true,
             b"origin" => self.has_origin = true,
-            b"access-control-request-method" => self.has_requested_method = true,
-            _ if is_identity(name) && self.forged.contains(&name) => self.has_repeated_forgery = true,
-            _ if is_identity(name) => self.forged.push(name),
             _ => {}
         }
     }
@@ -83,11 +100,35 @@ impl<'a> Request<'a> {
     }
 }
 
+impl<'a> Forged<'a> {
+    fn note(&mut self, name: &'a [u8]) {
+        let known = IDENTITY_HEADERS.iter().zip(&mut self.copies).find(|(known, _)| known.as_bytes() == name);
+        match known {
+            Some((_, copies)) => *copies = copies.saturating_add(1),
+            None if self.other.is_none() => self.other = Some(name),
+            None if self.other == Some(name) || self.more.contains(&name) => {}
+            None => self.more.push(name),
+        }
+    }
+
+    /// How often each of [`IDENTITY_HEADERS`] was sent; stops at 255.
+    pub const fn copies(&self) -> [u8; IDENTITY_HEADERS.len()] {
+        self.copies
+    }
+
+    /// The other names, each once.
+    pub fn others(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.other.into_iter().chain(self.more.iter().copied())
+    }
+}
+
 /// True for a name below [`IDENTITY_PREFIX`], also when it is spelled with underscores: many upstreams (CGI, WSGI) take
 /// `x_flametalk_key_id` and `x-flametalk-key-id` for the same header.
 fn is_identity(name: &[u8]) -> bool {
-    let same = |(byte, wanted): (&u8, &u8)| byte == wanted || (*byte == b'_' && *wanted == b'-');
-    name.len() >= IDENTITY_PREFIX.len() && name.iter().zip(IDENTITY_PREFIX).all(same)
+    let [b'x', b'-' | b'_', word @ .., b'-' | b'_'] = name.get(..IDENTITY_PREFIX.len()).unwrap_or(b"") else {
+        return false;
+    };
+    word == b"flametalk"
 }
 
 /// The `:status` of a serialised map of response headers.
@@ -118,18 +159,29 @@ pub fn serialize_map<'t>(headers: impl Iterator<Item = (&'t str, &'t str)> + Clo
 
 /// Calls `note` with every header of a serialised map; `None` when the bytes are not such a map.
 pub fn read_map<'a>(map: &'a [u8], mut note: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
-    let mut lengths = Reader::new(map);
-    let count = usize::try_from(lengths.u32()?).ok()?;
-    let mut texts = lengths;
-    texts.take(count.checked_mul(8)?)?;
-    for _ in 0..count {
-        let name = texts.take(usize::try_from(lengths.u32()?).ok()?)?;
-        texts.take(1)?;
-        let value = texts.take(usize::try_from(lengths.u32()?).ok()?)?;
-        texts.take(1)?;
+    let (lengths, mut texts) = parts(map)?;
+    for pair in lengths {
+        let (name, value) = name_and_value(*pair);
+        let (name, rest) = texts.split_at_checked(usize::try_from(name).ok()?)?;
+        let (value, rest) = rest.get(1..)?.split_at_checked(usize::try_from(value).ok()?)?;
+        texts = rest.get(1..)?;
         note(name, value);
     }
     Some(())
+}
+
+/// The lengths of a serialised map's names and values, and its texts.
+fn parts(map: &[u8]) -> Option<(&[[u8; 8]], &[u8])> {
+    let (count, rest) = map.split_first_chunk()?;
+    let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+    let (lengths, texts) = rest.split_at_checked(count.checked_mul(8)?)?;
+    Some((lengths.as_chunks().0, texts))
+}
+
+/// Length of a name and of its value, read as one number.
+const fn name_and_value(pair: [u8; 8]) -> (u64, u64) {
+    let pair = u64::from_le_bytes(pair);
+    (pair & 0xFFFF_FFFF, pair >> 32)
 }
 
 #[cfg(test)]

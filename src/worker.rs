@@ -31,7 +31,7 @@ use cache::Cache;
 use fingerprint::{Fingerprint, Fingerprints};
 use hashers::ByPrefix;
 use roster::Presence;
-use streams::Streams;
+use streams::{StreamId, Streams};
 
 /// State of one worker.
 #[derive(Debug)]
@@ -188,6 +188,26 @@ impl Worker {
         self.counts.add(Counter::LimiterFallback, self.limiter.take_fallbacks());
         self.recheck_streams(host);
         self.expire_streams();
+    }
+
+    /// A request was admitted and goes on.
+    pub fn opened(&mut self, stream: StreamId, permit: &Permit) {
+        #[cfg(any(test, feature = "response-headers"))]
+        if self.config().rate_limit_on_success {
+            self.streams.await_response(stream, Rc::clone(permit.key()));
+        } else if !self.config().end_streams {
+            return;
+        }
+        #[cfg(not(any(test, feature = "response-headers")))]
+        if !self.config().end_streams {
+            return;
+        }
+        self.streams.opened(stream, Rc::clone(permit.key()), self.now.monotonic);
+    }
+
+    /// Forgets streams that are over; to be called on every tick.
+    pub fn forget_closed_streams(&mut self, is_open: impl FnMut(StreamId) -> bool) {
+        self.streams.forget_closed(self.now.monotonic, is_open);
     }
 
     /// Reads the shared status and forgets whatever changed since this worker last looked.

@@ -3,10 +3,12 @@
 //!
 //! Source: proxy-wasm ABI 0.2.1. This is the only file with `unsafe`. Every call passes pointers to memory that lives
 //! for the call; every buffer that comes back was allocated by the host through `proxy_on_memory_allocate` of this
-//! module, which is the global allocator with alignment 1, and becomes a `Vec` of exactly its size.
+//! module, which is the global allocator with alignment 1, and becomes a `Vec` of exactly its size. (The headers of a request are
+//! the exception: see [`with_header_map`].)
 
 #![expect(unsafe_code, reason = "host calls are foreign functions")]
 
+use std::cell::Cell;
 use std::ptr::null_mut;
 
 use crate::host::{HostError, Write};
@@ -15,6 +17,9 @@ use super::{stream, vm};
 
 /// Level numbers of the ABI.
 pub const LOG_CRITICAL: u32 = 5;
+
+/// The host will not do that with this.
+pub const BAD_ARGUMENT: HostError = HostError(2);
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
@@ -106,6 +111,14 @@ unsafe extern "C" {
         grpc_status: i32,
     ) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_len: usize,
+        arguments: *const u8,
+        arguments_len: usize,
+        results: *mut *mut u8,
+        results_len: *mut usize,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -114,6 +127,15 @@ unsafe extern "C" {
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
     fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+}
+
+/// Room for the headers of nearly every request.
+const SCRATCH_BYTES: usize = 4096;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Where the host may put the next thing that it returns, and how much fits.
+    static OFFER: Cell<Option<(*mut u8, usize)>> = const { Cell::new(None) };
 }
 
 const CLOCK_MONOTONIC: u32 = 1;
@@ -155,10 +177,29 @@ pub fn buffer(buffer: Buffer, most: usize) -> Result<Vec<u8>, HostError> {
         .map(Option::unwrap_or_default)
 }
 
-/// All headers of a map, serialised.
-pub fn header_map(map: Map) -> Result<Vec<u8>, HostError> {
-    returned(|data, len| unsafe { proxy_get_header_map_pairs(map as u32, data, len) })
-        .map(Option::unwrap_or_default)
+/// Calls `read` with all headers of a map, serialised. The host puts them into memory that is used again and again; only a
+/// map that is longer than usual gets some of its own.
+pub fn with_header_map<T>(map: Map, read: impl FnOnce(&[u8]) -> T) -> Result<T, HostError> {
+    let mut scratch = SCRATCH.take();
+    scratch.reserve(SCRATCH_BYTES);
+    let place = scratch.as_mut_ptr();
+    OFFER.set(Some((place, scratch.capacity())));
+    let (mut data, mut len) = (null_mut(), 0);
+    let status = unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut len) };
+    OFFER.set(None);
+    let result = match checked(status) {
+        Err(error) => Err(error),
+        Ok(()) if data == place && len <= scratch.capacity() => {
+            // The host has written these bytes.
+            unsafe { scratch.set_len(len) };
+            Ok(read(&scratch))
+        }
+        Ok(()) if data.is_null() => Ok(read(&[])),
+        Ok(()) => Ok(read(&unsafe { Vec::from_raw_parts(data, len, len) })),
+    };
+    scratch.clear();
+    SCRATCH.set(scratch);
+    result
 }
 
 /// Removes every header of this name.
@@ -190,6 +231,24 @@ pub fn property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
 /// Sets filter state `wasm.<name>` of the current stream.
 pub fn set_filter_state(name: &str, value: &str) -> Result<(), HostError> {
     checked(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// Makes a property of the streams of the current root context one that can be set once: Envoy's foreign function
+/// `declare_property`, whose argument is a message `DeclarePropertyArguments` with `name` (1) and `readonly` (2).
+pub fn declare_read_only(name: &str) -> Result<(), HostError> {
+    const FUNCTION: &str = "declare_property";
+    let len = u8::try_from(name.len()).ok().filter(|len| *len < 0x80).ok_or(BAD_ARGUMENT)?;
+    let arguments = [&[0x0a, len], name.as_bytes(), &[0x10, 1]].concat();
+    checked(unsafe {
+        proxy_call_foreign_function(
+            FUNCTION.as_ptr(),
+            FUNCTION.len(),
+            arguments.as_ptr(),
+            arguments.len(),
+            null_mut(),
+            null_mut(),
+        )
+    })
 }
 
 /// Reads shared data.
@@ -272,22 +331,59 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option
 }
 
 // The fast lane. The post-link step exports each of these as `proxy_on_…` in place of the SDK's callback; what concerns
-// root contexts goes on to the SDK. There is no callback for the log, for bodies or for trailers, so Envoy does not
-// enter the VM for them.
+// root contexts goes on to the SDK. There is no callback for the creation and the end of a context, for the log, for
+// bodies or for trailers, so Envoy does not enter the VM for them (docs/adr/0015-two-callbacks-per-request.md).
 
 unsafe extern "C" {
+    // Those of the SDK.
     fn proxy_on_context_create(id: u32, root: u32);
     fn proxy_on_delete(id: u32);
+    fn proxy_on_vm_start(root: u32, configuration_size: usize) -> bool;
+    fn proxy_on_configure(root: u32, configuration_size: usize) -> bool;
+    fn proxy_on_tick(root: u32);
+    fn proxy_on_memory_allocate(size: usize) -> *mut u8;
 }
 
-/// A context is made; `root` is 0 for a root context.
-#[unsafe(export_name = "flamegate_on_context_create")]
-extern "C" fn on_context_create(id: u32, root: u32) {
-    if root == 0 {
-        unsafe { proxy_on_context_create(id, root) };
-    } else {
-        vm::add_stream(id, root);
+/// The host wants memory for what it returns.
+#[unsafe(export_name = "flamegate_on_memory_allocate")]
+extern "C" fn on_memory_allocate(size: usize) -> *mut u8 {
+    match OFFER.take() {
+        Some((place, room)) if size <= room => place,
+        _ => unsafe { proxy_on_memory_allocate(size) },
     }
+}
+
+/// Tells the SDK of a root context when the host first names it: the creation itself is not announced.
+fn meet_root(root: u32) {
+    if !vm::is_root(root) {
+        unsafe { proxy_on_context_create(root, 0) };
+    }
+}
+
+/// The VM starts.
+#[unsafe(export_name = "flamegate_on_vm_start")]
+extern "C" fn on_vm_start(root: u32, configuration_size: usize) -> bool {
+    meet_root(root);
+    unsafe { proxy_on_vm_start(root, configuration_size) }
+}
+
+/// A root context is configured.
+#[unsafe(export_name = "flamegate_on_configure")]
+extern "C" fn on_configure(root: u32, configuration_size: usize) -> bool {
+    meet_root(root);
+    unsafe { proxy_on_configure(root, configuration_size) }
+}
+
+/// The timer of a root context. The end of another one is not announced either, so it is looked for here; the SDK must not
+/// be in the middle of something when it is told.
+#[unsafe(export_name = "flamegate_on_tick")]
+extern "C" fn on_tick(root: u32) {
+    unsafe { proxy_on_tick(root) };
+    for gone in vm::missing_roots(|id| id == root || set_effective_context(id).is_ok()) {
+        let _ = set_effective_context(root);
+        unsafe { proxy_on_delete(gone) };
+    }
+    let _ = set_effective_context(root);
 }
 
 /// A request's headers are there. Gives 0 to go on and 1 to stop.
@@ -305,14 +401,4 @@ extern "C" fn on_request_headers(id: u32, _num_headers: u32, _end_of_stream: u32
 extern "C" fn on_response_headers(id: u32, _num_headers: u32, _end_of_stream: u32) -> u32 {
     stream::on_response_headers(id);
     0
-}
-
-/// A context goes.
-#[unsafe(export_name = "flamegate_on_delete")]
-extern "C" fn on_delete(id: u32) {
-    if vm::is_root(id) {
-        unsafe { proxy_on_delete(id) };
-    } else {
-        stream::on_delete(id);
-    }
 }

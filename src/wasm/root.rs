@@ -46,21 +46,28 @@ impl Root {
         Self { id, state }
     }
 
-    /// Ends streams whose key is gone. The answer is a 401 where no response has started, and a reset where one has.
+    /// Ends streams whose key is gone, and forgets streams that are over. The answer is a 401 where no response has started,
+    /// and a reset where one has.
     fn end_streams(&self, worker: &mut Worker) {
-        let doomed = worker.streams.take_doomed();
-        if doomed.is_empty() {
-            return;
-        }
-        let reply = worker.replies.to(&Denial::InvalidApiKey(InvalidApiKey::Unknown));
-        for id in doomed {
-            // A stream that went away in the meantime has no context any more.
-            if abi::set_effective_context(id).is_ok() && stream::send(&reply).is_ok() {
-                worker.counts.increment(crate::metrics::Counter::StreamsEnded);
+        worker.forget_closed_streams(|id| abi::set_effective_context(id).is_ok());
+        let doomed =
+            worker.streams.take_doomed(|id| abi::set_effective_context(id).is_ok() && !is_complete());
+        if !doomed.is_empty() {
+            let reply = worker.replies.to(&Denial::InvalidApiKey(InvalidApiKey::Unknown));
+            for id in doomed {
+                if abi::set_effective_context(id).is_ok() && stream::send(&reply).is_ok() {
+                    worker.counts.increment(crate::metrics::Counter::StreamsEnded);
+                }
             }
         }
         let _ = abi::set_effective_context(self.id);
     }
+}
+
+/// True when the current stream is over for Envoy and only its context is still there, until the event loop turns: nothing
+/// may be sent to it any more. Attribute `request.duration` is there from that moment on.
+fn is_complete() -> bool {
+    !matches!(abi::property("request\0duration"), Ok(None))
 }
 
 impl State {
@@ -135,6 +142,7 @@ impl RootContext for Root {
         // Without ticks a worker would never hear of a revocation. It stays unconfigured then, and refuses everything.
         match abi::set_tick_period(config.tick_ms) {
             Ok(()) => {
+                vm::configured(self.id, &json);
                 if let Ok(mut state) = self.state.try_borrow_mut() {
                     state.configure(config);
                 }
@@ -172,8 +180,8 @@ fn read_answer(num_headers: usize, body_size: usize) -> Result<Vec<u8>, Failure>
     if num_headers == 0 {
         return Err("no answer: the call was reset or the answer too large".to_owned());
     }
-    let headers = abi::header_map(Map::CallResponse).map_err(|error| error.to_string())?;
-    let status = crate::request::status_of(&headers);
+    let status = abi::with_header_map(Map::CallResponse, crate::request::status_of);
+    let status = status.map_err(|error| error.to_string())?;
     if status.as_deref() != Some(b"200") {
         let status = status.map(|status| String::from_utf8_lossy(&status).into_owned());
         return Err(format!("answer with status {}", status.unwrap_or_default()));

@@ -1,7 +1,5 @@
 //! One request: header bytes to the core, the outcome to the host. Whatever goes wrong here ends in a denial.
 
-use std::rc::Rc;
-
 use crate::auth::{Denial, Unavailable};
 use crate::filter::{BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity};
 use crate::host::HostError;
@@ -35,70 +33,69 @@ enum Failure {
 
 /// Decides a request.
 pub fn on_request_headers(id: u32) -> Next {
-    handle(id).unwrap_or_else(|failure| {
-        log::error!("flamegate: request refused: {failure}");
-        // Even if the answer cannot be sent, a request that stops here goes nowhere.
-        let _ = send(&Replies::new("flametalk").to(&Denial::Unavailable(Unavailable::NotSynced)));
-        Next::Stop
-    })
+    handle(id).unwrap_or_else(|failure| refuse(&failure))
+}
+
+/// Refuses a request that could not be decided.
+#[cold]
+fn refuse(failure: &Failure) -> Next {
+    log::error!("flamegate: request refused: {failure}");
+    // Even if the answer cannot be sent, a request that stops here goes nowhere.
+    let _ = send(&Replies::new("flametalk").to(&Denial::Unavailable(Unavailable::NotSynced)));
+    Next::Stop
 }
 
 /// Adds the rate-limit headers to a response, when the configuration asks for them.
 #[cfg(feature = "response-headers")]
 pub fn on_response_headers(id: u32) {
-    if let Some(state) = vm::root_of(id)
-        && let Ok(state) = state.try_borrow()
-        && let Some(worker) = state.worker.as_ref().filter(|worker| worker.config().rate_limit_on_success)
-        && let Some(key) = worker.streams.key(id)
-        && let Some(headers) = crate::filter::rate_limit_headers(worker, key)
-    {
-        for (name, value) in headers {
-            // Information for the client; a response without it is still right. The upstream's own copies would contradict it.
-            let _ = abi::remove_header(Map::Response, name.as_bytes());
-            let _ = abi::add_header(Map::Response, name, &value);
+    vm::for_each_root(|state| {
+        if let Some(worker) = state.worker.as_mut().filter(|worker| worker.config().rate_limit_on_success)
+            && let Some(key) = worker.streams.take_awaited(id)
+            && let Some(headers) = crate::filter::rate_limit_headers(worker, &key)
+        {
+            for (name, value) in headers {
+                // Information for the client; a response without it is still right. The upstream's own copies would contradict it.
+                let _ = abi::remove_header(Map::Response, name.as_bytes());
+                let _ = abi::add_header(Map::Response, name, &value);
+            }
         }
-    }
-}
-
-/// Forgets a request that is over.
-pub fn on_delete(id: u32) {
-    if let Some(state) = vm::root_of(id)
-        && let Ok(mut state) = state.try_borrow_mut()
-        && let Some(worker) = &mut state.worker
-    {
-        worker.streams.closed(id);
-    }
-    vm::remove_stream(id);
+    });
 }
 
 fn handle(id: u32) -> Result<Next, Failure> {
-    let state = vm::root_of(id).ok_or(Failure::NoFilter)?;
-    let mut state = state.try_borrow_mut().map_err(|_| Failure::NoFilter)?;
-    let worker = state.worker.as_mut().ok_or(Failure::NoFilter)?;
-    let result = carry_out(id, worker);
-    worker.counts.increment(result.as_ref().map_or(Counter::UnavailableInternal, |(_, counter)| *counter));
-    result.map(|(next, _)| next)
+    vm::with_root_of_stream(|state| {
+        let mut state = state.try_borrow_mut().map_err(|_| Failure::NoFilter)?;
+        let worker = state.worker.as_mut().ok_or(Failure::NoFilter)?;
+        let result = carry_out(id, worker);
+        worker
+            .counts
+            .increment(result.as_ref().map_or(Counter::UnavailableInternal, |(_, counter)| *counter));
+        result.map(|(next, _)| next)
+    })
+    .unwrap_or(Err(Failure::NoFilter))
 }
 
 fn carry_out(id: u32, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
-    let map = abi::header_map(Map::Request)?;
-    let request = Request::from_map(&map).ok_or(Failure::NoHeaders)?;
-    let decision = decide(worker, &Envoy, &request);
-    let next = match decision.outcome {
-        Outcome::Answer(reply) => {
-            send(&reply)?;
-            Next::Stop
-        }
-        Outcome::Pass(edits) => {
-            pass(id, worker, &edits)?;
-            Next::Continue
-        }
-    };
-    Ok((next, decision.counter))
+    abi::with_header_map(Map::Request, |map| {
+        let mut request = Request::default();
+        request.read(map).ok_or(Failure::NoHeaders)?;
+        let decision = decide(worker, &Envoy, &request);
+        let next = match decision.outcome {
+            Outcome::Answer(reply) => {
+                send(&reply)?;
+                Next::Stop
+            }
+            Outcome::Pass(edits) => {
+                pass(id, worker, &edits)?;
+                Next::Continue
+            }
+        };
+        Ok((next, decision.counter))
+    })?
 }
 
 fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError> {
-    for name in &edits.remove {
+    for name in edits.removals() {
         abi::remove_header(Map::Request, name)?;
     }
     let config = worker.config();
@@ -121,7 +118,7 @@ fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError
                     abi::set_filter_state(name, value)?;
                 }
             }
-            worker.streams.opened(id, Rc::clone(permit.key()));
+            worker.opened(id, permit);
         }
     }
     Ok(())

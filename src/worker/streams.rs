@@ -1,56 +1,97 @@
-//! The requests that are in flight under a key, so that they can be ended when the key is gone. Bounded by Envoy's own
-//! number of streams.
+//! The requests that are in flight under a key, so that they can be ended when the key is gone.
+//!
+//! The host does not say when a request is over: that callback would cost every request 1,500 instructions. So each is
+//! noted, and asked for when it is a second old; most are gone by then. Those that are not are asked for again every few
+//! seconds. What is remembered is bounded by Envoy's own number of streams and the requests of the last second.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use crate::api_key::KeyHash;
+use crate::host::Monotonic;
 use crate::known_key::KnownKey;
-
-use super::hashers::ByNumber;
 
 /// Number of a stream's context in its VM.
 pub type StreamId = u32;
 
-/// Most streams ended in one callback: Envoy's clean-up calls nest, and thousands would overflow the worker's stack.
+/// Most streams ended in one callback: each one is work for Envoy in the same turn of its event loop.
 pub const MAX_ENDED_PER_TICK: usize = 32;
+/// Most doomed streams asked for in one callback: most are over, and asking costs about 600 instructions.
+const MAX_ASKED_PER_TICK: usize = 4096;
+/// Age at which a stream is asked for the first time, in nanoseconds.
+pub const YOUNG_NS: u64 = 1_000_000_000;
+/// Time after which one that was still open is asked for again.
+pub const OLD_NS: u64 = 8_000_000_000;
 
 /// Open streams and the ones that have to end.
 #[derive(Debug, Default)]
 pub struct Streams {
-    open: HashMap<StreamId, Rc<KnownKey>, ByNumber>,
+    /// Not asked for yet, oldest first.
+    young: VecDeque<Stream>,
+    /// Found open, the longest ago first.
+    old: VecDeque<Stream>,
     doomed: VecDeque<StreamId>,
+    /// Keys of the streams whose response has not begun, where it will get headers of its own.
+    #[cfg(any(test, feature = "response-headers"))]
+    awaited: HashMap<StreamId, Rc<KnownKey>, super::hashers::ByNumber>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    id: StreamId,
+    key: Rc<KnownKey>,
+    /// When it was last known to be open.
+    seen: Monotonic,
 }
 
 impl Streams {
     /// A request was admitted with this key.
-    pub fn opened(&mut self, id: StreamId, key: Rc<KnownKey>) {
-        self.open.insert(id, key);
+    pub fn opened(&mut self, id: StreamId, key: Rc<KnownKey>, now: Monotonic) {
+        self.young.push_back(Stream { id, key, seen: now });
     }
 
-    /// The stream is over.
-    pub fn closed(&mut self, id: StreamId) {
-        if self.open.remove(&id).is_none() && !self.doomed.is_empty() {
-            self.doomed.retain(|doomed| *doomed != id);
+    /// Forgets streams that are over, of those that it is time to ask for.
+    pub fn forget_closed(&mut self, now: Monotonic, mut is_open: impl FnMut(StreamId) -> bool) {
+        let mut open = Vec::new();
+        for (queue, hold_ns) in [(&mut self.young, YOUNG_NS), (&mut self.old, OLD_NS)] {
+            // A share of a queue that has grown beyond that keeps up with any rate.
+            for _ in 0..MAX_ASKED_PER_TICK.max(queue.len() / 16) {
+                let due = queue.pop_front_if(|stream| now.saturating_sub(stream.seen) >= hold_ns);
+                let Some(stream) = due else { break };
+                if is_open(stream.id) {
+                    open.push(Stream { seen: now, ..stream });
+                } else {
+                    #[cfg(any(test, feature = "response-headers"))]
+                    self.awaited.remove(&stream.id);
+                }
+            }
         }
+        self.old.extend(open);
     }
 
-    /// The key that a stream was admitted with.
-    pub fn key(&self, id: StreamId) -> Option<&Rc<KnownKey>> {
-        self.open.get(&id)
+    /// A request was admitted with this key, and its response will be asked for by [`Self::take_awaited`].
+    #[cfg(any(test, feature = "response-headers"))]
+    pub fn await_response(&mut self, id: StreamId, key: Rc<KnownKey>) {
+        self.awaited.insert(id, key);
     }
 
-    /// The distinct keys of open streams that `filter` names.
+    /// The key that a stream was admitted with whose response begins; once.
+    #[cfg(any(test, feature = "response-headers"))]
+    pub fn take_awaited(&mut self, id: StreamId) -> Option<Rc<KnownKey>> {
+        self.awaited.remove(&id)
+    }
+
+    /// The distinct keys of streams that `filter` names.
     pub fn keys(&self, filter: impl Fn(&KeyHash) -> bool) -> HashSet<KeyHash> {
-        self.open.values().map(|key| *key.hash()).filter(filter).collect()
+        self.young.iter().chain(&self.old).map(|stream| *stream.key.hash()).filter(filter).collect()
     }
 
     /// Takes what a second look at the table found: streams of a key that is gone are marked to be ended, the others go
     /// on under the record as it is now, with its expiry.
     pub fn update(&mut self, found: &HashMap<KeyHash, Option<Rc<KnownKey>>>) {
-        for key in self.open.values_mut() {
-            if let Some(Some(now)) = found.get(key.hash()) {
-                *key = Rc::clone(now);
+        for stream in self.young.iter_mut().chain(&mut self.old) {
+            if let Some(Some(now)) = found.get(stream.key.hash()) {
+                stream.key = Rc::clone(now);
             }
         }
         self.doom(|key| matches!(found.get(key.hash()), Some(None)));
@@ -58,23 +99,42 @@ impl Streams {
 
     /// Marks the streams of these keys to be ended.
     pub fn doom(&mut self, condemned: impl Fn(&KnownKey) -> bool) {
-        let streams = self.open.extract_if(|_, key| condemned(key));
-        self.doomed.extend(streams.map(|(id, _)| id));
+        let doomed = &mut self.doomed;
+        for queue in [&mut self.young, &mut self.old] {
+            queue.retain(|stream| {
+                let ends = condemned(&stream.key);
+                if ends {
+                    doomed.push_back(stream.id);
+                }
+                !ends
+            });
+        }
+        #[cfg(any(test, feature = "response-headers"))]
+        self.awaited.retain(|_, key| !condemned(key));
     }
 
-    /// The next streams to end, at most [`MAX_ENDED_PER_TICK`].
-    pub fn take_doomed(&mut self) -> Vec<StreamId> {
-        let count = self.doomed.len().min(MAX_ENDED_PER_TICK);
-        self.doomed.drain(..count).collect()
+    /// The next streams to end that are open, at most [`MAX_ENDED_PER_TICK`].
+    pub fn take_doomed(&mut self, mut is_open: impl FnMut(StreamId) -> bool) -> Vec<StreamId> {
+        let mut taken = Vec::new();
+        for _ in 0..MAX_ASKED_PER_TICK {
+            if taken.len() >= MAX_ENDED_PER_TICK {
+                break;
+            }
+            let Some(id) = self.doomed.pop_front() else { break };
+            if is_open(id) {
+                taken.push(id);
+            }
+        }
+        taken
     }
 
-    /// How many streams are open.
+    /// How many streams are remembered, open or over.
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.young.len().saturating_add(self.old.len())
     }
 
-    /// True when none is open.
+    /// True when none is.
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.len() == 0
     }
 }

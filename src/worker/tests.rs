@@ -66,7 +66,8 @@ impl Gateway {
 
     fn open(&mut self, stream: u32, seed: u8) {
         let key = self.worker.find(&self.host, &hash(seed)).unwrap().unwrap();
-        self.worker.streams.opened(stream, key);
+        let now = self.host.now().monotonic;
+        self.worker.streams.opened(stream, key, now);
     }
 }
 
@@ -392,12 +393,11 @@ fn streams_of_a_revoked_key_end_in_portions_and_others_go_on() {
         gateway.open(stream, 1);
     }
     gateway.open(500, 2);
-    gateway.worker.streams.closed(7);
     gateway.change(2, &[], &[1]);
     gateway.worker.tick(&gateway.host);
     let mut ended = Vec::new();
     for portion in [32, 32, 32, 3, 0] {
-        let doomed = gateway.worker.streams.take_doomed();
+        let doomed = gateway.worker.streams.take_doomed(|stream| stream != 7);
         assert_eq!(doomed.len(), portion);
         ended.extend(doomed);
     }
@@ -414,7 +414,7 @@ fn a_changed_record_ends_no_stream_and_neither_does_a_lost_table() {
     gateway.worker.tick(&gateway.host);
     gateway.host.wipe();
     gateway.worker.tick(&gateway.host);
-    assert!(gateway.worker.streams.take_doomed().is_empty());
+    assert!(gateway.worker.streams.take_doomed(|_| true).is_empty());
 }
 
 #[test]
@@ -425,10 +425,10 @@ fn an_expiry_that_is_set_later_ends_open_streams_too() {
     gateway.worker.tick(&gateway.host);
     gateway.host.advance_ns(9_000_000_000);
     gateway.worker.tick(&gateway.host);
-    assert!(gateway.worker.streams.take_doomed().is_empty());
+    assert!(gateway.worker.streams.take_doomed(|_| true).is_empty());
     gateway.host.advance_ns(1_000_000_000);
     gateway.worker.tick(&gateway.host);
-    assert_eq!(gateway.worker.streams.take_doomed(), [1]);
+    assert_eq!(gateway.worker.streams.take_doomed(|_| true), [1]);
 }
 
 #[test]
@@ -448,7 +448,7 @@ fn many_keys_with_open_streams_are_looked_up_again_in_portions() {
         let (reads, _) = gateway.host.calls();
         gateway.worker.tick(&gateway.host);
         assert!(gateway.host.calls().0 - reads < 300);
-        ended += gateway.worker.streams.take_doomed().len();
+        ended += gateway.worker.streams.take_doomed(|_| true).len();
     }
     assert_eq!((ended, gateway.worker.streams.len()), (600, 400));
 }
@@ -467,10 +467,10 @@ fn rechecks_are_noted_once_and_tried_again_when_shared_data_fails() {
     gateway.worker.refresh(&gateway.host).unwrap();
     gateway.host.fail_reads(Some(10));
     gateway.worker.tick(&gateway.host);
-    assert!(gateway.worker.streams.take_doomed().is_empty());
+    assert!(gateway.worker.streams.take_doomed(|_| true).is_empty());
     gateway.host.fail_reads(None);
     gateway.worker.tick(&gateway.host);
-    assert_eq!(gateway.worker.streams.take_doomed(), [1]);
+    assert_eq!(gateway.worker.streams.take_doomed(|_| true), [1]);
     assert!(gateway.worker.rechecks.is_empty() && gateway.worker.pending.is_empty());
 }
 
@@ -481,8 +481,7 @@ fn a_stream_that_ended_by_itself_is_not_ended_again() {
     gateway.open(2, 1);
     gateway.change(2, &[], &[1]);
     gateway.worker.tick(&gateway.host);
-    gateway.worker.streams.closed(1);
-    assert_eq!(gateway.worker.streams.take_doomed(), [2]);
+    assert_eq!(gateway.worker.streams.take_doomed(|stream| stream != 1), [2]);
 }
 
 #[test]
@@ -511,11 +510,11 @@ fn streams_of_a_key_that_expires_end_within_a_second() {
     for _ in 0..9 {
         gateway.host.advance_ns(1_000_000_000);
         gateway.worker.tick(&gateway.host);
-        assert!(gateway.worker.streams.take_doomed().is_empty());
+        assert!(gateway.worker.streams.take_doomed(|_| true).is_empty());
     }
     gateway.host.advance_ns(1_000_000_000);
     gateway.worker.tick(&gateway.host);
-    assert_eq!(gateway.worker.streams.take_doomed(), [1]);
+    assert_eq!(gateway.worker.streams.take_doomed(|_| true), [1]);
 }
 
 #[test]
@@ -531,8 +530,9 @@ fn no_stream_ends_when_the_configuration_says_so() {
         gateway.worker.tick(&gateway.host);
         gateway.host.advance_ns(1_000_000_000);
     }
-    assert!(gateway.worker.streams.take_doomed().is_empty());
+    assert!(gateway.worker.streams.take_doomed(|_| true).is_empty());
     assert_eq!(gateway.find(2), Ok(false), "new requests are refused all the same");
 }
 
+mod streams;
 mod unknown;

@@ -25,16 +25,13 @@ const KEPT: &[&str] = &[
     "proxy_on_tick",
     "proxy_on_http_call_response",
     // One request.
-    "proxy_on_context_create",
     "proxy_on_request_headers",
-    "proxy_on_delete",
 ];
 
 /// Without these Envoy loads the module and the filter does nothing, which would be an open door.
 const REQUIRED: &[&str] = &[
     "memory",
     "proxy_abi_version_0_2_1",
-    "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
     "proxy_on_request_headers",

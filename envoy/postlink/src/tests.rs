@@ -10,7 +10,6 @@ fn module(imports: &str, extra: &str) -> Vec<u8> {
           (func (export "proxy_abi_version_0_2_1"))
           (func (export "proxy_on_vm_start"))
           (func (export "proxy_on_configure"))
-          (func (export "proxy_on_context_create"))
           {extra})"#
     );
     wat::parse_str(text).unwrap()
@@ -25,7 +24,7 @@ fn removes_callbacks_that_nobody_needs_and_their_code() {
     let (artifact, exports) = trim(&linked, false).unwrap();
     assert!(!exports.iter().any(|name| name == "proxy_on_request_body"));
     let trimmed = Module::from_buffer(&artifact).unwrap();
-    assert_eq!(trimmed.funcs.iter().count(), 5, "the removed callback's function is gone too");
+    assert_eq!(trimmed.funcs.iter().count(), 4, "the removed callback's function is gone too");
 }
 
 #[test]

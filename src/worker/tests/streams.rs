@@ -1,0 +1,92 @@
+//! What is remembered of streams whose end nobody announces.
+
+use std::cell::RefCell;
+
+use super::*;
+use crate::worker::streams::{OLD_NS, YOUNG_NS};
+
+impl Gateway {
+    /// A tick after `ns`, in which the streams that `is_open` names are there. Gives those that were asked for.
+    fn tick_after(&mut self, ns: u64, is_open: impl Fn(u32) -> bool) -> Vec<u32> {
+        self.host.advance_ns(ns);
+        self.worker.tick(&self.host);
+        let asked = RefCell::new(Vec::new());
+        self.worker.forget_closed_streams(|stream| {
+            asked.borrow_mut().push(stream);
+            is_open(stream)
+        });
+        asked.into_inner()
+    }
+}
+
+#[test]
+fn a_stream_is_asked_for_once_when_it_is_a_second_old_and_forgotten_when_it_is_over() {
+    let mut gateway = Gateway::new(SYNCED);
+    gateway.open(1, 1);
+    assert!(gateway.tick_after(YOUNG_NS - 1, |_| false).is_empty());
+    gateway.open(2, 1);
+    assert_eq!(gateway.tick_after(1, |_| false), [1]);
+    assert_eq!(gateway.worker.streams.len(), 1);
+    assert_eq!(gateway.tick_after(YOUNG_NS, |_| false), [2]);
+    assert!(gateway.worker.streams.is_empty());
+}
+
+#[test]
+fn a_long_stream_is_remembered_and_ended() {
+    let mut gateway = Gateway::new(SYNCED);
+    gateway.open(1, 1);
+    assert_eq!(gateway.tick_after(YOUNG_NS, |_| true), [1]);
+    assert!(gateway.tick_after(OLD_NS - 1, |_| true).is_empty());
+    assert_eq!(gateway.tick_after(1, |_| true), [1]);
+    gateway.change(2, &[], &[1]);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.worker.streams.take_doomed(|_| true), [1]);
+    assert!(gateway.worker.streams.is_empty());
+}
+
+#[test]
+fn a_flood_of_streams_is_asked_for_in_portions_that_keep_up() {
+    let mut gateway = Gateway::new(SYNCED);
+    for stream in 0..200_000 {
+        gateway.open(stream, 1);
+    }
+    let asked = gateway.tick_after(YOUNG_NS, |_| false);
+    assert_eq!(asked.len(), 200_000 / 16);
+    let mut ticks = 0;
+    while !gateway.worker.streams.is_empty() {
+        gateway.tick_after(20_000_000, |_| false);
+        ticks += 1;
+    }
+    assert!(ticks < 100, "{ticks}");
+}
+
+#[test]
+fn streams_that_are_over_do_not_delay_the_end_of_an_open_one() {
+    let mut gateway = Gateway::new(SYNCED);
+    for stream in 0..3_000 {
+        gateway.open(stream, 1);
+    }
+    gateway.change(2, &[], &[1]);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.worker.streams.take_doomed(|stream| stream == 2_999), [2_999]);
+}
+
+#[test]
+fn a_response_is_given_its_key_once_and_one_that_never_comes_is_forgotten() {
+    let mut gateway = Gateway::new(SYNCED);
+    for stream in [1, 2] {
+        gateway.open(stream, 1);
+        let key = gateway.worker.find(&gateway.host, &hash(1)).unwrap().unwrap();
+        gateway.worker.streams.await_response(stream, key);
+    }
+    assert!(gateway.worker.streams.take_awaited(1).is_some());
+    assert!(gateway.worker.streams.take_awaited(1).is_none());
+    gateway.tick_after(YOUNG_NS, |_| false);
+    assert!(gateway.worker.streams.take_awaited(2).is_none());
+    gateway.open(3, 1);
+    let key = gateway.worker.find(&gateway.host, &hash(1)).unwrap().unwrap();
+    gateway.worker.streams.await_response(3, key);
+    gateway.change(2, &[], &[1]);
+    gateway.worker.tick(&gateway.host);
+    assert!(gateway.worker.streams.take_awaited(3).is_none(), "its answer is a 401");
+}
