@@ -20,7 +20,7 @@ use crate::workspaces::{Workspace, WorkspaceDraft, WorkspacePatch};
 #[schema(as = Workspace)]
 struct WorkspaceBody {
     /// What the upstream sees.
-    #[schema(example = "ws_4fzz91ULnOMoKJCwBs8C")]
+    #[schema(example = "ws_4fzz91ULnOMoKJCwBs8")]
     id: String,
     /// For scripts; can be used instead of the id.
     #[schema(example = "demo")]

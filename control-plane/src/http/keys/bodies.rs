@@ -14,7 +14,7 @@ use crate::limits::LimitDraft;
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub(super) struct KeyBody {
-    #[schema(example = "key_3nTUpLoF7xeE9sIzUQ4c")]
+    #[schema(example = "key_3nTUpLoF7xeE9sIzUQ")]
     id: String,
     /// Descriptive name.
     name: String,
