@@ -74,7 +74,7 @@ matrix: build ## run the end-to-end tests on every Envoy of envoy/versions.env; 
 .PHONY: test-oldest
 test-oldest: ## run the contract on the oldest Envoy of the matrix (after `make build`)
 	@envoy/setup.sh --oldest
-	@source envoy/versions.env; ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc
+	@source envoy/versions.env; ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
 
 .PHONY: test-api
 test-api: ## fuzz the REST API against its OpenAPI document (after `make build`)

@@ -88,5 +88,5 @@ fn a_response_is_given_its_key_once_and_one_that_never_comes_is_forgotten() {
     gateway.worker.streams.await_response(3, key);
     gateway.change(2, &[], &[1]);
     gateway.worker.tick(&gateway.host);
-    assert!(gateway.worker.streams.take_awaited(3).is_none(), "its answer is a 401");
+    assert!(gateway.worker.streams.take_awaited(3).is_none(), "it will be refused");
 }

@@ -109,7 +109,7 @@ fn use_keys(port: u16, keys: u32, stop: &AtomicBool, requests: &AtomicU64) -> Re
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        client.expect(&load.request(number, false), 200)?;
+        client.expect(&load.request(number, ""), 200)?;
         requests.fetch_add(1, Ordering::Relaxed);
         thread::sleep(Duration::from_micros(300));
     }

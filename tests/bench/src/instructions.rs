@@ -107,13 +107,13 @@ impl<'a> Instructions<'a> {
                 server.wait_until("the server listens", START, || Client::connect(port).is_ok())?;
                 let mut subject = Subject::envoy(row.id, &self.folder, &setup, None)?;
                 subject.must_refuse_unknown()?;
-                subject.measure(row.load, false, 200, self.plan.effort, None)?
+                subject.measure(row.load, "", 200, self.plan.effort, None)?
             };
             let mut subject = Subject::program("authz", &self.folder, &line, port)?;
             let (envoy_line, ports) = setup.write(row.id, &self.folder)?;
             let mut envoy = Process::start(row.id, &self.folder, &envoy_line, &[])?;
             measure::wait_for_envoy(&mut envoy, ports, None)?;
-            let server = subject.measure(row.load, false, 200, self.plan.effort, Some(ports.gateway))?;
+            let server = subject.measure(row.load, "", 200, self.plan.effort, Some(ports.gateway))?;
             self.put(&row, keys, &proxy, Some(server.process_median()))?;
         }
         Ok(())
@@ -177,7 +177,7 @@ impl<'a> Instructions<'a> {
     }
 
     fn measure(&mut self, subject: &mut Subject, series: &Series, keys: u32) -> Result<()> {
-        let measured = subject.measure(series.load, series.spoofed, series.status, self.plan.effort, None)?;
+        let measured = subject.measure(series.load, series.forged, series.status, self.plan.effort, None)?;
         self.put(series, keys, &measured, None)
     }
 
@@ -219,7 +219,13 @@ fn print_row(row: &Row) {
 }
 
 /// The effort of the full report.
-pub const FULL: Effort = Effort { requests: 2_000, warm_up: 1_000, runs: 3, idle: Duration::from_secs(4) };
+pub const FULL: Effort = Effort {
+    requests: 2_000,
+    warm_up: 1_000,
+    runs: 3,
+    idle: Duration::from_secs(4),
+    late: Duration::from_millis(1_800),
+};
 
 /// The same with other numbers.
 pub const fn effort(requests: u32, runs: u32) -> Effort {

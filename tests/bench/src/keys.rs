@@ -63,8 +63,8 @@ impl Key {
             burst: Some(burst.try_into().expect("not 0")),
         };
         KeyRecord {
-            id: format!("key_{:?}{:018}", self.kind, self.number),
-            workspace: format!("ws_{:022}", self.number / 10),
+            id: format!("key_{}{:017}", self.kind as u8, self.number),
+            workspace: format!("ws_{:019}", self.number / 10),
             environment: Environment::Live,
             expires_at: None,
             limits: match self.kind {

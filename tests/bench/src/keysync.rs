@@ -157,10 +157,10 @@ fn fill_caches(plan: Plan, ports: Ports, envoy: &Process) -> Result<f64> {
     let load = Load::Cycle(plan.keys);
     for number in 0..FILL.min(plan.keys) {
         let next = usize::try_from(number)? % clients.len();
-        clients[next].expect(&load.request(number, false), 200)?;
+        clients[next].expect(&load.request(number, ""), 200)?;
     }
     ensure!(
-        Client::connect(ports.gateway)?.send(&Load::Unknown.request(0, false))?.status == 401,
+        Client::connect(ports.gateway)?.send(&Load::Unknown.request(0, ""))?.status == 401,
         "unknown key"
     );
     Ok((memory(envoy, ports)?.1 - before.1) / f64::from(plan.workers))

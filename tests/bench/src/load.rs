@@ -20,8 +20,8 @@ pub enum Load {
 }
 
 impl Load {
-    /// Request number `number`; `spoofed` adds two headers that only the gateway may set.
-    pub fn request(self, number: u32, spoofed: bool) -> Vec<u8> {
+    /// Request number `number`, with the header lines `forged`, which only the gateway may set.
+    pub fn request(self, number: u32, forged: &str) -> Vec<u8> {
         let key = match self {
             Self::Hot(kind) => Some(Key { kind, number: 0 }),
             Self::Cycle(count) => Some(Key::ordinary(number % count)),
@@ -30,7 +30,7 @@ impl Load {
             Self::Unknown => Some(Key::ordinary(u32::MAX)),
             Self::Random => Some(Key::ordinary(u32::MAX - 1 - number)),
         };
-        build(key, spoofed)
+        build(key, forged)
     }
 
     /// How many requests come before they repeat, as far as a warm-up can care.
@@ -44,14 +44,12 @@ impl Load {
 
 /// A request with a key.
 pub fn with_key(key: Key) -> Vec<u8> {
-    build(Some(key), false)
+    build(Some(key), "")
 }
 
-fn build(key: Option<Key>, spoofed: bool) -> Vec<u8> {
+fn build(key: Option<Key>, forged: &str) -> Vec<u8> {
     let mut text = String::from("GET /v1/agents HTTP/1.1\r\nhost: api.flametalk.test\r\naccept: */*\r\n");
-    if spoofed {
-        text.push_str("x-flametalk-workspace-id: ws_spoofed\r\nx-flametalk-role: admin\r\n");
-    }
+    text.push_str(forged);
     if let Some(key) = key {
         text.push_str(&format!("authorization: Bearer {}\r\n", key.plaintext()));
     }

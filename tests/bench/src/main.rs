@@ -155,6 +155,9 @@ fn main() -> Result<()> {
         Command::Instructions { only, keys, requests, runs, save } => {
             let plan = Plan { only, exact: false, keys, effort: instructions::effort(requests, runs), save };
             let mut results = Results::load()?;
+            if save {
+                all::note_versions(&mut results)?;
+            }
             Instructions::new(&plan, &mut results)?.run()
         }
     }

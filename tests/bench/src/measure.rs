@@ -23,6 +23,8 @@ pub struct Effort {
     pub runs: u32,
     /// Length of the idle period.
     pub idle: Duration,
+    /// How long after the last request its work may still be done: the filter asks for streams when they are a second old.
+    pub late: Duration,
 }
 
 /// A proxy that is ready to be measured.
@@ -75,7 +77,7 @@ impl Subject {
     pub fn measure(
         &mut self,
         load: Load,
-        spoofed: bool,
+        forged: &str,
         status: u16,
         effort: Effort,
         through: Option<u16>,
@@ -83,16 +85,17 @@ impl Subject {
         let mut client = Client::connect(through.unwrap_or(self.port))?;
         let mut next = 0;
         let mut send = |count: u32| -> Result<()> {
-            let requests: Vec<_> = (next..next + count).map(|number| load.request(number, spoofed)).collect();
+            let requests: Vec<_> = (next..next + count).map(|number| load.request(number, forged)).collect();
             next += count;
             requests.iter().try_for_each(|request| client.expect(request, status))
         };
         // The first request with a used-up limit is admitted, and a table reaches the workers with their next tick.
-        settle(through.unwrap_or(self.port), &load.request(0, spoofed), status)?;
+        settle(through.unwrap_or(self.port), &load.request(0, forged), status)?;
         if self.idle.is_none() {
             self.callgrind.instrument()?;
         }
         send(effort.warm_up.max(load.period()))?;
+        std::thread::sleep(effort.late);
         let idle = match self.idle.clone() {
             Some(idle) => idle,
             None => self.measure_idle(effort.idle)?,
@@ -101,6 +104,7 @@ impl Subject {
         for _ in 0..effort.runs {
             self.callgrind.zero()?;
             send(effort.requests)?;
+            std::thread::sleep(effort.late);
             let count = self.callgrind.count()?;
             let per_request = f64::from(effort.requests);
             worker.push(count.without_idle(&idle, Some(count.busiest())) / per_request);
@@ -159,7 +163,7 @@ pub fn keys_in(admin: u16) -> Option<usize> {
 
 /// An error when an unknown key gets through: what is compared has to do the job.
 pub fn must_refuse_unknown(port: u16) -> Result<()> {
-    Client::connect(port)?.expect(&Load::Unknown.request(0, false), 401).context("an unknown key")
+    Client::connect(port)?.expect(&Load::Unknown.request(0, ""), 401).context("an unknown key")
 }
 
 /// Sends `request` until it is answered with `status`.

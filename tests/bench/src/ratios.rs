@@ -184,7 +184,7 @@ fn one_run(proxy: &Proxy) -> Result<Run> {
     let per_second = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
     let per_second = per_second.with_context(|| format!("wrk: {text}"))?;
     let mut client = Client::connect(port)?;
-    let request = Load::Hot(Kind::Ordinary).request(0, false);
+    let request = Load::Hot(Kind::Ordinary).request(0, "");
     let mut waits = Vec::new();
     for _ in 0..ONE_BY_ONE {
         let sent = Instant::now();

@@ -13,24 +13,34 @@ pub struct Series {
     pub what: &'static str,
     /// What is sent.
     pub load: Load,
-    /// Whether two headers are sent that only the gateway may set.
-    pub spoofed: bool,
+    /// Header lines that only the gateway may set.
+    pub forged: &'static str,
     /// What has to come back.
     pub status: u16,
 }
 
 /// A row with ordinary headers.
 pub const fn series(id: &'static str, what: &'static str, load: Load, status: u16) -> Series {
-    Series { id, what, load, spoofed: false, status }
+    Series { id, what, load, forged: "", status }
 }
 
-/// What the proxy alone needs for a request with a key, for one with two more headers, and for one without a key.
-pub const BASELINES: [Series; 3] = [
-    series("none", "no filter", Load::Hot(Kind::Ordinary), 200),
-    Series {
-        spoofed: true,
-        ..series("none-spoofed", "no filter, two more request headers", Load::Hot(Kind::Ordinary), 200)
-    },
+/// One identity header: the filter overwrites it.
+const FORGED_ONE: &str = "x-flametalk-key-id: key_forged\r\n";
+/// All of them.
+const FORGED_ALL: &str = "x-flametalk-workspace-id: ws_forged\r\nx-flametalk-key-id: key_forged\r\nx-flametalk-environment: live\r\n";
+/// One, and one of another name, which the filter removes.
+const FORGED_OTHER: &str = "x-flametalk-workspace-id: ws_spoofed\r\nx-flametalk-role: admin\r\n";
+
+const fn forging(forged: &'static str, series: Series) -> Series {
+    Series { forged, ..series }
+}
+
+/// What the proxy alone needs for a request with a key, for one with more headers, and for one without a key.
+pub const BASELINES: [Series; 5] = [
+    series("none", "no filter", HOT, 200),
+    forging(FORGED_ONE, series("none-forged-one", "no filter, one more request header", HOT, 200)),
+    forging(FORGED_OTHER, series("none-spoofed", "no filter, two more request headers", HOT, 200)),
+    forging(FORGED_ALL, series("none-forged-all", "no filter, three more request headers", HOT, 200)),
     series("none-missing", "no filter, request without a key", Load::Missing, 200),
 ];
 
@@ -62,11 +72,11 @@ impl Series {
     /// The row that shows what the proxy needs for the same request without a check; `None` for those rows themselves.
     pub fn baseline(&self) -> Option<&'static str> {
         match (self.id, self.load) {
-            ("none" | "none-spoofed" | "none-missing" | "haproxy-none", _) => None,
+            ("haproxy-none", _) => None,
+            (id, _) if BASELINES.iter().any(|row| row.id == id) => None,
             ("haproxy", _) => Some("haproxy-none"),
             (_, Load::Missing) => Some("none-missing"),
-            _ if self.spoofed => Some("none-spoofed"),
-            _ => Some("none"),
+            _ => BASELINES.iter().find(|row| row.forged == self.forged).map(|row| row.id),
         }
     }
 }
@@ -96,16 +106,21 @@ pub fn flamegate(state: Flamegate, known: u32) -> Vec<Series> {
             series("used-up", "Flamegate: 429", Load::Hot(Kind::UsedUp), 429),
         ],
         Flamegate::Headers => vec![
-            Series {
-                spoofed: true,
-                ..series(
+            forging(
+                FORGED_OTHER,
+                series(
                     "headers-hot",
                     "Flamegate with identity headers, authorization stripped, two client headers cleaned away",
                     hot,
                     200,
-                )
-            },
+                ),
+            ),
             series("headers-plain", "the same, without headers to clean away", hot, 200),
+            forging(
+                FORGED_ONE,
+                series("headers-forged-one", "the same, one identity header forged", hot, 200),
+            ),
+            forging(FORGED_ALL, series("headers-forged-all", "the same, all three forged", hot, 200)),
         ],
         Flamegate::Default => vec![series(
             "default-hot",

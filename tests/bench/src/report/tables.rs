@@ -22,7 +22,7 @@ const OTHERS: [&str; 7] = [
     "ext-authz-grpc",
 ];
 /// Flamegate's states, in the order of the tables.
-const STATES: [&str; 13] = [
+const STATES: [&str; 15] = [
     "bare-hot",
     "bare-unlimited",
     "bare-cycle",
@@ -30,6 +30,8 @@ const STATES: [&str; 13] = [
     "bare-scattered",
     "headers-hot",
     "headers-plain",
+    "headers-forged-one",
+    "headers-forged-all",
     "default-hot",
     "ratelimit-hot",
     "missing",
@@ -65,7 +67,7 @@ pub fn versions(results: &Results) -> String {
 /// What the proxies need without a check.
 pub fn baselines(results: &Results) -> String {
     let mut text = String::from("| without any check | instructions per request |\n|---|---:|\n");
-    for id in ["none", "none-spoofed", "none-missing", "haproxy-none"] {
+    for id in ["none", "none-forged-one", "none-spoofed", "none-forged-all", "none-missing", "haproxy-none"] {
         if let Some(row) = results.row(id, 0) {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "| {} | {} |", row.what, thousands(row.worker));
@@ -129,8 +131,12 @@ pub fn target(results: &Results) -> String {
         let what = results.row(id, KEYS).map_or(id, |row| row.what.as_str());
         line(what, limit, added(id, KEYS));
     }
-    if let Some(row) = results.row("headers-plain", KEYS) {
-        line("the same for a client that sends none of those headers", 40_000.0, Some(row.added()));
+    for (id, what) in [
+        ("headers-plain", "the same for a client that sends none of those headers"),
+        ("headers-forged-one", "the same for a client that forges one identity header"),
+        ("headers-forged-all", "the same for a client that forges all three"),
+    ] {
+        line(what, 40_000.0, added(id, KEYS));
     }
     for (denied, what) in [("used-up", "429"), ("random", "401, unknown key"), ("missing", "401, no key")] {
         if let Some(limit) = added("headers-hot", KEYS) {
