@@ -192,17 +192,13 @@ impl Worker {
 
     /// A request was admitted and goes on.
     pub fn opened(&mut self, stream: StreamId, permit: &Permit) {
-        #[cfg(any(test, feature = "response-headers"))]
-        if self.config().rate_limit_on_success {
+        let (ends, awaits) = (self.config().end_streams, self.config().rate_limit_on_success);
+        if awaits {
             self.streams.await_response(stream, Rc::clone(permit.key()));
-        } else if !self.config().end_streams {
-            return;
         }
-        #[cfg(not(any(test, feature = "response-headers")))]
-        if !self.config().end_streams {
-            return;
+        if ends || awaits {
+            self.streams.opened(stream, Rc::clone(permit.key()), self.now.monotonic);
         }
-        self.streams.opened(stream, Rc::clone(permit.key()), self.now.monotonic);
     }
 
     /// Forgets streams that are over; to be called on every tick.

@@ -90,3 +90,20 @@ fn a_response_is_given_its_key_once_and_one_that_never_comes_is_forgotten() {
     gateway.worker.tick(&gateway.host);
     assert!(gateway.worker.streams.take_awaited(3).is_none(), "it will be refused");
 }
+
+#[test]
+fn nothing_is_noted_when_nobody_will_ask() {
+    for (json, noted) in [(SYNCED, 1), (r#"{"sync":{},"end_streams":false}"#, 0)] {
+        let mut gateway = Gateway::new(json);
+        real_key(&mut gateway, 2, None);
+        let request = crate::request::Request {
+            authorization: crate::api_key::Authorization::Single(b"Bearer sk_live_real"),
+            ..crate::request::Request::default()
+        };
+        let decision = crate::filter::decide(&mut gateway.worker, &gateway.host, &request);
+        let crate::filter::Outcome::Pass(edits) = decision.outcome else { panic!("refused") };
+        let crate::filter::Pass::Permit(permit) = edits.pass else { panic!("bypassed") };
+        gateway.worker.opened(1, &permit);
+        assert_eq!(gateway.worker.streams.len(), noted, "{json}");
+    }
+}

@@ -1,10 +1,15 @@
 //! Two configurations of the filter in one VM, as with two listeners and while a listener is replaced: each request is decided
 //! by the configuration of its own listener. The host does not say which that is (docs/adr/0015-two-callbacks-per-request.md).
 
-use std::fs;
-
 use flamegate_e2e::{
-    Plugin, Protocol, Request, Stack, envoy::WORKERS, eventually, http1::Connection, process::free_port,
+    Envoy, Plugin, Protocol, Request, Stack,
+    control::Control,
+    envoy::{Upstreams, WORKERS},
+    eventually,
+    gateway::Gateway,
+    http1::Connection,
+    process::{Folder, free_port},
+    upstream::Upstream,
 };
 use serde_json::json;
 
@@ -23,8 +28,8 @@ fn plugin() -> Plugin {
 }
 
 /// VMs of Envoy now: those of the main thread and of the workers.
-fn vms(stack: &Stack) -> String {
-    let stats = stack.envoy.admin("/stats?filter=wasm_vm_count|runtime.v8.active").text();
+fn vms(envoy: &Envoy) -> String {
+    let stats = envoy.admin("/stats?filter=wasm_vm_count|runtime.v8.active").text();
     stats.lines().find(|line| line.contains("v8.active")).unwrap_or_default().to_owned()
 }
 
@@ -69,49 +74,66 @@ fn two_listeners_with_two_configurations() {
 
 #[test]
 fn a_listener_that_is_replaced_keeps_its_configuration_until_it_is_drained() {
-    let mut lds = None;
-    let stack = Stack::start_changed("shared-vm-update", &plugin(), |text| {
-        let (before, listener, after) = listener(&text);
-        let resource = listener.replacen(
-            "    - name: gateway\n",
-            "    - \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n      name: gateway\n",
-            1,
-        );
-        let path = std::env::temp_dir().join(format!("flamegate-lds-{}.yaml", std::process::id()));
-        fs::write(&path, format!("resources:\n{resource}")).unwrap();
-        let source = format!(
-            "dynamic_resources: {{ lds_config: {{ path_config_source: {{ path: \"{}\" }} }} }}\n\nstatic_resources:\n",
-            path.display()
-        );
-        lds = Some((path, resource));
-        let before = before.replace("static_resources:\n  listeners:\n", &source);
-        format!("{before}{after}")
-    });
-    let (path, resource) = lds.expect("the listener's file");
-    let test = stack.accepted_key("test");
+    let folder = Folder::new("shared-vm-update");
+    let upstream = Upstream::start(&folder);
+    let mut control = Control::prepare(&folder);
+    control.start();
+    control.create_workspace("e2e");
+    let upstreams = Upstreams { upstream: upstream.port, control: control.port };
+    let gateway = Gateway::start(&folder, &plugin(), upstreams, 0);
+    let test = control.create_key("e2e", "test", json!({}));
     let request = Request::get("/v1/agents").bearer(&test.key);
-    let mut old: Vec<Connection> = stack.envoy.connection_to_each_worker();
-    let before = vms(&stack);
+    eventually("the key", || gateway.envoy.send(&request).expect_status(200));
+    let mut old: Vec<Connection> = gateway.envoy.connection_to_each_worker();
+    let before = vms(&gateway.envoy);
 
-    let next = path.with_extension("next");
-    fs::write(&next, format!("resources:\n{}", resource.replace(BOTH, LIVE_ONLY))).unwrap();
-    fs::rename(&next, &path).unwrap();
-    eventually("the new configuration", || stack.envoy.send(&request).expect_status(401));
-    assert_eq!(vms(&stack), before, "the new configuration has VMs of its own: this tests nothing");
+    gateway.reload(|text| text.replace(BOTH, LIVE_ONLY));
+    eventually("the new configuration", || gateway.envoy.send(&request).expect_status(401));
+    assert_eq!(vms(&gateway.envoy), before, "the new configuration has VMs of its own: this tests nothing");
     for _ in 0..3 {
         for connection in &mut old {
             assert_eq!(connection.send(&request).unwrap().status, 200, "a connection of the old listener");
         }
-        for connection in &mut stack.envoy.connection_to_each_worker() {
+        for connection in &mut gateway.envoy.connection_to_each_worker() {
             assert_eq!(connection.send(&request).unwrap().status, 401, "a connection of the new listener");
         }
     }
     // The old configuration goes on following the table.
-    stack.control.revoke(&test.id, "0s");
+    control.revoke(&test.id, "0s");
     for connection in &mut old {
         eventually("the revocation on the old listener", || {
             connection.send(&request).map_err(|error| error.to_string())?.expect_status(401)
         });
     }
-    drop(fs::remove_file(path));
+}
+
+/// What cannot be told apart is refused: neither configuration may decide for the other.
+#[test]
+fn two_configurations_in_one_chain_and_one_vm_let_nobody_through() {
+    let plugin = Plugin::singleton(
+        json!({"environments": ["live", "test"], "realm": "first", "forward_authorization": true}),
+    );
+    let stack = Stack::start_changed("shared-vm-chain", &plugin, |text| {
+        let start = text.find("                  - name: flamegate\n").expect("the filter");
+        let end = start + text[start..].find("                  # The guard.").expect("the guard");
+        let second = text[start..end].replacen("- name: flamegate", "- name: second", 1);
+        let second = second.replace(r#""realm":"first""#, r#""realm":"second""#);
+        format!("{}{second}{}", &text[..end], &text[end..])
+    });
+    let key = stack.control.create_key("e2e", "live", json!({}));
+    let request = Request::get("/v1/agents").bearer(&key.key);
+    // Not the 503 of a gateway without a table: the first filter knows the key, the second one cannot decide.
+    eventually("the second filter's verdict", || {
+        stack.envoy.send(&request).expect_status(503)?;
+        let log = stack.envoy.log();
+        if log.contains("the filter is not configured on this worker") { Ok(()) } else { Err(log) }
+    });
+    for connection in &mut stack.envoy.connection_to_each_worker() {
+        assert_eq!(connection.send(&request).unwrap().status, 503);
+        assert_eq!(
+            connection.send(&Request::get("/v1/agents")).unwrap().status,
+            401,
+            "the first filter's answer"
+        );
+    }
 }
