@@ -4,9 +4,12 @@
 //! works on bytes: a header may hold anything, and a credential is a type that cannot be printed.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::bytes::equal;
 
 /// What the client sent under `authorization`, before it is understood.
 #[derive(Clone, Copy)]
@@ -72,8 +75,20 @@ pub struct ApiKey<'a> {
 }
 
 /// SHA-256 of a whole key, prefix included: the only form of a key that is stored or travels.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord)]
 pub struct KeyHash(pub [u8; 32]);
+
+impl PartialEq for KeyHash {
+    fn eq(&self, other: &Self) -> bool {
+        equal(&self.0, &other.0)
+    }
+}
+
+impl Hash for KeyHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
 
 /// Longest key that is looked at, in bytes. Ours have 46; imported ones may be longer.
 pub const MAX_KEY_LEN: usize = 256;

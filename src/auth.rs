@@ -105,6 +105,11 @@ impl Permit {
         }
     }
 
+    /// Its key.
+    pub fn into_key(self) -> Rc<KnownKey> {
+        self.key
+    }
+
     /// The key that the request came with.
     pub const fn key(&self) -> &Rc<KnownKey> {
         &self.key

@@ -41,8 +41,8 @@ pub struct Edits<'a> {
     strips: bool,
     /// What the client sent below the identity's prefix.
     forged: &'a Forged<'a>,
-    /// Which of [`IDENTITY_HEADERS`] the client sent, once: it is overwritten, which is cheaper than to remove and add.
-    pub overwrite: [bool; IDENTITY_HEADERS.len()],
+    /// Whether [`IDENTITY_HEADERS`] are set.
+    sets_identity: bool,
     /// Why it may pass.
     pub pass: Pass,
 }
@@ -51,13 +51,19 @@ impl<'a> Edits<'a> {
     /// Headers to remove, all copies of each, before anything is set. The credential comes first: Envoy finds it by a pointer,
     /// and every other name by a map of all headers that are there by then.
     pub fn removals(&self) -> impl Iterator<Item = &'a [u8]> {
-        let sent = IDENTITY_HEADERS.iter().zip(self.forged.copies()).zip(self.overwrite);
+        let sent = IDENTITY_HEADERS.iter().zip(self.forged.copies()).zip(self.overwritten());
         let identity = sent.filter(|((_, copies), overwritten)| *copies > 0 && !overwritten);
         let credential = self.strips.then_some(&b"authorization"[..]);
         credential
             .into_iter()
             .chain(identity.map(|((name, _), _)| name.as_bytes()))
             .chain(self.forged.others())
+    }
+
+    /// Which of [`IDENTITY_HEADERS`] are there and are overwritten, when all are set: those of which the client sent one copy. It
+    /// is cheaper than to remove and add. Of several copies Envoy would overwrite the first and keep the others.
+    pub fn overwritten(&self) -> [bool; IDENTITY_HEADERS.len()] {
+        self.forged.copies().map(|copies| self.sets_identity && copies == 1)
     }
 }
 
@@ -178,11 +184,9 @@ fn first_seen<H: SharedData + Clock>(
 
 fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edits<'a> {
     let sets_identity = config.identity_headers && matches!(pass, Pass::Permit(_));
-    // Of several copies Envoy would overwrite the first and keep the others.
-    let overwrite = request.forged.copies().map(|copies| sets_identity && copies == 1);
     // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
     let strips = !config.forward_authorization && !matches!(request.authorization, Authorization::Absent);
-    Edits { strips, forged: &request.forged, overwrite, pass }
+    Edits { strips, sets_identity, forged: &request.forged, pass }
 }
 
 /// Headers for an admitted response when the configuration asks for them: `RateLimit-Policy` and `RateLimit`.

@@ -94,9 +94,9 @@ impl Headers {
     /// The value of a header.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut found = None;
-        read_map(&self.0, |known, value| {
-            if known == name.as_bytes() {
-                found = std::str::from_utf8(value).ok();
+        read_map(&self.0, |header| {
+            if header.name() == name.as_bytes() {
+                found = std::str::from_utf8(header.value()).ok();
             }
         })?;
         found

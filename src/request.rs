@@ -4,6 +4,7 @@
 //! the first) and one host call is enough. Nothing is assumed to be UTF-8.
 
 use crate::api_key::Authorization;
+use crate::bytes::equal;
 
 /// The parts of a request's head that decisions depend on. Borrows the host's bytes.
 #[derive(Clone, Debug)]
@@ -62,27 +63,24 @@ impl<'a> Request<'a> {
 
     /// The same in place: on the request path nothing is moved.
     pub fn read(&mut self, map: &'a [u8]) -> Option<()> {
-        read_map(map, |name, value| self.note(name, value))
+        read_map(map, |header| self.note(header))
     }
 
     /// Takes one header into account; names are lower-case, as Envoy has them.
-    fn note(&mut self, name: &'a [u8], value: &'a [u8]) {
+    fn note(&mut self, header: Header<'a>) {
         // One look at the first byte settles most headers.
-        match name {
-            [b':', rest @ ..] => match rest {
-                b"path" => self.path = value,
-                b"method" => self.method = value,
-                _ => {}
-            },
-            [b'x', ..] if is_identity(name) => self.forged.note(name),
-            [b'a', ..] if name == b"authorization" => {
+        match header.first_byte() {
+            b':' if header.is(b":path") => self.path = header.value(),
+            b':' if header.is(b":method") => self.method = header.value(),
+            b'x' if is_identity(header.name()) => self.forged.note(header.name()),
+            b'a' if header.is(b"authorization") => {
                 self.authorization = match self.authorization {
-                    Authorization::Absent => Authorization::Single(value),
+                    Authorization::Absent => Authorization::Single(header.value()),
                     _ => Authorization::Repeated,
                 };
             }
-            [b'a', ..] if name == b"access-control-request-method" => self.has_requested_method = true,
-            b"origin" => self.has_origin = true,
+            b'a' if header.is(b"access-control-request-method") => self.has_requested_method = true,
+            b'o' if header.is(b"origin") => self.has_origin = true,
             _ => {}
         }
     }
@@ -102,7 +100,8 @@ impl<'a> Request<'a> {
 
 impl<'a> Forged<'a> {
     fn note(&mut self, name: &'a [u8]) {
-        let known = IDENTITY_HEADERS.iter().zip(&mut self.copies).find(|(known, _)| known.as_bytes() == name);
+        let known =
+            IDENTITY_HEADERS.iter().zip(&mut self.copies).find(|(known, _)| equal(known.as_bytes(), name));
         match known {
             Some((_, copies)) => *copies = copies.saturating_add(1),
             None if self.other.is_none() => self.other = Some(name),
@@ -125,18 +124,19 @@ impl<'a> Forged<'a> {
 /// True for a name below [`IDENTITY_PREFIX`], also when it is spelled with underscores: many upstreams (CGI, WSGI) take
 /// `x_flametalk_key_id` and `x-flametalk-key-id` for the same header.
 fn is_identity(name: &[u8]) -> bool {
-    let [b'x', b'-' | b'_', word @ .., b'-' | b'_'] = name.get(..IDENTITY_PREFIX.len()).unwrap_or(b"") else {
+    let Some([b'x', b'-' | b'_', word @ .., b'-' | b'_']) = name.first_chunk::<{ IDENTITY_PREFIX.len() }>()
+    else {
         return false;
     };
-    word == b"flametalk"
+    equal(word, b"flametalk")
 }
 
 /// The `:status` of a serialised map of response headers.
 pub fn status_of(map: &[u8]) -> Option<Vec<u8>> {
     let mut status = None;
-    read_map(map, |name, value| {
-        if name == b":status" {
-            status = Some(value.to_vec());
+    read_map(map, |header| {
+        if header.name() == b":status" {
+            status = Some(header.value().to_vec());
         }
     })?;
     status
@@ -157,15 +157,46 @@ pub fn serialize_map<'t>(headers: impl Iterator<Item = (&'t str, &'t str)> + Clo
     out
 }
 
+/// A header in a serialised map: its name, a byte, its value, a byte. Most are of no interest, so it is taken apart only when
+/// it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    text: &'a [u8],
+    name_len: usize,
+}
+
+impl<'a> Header<'a> {
+    /// The first byte of the name; of an empty name, the byte after it.
+    fn first_byte(self) -> u8 {
+        self.text.first().copied().unwrap_or(0)
+    }
+
+    /// True when that is the name.
+    fn is(self, name: &[u8]) -> bool {
+        self.name_len == name.len() && equal(self.name(), name)
+    }
+
+    /// The name.
+    pub fn name(self) -> &'a [u8] {
+        self.text.get(..self.name_len).unwrap_or_default()
+    }
+
+    /// The value.
+    pub fn value(self) -> &'a [u8] {
+        let rest = self.text.get(self.name_len..).unwrap_or_default();
+        if let [_, value @ .., _] = rest { value } else { b"" }
+    }
+}
+
 /// Calls `note` with every header of a serialised map; `None` when the bytes are not such a map.
-pub fn read_map<'a>(map: &'a [u8], mut note: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
+pub fn read_map<'a>(map: &'a [u8], mut note: impl FnMut(Header<'a>)) -> Option<()> {
     let (lengths, mut texts) = parts(map)?;
     for pair in lengths {
-        let (name, value) = name_and_value(*pair);
-        let (name, rest) = texts.split_at_checked(usize::try_from(name).ok()?)?;
-        let (value, rest) = rest.get(1..)?.split_at_checked(usize::try_from(value).ok()?)?;
-        texts = rest.get(1..)?;
-        note(name, value);
+        let (name, value) = name_and_value(*pair)?;
+        let len = name.checked_add(value)?.checked_add(2)?;
+        let (text, rest) = texts.split_at_checked(len)?;
+        texts = rest;
+        note(Header { text, name_len: name });
     }
     Some(())
 }
@@ -179,9 +210,9 @@ fn parts(map: &[u8]) -> Option<(&[[u8; 8]], &[u8])> {
 }
 
 /// Length of a name and of its value, read as one number.
-const fn name_and_value(pair: [u8; 8]) -> (u64, u64) {
+fn name_and_value(pair: [u8; 8]) -> Option<(usize, usize)> {
     let pair = u64::from_le_bytes(pair);
-    (pair & 0xFFFF_FFFF, pair >> 32)
+    Some((usize::try_from(pair & 0xFFFF_FFFF).ok()?, usize::try_from(pair >> 32).ok()?))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub struct Worker {
     /// Keys of open streams that have to be looked up again.
     rechecks: VecDeque<KeyHash>,
     /// What is in `rechecks`, so that nothing is in it twice.
-    pending: HashSet<KeyHash>,
+    pending: HashSet<KeyHash, ByPrefix>,
     /// The clocks when they were last read: on every tick, and for every request where the table's age counts.
     now: Now,
     expiry_checked: u64,
@@ -85,7 +85,7 @@ impl Worker {
             status: None,
             presence: Presence::new(random_u64()),
             rechecks: VecDeque::new(),
-            pending: HashSet::new(),
+            pending: HashSet::default(),
             now: Now::default(),
             expiry_checked: 0,
             limiter: Limiter::new(),
@@ -191,14 +191,21 @@ impl Worker {
     }
 
     /// A request was admitted and goes on.
-    pub fn opened(&mut self, stream: StreamId, permit: &Permit) {
+    pub fn opened(&mut self, stream: StreamId, permit: Permit) {
         let (ends, awaits) = (self.config().end_streams, self.config().rate_limit_on_success);
         if awaits {
             self.streams.await_response(stream, Rc::clone(permit.key()));
         }
         if ends || awaits {
-            self.streams.opened(stream, Rc::clone(permit.key()), self.now.monotonic);
+            self.streams.opened(stream, permit.into_key(), self.now.monotonic);
         }
+    }
+
+    /// Takes over the streams of a worker with the same configuration that goes. What it knew of changes is not known here, so
+    /// all keys are looked up again.
+    pub fn take_over(&mut self, streams: Streams) {
+        self.streams.append(streams);
+        self.recheck_later(|_| true);
     }
 
     /// Forgets streams that are over; to be called on every tick.
@@ -303,7 +310,7 @@ impl Worker {
     fn recheck_streams<H: SharedData>(&mut self, host: &H) {
         let Some(status) = &self.status else { return };
         let count = self.rechecks.len().min(RECHECKS_PER_TICK);
-        let mut found = HashMap::new();
+        let mut found = HashMap::default();
         for _ in 0..count {
             let Some(hash) = self.rechecks.pop_front() else { break };
             match table::find(host, status, &hash) {

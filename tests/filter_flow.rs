@@ -188,8 +188,11 @@ fn is_identity(name: &[u8]) -> bool {
 /// No identity of the client's, and no credential, may reach the upstream.
 fn check_removals(case: &Case, edits: &Edits<'_>) {
     let removed: Vec<&[u8]> = edits.removals().collect();
-    let overwritten =
-        IDENTITY_HEADERS.iter().zip(edits.overwrite).filter(|(_, yes)| *yes).map(|(name, _)| name.as_bytes());
+    let overwritten = IDENTITY_HEADERS
+        .iter()
+        .zip(edits.overwritten())
+        .filter(|(_, yes)| *yes)
+        .map(|(name, _)| name.as_bytes());
     let overwritten: Vec<&[u8]> = overwritten.collect();
     let sent = case.headers.iter().map(|(name, _)| name.as_bytes());
     for name in sent.filter(|name| is_identity(name)) {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::bucket;
 use super::gcra::Quota;
 use crate::api_key::KeyHash;
+use crate::bytes::equal;
 use crate::record::{KeyRecord, Limit, Scope};
 
 /// A limit of one record: whose tokens it takes and how many there are.
@@ -22,7 +23,7 @@ pub struct Slot {
 
 /// Who uses up a limit: a key or a workspace, together with the limit's name. The first half of a SHA-256, so it is
 /// mixed already and nobody can choose it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Eq, PartialOrd, Ord)]
 pub struct Subject(pub [u8; 16]);
 
 /// How large leases of a limit may be and how long a refusal stands; see [the bound](super).
@@ -102,6 +103,12 @@ impl Sizing {
         // A quarter of the burst: what comes during the pause must not spill over.
         let pause_ns = if meanwhile > 1 { patience_ns.min(quota.capacity_ns() / 4) } else { 0 };
         Self { max, spare, floor: small(meanwhile, max), pause_ns }
+    }
+}
+
+impl PartialEq for Subject {
+    fn eq(&self, other: &Self) -> bool {
+        equal(&self.0, &other.0)
     }
 }
 

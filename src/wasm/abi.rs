@@ -153,17 +153,17 @@ pub fn log_level() -> Result<u32, HostError> {
 }
 
 /// Nanoseconds since the Unix epoch.
-pub fn wall_clock() -> u64 {
+pub fn wall_clock() -> Result<u64, HostError> {
     let mut time = 0;
-    unsafe { proxy_get_current_time_nanoseconds(&raw mut time) };
-    time
+    checked(unsafe { proxy_get_current_time_nanoseconds(&raw mut time) })?;
+    Ok(time)
 }
 
 /// Nanoseconds on the clock that all threads of the process share.
-pub fn monotonic_clock() -> u64 {
+pub fn monotonic_clock() -> Result<u64, HostError> {
     let mut time = 0;
-    unsafe { clock_time_get(CLOCK_MONOTONIC, 1, &raw mut time) };
-    time
+    checked(unsafe { clock_time_get(CLOCK_MONOTONIC, 1, &raw mut time) })?;
+    Ok(time)
 }
 
 /// Asks for `on_tick` every so many milliseconds, on the current root context.
@@ -297,6 +297,11 @@ pub fn set_effective_context(context: u32) -> Result<(), HostError> {
     checked(unsafe { proxy_set_effective_context(context) })
 }
 
+/// True unless the host says that a context is gone; the next calls act on it then.
+pub fn has_context(context: u32) -> bool {
+    set_effective_context(context) != Err(BAD_ARGUMENT)
+}
+
 /// Defines a metric and returns its number.
 pub fn define_metric(kind: Metric, name: &str) -> Result<u32, HostError> {
     let mut id = 0;
@@ -379,7 +384,7 @@ extern "C" fn on_configure(root: u32, configuration_size: usize) -> bool {
 #[unsafe(export_name = "flamegate_on_tick")]
 extern "C" fn on_tick(root: u32) {
     unsafe { proxy_on_tick(root) };
-    for gone in vm::missing_roots(|id| id == root || set_effective_context(id).is_ok()) {
+    for gone in vm::missing_roots(|id| id == root || has_context(id)) {
         let _ = set_effective_context(root);
         unsafe { proxy_on_delete(gone) };
     }

@@ -9,7 +9,7 @@ use proxy_wasm::types::LogLevel;
 
 use crate::auth::{Denial, InvalidApiKey};
 use crate::config::{Config, Role, SyncMode};
-use crate::host::Clock as _;
+use crate::host::{Clock as _, HostError};
 use crate::sync::driver::{Driver, Failure};
 use crate::table::status::Status;
 use crate::worker::Worker;
@@ -46,12 +46,29 @@ impl Root {
         Self { id, state }
     }
 
+    /// What a filter cannot do without: ticks, or it would never hear of a revocation; clocks, or keys would never expire; and
+    /// to be told whether a context is there, or streams and configurations would be taken for gone.
+    fn obtain_necessities(&self, tick_ms: u32) -> Result<(), (&'static str, HostError)> {
+        abi::wall_clock().and(abi::monotonic_clock()).map_err(|error| ("clocks", error))?;
+        abi::set_effective_context(self.id).map_err(|error| ("other contexts", error))?;
+        abi::set_tick_period(tick_ms).map_err(|error| ("ticks", error))
+    }
+
     /// Ends streams whose key is gone, and forgets streams that are over. The answer is a 401 where no response has started,
     /// and a reset where one has.
     fn end_streams(&self, worker: &mut Worker) {
-        worker.forget_closed_streams(|id| abi::set_effective_context(id).is_ok());
-        let doomed =
-            worker.streams.take_doomed(|id| abi::set_effective_context(id).is_ok() && !is_complete());
+        worker.forget_closed_streams(abi::has_context);
+        let mut failure = None;
+        let doomed = worker.streams.take_doomed(|id| {
+            abi::set_effective_context(id).is_ok()
+                && may_end().unwrap_or_else(|error| {
+                    failure = Some(error);
+                    false
+                })
+        });
+        if let Some(error) = failure {
+            log::error!("flamegate: streams whose key is gone cannot be ended: {error}");
+        }
         if !doomed.is_empty() {
             let reply = worker.replies.to(&Denial::InvalidApiKey(InvalidApiKey::Unknown));
             for id in doomed {
@@ -64,10 +81,17 @@ impl Root {
     }
 }
 
-/// True when the current stream is over for Envoy and only its context is still there, until the event loop turns: nothing
-/// may be sent to it any more. Attribute `request.duration` is there from that moment on.
-fn is_complete() -> bool {
-    !matches!(abi::property("request\0duration"), Ok(None))
+/// False when the current stream is over for Envoy and only its context is still there, until the event loop turns: nothing
+/// may be sent to it any more. Attribute `request.duration` is there from that moment on. And false when it is being ended.
+fn may_end() -> Result<bool, HostError> {
+    if abi::property("request\0duration")?.is_some() {
+        return Ok(false);
+    }
+    match abi::set_filter_state(vm::ENDED, "1") {
+        Ok(()) => Ok(true),
+        Err(abi::BAD_ARGUMENT) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 impl State {
@@ -79,7 +103,7 @@ impl State {
             let node =
                 ["xds\0node\0id", "node\0id"].into_iter().find_map(|path| abi::property(path).ok().flatten());
             let node = node.unwrap_or_default();
-            Driver::new(sync.clone(), &String::from_utf8_lossy(&node), abi::monotonic_clock())
+            Driver::new(sync.clone(), &String::from_utf8_lossy(&node), Envoy.monotonic())
         });
         self.worker = (config.role == Role::Filter).then(|| Worker::new(config));
     }
@@ -139,15 +163,17 @@ impl RootContext for Root {
                 return false;
             }
         };
-        // Without ticks a worker would never hear of a revocation. It stays unconfigured then, and refuses everything.
-        match abi::set_tick_period(config.tick_ms) {
+        // It stays unconfigured without them, and refuses everything.
+        match self.obtain_necessities(config.tick_ms) {
             Ok(()) => {
                 vm::configured(self.id, &json);
                 if let Ok(mut state) = self.state.try_borrow_mut() {
                     state.configure(config);
                 }
             }
-            Err(error) => log::error!("flamegate: no ticks, every request is refused: {error}"),
+            Err((missing, error)) => {
+                log::error!("flamegate: no {missing}, every request is refused: {error}");
+            }
         }
         true
     }
@@ -162,15 +188,25 @@ impl RootContext for Root {
 }
 
 impl Drop for Root {
-    /// A configuration that is replaced gives the lease back and leaves the roster, so that nobody has to wait for it.
+    /// A configuration that is replaced gives the lease back and leaves the roster, so that nobody has to wait for it, and hands
+    /// on what it counted and the streams that it noted.
     fn drop(&mut self) {
-        vm::remove_root(self.id);
+        let heir = vm::remove_root(self.id);
         let Ok(mut state) = self.state.try_borrow_mut() else { return };
-        if let Some(driver) = &mut state.driver {
+        let State { worker, driver, metrics } = &mut *state;
+        if let Some(driver) = driver {
             driver.retire(&Envoy);
+            metrics.flush(&mut driver.counts);
         }
-        if let Some(worker) = &mut state.worker {
+        if let Some(worker) = worker {
             worker.leave(&Envoy);
+            metrics.flush(&mut worker.counts);
+            if let Some(heir) = heir
+                && let Ok(mut heir) = heir.try_borrow_mut()
+                && let Some(heir) = &mut heir.worker
+            {
+                heir.take_over(std::mem::take(&mut worker.streams));
+            }
         }
     }
 }

@@ -86,7 +86,7 @@ fn carry_out(id: u32, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
                 Next::Stop
             }
             Outcome::Pass(edits) => {
-                pass(id, worker, &edits)?;
+                pass(id, worker, edits)?;
                 Next::Continue
             }
         };
@@ -94,12 +94,11 @@ fn carry_out(id: u32, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
     })?
 }
 
-fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError> {
-    for name in edits.removals() {
-        abi::remove_header(Map::Request, name)?;
-    }
+fn pass(id: u32, worker: &mut Worker, edits: Edits<'_>) -> Result<(), HostError> {
+    edits.removals().try_for_each(|name| abi::remove_header(Map::Request, name))?;
     let config = worker.config();
-    match &edits.pass {
+    let overwritten = edits.overwritten();
+    match edits.pass {
         Pass::Bypass(bypass) => {
             if config.filter_state {
                 abi::set_filter_state(BYPASS_STATE, bypass.as_str())?;
@@ -108,9 +107,12 @@ fn pass(id: u32, worker: &mut Worker, edits: &Edits<'_>) -> Result<(), HostError
         Pass::Permit(permit) => {
             let values = identity(permit.key());
             if config.identity_headers {
-                for ((name, value), overwrite) in IDENTITY_HEADERS.iter().zip(values).zip(edits.overwrite) {
-                    let set = if overwrite { abi::replace_header } else { abi::add_header };
-                    set(Map::Request, name, value)?;
+                for ((name, value), is_there) in IDENTITY_HEADERS.iter().zip(values).zip(overwritten) {
+                    if is_there {
+                        abi::replace_header(Map::Request, name, value)?;
+                    } else {
+                        abi::add_header(Map::Request, name, value)?;
+                    }
                 }
             }
             if config.filter_state {

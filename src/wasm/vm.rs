@@ -27,6 +27,10 @@ struct Root {
     state: SharedState,
 }
 
+/// Property of a stream that is being ended. It can be set once, so that it is ended once: a filter that is twice in a chain
+/// has two contexts for one stream.
+pub const ENDED: &str = "flamegate.ended";
+
 /// The contexts of this VM.
 struct Vm {
     roots: RefCell<Vec<Root>>,
@@ -53,15 +57,25 @@ pub fn configured(id: u32, configuration: &[u8]) {
             mark = Some(root.mark.clone());
         }
     });
-    // Without it nothing is lost while this configuration is alone in the VM.
-    if let Some(Err(error)) = mark.map(|mark| abi::declare_read_only(&mark)) {
+    let declared = mark.map(|mark| abi::declare_read_only(&mark).and(abi::declare_read_only(ENDED)));
+    // Without them nothing is lost while this configuration is alone in the VM, and once in a filter chain.
+    if let Some(Err(error)) = declared {
         log::warn!("flamegate: this configuration cannot share a VM with another one: {error}");
     }
 }
 
-/// A root context goes.
-pub fn remove_root(id: u32) {
-    change(|roots| roots.retain(|root| root.id != id));
+/// A root context goes. Gives the newest one with the same configuration: it takes over the streams that this one has noted,
+/// which need not have been its own.
+pub fn remove_root(id: u32) -> Option<SharedState> {
+    let mut heir = None;
+    change(|roots| {
+        if let Some(index) = roots.iter().position(|root| root.id == id) {
+            let gone = roots.remove(index);
+            let equal = roots.iter().rev().find(|root| root.configuration == gone.configuration);
+            heir = equal.map(|root| Rc::clone(&root.state));
+        }
+    });
+    heir
 }
 
 /// True when `id` is a root context.

@@ -2,7 +2,8 @@
 //!
 //! The host does not say when a request is over: that callback would cost every request 1,500 instructions. So each is
 //! noted, and asked for when it is a second old; most are gone by then. Those that are not are asked for again every few
-//! seconds. What is remembered is bounded by Envoy's own number of streams and the requests of the last second.
+//! seconds. What is remembered is bounded by Envoy's own number of streams, the requests of the last second, and the streams
+//! that lasted longer than that and ended in the last eight.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use crate::api_key::KeyHash;
 use crate::host::Monotonic;
 use crate::known_key::KnownKey;
 
-use super::hashers::ByNumber;
+use super::hashers::{ByNumber, ByPrefix};
 
 /// Number of a stream's context in its VM.
 pub type StreamId = u32;
@@ -69,6 +70,16 @@ impl Streams {
         self.old.extend(open);
     }
 
+    /// Adds the streams of another worker.
+    pub fn append(&mut self, other: Self) {
+        for (queue, more) in [(&mut self.young, other.young), (&mut self.old, other.old)] {
+            queue.extend(more);
+            queue.make_contiguous().sort_by_key(|stream| stream.seen);
+        }
+        self.doomed.extend(other.doomed);
+        self.awaited.extend(other.awaited);
+    }
+
     /// A request was admitted with this key, and its response will be asked for by [`Self::take_awaited`].
     pub fn await_response(&mut self, id: StreamId, key: Rc<KnownKey>) {
         self.awaited.insert(id, key);
@@ -80,13 +91,13 @@ impl Streams {
     }
 
     /// The distinct keys of streams that `filter` names.
-    pub fn keys(&self, filter: impl Fn(&KeyHash) -> bool) -> HashSet<KeyHash> {
+    pub fn keys(&self, filter: impl Fn(&KeyHash) -> bool) -> HashSet<KeyHash, ByPrefix> {
         self.young.iter().chain(&self.old).map(|stream| *stream.key.hash()).filter(filter).collect()
     }
 
     /// Takes what a second look at the table found: streams of a key that is gone are marked to be ended, the others go
     /// on under the record as it is now, with its expiry.
-    pub fn update(&mut self, found: &HashMap<KeyHash, Option<Rc<KnownKey>>>) {
+    pub fn update(&mut self, found: &HashMap<KeyHash, Option<Rc<KnownKey>>, ByPrefix>) {
         for stream in self.young.iter_mut().chain(&mut self.old) {
             if let Some(Some(now)) = found.get(stream.key.hash()) {
                 stream.key = Rc::clone(now);

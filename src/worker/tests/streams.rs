@@ -103,7 +103,26 @@ fn nothing_is_noted_when_nobody_will_ask() {
         let decision = crate::filter::decide(&mut gateway.worker, &gateway.host, &request);
         let crate::filter::Outcome::Pass(edits) = decision.outcome else { panic!("refused") };
         let crate::filter::Pass::Permit(permit) = edits.pass else { panic!("bypassed") };
-        gateway.worker.opened(1, &permit);
+        gateway.worker.opened(1, permit);
         assert_eq!(gateway.worker.streams.len(), noted, "{json}");
     }
+}
+
+/// The key was revoked before, when this worker did not know of the stream.
+#[test]
+fn streams_that_are_taken_over_end_with_their_key_too() {
+    let mut gateway = Gateway::new(SYNCED);
+    gateway.open(1, 1);
+    gateway.tick_after(YOUNG_NS, |_| true);
+    gateway.open(2, 1);
+    gateway.open(3, 2);
+    let noted = std::mem::take(&mut gateway.worker.streams);
+    gateway.change(2, &[], &[1]);
+    gateway.worker.tick(&gateway.host);
+    gateway.host.advance_ns(1);
+    gateway.open(4, 2);
+    gateway.worker.take_over(noted);
+    gateway.worker.tick(&gateway.host);
+    assert_eq!(gateway.worker.streams.take_doomed(|_| true), [2, 1]);
+    assert_eq!(gateway.tick_after(YOUNG_NS, |_| true), [3, 4]);
 }

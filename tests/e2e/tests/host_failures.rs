@@ -1,10 +1,13 @@
 //! Host calls that fail: Envoy's own `capability_restriction_config` takes them away from the filter, one at a time. Whatever is
 //! missing, the answer is a refusal.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use flamegate_e2e::{
     Envoy, Plugin, Request,
     envoy::{Upstreams, render},
     eventually,
+    http1::encode,
     process::{Folder, root},
     upstream::Upstream,
 };
@@ -112,15 +115,39 @@ fn a_host_call_that_fails_is_a_503_and_never_a_pass() {
 
 #[test]
 fn a_filter_that_cannot_decide_refuses_everything() {
-    let restricted = Restricted::start("no-ticks", &["proxy_set_tick_period_milliseconds"], json!([]));
-    restricted.assert_closed("without ticks");
-    let log = restricted.envoy.log();
-    assert!(log.contains("no ticks, every request is refused"), "{log}");
+    for (denied, missing) in [
+        ("proxy_set_tick_period_milliseconds", "ticks"),
+        ("proxy_get_current_time_nanoseconds", "clocks"),
+        ("clock_time_get", "clocks"),
+        ("proxy_set_effective_context", "other contexts"),
+    ] {
+        let restricted = Restricted::start("missing", &[denied], json!([]));
+        restricted.assert_closed(denied);
+        let log = restricted.envoy.log();
+        assert!(log.contains(&format!("no {missing}, every request is refused")), "{denied}: {log}");
+    }
     let sync = json!({"role": "sync", "sync": {"cluster": "flamegate-control"}});
     let misplaced = Restricted::with("role-sync", &[], sync);
     misplaced.assert_closed("role sync");
     let log = misplaced.envoy.log();
     assert!(log.contains("request refused: the filter is not configured on this worker"), "{log}");
+}
+
+#[test]
+fn a_stream_that_cannot_be_ended_shows_in_the_log() {
+    let expires_at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 3;
+    let record = json!({"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test", "expires_at": expires_at});
+    let restricted =
+        Restricted::with("no-properties", &["proxy_get_property"], json!({"static_keys": [record]}));
+    let mut connections = restricted.envoy.connection_to_each_worker();
+    for connection in &mut connections {
+        connection.send_bytes(&encode(&Request::get("/v1/events").bearer(KEY))).expect("request");
+        assert_eq!(connection.read_head().expect("head").0, 200);
+    }
+    eventually("the line", || {
+        let log = restricted.envoy.log();
+        if log.contains("streams whose key is gone cannot be ended") { Ok(()) } else { Err(log) }
+    });
 }
 
 #[test]

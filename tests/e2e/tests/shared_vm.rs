@@ -1,13 +1,15 @@
 //! Two configurations of the filter in one VM, as with two listeners and while a listener is replaced: each request is decided
 //! by the configuration of its own listener. The host does not say which that is (docs/adr/0015-two-callbacks-per-request.md).
 
+use std::time::Instant;
+
 use flamegate_e2e::{
-    Envoy, Plugin, Protocol, Request, Stack,
-    control::Control,
+    DEADLINE, Envoy, Plugin, Protocol, Request, Stack,
+    control::{Control, NewKey},
     envoy::{Upstreams, WORKERS},
     eventually,
     gateway::Gateway,
-    http1::Connection,
+    http1::{Connection, encode},
     process::{Folder, free_port},
     upstream::Upstream,
 };
@@ -107,6 +109,93 @@ fn a_listener_that_is_replaced_keeps_its_configuration_until_it_is_drained() {
     }
 }
 
+/// Event streams of a key, one on each worker, that have begun.
+fn event_streams(envoy: &Envoy, key: &NewKey) -> Vec<Connection> {
+    let mut connections = envoy.connection_to_each_worker();
+    for connection in &mut connections {
+        connection.send_bytes(&encode(&Request::get("/v1/events").bearer(&key.key))).expect("request");
+        assert_eq!(connection.read_head().expect("head").0, 200);
+        connection.read_exactly(1).expect("an event");
+    }
+    connections
+}
+
+/// Reads a stream until it ends. There is an event every second.
+fn assert_ends(mut stream: Connection) {
+    let begin = Instant::now();
+    while stream.read_exactly(1).is_ok() {
+        assert!(begin.elapsed() < DEADLINE, "the stream goes on");
+    }
+}
+
+/// Of equal configurations the newest decides all requests. The streams that it has noted outlive it.
+#[test]
+fn streams_end_with_their_key_after_the_configuration_that_noted_them_is_gone() {
+    let folder = Folder::new("shared-vm-equal");
+    let upstream = Upstream::start(&folder);
+    let mut control = Control::prepare(&folder);
+    control.start();
+    control.create_workspace("e2e");
+    let upstreams = Upstreams { upstream: upstream.port, control: control.port };
+    let gateway = Gateway::start(&folder, &plugin(), upstreams, 0);
+    let key = control.create_key("e2e", "live", json!({}));
+    let request = Request::get("/v1/agents").bearer(&key.key);
+    eventually("the key", || gateway.envoy.send(&request).expect_status(200));
+
+    let second = free_port();
+    let mut alone = String::new();
+    gateway.reload(|text| {
+        let start = text.find("    - \"@type\"").expect("the listener");
+        let port = gateway.envoy.port.to_string();
+        let other = text[start..]
+            .replacen("name: gateway", "name: other", 1)
+            .replacen(&port, &second.to_string(), 1)
+            .replace("root_id: flamegate\n", "root_id: second\n");
+        alone.clone_from(&text);
+        format!("{text}{other}")
+    });
+    eventually("the second listener", || {
+        request.send(Protocol::Http1, second).map_err(|error| error.to_string())?.expect_status(200)
+    });
+    let streams = event_streams(&gateway.envoy, &key);
+    gateway.reload(|_| alone);
+    eventually("the end of the second listener", || match request.send(Protocol::Http1, second) {
+        Err(_) => Ok(()),
+        Ok(answer) => Err(answer.text()),
+    });
+    eventually("drained", || match gateway.draining() {
+        0 => Ok(()),
+        left => Err(left.to_string()),
+    });
+    control.revoke(&key.id, "0s");
+    streams.into_iter().for_each(assert_ends);
+}
+
+/// One stream has two contexts then, and both are of a key that is gone.
+#[test]
+fn a_filter_that_is_twice_in_a_chain_ends_a_stream_once() {
+    let plugin = Plugin::singleton(json!({"forward_authorization": true}));
+    let stack = Stack::start_changed("shared-vm-twice", &plugin, |text| chain(&text, |second| second));
+    let key = stack.accepted_key("live");
+    let streams = event_streams(&stack.envoy, &key);
+    let count = streams.len();
+    stack.control.revoke(&key.id, "0s");
+    streams.into_iter().for_each(assert_ends);
+    eventually("the count", || {
+        let ended = stack.envoy.metrics().value("flamegate_streams_ended_total").unwrap_or(0.0);
+        if ended >= count as f64 { Ok(()) } else { Err(ended.to_string()) }
+    });
+    assert_eq!(stack.envoy.metrics().value("flamegate_streams_ended_total"), Some(count as f64));
+}
+
+/// The filter chain with a second filter after the first: a copy of it that `change` has changed.
+fn chain(text: &str, change: impl FnOnce(String) -> String) -> String {
+    let start = text.find("                  - name: flamegate\n").expect("the filter");
+    let end = start + text[start..].find("                  # The guard.").expect("the guard");
+    let second = change(text[start..end].replacen("- name: flamegate", "- name: second", 1));
+    format!("{}{second}{}", &text[..end], &text[end..])
+}
+
 /// What cannot be told apart is refused: neither configuration may decide for the other.
 #[test]
 fn two_configurations_in_one_chain_and_one_vm_let_nobody_through() {
@@ -114,11 +203,7 @@ fn two_configurations_in_one_chain_and_one_vm_let_nobody_through() {
         json!({"environments": ["live", "test"], "realm": "first", "forward_authorization": true}),
     );
     let stack = Stack::start_changed("shared-vm-chain", &plugin, |text| {
-        let start = text.find("                  - name: flamegate\n").expect("the filter");
-        let end = start + text[start..].find("                  # The guard.").expect("the guard");
-        let second = text[start..end].replacen("- name: flamegate", "- name: second", 1);
-        let second = second.replace(r#""realm":"first""#, r#""realm":"second""#);
-        format!("{}{second}{}", &text[..end], &text[end..])
+        chain(&text, |second| second.replace(r#""realm":"first""#, r#""realm":"second""#))
     });
     let key = stack.control.create_key("e2e", "live", json!({}));
     let request = Request::get("/v1/agents").bearer(&key.key);

@@ -91,7 +91,7 @@ fn serialize(headers: &[Header]) -> Vec<u8> {
 
 fn pairs(map: &[u8]) -> Option<Vec<Header>> {
     let mut found = Vec::new();
-    read_map(map, |name, value| found.push((name.to_vec(), value.to_vec())))?;
+    read_map(map, |header| found.push((header.name().to_vec(), header.value().to_vec())))?;
     Some(found)
 }
 
@@ -132,7 +132,7 @@ fn check(map: &[u8], headers: &[Header]) {
             }
             let known = IDENTITY_HEADERS.iter().position(|known| known.as_bytes() == &name[..]);
             let once = headers.iter().filter(|(other, _)| other == name).count() == 1;
-            let overwritten = once && known.is_some_and(|index| edits.overwrite[index]);
+            let overwritten = once && known.is_some_and(|index| edits.overwritten()[index]);
             assert!(
                 overwritten || removed.contains(&&name[..]),
                 "a forged header goes upstream: {headers:?}"
