@@ -125,7 +125,7 @@ bench-build: wasm ## build the measuring program and what it compares with
 	install -D $(TARGET)/wasm32-wasip1/release/flamegate_empty_filter.wasm target/bench/empty-filter.wasm
 
 .PHONY: bench
-bench: bench-build ## measure everything (an hour) and write docs/PERFORMANCE.md
+bench: bench-build build ## measure everything (an hour) and write docs/PERFORMANCE.md
 	$(TARGET)/dist/flamegate-bench all
 
 .PHONY: bench-check

@@ -1,6 +1,6 @@
 //! The core's traits on the real host.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use crate::host::{
     Callouts, Clock, Expect, HostError, Monotonic, Now, Peer, SharedData, Versioned, WallClock, Write,
@@ -13,14 +13,22 @@ use super::abi;
 #[derive(Clone, Copy, Debug)]
 pub struct Envoy;
 
+thread_local! {
+    /// The last reading of the monotonic clock.
+    static LAST: Cell<Monotonic> = const { Cell::new(0) };
+}
+
 impl Clock for Envoy {
     fn now(&self) -> Now {
         Now { monotonic: self.monotonic(), wall: self.wall() }
     }
 
-    // A filter is not configured on a host without clocks. Should one fail later, everything is too old.
+    // A filter is not configured on a host without clocks, and Envoy's do not fail later. If one did, time would stand still
+    // for limits, and keys that expire would be refused.
     fn monotonic(&self) -> Monotonic {
-        abi::monotonic_clock().unwrap_or(Monotonic::MAX)
+        let now = abi::monotonic_clock().unwrap_or_else(|_| LAST.get());
+        LAST.set(now);
+        now
     }
 
     fn wall(&self) -> WallClock {

@@ -46,12 +46,14 @@ impl Root {
         Self { id, state }
     }
 
-    /// What a filter cannot do without: ticks, or it would never hear of a revocation; clocks, or keys would never expire; and
-    /// to be told whether a context is there, or streams and configurations would be taken for gone.
-    fn obtain_necessities(&self, tick_ms: u32) -> Result<(), (&'static str, HostError)> {
+    /// What a filter cannot do without: clocks, or keys would never expire; to be told whether a context is there, or streams and
+    /// configurations would be taken for gone; and ticks, or it would never hear of a revocation.
+    fn obtain_necessities(&self, config: &Config) -> Result<(), (&'static str, HostError)> {
         abi::wall_clock().and(abi::monotonic_clock()).map_err(|error| ("clocks", error))?;
-        abi::set_effective_context(self.id).map_err(|error| ("other contexts", error))?;
-        abi::set_tick_period(tick_ms).map_err(|error| ("ticks", error))
+        if config.role == Role::Filter {
+            abi::set_effective_context(self.id).map_err(|error| ("other contexts", error))?;
+        }
+        abi::set_tick_period(config.tick_ms).map_err(|error| ("ticks", error))
     }
 
     /// Ends streams whose key is gone, and forgets streams that are over. The answer is a 401 where no response has started,
@@ -60,38 +62,43 @@ impl Root {
         worker.forget_closed_streams(abi::has_context);
         let mut failure = None;
         let doomed = worker.streams.take_doomed(|id| {
-            abi::set_effective_context(id).is_ok()
-                && may_end().unwrap_or_else(|error| {
-                    failure = Some(error);
-                    false
-                })
+            may_end(id).unwrap_or_else(|error| {
+                failure = Some(error);
+                false
+            })
         });
-        if let Some(error) = failure {
-            log::error!("flamegate: streams whose key is gone cannot be ended: {error}");
-        }
         if !doomed.is_empty() {
             let reply = worker.replies.to(&Denial::InvalidApiKey(InvalidApiKey::Unknown));
             for id in doomed {
-                if abi::set_effective_context(id).is_ok() && stream::send(&reply).is_ok() {
-                    worker.counts.increment(crate::metrics::Counter::StreamsEnded);
+                match abi::set_effective_context(id).and_then(|()| stream::send(&reply)) {
+                    Ok(()) => worker.counts.increment(crate::metrics::Counter::StreamsEnded),
+                    Err(error) => failure = Some(error),
                 }
             }
+        }
+        if let Some(error) = failure {
+            log::error!("flamegate: streams whose key is gone cannot be ended: {error}");
         }
         let _ = abi::set_effective_context(self.id);
     }
 }
 
-/// False when the current stream is over for Envoy and only its context is still there, until the event loop turns: nothing
-/// may be sent to it any more. Attribute `request.duration` is there from that moment on. And false when it is being ended.
-fn may_end() -> Result<bool, HostError> {
-    if abi::property("request\0duration")?.is_some() {
+/// Property of a stream that is being ended.
+const ENDED: &str = "flamegate.ended";
+
+/// True for a stream that is open and that nobody is ending; it is marked then. It may be over for Envoy while its context is
+/// still there, until the event loop turns: nothing may be sent to it any more. Attribute `request.duration` is there from that
+/// moment on. And a filter that is twice in a chain has two contexts for one stream, to which one answer may be sent.
+fn may_end(id: u32) -> Result<bool, HostError> {
+    match abi::set_effective_context(id) {
+        Err(abi::BAD_ARGUMENT) => return Ok(false),
+        result => result?,
+    }
+    if abi::property("request\0duration")?.is_some() || abi::property(ENDED)?.is_some() {
         return Ok(false);
     }
-    match abi::set_filter_state(vm::ENDED, "1") {
-        Ok(()) => Ok(true),
-        Err(abi::BAD_ARGUMENT) => Ok(false),
-        Err(error) => Err(error),
-    }
+    abi::set_filter_state(ENDED, "1")?;
+    Ok(true)
 }
 
 impl State {
@@ -164,7 +171,7 @@ impl RootContext for Root {
             }
         };
         // It stays unconfigured without them, and refuses everything.
-        match self.obtain_necessities(config.tick_ms) {
+        match self.obtain_necessities(&config) {
             Ok(()) => {
                 vm::configured(self.id, &json);
                 if let Ok(mut state) = self.state.try_borrow_mut() {

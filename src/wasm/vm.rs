@@ -27,10 +27,6 @@ struct Root {
     state: SharedState,
 }
 
-/// Property of a stream that is being ended. It can be set once, so that it is ended once: a filter that is twice in a chain
-/// has two contexts for one stream.
-pub const ENDED: &str = "flamegate.ended";
-
 /// The contexts of this VM.
 struct Vm {
     roots: RefCell<Vec<Root>>,
@@ -57,9 +53,8 @@ pub fn configured(id: u32, configuration: &[u8]) {
             mark = Some(root.mark.clone());
         }
     });
-    let declared = mark.map(|mark| abi::declare_read_only(&mark).and(abi::declare_read_only(ENDED)));
-    // Without them nothing is lost while this configuration is alone in the VM, and once in a filter chain.
-    if let Some(Err(error)) = declared {
+    // Without it nothing is lost while this configuration is alone in the VM.
+    if let Some(Err(error)) = mark.map(|mark| abi::declare_read_only(&mark)) {
         log::warn!("flamegate: this configuration cannot share a VM with another one: {error}");
     }
 }

@@ -135,7 +135,7 @@ fn a_filter_that_cannot_decide_refuses_everything() {
 
 #[test]
 fn a_stream_that_cannot_be_ended_shows_in_the_log() {
-    let expires_at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 3;
+    let expires_at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 8;
     let record = json!({"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test", "expires_at": expires_at});
     let restricted =
         Restricted::with("no-properties", &["proxy_get_property"], json!({"static_keys": [record]}));

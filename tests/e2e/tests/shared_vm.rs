@@ -1,7 +1,7 @@
 //! Two configurations of the filter in one VM, as with two listeners and while a listener is replaced: each request is decided
 //! by the configuration of its own listener. The host does not say which that is (docs/adr/0015-two-callbacks-per-request.md).
 
-use std::time::Instant;
+use std::{io::ErrorKind, time::Instant};
 
 use flamegate_e2e::{
     DEADLINE, Envoy, Plugin, Protocol, Request, Stack,
@@ -40,12 +40,8 @@ fn two_listeners_with_two_configurations() {
     let second = free_port();
     let stack = Stack::start_changed("shared-vm-two", &plugin(), |text| {
         let (before, listener, after) = listener(&text);
-        let first_port = listener.split("port_value: ").nth(1).and_then(|rest| rest.split(' ').next());
-        let first_port = first_port.expect("its port");
         assert!(listener.contains(BOTH), "{listener}");
-        let other = listener
-            .replacen("- name: gateway", "- name: other", 1)
-            .replacen(first_port, &second.to_string(), 1)
+        let other = other_listener(listener, second)
             .replace(BOTH, LIVE_ONLY)
             .replace(r#""realm":"first""#, r#""realm":"second""#);
         format!("{before}{listener}{other}{after}")
@@ -123,9 +119,13 @@ fn event_streams(envoy: &Envoy, key: &NewKey) -> Vec<Connection> {
 /// Reads a stream until it ends. There is an event every second.
 fn assert_ends(mut stream: Connection) {
     let begin = Instant::now();
-    while stream.read_exactly(1).is_ok() {
-        assert!(begin.elapsed() < DEADLINE, "the stream goes on");
-    }
+    let error = loop {
+        match stream.read_exactly(1) {
+            Ok(_) => assert!(begin.elapsed() < DEADLINE, "the stream goes on"),
+            Err(error) => break error,
+        }
+    };
+    assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
 }
 
 /// Of equal configurations the newest decides all requests. The streams that it has noted outlive it.
@@ -146,11 +146,8 @@ fn streams_end_with_their_key_after_the_configuration_that_noted_them_is_gone() 
     let mut alone = String::new();
     gateway.reload(|text| {
         let start = text.find("    - \"@type\"").expect("the listener");
-        let port = gateway.envoy.port.to_string();
-        let other = text[start..]
-            .replacen("name: gateway", "name: other", 1)
-            .replacen(&port, &second.to_string(), 1)
-            .replace("root_id: flamegate\n", "root_id: second\n");
+        let other = other_listener(&text[start..], second);
+        let other = other.replace("root_id: flamegate\n", "root_id: second\n");
         alone.clone_from(&text);
         format!("{text}{other}")
     });
@@ -171,21 +168,54 @@ fn streams_end_with_their_key_after_the_configuration_that_noted_them_is_gone() 
     streams.into_iter().for_each(assert_ends);
 }
 
-/// One stream has two contexts then, and both are of a key that is gone.
+/// One stream has two contexts then, and both are of a key that is gone: of one root context, or of two that are equal.
 #[test]
 fn a_filter_that_is_twice_in_a_chain_ends_a_stream_once() {
     let plugin = Plugin::singleton(json!({"forward_authorization": true}));
-    let stack = Stack::start_changed("shared-vm-twice", &plugin, |text| chain(&text, |second| second));
-    let key = stack.accepted_key("live");
-    let streams = event_streams(&stack.envoy, &key);
-    let count = streams.len();
-    stack.control.revoke(&key.id, "0s");
-    streams.into_iter().for_each(assert_ends);
-    eventually("the count", || {
-        let ended = stack.envoy.metrics().value("flamegate_streams_ended_total").unwrap_or(0.0);
-        if ended >= count as f64 { Ok(()) } else { Err(ended.to_string()) }
+    for root in ["flamegate", "second"] {
+        let stack = Stack::start_changed("shared-vm-twice", &plugin, |text| {
+            chain(&text, |second| second.replace("root_id: flamegate\n", &format!("root_id: {root}\n")))
+        });
+        let key = stack.accepted_key("live");
+        let streams = event_streams(&stack.envoy, &key);
+        let count = streams.len();
+        stack.control.revoke(&key.id, "0s");
+        streams.into_iter().for_each(assert_ends);
+        let ended = || stack.envoy.metrics().value("flamegate_streams_ended_total").unwrap_or(0.0);
+        eventually("the count", || if ended() >= count as f64 { Ok(()) } else { Err(ended().to_string()) });
+        assert_eq!(ended(), count as f64, "{root}");
+    }
+}
+
+/// Whose request it is can be found out once per request.
+#[test]
+fn a_filter_that_is_twice_in_a_chain_cannot_share_its_vm() {
+    let plugin = Plugin::singleton(json!({"realm": "first", "forward_authorization": true}));
+    let second = free_port();
+    let stack = Stack::start_changed("shared-vm-twice-two", &plugin, |text| {
+        let (before, once, after) = listener(&text);
+        let twice = chain(once, |second| second);
+        let other = other_listener(once, second).replace(r#""realm":"first""#, r#""realm":"second""#);
+        format!("{before}{twice}{other}{after}")
     });
-    assert_eq!(stack.envoy.metrics().value("flamegate_streams_ended_total"), Some(count as f64));
+    let key = stack.control.create_key("e2e", "live", json!({}));
+    let request = Request::get("/v1/agents").bearer(&key.key);
+    eventually("the second listener", || {
+        request.send(Protocol::Http1, second).map_err(|error| error.to_string())?.expect_status(200)
+    });
+    for connection in &mut stack.envoy.connection_to_each_worker() {
+        assert_eq!(connection.send(&request).unwrap().status, 503);
+    }
+}
+
+/// A copy of the listener under another name and on another port.
+fn other_listener(listener: &str, port: u16) -> String {
+    let own = listener.split("port_value: ").nth(1).and_then(|rest| rest.split(' ').next());
+    listener.replacen("name: gateway", "name: other", 1).replacen(
+        own.expect("its port"),
+        &port.to_string(),
+        1,
+    )
 }
 
 /// The filter chain with a second filter after the first: a copy of it that `change` has changed.
