@@ -223,7 +223,7 @@ fn parse_sync(
     }
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let wait_seconds = narrow(fields.number("wait_seconds", 25, 1, 300));
-    let page_size = narrow(fields.number("page_size", 500, 1, 5_000));
+    let page_size = narrow(fields.number("page_size", 250, 1, 5_000));
     let retry_ms = (
         narrow(fields.number("retry_min_ms", 200, 10, 10_000)),
         narrow(fields.number("retry_max_ms", 5_000, 10, 10_000)),

@@ -27,7 +27,7 @@ fn an_almost_empty_configuration_has_the_documented_defaults() {
     assert_eq!((filter.cache_records, filter.max_staleness_ns), (4096, None));
     assert_eq!(filter.failure_throttle, None);
     let sync = config.sync.unwrap();
-    assert_eq!((sync.mode, sync.wait_seconds, sync.page_size), (SyncMode::Singleton, 25, 500));
+    assert_eq!((sync.mode, sync.wait_seconds, sync.page_size), (SyncMode::Singleton, 25, 250));
     assert_eq!((sync.cluster.as_str(), sync.authority.as_str()), ("flamegate-control", "flamegate-control"));
     assert_eq!((sync.gateway.as_str(), sync.token.as_str(), sync.retry_ms), ("", "token", (200, 5_000)));
 }
