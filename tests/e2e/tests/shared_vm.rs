@@ -29,6 +29,17 @@ fn plugin() -> Plugin {
     Plugin::singleton(json!({"environments": ["live", "test"], "realm": "first"}))
 }
 
+/// A gateway whose listener can be replaced, and what it needs.
+fn reloadable(name: &str) -> (Gateway, Control, Upstream, Folder) {
+    let folder = Folder::new(name);
+    let upstream = Upstream::start(&folder);
+    let mut control = Control::prepare(&folder);
+    control.start();
+    control.create_workspace("e2e");
+    let upstreams = Upstreams { upstream: upstream.port, control: control.port };
+    (Gateway::start(&folder, &plugin(), upstreams, 0), control, upstream, folder)
+}
+
 /// VMs of Envoy now: those of the main thread and of the workers.
 fn vms(envoy: &Envoy) -> String {
     let stats = envoy.admin("/stats?filter=wasm_vm_count|runtime.v8.active").text();
@@ -72,13 +83,7 @@ fn two_listeners_with_two_configurations() {
 
 #[test]
 fn a_listener_that_is_replaced_keeps_its_configuration_until_it_is_drained() {
-    let folder = Folder::new("shared-vm-update");
-    let upstream = Upstream::start(&folder);
-    let mut control = Control::prepare(&folder);
-    control.start();
-    control.create_workspace("e2e");
-    let upstreams = Upstreams { upstream: upstream.port, control: control.port };
-    let gateway = Gateway::start(&folder, &plugin(), upstreams, 0);
+    let (gateway, control, _upstream, _folder) = reloadable("shared-vm-update");
     let test = control.create_key("e2e", "test", json!({}));
     let request = Request::get("/v1/agents").bearer(&test.key);
     eventually("the key", || gateway.envoy.send(&request).expect_status(200));
@@ -131,13 +136,7 @@ fn assert_ends(mut stream: Connection) {
 /// Of equal configurations the newest decides all requests. The streams that it has noted outlive it.
 #[test]
 fn streams_end_with_their_key_after_the_configuration_that_noted_them_is_gone() {
-    let folder = Folder::new("shared-vm-equal");
-    let upstream = Upstream::start(&folder);
-    let mut control = Control::prepare(&folder);
-    control.start();
-    control.create_workspace("e2e");
-    let upstreams = Upstreams { upstream: upstream.port, control: control.port };
-    let gateway = Gateway::start(&folder, &plugin(), upstreams, 0);
+    let (gateway, control, _upstream, _folder) = reloadable("shared-vm-equal");
     let key = control.create_key("e2e", "live", json!({}));
     let request = Request::get("/v1/agents").bearer(&key.key);
     eventually("the key", || gateway.envoy.send(&request).expect_status(200));
