@@ -1,8 +1,11 @@
 //! One request: header bytes to the core, the outcome to the host. Whatever goes wrong here ends in a denial.
 
+use std::cell::RefCell;
+
 use crate::auth::{Denial, Unavailable};
 use crate::filter::{BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity};
 use crate::host::HostError;
+use crate::log_limit::LogLimit;
 use crate::metrics::Counter;
 use crate::reply::{Replies, Reply};
 use crate::request::Request;
@@ -36,10 +39,18 @@ pub fn on_request_headers(id: u32) -> Next {
     handle(id).unwrap_or_else(|failure| refuse(&failure))
 }
 
+thread_local! {
+    /// Lines about refused requests: a client could fill the log otherwise.
+    static REFUSALS: RefCell<LogLimit> = const { RefCell::new(LogLimit::new()) };
+}
+
 /// Refuses a request that could not be decided.
 #[cold]
 fn refuse(failure: &Failure) -> Next {
-    log::error!("flamegate: request refused: {failure}");
+    let held_back = REFUSALS.with_borrow_mut(|limit| limit.admit(abi::monotonic_clock().ok()));
+    if let Some(held_back) = held_back {
+        log::error!("flamegate: request refused: {failure}; {held_back} more since the last such line");
+    }
     // Even if the answer cannot be sent, a request that stops here goes nowhere.
     let _ = send(&Replies::new("flametalk").to(&Denial::Unavailable(Unavailable::NotSynced)));
     Next::Stop

@@ -1,7 +1,7 @@
 //! Host calls that fail: Envoy's own `capability_restriction_config` takes them away from the filter, one at a time. Whatever is
 //! missing, the answer is a refusal.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use flamegate_e2e::{
     Envoy, Plugin, Request,
@@ -131,6 +131,31 @@ fn a_filter_that_cannot_decide_refuses_everything() {
     misplaced.assert_closed("role sync");
     let log = misplaced.envoy.log();
     assert!(log.contains("request refused: the filter is not configured on this worker"), "{log}");
+}
+
+#[test]
+fn refused_requests_do_not_fill_the_log() {
+    for denied in [&[][..], &["clock_time_get"]] {
+        let sync = json!({"role": "sync", "sync": {"cluster": "flamegate-control"}});
+        let restricted = Restricted::with("log-flood", denied, sync);
+        let started = Instant::now();
+        for connection in &mut restricted.envoy.connection_to_each_worker() {
+            for _ in 0..1_000 {
+                let answer = connection.send(&Request::get("/v1/agents").bearer(KEY)).expect("answer");
+                assert_eq!(answer.status, 503);
+            }
+        }
+        let most = if denied.is_empty() {
+            // A line a second on each of two workers, and one for the second that has begun.
+            2 * (started.elapsed().as_secs() + 2)
+        } else {
+            // Without a clock the 1st, 2nd, 4th, …, 512th on each worker.
+            2 * 10
+        };
+        let log = restricted.envoy.log();
+        let lines = log.matches("request refused: ").count() as u64;
+        assert!((2..=most).contains(&lines), "{denied:?}: {lines} lines, at most {most}: {log}");
+    }
 }
 
 #[test]
