@@ -19,12 +19,15 @@ impl LogLimit {
         Self { last: None, seen: 0, held_back: 0 }
     }
 
-    /// Something has happened. When a line is due, gives how many were held back since the last one. `now` is `None` on a host
-    /// without a clock; then the first, second, fourth, eighth, … line is due.
-    pub fn admit(&mut self, now: Option<Monotonic>) -> Option<u64> {
+    /// Something has happened. When a line is due, gives how many were held back since the last one. On a host whose `clock` says
+    /// `None` the first, second, fourth, eighth, … line is due; it is not asked in between, because Envoy logs each call of a
+    /// clock that it has taken away.
+    pub fn admit(&mut self, clock: impl FnOnce() -> Option<Monotonic>) -> Option<u64> {
         self.seen = self.seen.saturating_add(1);
+        let milestone = self.seen.is_power_of_two();
+        let now = if milestone || self.last.is_some() { clock() } else { None };
         let due = match (now, self.last) {
-            (None, _) => self.seen.is_power_of_two(),
+            (None, _) => milestone,
             (Some(_), None) => true,
             (Some(now), Some(last)) => now.saturating_sub(last) >= INTERVAL_NS,
         };
@@ -41,6 +44,8 @@ impl LogLimit {
 mod tests {
     //! When a line is due.
 
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -48,22 +53,41 @@ mod tests {
         let mut limit = LogLimit::new();
         let second = INTERVAL_NS;
         let times = [5, 6, 7, second + 4, second + 5, second + 6, 9 * second];
-        let lines: Vec<_> = times.into_iter().map(|now| limit.admit(Some(now))).collect();
+        let lines: Vec<_> = times.into_iter().map(|now| limit.admit(|| Some(now))).collect();
         assert_eq!(lines, [Some(0), None, None, None, Some(3), None, Some(1)]);
     }
 
     #[test]
     fn a_clock_that_goes_back_floods_nothing() {
         let mut limit = LogLimit::new();
-        assert_eq!(limit.admit(Some(INTERVAL_NS)), Some(0));
-        assert!((0..100).all(|now| limit.admit(Some(now)).is_none()));
+        assert_eq!(limit.admit(|| Some(INTERVAL_NS)), Some(0));
+        assert!((0..100).all(|now| limit.admit(|| Some(now)).is_none()));
     }
 
     #[test]
     fn without_a_clock_lines_double_their_distance() {
         let mut limit = LogLimit::new();
-        let written: Vec<_> = (1..=1_000_u64).filter(|_| limit.admit(None).is_some()).collect();
+        let asked = Cell::new(0);
+        let clock = || {
+            asked.set(asked.get() + 1);
+            None
+        };
+        let written: Vec<_> = (1..=1_000_u64).filter(|_| limit.admit(clock).is_some()).collect();
         assert_eq!(written, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
-        assert_eq!(limit.admit(Some(7)), Some(488), "the clock is back");
+        assert_eq!(asked.get(), 10, "each question is a line of Envoy's");
+    }
+
+    #[test]
+    fn a_clock_that_goes_away_and_comes_back_floods_nothing() {
+        let mut limit = LogLimit::new();
+        assert_eq!(limit.admit(|| Some(INTERVAL_NS)), Some(0));
+        let written = (2..=1_000_u64).filter(|_| limit.admit(|| None).is_some()).count();
+        assert_eq!(written, 9);
+        assert_eq!(limit.admit(|| Some(7 * INTERVAL_NS)), None, "it was away at the last line");
+        assert_eq!(
+            (1_002..=1_024_u64).filter(|_| limit.admit(|| Some(7 * INTERVAL_NS)).is_some()).count(),
+            1
+        );
+        assert_eq!(limit.admit(|| Some(8 * INTERVAL_NS)), Some(0));
     }
 }

@@ -1,8 +1,8 @@
 //! The edge: the only module that knows proxy-wasm. It reads bytes, asks the core, and carries the answer out.
 //!
 //! [`abi`] has the host calls, the callbacks of the fast lane and all `unsafe`; [`host`] the traits of the core; [`root`]
-//! what happens per plugin and worker, through the SDK; [`stream`] what happens per request, without it; [`vm`] which
-//! request belongs to which root.
+//! what happens per plugin and worker, through the SDK; [`stream`] what happens per request, without it; [`vm`] the
+//! VM's root contexts.
 //!
 //! Nothing here fails once Envoy's validation run has passed: on a worker whose `on_configure` returned false, Envoy lets
 //! every request through.

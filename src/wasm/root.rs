@@ -10,7 +10,6 @@ use proxy_wasm::types::LogLevel;
 use crate::auth::{Denial, InvalidApiKey};
 use crate::config::{Config, Role, SyncMode};
 use crate::host::{Clock as _, HostError};
-use crate::log_limit::LogLimit;
 use crate::sync::driver::{Driver, Failure};
 use crate::table::status::Status;
 use crate::worker::Worker;
@@ -25,8 +24,6 @@ use super::vm::{self, SharedState};
 pub struct Root {
     id: u32,
     state: SharedState,
-    /// Lines about streams that cannot be ended.
-    unended: LogLimit,
 }
 
 /// What a root context and its streams share.
@@ -46,7 +43,7 @@ impl Root {
     pub fn new(id: u32) -> Self {
         let state = Rc::new(RefCell::new(State::default()));
         vm::add_root(id, Rc::clone(&state));
-        Self { id, state, unended: LogLimit::new() }
+        Self { id, state }
     }
 
     /// What a filter cannot do without: clocks, or keys would never expire; to be told whether a context is there, or streams and
@@ -61,7 +58,7 @@ impl Root {
 
     /// Ends streams whose key is gone, and forgets streams that are over. The answer is a 401 where no response has started,
     /// and a reset where one has.
-    fn end_streams(&mut self, worker: &mut Worker) {
+    fn end_streams(&self, worker: &mut Worker) {
         worker.forget_closed_streams(abi::has_context);
         let mut failure = None;
         let doomed = worker.streams.take_doomed(|id| {
@@ -79,9 +76,7 @@ impl Root {
                 }
             }
         }
-        if let Some(error) = failure
-            && self.unended.admit(abi::monotonic_clock().ok()).is_some()
-        {
+        if let Some(error) = failure {
             log::error!("flamegate: streams whose key is gone cannot be ended: {error}");
         }
         let _ = abi::set_effective_context(self.id);
@@ -191,8 +186,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let shared = Rc::clone(&self.state);
-        let Ok(mut state) = shared.try_borrow_mut() else { return };
+        let Ok(mut state) = self.state.try_borrow_mut() else { return };
         state.tick();
         if let Some(worker) = &mut state.worker {
             self.end_streams(worker);

@@ -40,16 +40,23 @@ pub fn on_request_headers(id: u32) -> Next {
 }
 
 thread_local! {
-    /// Lines about refused requests: a client could fill the log otherwise.
-    static REFUSALS: RefCell<LogLimit> = const { RefCell::new(LogLimit::new()) };
+    // Lines about refused requests, by reason: a client could fill the log with one and hide another.
+    static NO_FILTER: RefCell<LogLimit> = const { RefCell::new(LogLimit::new()) };
+    static NO_HEADERS: RefCell<LogLimit> = const { RefCell::new(LogLimit::new()) };
+    static HOST: RefCell<LogLimit> = const { RefCell::new(LogLimit::new()) };
 }
 
 /// Refuses a request that could not be decided.
 #[cold]
 fn refuse(failure: &Failure) -> Next {
-    let held_back = REFUSALS.with_borrow_mut(|limit| limit.admit(abi::monotonic_clock().ok()));
-    if let Some(held_back) = held_back {
-        log::error!("flamegate: request refused: {failure}; {held_back} more since the last such line");
+    let limit = match failure {
+        Failure::NoFilter => &NO_FILTER,
+        Failure::NoHeaders => &NO_HEADERS,
+        Failure::Host(_) => &HOST,
+    };
+    let clock = || abi::monotonic_clock().ok();
+    if let Some(held_back) = limit.with(|limit| limit.try_borrow_mut().ok()?.admit(clock)) {
+        log::error!("flamegate: request refused: {failure} ({held_back} more since this was last logged)");
     }
     // Even if the answer cannot be sent, a request that stops here goes nowhere.
     let _ = send(&Replies::new("flametalk").to(&Denial::Unavailable(Unavailable::NotSynced)));

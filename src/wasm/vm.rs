@@ -1,4 +1,4 @@
-//! The roots of this VM at the edge: one [`Roots`] per thread, and the host calls with which a stream is asked for its mark.
+//! The roots of this VM at the edge: its one [`Roots`] (a thread-local lives in the VM's memory), and the host calls with which a stream is asked for its mark.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,9 +22,9 @@ pub fn add_root(id: RootId, state: SharedState) {
 
 /// A root context has a configuration.
 pub fn configured(id: RootId, configuration: &[u8]) {
-    let declared = change(|roots| roots.configured(id, configuration).map(abi::declare_read_only));
+    let mark = change(|roots| roots.configured(id, configuration).map(str::to_owned)).flatten();
     // Without it nothing is lost while this configuration is alone in the VM.
-    if let Some(Some(Err(error))) = declared {
+    if let Some(Err(error)) = mark.map(|mark| abi::declare_read_only(&mark)) {
         log::warn!("flamegate: this configuration cannot share a VM with another one: {error}");
     }
 }

@@ -99,10 +99,17 @@ impl Target {
         text.trim().rsplit_once(": ").and_then(|(_, count)| count.parse().ok()).expect("a gauge")
     }
 
-    /// Bytes of Envoy's heap that are in use.
-    pub fn heap_bytes(&self) -> u64 {
-        let memory = self.envoy.admin("/memory").json();
-        memory["allocated"].as_str().and_then(|text| text.parse().ok()).expect("bytes")
+    /// Bytes of Envoy's heap that are in use: the median of five looks. While its threads are still freeing, a single look can
+    /// be wrong by megabytes, in both directions, and nothing says when they are done.
+    pub fn settled_heap_bytes(&self) -> u64 {
+        let mut looks = [0; 5];
+        for look in &mut looks {
+            thread::sleep(Duration::from_millis(50));
+            let memory = self.envoy.admin("/memory").json();
+            *look = memory["allocated"].as_str().and_then(|text| text.parse().ok()).expect("bytes");
+        }
+        looks.sort_unstable();
+        looks[looks.len() / 2]
     }
 
     /// Sends each attack `times` over connections of its own, and judges each by its name: what was answered, and how many.
