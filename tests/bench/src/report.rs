@@ -20,21 +20,31 @@ pub const KEYS: u32 = 1_000;
 
 /// Writes report and charts.
 pub fn write() -> Result<()> {
-    let results = Results::load()?;
+    let docs = root()?.join("docs");
+    fs::create_dir_all(docs.join("images"))?;
+    for (name, text) in render(&Results::load()?)? {
+        fs::write(docs.join(name), text)?;
+    }
+    println!("wrote docs/PERFORMANCE.md and four charts");
+    Ok(())
+}
+
+/// The files below `docs/`.
+fn render(results: &Results) -> Result<[(&'static str, String); 5]> {
     ensure!(!results.instructions.is_empty(), "no results yet: run `make bench`");
     let mut text = TEMPLATE.to_owned();
     let parts = [
-        ("versions", tables::versions(&results)),
-        ("baselines", tables::baselines(&results)),
-        ("comparison", tables::comparison(&results)),
-        ("states", tables::states(&results)),
-        ("target", tables::target(&results)),
-        ("ratios", tables::ratios(&results)),
-        ("sync", tables::sync(&results)),
-        ("gateways", tables::gateways(&results)),
-        ("locks", tables::locks(&results)),
-        ("contention", contention::table(&results)),
-        ("limiter", tables::limiter(&results)),
+        ("versions", tables::versions(results)),
+        ("baselines", tables::baselines(results)),
+        ("comparison", tables::comparison(results)),
+        ("states", tables::states(results)),
+        ("target", tables::target(results)),
+        ("ratios", tables::ratios(results)),
+        ("sync", tables::sync(results)),
+        ("gateways", tables::gateways(results)),
+        ("locks", tables::locks(results)),
+        ("contention", contention::table(results)),
+        ("limiter", tables::limiter(results)),
     ];
     for (name, part) in parts {
         text = text.replace(&format!("{{{{{name}}}}}"), part.trim_end());
@@ -42,16 +52,13 @@ pub fn write() -> Result<()> {
     if let Some((_, rest)) = text.split_once("{{") {
         bail!("report.md names an unknown part: {}", rest.lines().next().unwrap_or_default());
     }
-    let docs = root()?.join("docs");
-    fs::create_dir_all(docs.join("images"))?;
-    fs::write(docs.join("PERFORMANCE.md"), text)?;
-    let images = docs.join("images");
-    fs::write(images.join("added-instructions.svg"), comparison_chart(&results))?;
-    fs::write(images.join("keys.svg"), keys_chart(&results))?;
-    fs::write(images.join("limiter.svg"), limiter_chart(&results))?;
-    fs::write(images.join("contention.svg"), contention::chart(&results))?;
-    println!("wrote docs/PERFORMANCE.md and four charts");
-    Ok(())
+    Ok([
+        ("PERFORMANCE.md", text),
+        ("images/added-instructions.svg", comparison_chart(results)),
+        ("images/keys.svg", keys_chart(results)),
+        ("images/limiter.svg", limiter_chart(results)),
+        ("images/contention.svg", contention::chart(results)),
+    ])
 }
 
 fn comparison_chart(results: &Results) -> String {
@@ -117,4 +124,20 @@ fn short(id: &str) -> String {
         other => other,
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is committed belongs together.
+
+    use super::*;
+
+    #[test]
+    fn the_committed_report_is_of_the_committed_words_and_results() {
+        let docs = root().expect("the repository").join("docs");
+        for (name, text) in render(&Results::load().expect("results")).expect("a report") {
+            let committed = fs::read_to_string(docs.join(name)).expect(name);
+            assert!(committed == text, "docs/{name}: run `flamegate-bench report`");
+        }
+    }
 }
