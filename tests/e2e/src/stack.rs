@@ -23,6 +23,16 @@ pub struct Stack {
     pub folder: Folder,
 }
 
+/// What stands around a gateway: an upstream, and a control plane with a workspace `e2e`.
+pub fn surroundings(name: &str) -> (Folder, Upstream, Control) {
+    let folder = Folder::new(name);
+    let upstream = Upstream::start(&folder);
+    let mut control = Control::prepare(&folder);
+    control.start();
+    control.create_workspace("e2e");
+    (folder, upstream, control)
+}
+
 impl Stack {
     /// Starts everything, with a workspace `e2e`.
     pub fn start(name: &str, plugin: &Plugin) -> Self {
@@ -31,11 +41,7 @@ impl Stack {
 
     /// The same with a change to `envoy/envoy.yaml`, as it is when everything is filled in.
     pub fn start_changed(name: &str, plugin: &Plugin, change: impl FnOnce(String) -> String) -> Self {
-        let folder = Folder::new(name);
-        let upstream = Upstream::start(&folder);
-        let mut control = Control::prepare(&folder);
-        control.start();
-        control.create_workspace("e2e");
+        let (folder, upstream, control) = surroundings(name);
         let upstreams = Upstreams { upstream: upstream.port, control: control.port };
         let envoy =
             Envoy::start_with("envoy", &folder, |ports, log| change(render(plugin, upstreams, ports, log)));

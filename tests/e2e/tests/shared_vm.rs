@@ -11,6 +11,7 @@ use flamegate_e2e::{
     gateway::Gateway,
     http1::{Connection, encode},
     process::{Folder, free_port},
+    stack::surroundings,
     upstream::Upstream,
 };
 use serde_json::json;
@@ -31,11 +32,7 @@ fn plugin() -> Plugin {
 
 /// A gateway whose listener can be replaced, and what it needs.
 fn reloadable(name: &str) -> (Gateway, Control, Upstream, Folder) {
-    let folder = Folder::new(name);
-    let upstream = Upstream::start(&folder);
-    let mut control = Control::prepare(&folder);
-    control.start();
-    control.create_workspace("e2e");
+    let (folder, upstream, control) = surroundings(name);
     let upstreams = Upstreams { upstream: upstream.port, control: control.port };
     (Gateway::start(&folder, &plugin(), upstreams, 0), control, upstream, folder)
 }

@@ -281,25 +281,22 @@ fn floods_of_frames_are_ended_and_take_no_memory() {
             0 => Ok(()),
             count => Err(format!("{count} connections")),
         });
+    };
+    let look_after_a_round = |_| {
+        round();
         target.settled_heap_bytes()
     };
-    let mut before: Vec<u64> = (0..ROUNDS).map(|_| round()).collect();
+    let mut before: Vec<u64> = (0..ROUNDS).map(look_after_a_round).collect();
     before.sort_unstable();
     let before = before[ROUNDS / 2];
     let resident = target.envoy.resident_bytes();
-    let mut now = before;
-    for _ in 0..ROUNDS {
-        now = round();
-    }
+    (0..ROUNDS).for_each(|_| round());
     // What is in use must not grow with what was sent. Something that is freed late is no leak, and a leak is never freed.
     let sent = ROUNDS * attacks.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
     let grown = eventually("the floods' memory is free again", || {
-        let grown = now.saturating_sub(before);
-        now = target.settled_heap_bytes();
-        if grown < 2 << 20 {
-            Ok(grown)
-        } else {
-            Err(format!("{grown} bytes more in use after {sent} of floods"))
+        match target.settled_heap_bytes().saturating_sub(before) {
+            grown if grown < 2 << 20 => Ok(grown),
+            grown => Err(format!("{grown} bytes more in use after {sent} of floods")),
         }
     });
     // The allocator may keep what connections that were served at the same time had in their buffers.
