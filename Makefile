@@ -86,8 +86,9 @@ browser: ## install what the browser tests need: Node, Chromium, two npm package
 
 .PHONY: test-browser
 test-browser: browser ## run the tests of the pages in a real Chromium (after `make build`)
-	cd tests/browser && node --test --test-concurrency=1 --test-timeout=300000 'suites/tour.test.mjs' \
-		'suites/guards.test.mjs' 'suites/craft.test.mjs'
+	cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
+		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
+		'suites/cookies.test.mjs'
 
 .PHONY: screenshots
 screenshots: build browser ## take pictures of the pages: docs/images/*.png
@@ -102,12 +103,13 @@ latency: build ## 200 rounds of create and revoke; print the times until every w
 	FLAMEGATE_LATENCY_ROUNDS=200 $(CARGO) test --locked -p flamegate-e2e --test latency -- --nocapture
 
 .PHONY: check
-check: setup ## check formatting, lints, documentation and licences
+check: setup ## check formatting, lints, documentation, floors and licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p flamegate --lib --target wasm32-wasip1 -- -D warnings
 	$(CARGO) clippy --locked -p flamegate --lib --target wasm32-wasip1 --features response-headers -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	$(CARGO) test --locked -q -p flamegate --test floors
 	python3 tests/licences.py
 
 .PHONY: deny
@@ -140,6 +142,11 @@ bench-keys: bench-build build ## sync KEYS (100000) keys into a running Envoy: t
 soak: build ## random operations and faults with seed SEED (1) for SECONDS (1800); memory and counts at the end
 	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_SECONDS=$(or $(SECONDS),1800) \
 		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
+
+.PHONY: hostile
+hostile: ## hostile clients of all kinds at the control plane for SECONDS (60), among KEYS (100000) keys; memory, log, revocations
+	FLAMEGATE_STRANGERS_SECONDS=$(or $(SECONDS),60) FLAMEGATE_STRANGERS_KEYS=$(or $(KEYS),100000) \
+		$(CARGO) test --locked --profile dist -p flamegate-control --test strangers -- --nocapture
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60) under libFuzzer (nightly; installs cargo-fuzz)

@@ -212,7 +212,8 @@ class Stack:
         if path.exists() and status == 200:
             return json.loads(path.read_text())
         command = [str(CONTROL), "users", "reset-password", email] if status == 200 else [
-            str(CONTROL), "users", "add", "--email", email, "--workspace", "demo", "--role", "owner"]
+            str(CONTROL), "users", "add", "--email", email, "--workspace", "demo", "--role", "owner",
+            "--operator"]
         environment = os.environ | self.secret | {"FLAMEGATE_CONTROL_URL": self.control}
         made = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
         if made.returncode != 0:

@@ -9,26 +9,8 @@ source envoy/versions.env
 
 CACHE=$PWD/.cache
 
-step() { printf 'setup: %s\n' "$*"; }
-fail() {
-    printf 'setup: error: %s\n' "$*" >&2
-    exit 1
-}
-have() { command -v "$1" >/dev/null 2>&1; }
-
-# Installs Debian packages: install_packages "why" package...
-install_packages() {
-    local why=$1 root=()
-    shift
-    have apt-get || fail "$why: please install what Debian calls: $*"
-    if [[ $(id -u) -ne 0 ]]; then
-        have sudo || fail "$why needs root: run 'apt-get install $*' and start again"
-        root=(sudo)
-    fi
-    step "$why: installing $*"
-    "${root[@]}" apt-get update -qq
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-}
+# shellcheck source=envoy/packages.sh
+source envoy/packages.sh setup
 
 native_tools() {
     have cc || install_packages "no C compiler, which SQLite is built with and Rust links with" gcc libc6-dev

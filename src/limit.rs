@@ -16,28 +16,63 @@
 //! the other direction a worker may refuse while others hold tokens: at most (W - 1) · S, for at most 100 ms and a
 //! tick (spare leases, 1.6 % of the burst for 64 workers: a minute), and none is lost. A used-up limit may let a token wait: 1 ms when T is shorter than that, 5 ms when S > 1.
 //!
+//! **Numbers that change.** Everything here is remembered for a subject *and* the numbers that it is counted by (an
+//! account, `slot.rs`), so no lease and no refusal of older numbers is found by newer ones. Numbers that are new for a
+//! subject begin with what was used by all numbers of the subject together, and a request counts in all numbers that
+//! are in use, that is, by which somebody took a token in the last minute ([`states`]). There is no newer and older, so
+//! workers that learn of a change one after the other undo nothing, nor do two records that disagree, for good or in
+//! turns. Let C be the largest burst of the numbers used in an interval of length L, T the shortest emission interval
+//! of those in use in it (used in it or in the 61 s before), and h the sum over all that are used in it. Then, however
+//! often numbers change, come back, or are pushed out,
+//!
+//! > admitted ≤ C + L / T + h.
+//!
+//! *Proof.* Let U be a bucket that is empty when the interval begins, takes every token that is leased, gets back what
+//! goes back, and drains one per T. Claim: numbers that lease a token have at most C - U available. Given that, U never
+//! exceeds C, so at most C + L / T tokens are leased and not given back, and h more were in leases before. The claim
+//! holds when the interval begins, since C is at least each burst. *Draining*: what is available grows by one per
+//! emission interval of the numbers, which is no faster than U drains, and ends at their burst, at most C. *A request*
+//! adds to U and is taken from what is available by all numbers in use; one that has nothing left needs only U ≤ C, and
+//! that holds because the numbers that leased had the token. *Going back* makes U smaller by as much as it makes
+//! available. *New numbers, and those that missed a request* since they were last in use, begin with at least the
+//! subject's largest sum used (or have nothing available), and that is at least U: for each moment at which an interval
+//! may begin there is a sum that took every token since and drains no faster than its U (`states/sums.rs`). Numbers
+//! that missed nothing have counted everything since the interval began. Nothing in this needs a set of numbers to be
+//! remembered, so which of more than four is forgotten is no matter. ∎
+//!
+//! The bound is for all numbers together. What one set admits is within its own burst and rate as well, unless it was
+//! pushed out by four others meanwhile. Tokens of old leases (at most W · S) are not spent any more and count as used
+//! until they go back. A subject has at most four sets of numbers; of more the one that was in use the longest ago is
+//! forgotten. What was used comes back by the fastest rate that was in use with it or later, so a rate that was
+//! enforced yesterday leaves nothing behind of yesterday.
+//!
 //! **Failure.** Without shared data (the host fails, or a compare-and-swap is lost 16 times) each worker applies the limit
-//! for itself, so admitted ≤ W · (burst + L / T) + h for that time; it is counted, and added to the shared state
-//! afterwards. Lost shared data (the process restarted) is a limit at rest: one more burst.
+//! for itself, so admitted ≤ W · (burst + L / T) + h for that time, for each set of numbers; it is counted, and added to the
+//! shared state afterwards. Lost shared data (the process restarted) is a limit at rest: one more burst. While a version of the
+//! filter from before drains beside this one, both count, this one from what the other has counted by then (`version1.rs`).
 
 pub mod bucket;
 pub mod gcra;
 mod lease;
 mod slot;
+pub mod states;
+mod version1;
 
 use std::collections::HashMap;
 
 use self::lease::{Ask, HOLD_NS, Lease};
+use self::slot::{Account, AccountHasher};
 pub use self::slot::{MAX_LEASE, Slot};
-use self::slot::{Subject, SubjectHasher};
+use self::version1::Before;
 use crate::host::{Clock, Monotonic, SharedData};
 
 /// One worker's part of the limiter.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    leases: HashMap<Subject, Lease, SubjectHasher>,
-    /// Subjects of the last request that found no place: they leave before the next one comes in.
-    guests: Vec<Subject>,
+    leases: HashMap<Account, Lease, AccountHasher>,
+    /// Accounts of the last request that found no place: they leave before the next one comes in.
+    guests: Vec<Account>,
+    before: Before,
     fallbacks: u64,
     ticks: u16,
     swept: u16,
@@ -81,9 +116,9 @@ impl Limiter {
     /// stands; otherwise shared data is asked for each slot without a token.
     pub fn admit<H: SharedData + Clock>(&mut self, host: &H, slots: &[Slot]) -> Result<(), Refusal> {
         for (index, slot) in slots.iter().enumerate() {
-            if !self.leases.get_mut(&slot.subject).is_some_and(Lease::spend) {
+            if !self.leases.get_mut(&slot.account).is_some_and(Lease::spend) {
                 for spent in slots.iter().take(index) {
-                    self.leases.get_mut(&spent.subject).map(Lease::unspend);
+                    self.leases.get_mut(&spent.account).map(Lease::unspend);
                 }
                 return self.ask(host, slots);
             }
@@ -103,15 +138,16 @@ impl Limiter {
         self.leases.retain(|_, lease| !lease.is_at_rest(now));
         let crowded = self.leases.len() > MAX_LEASES / 2;
         let due = self.leases.iter_mut().filter(|(_, lease)| lease.is_due(now, crowded));
-        for (subject, lease) in due.take(MAX_SETTLED_PER_TICK) {
+        for (account, lease) in due.take(MAX_SETTLED_PER_TICK) {
             // After a failure the rest would fail too; the next tick tries again.
-            if lease.settle(host, *subject, now).is_err() {
+            if lease.settle(host, *account, now).is_err() {
                 break;
             }
         }
         if sweeps {
             // Housekeeping only: a failure leaves the bucket to the next round.
             let _ = bucket::sweep(host, self.swept, now);
+            let _ = self.before.sweep(host, self.swept, now);
             self.swept = self.swept.wrapping_add(1) % bucket::BUCKETS;
         }
     }
@@ -120,8 +156,8 @@ impl Limiter {
     /// [`Self::admit`] it has seen all). A limit that it has not seen is taken to be at rest.
     pub fn remaining<'a>(&'a self, slots: &'a [Slot]) -> impl Iterator<Item = Remaining> + 'a {
         slots.iter().map(|slot| {
-            let lease = self.leases.get(&slot.subject);
-            let (tokens, wait_ns) = lease.map_or_else(|| (slot.quota.burst(), 0), Lease::remaining);
+            let lease = self.leases.get(&slot.account);
+            let (tokens, wait_ns) = lease.map_or_else(|| (slot.account.quota.burst(), 0), Lease::remaining);
             Remaining { tokens, reset_seconds: seconds_up(wait_ns) }
         })
     }
@@ -147,7 +183,7 @@ impl Limiter {
             return Err(refusal);
         }
         for slot in slots {
-            self.leases.get_mut(&slot.subject).map(Lease::spend);
+            self.leases.get_mut(&slot.account).map(Lease::spend);
         }
         Ok(())
     }
@@ -155,7 +191,7 @@ impl Limiter {
     /// The longest refusal that is still believed.
     fn standing_refusal(&self, slots: &[Slot], now: Monotonic) -> Option<Refusal> {
         let standing = slots.iter().enumerate().filter_map(|(slot, known)| {
-            let retry_after_ns = self.leases.get(&known.subject)?.refused_ns(now)?;
+            let retry_after_ns = self.leases.get(&known.account)?.refused_ns(now)?;
             Some(Refusal { slot, retry_after_ns })
         });
         standing.max_by_key(|refusal| refusal.retry_after_ns)
@@ -166,15 +202,15 @@ impl Limiter {
     fn refill<H: SharedData>(&mut self, host: &H, slots: &[Slot], now: Monotonic) -> Option<Refusal> {
         let mut worst: Option<Refusal> = None;
         for (index, slot) in slots.iter().enumerate() {
-            if self.leases.len() >= MAX_LEASES && !self.leases.contains_key(&slot.subject) {
-                self.guests.push(slot.subject);
+            if self.leases.len() >= MAX_LEASES && !self.leases.contains_key(&slot.account) {
+                self.guests.push(slot.account);
             }
-            let lease = self.leases.entry(slot.subject).or_insert_with(|| Lease::new(slot));
+            let lease = self.leases.entry(slot.account).or_insert_with(|| Lease::new(slot));
             if lease.has_tokens() {
                 continue;
             }
             let ask = if worst.is_none() { Ask::Take } else { Ask::Look };
-            let wait = match lease.refill(host, slot, now, ask) {
+            let wait = match lease.refill(host, slot, now, ask, &mut self.before) {
                 Ok(wait) => wait,
                 Err(_) if ask == Ask::Look => None,
                 Err(_) => self.fall_back(slot, now),
@@ -191,19 +227,19 @@ impl Limiter {
     /// unlimited.
     fn fall_back(&mut self, slot: &Slot, now: Monotonic) -> Option<u64> {
         self.fallbacks = self.fallbacks.saturating_add(1);
-        if self.guests.contains(&slot.subject) {
+        if self.guests.contains(&slot.account) {
             return Some(HOLD_NS);
         }
-        self.leases.get_mut(&slot.subject).and_then(|lease| lease.lend(slot, now))
+        self.leases.get_mut(&slot.account).and_then(|lease| lease.lend(slot, now))
     }
 
     /// Makes the map as small again as it may be. A token that cannot be put back is lost; debts guests have none.
     fn send_guests_away<H: SharedData>(&mut self, host: &H, now: Monotonic) {
-        for subject in self.guests.drain(..) {
-            if let Some(mut guest) = self.leases.remove(&subject)
+        for account in self.guests.drain(..) {
+            if let Some(mut guest) = self.leases.remove(&account)
                 && guest.has_tokens()
             {
-                let _ = guest.settle(host, subject, now);
+                let _ = guest.settle(host, account, now);
             }
         }
     }

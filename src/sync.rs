@@ -1,9 +1,13 @@
 //! Keeping the key table of this Envoy process equal to the control plane's.
 //!
-//! [`machine`] decides what happens next and touches nothing; [`driver`] carries it out on the host; [`lease`] makes sure
-//! that one context of the process does it. The wire form is in [`wire`].
+//! [`machine`] decides what happens next and touches nothing, [`patience`] how long a poll may be held, and [`failure`] is why there is no
+//! answer; [`driver`] carries it out on the host; [`lease`] makes sure that one context of the process does it; [`session`] tells this
+//! process from others of its name. The wire form is in [`crate::contract::page`].
 
 pub mod driver;
+pub mod failure;
 pub mod lease;
 pub mod machine;
-pub mod wire;
+pub mod patience;
+pub mod session;
+pub mod tagged_position;

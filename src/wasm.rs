@@ -1,6 +1,6 @@
 //! The edge: the only module that knows proxy-wasm. It reads bytes, asks the core, and carries the answer out.
 //!
-//! [`abi`] has the host calls, the callbacks of the fast lane and all `unsafe`; [`host`] the traits of the core; [`root`]
+//! [`abi`] has the host calls, [`dispatch`] the callbacks, and both all `unsafe`; [`host`] the traits of the core; [`root`]
 //! what happens per plugin and worker, through the SDK; [`stream`] what happens per request, without it; [`vm`] the
 //! VM's root contexts.
 //!
@@ -8,9 +8,14 @@
 //! every request through.
 
 mod abi;
+mod dispatch;
 mod host;
+mod log_level;
 mod metrics;
+mod resume;
 mod root;
+mod start;
+mod state;
 mod stream;
 mod vm;
 

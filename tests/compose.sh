@@ -202,11 +202,15 @@ main() {
             '!!! only the checks that need no engine were made.' >&2
         return
     fi
-    export FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT
-    read -r FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN < <(python3 -c '
+    export FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT
+    read -r FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD < <(python3 -c '
 import secrets, socket
 sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-print(*[s.getsockname()[1] for s in sockets], secrets.token_hex(32), secrets.token_hex(32))')
+print(*[s.getsockname()[1] for s in sockets], *[secrets.token_hex(32) for _ in range(3)])')
+    local secret
+    for secret in FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD; do
+        (unset "$secret" && docker-compose config -q 2>/dev/null) && fail "the file is fine without $secret"
+    done
     docker-compose config -q && say "ok: $(docker-compose version --short | head -1) config -q"
     docker compose version >/dev/null 2>&1 && docker compose config -q && say 'ok: Compose 2 config -q' ||
         say 'NOT RUN: Compose 2 is not installed; config -q ran on 1.29 only'

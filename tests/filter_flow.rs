@@ -18,17 +18,17 @@ mod cases;
 use std::rc::Rc;
 
 use cases::{BYPASS_JSON, Bypass, Case, Expect, Gateway, KeyKind, UNKNOWN_KEY};
-use flamegate::api_key::{ApiKey, Environment};
 use flamegate::config::Config;
-use flamegate::filter::{Edits, IDENTITY_HEADERS, Outcome, Pass, decide, identity};
+use flamegate::contract::key::{ApiKey, Environment};
+use flamegate::contract::page::{Page, Upsert, WireHash};
+use flamegate::contract::record::{KeyRecord, Limit, Scope};
+use flamegate::decision::metrics::COUNTERS;
+use flamegate::decision::request::{IDENTITY_PREFIX, Request};
 use flamegate::host::Clock as _;
 use flamegate::host::fake::FakeHost;
-use flamegate::metrics::COUNTERS;
-use flamegate::record::{KeyRecord, Limit, Scope};
-use flamegate::request::{IDENTITY_PREFIX, Request};
-use flamegate::sync::wire::{Page, Upsert, WireHash};
 use flamegate::table::writer::TableWriter;
 use flamegate::worker::Worker;
+use flamegate::worker::decide::{Edits, IDENTITY_HEADERS, Outcome, Pass, decide, identity};
 
 const KEYS: [KeyKind; 6] = [
     KeyKind::Live,
@@ -90,8 +90,15 @@ fn fill_table(host: &FakeHost) {
         upsert(NEIGHBOUR, "ws_2", None, vec![limit(Scope::Workspace)]),
     ];
     upserts.sort_by_key(|upsert| upsert.hash);
-    let page =
-        Page { epoch: "e_1".into(), revision: 1, more: false, reset: true, upserts, removals: Vec::new() };
+    let page = Page {
+        epoch: "e_1".into(),
+        revision: 1,
+        tag: None,
+        more: false,
+        reset: true,
+        upserts,
+        removals: Vec::new(),
+    };
     let mut writer = TableWriter::default();
     writer.apply_reset(host, &page, None, host.now()).unwrap();
     let revoked = ApiKey::from_bytes(plaintext(KeyKind::Revoked).as_bytes()).unwrap().hash();
@@ -139,9 +146,10 @@ fn header_map(case: &Case) -> Vec<u8> {
 
 fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
     let map = header_map(case);
-    let request = Request::from_map(&map).unwrap();
+    let mut request = Request::with_body(case.body.is_some());
+    request.read(&map).unwrap();
     let decision = decide(worker, host, &request);
-    let (verdict, reason) = case.expect.counter();
+    let (verdict, reason) = case.expect.counter().unwrap();
     let counter = COUNTERS[decision.counter as usize];
     assert_eq!(counter, format!("flamegate_requests_total.{verdict}.{reason}"), "{}", case.name);
     match (case.expect, decision.outcome) {
@@ -164,13 +172,16 @@ fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
     }
 }
 
-fn check_reply(case: &Case, denial: cases::Denial, reply: &flamegate::reply::Reply) {
+fn check_reply(case: &Case, denial: cases::Denial, reply: &flamegate::decision::reply::Reply) {
     let contract = denial.reply();
     assert_eq!(reply.status, u32::from(contract.status), "{}", case.name);
     assert_eq!(reply.grpc_status, i32::from(contract.grpc_status), "{}", case.name);
     assert_eq!(reply.details, contract.details, "{}", case.name);
-    assert_eq!(reply.body, contract.body(), "{}", case.name);
-    for (name, value) in contract.headers {
+    let grpc = case.is_grpc();
+    let body = if grpc { contract.message.to_owned() } else { contract.body() };
+    assert_eq!(reply.body, body, "{}", case.name);
+    assert_eq!(reply.headers.get("grpc-status-details-bin").is_some(), grpc, "{}", case.name);
+    for (name, value) in contract.headers.iter().filter(|(name, _)| !grpc || *name != "content-type") {
         let found = reply.headers.get(name);
         assert!(
             found.is_some() && value.is_none_or(|value| found == Some(value)),
@@ -181,7 +192,8 @@ fn check_reply(case: &Case, denial: cases::Denial, reply: &flamegate::reply::Rep
 }
 
 fn is_identity(name: &[u8]) -> bool {
-    let dashed: Vec<u8> = name.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect();
+    let dash = |byte: &u8| if byte.is_ascii_alphanumeric() { *byte } else { b'-' };
+    let dashed: Vec<u8> = name.iter().map(dash).collect();
     dashed.starts_with(IDENTITY_PREFIX)
 }
 

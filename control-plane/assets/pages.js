@@ -1,4 +1,5 @@
-// Makes the pages nicer: times in the reader's zone, a button that copies a key, and no key left in a page that was left.
+// Makes the pages nicer: times in the reader's zone, a button that copies a key, no key left in a page that was left, and forms
+// that are sent once.
 // Everything else works without it.
 "use strict";
 
@@ -51,10 +52,32 @@ function offerCopy(button) {
 showTimes();
 document.querySelectorAll("button[data-copy]").forEach(offerCopy);
 
+// Where the pages are meant to come by TLS. Browsers treat their own machine as if it did.
+const withoutTls = document.querySelector("[data-without-tls]");
+if (withoutTls) withoutTls.hidden = isSecureContext;
+
 // A page that the browser keeps for the back button must not keep the key.
 if (document.querySelector("[data-secret]")) {
   addEventListener("pagehide", () => {
     document.getElementById("key").textContent = "no longer shown";
     document.querySelector("[data-copied]").textContent = "";
   });
+}
+
+// A second click while the first is under way is no second form. Who comes back to the page may send it again, and so may who has
+// waited for longer than any answer takes: the first may have been stopped.
+const PATIENCE_MS = 6000;
+for (const form of document.querySelectorAll('form[method="post"]')) {
+  const button = form.querySelector("button");
+  const rest = () => {
+    delete form.dataset.sent;
+    button?.removeAttribute("aria-disabled");
+  };
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "true";
+    button?.setAttribute("aria-disabled", "true");
+    setTimeout(rest, PATIENCE_MS);
+  });
+  addEventListener("pageshow", rest);
 }

@@ -4,12 +4,15 @@
 //! ever written to standard output. Exit codes stand at the end of `--help`.
 
 mod audit;
+mod bounds_args;
 mod client;
 mod database;
+mod error;
 mod gateways;
 mod import;
 mod keys;
 mod limit_args;
+mod log_bound;
 mod output;
 mod serve;
 mod users;
@@ -20,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::client::Client;
+use self::error::CliError;
 use self::output::Output;
 use crate::config::ServeArgs;
 
@@ -47,7 +51,7 @@ enum Command {
     /// Copy the database, also while it is in use
     Backup(database::CopyArgs),
     /// Put a copy in the database's place, while no server runs
-    Restore(database::CopyArgs),
+    Restore(database::RestoreArgs),
     /// API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -59,45 +63,24 @@ enum Command {
     Users(users::UsersCommand),
     /// Who did what, when and from where
     Audit(audit::AuditArgs),
-    /// Gateways and what they enforce
-    Gateways {
-        #[command(subcommand)]
-        command: Option<gateways::GatewaysCommand>,
-    },
-}
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-enum CliError {
-    /// The control plane answered with an error.
-    #[error("{message} ({code})")]
-    Api { status: u16, code: String, message: String, error: serde_json::Value },
-    /// It could not be reached or answered with something else.
-    #[error("the control plane at {0} cannot be reached: {1}")]
-    Unreachable(String, String),
-    /// A mistake on the command line or in the environment that clap does not see.
-    #[error("{0}")]
-    Usage(String),
-    /// The change is made but not every connected gateway enforces it yet.
-    #[error("not enforced yet by: {0}")]
-    NotEnforced(String),
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
+    /// Gateways, what they enforce, and their credentials
+    Gateways(gateways::GatewaysArgs),
 }
 
 const AFTER_HELP: &str = "\
 Environment:
   FLAMEGATE_ADMIN_TOKEN   token for people and scripts; serve takes several, comma-separated (the client uses the first)
   FLAMEGATE_SYNC_TOKEN    token for gateways (serve)
-  FLAMEGATE_ADMIN_TOKEN_FILE, FLAMEGATE_SYNC_TOKEN_FILE
+  FLAMEGATE_METRICS_TOKEN token for /metrics, if that is not for everybody who reaches it (serve)
+  FLAMEGATE_ADMIN_TOKEN_FILE, FLAMEGATE_SYNC_TOKEN_FILE, FLAMEGATE_METRICS_TOKEN_FILE
                           instead: files with tokens, read again on SIGHUP (serve)
   FLAMEGATE_LOG           what serve logs, for example info or flamegate_control=debug [default: info]
   FLAMEGATE_LOG_FORMAT    text or json [default: text]
 
 Exit codes:
   0 done   1 refused or failed   2 usage or configuration   3 not found   4 unauthorized
-  5 control plane cannot be reached   6 done, but not every connected gateway enforces it yet";
+  5 control plane cannot be reached   6 done, but a gateway that may still serve has not confirmed it
+  7 import: some lines were refused, the others are done";
 
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
@@ -131,20 +114,6 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,
         Command::Users(command) => users::run(&client, output, command).await,
         Command::Audit(args) => audit::list(&client, output, args).await,
-        Command::Gateways { .. } => gateways::list(&client, output).await,
-    }
-}
-
-impl CliError {
-    /// The exit code, for scripts.
-    const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Api { status: 404, .. } => 3,
-            Self::Api { status: 401, .. } => 4,
-            Self::Api { .. } | Self::Other(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Unreachable(..) => 5,
-            Self::NotEnforced(_) => 6,
-        }
+        Command::Gateways(args) => gateways::run(&client, output, args).await,
     }
 }

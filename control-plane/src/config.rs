@@ -2,15 +2,24 @@
 //!
 //! Tokens come from the environment or from files (a flag would show in the process list) and are kept as digests.
 
+mod reader;
+mod times;
+mod token_lists;
+pub(crate) mod urls;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flamegate::record::Limit;
-
-use crate::limits;
-use crate::tokens::{MIN_TOKEN_LEN, Tokens, token_list};
+use self::reader::Reader;
+pub use self::reader::Source;
+use self::times::{IDLE_TIMES, SESSION_TIMES};
+use crate::contract::Limit;
+use crate::domain::bounds::CEILING;
+use crate::domain::limits;
+use crate::domain::tokens::Tokens;
+use crate::domain::workspaces::Defaults;
 
 /// Everything that the server needs to know.
 #[derive(Clone, Debug)]
@@ -23,19 +32,37 @@ pub struct Config {
     pub admin_tokens: Tokens,
     /// Who may use `/sync/v1`.
     pub sync_tokens: Tokens,
+    /// Who may use `/metrics`; whoever reaches it when there are none.
+    pub metrics_tokens: Tokens,
+    /// Where `/metrics` is when it has a listener of its own.
+    pub metrics_listen: Option<SocketAddr>,
     /// How fast each admin token may be used; `None` is as fast as it goes.
     pub admin_limit: Option<Limit>,
+    /// How fast one person may change things in the pages; `None` is as fast as it goes.
+    pub person_limit: Option<Limit>,
     /// Limits of a new workspace that names none.
     pub default_limits: Vec<Limit>,
+    /// Most active keys of a new workspace that names no number; `None` for as many as one likes.
+    pub default_max_active_keys: Option<u32>,
     /// How many removals stay in the revision log.
     pub removals_kept: u32,
     /// Most connections at once.
     pub max_connections: usize,
     /// How people reach the pages, and what is known of them.
     pub pages: PagesConfig,
-    /// How long a client may take to send its headers; also how long a connection may be idle.
+    /// How long a client may take to send its headers.
     pub header_timeout: Duration,
-    /// How long a shutdown waits for requests in progress.
+    /// How long a connection may be idle between an answer and the next request.
+    pub idle_timeout: Duration,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
+    /// How late the answer to a wrong token comes when an address has sent too many.
+    pub guess_pause: Duration,
+    /// How long a shutdown takes requests from whoever could not know of it.
+    pub shutdown_drain: Duration,
+    /// How long it then waits for requests in progress.
     pub shutdown_grace: Duration,
 }
 
@@ -60,12 +87,22 @@ pub struct ServeArgs {
     /// Address to listen on [env: FLAMEGATE_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
+    /// Address of a listener for /metrics, which is then not on the other one; /healthz and /readyz are on both
+    /// [env: FLAMEGATE_METRICS_LISTEN] [default: none]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics_listen: Option<String>,
     /// SQLite file [env: FLAMEGATE_DATABASE] [default: flamegate.db]
     #[arg(long, value_name = "FILE")]
     pub database: Option<String>,
     /// Limits of new workspaces, comma-separated, or "none" [env: FLAMEGATE_DEFAULT_LIMITS] [default: 100/60s+20]
     #[arg(long, value_name = "LIMITS")]
     pub default_limits: Option<String>,
+    /// Active keys of new workspaces, or "none" [env: FLAMEGATE_DEFAULT_MAX_ACTIVE_KEYS] [default: 1000]
+    #[arg(long, value_name = "NUMBER")]
+    pub default_max_active_keys: Option<String>,
+    /// Changes by one person in the pages, or "none" [env: FLAMEGATE_PERSON_LIMIT] [default: 60/60s+30]
+    #[arg(long, value_name = "LIMIT")]
+    pub person_limit: Option<String>,
     /// Requests with one admin token, or "none" [env: FLAMEGATE_ADMIN_LIMIT] [default: 1000/1s+2000]
     #[arg(long, value_name = "LIMIT")]
     pub admin_limit: Option<String>,
@@ -76,6 +113,10 @@ pub struct ServeArgs {
     /// Most connections at once [env: FLAMEGATE_MAX_CONNECTIONS] [default: 10000]
     #[arg(long, value_name = "NUMBER")]
     pub max_connections: Option<String>,
+    /// A connection is closed when no request comes for this long; longer than a balancer before it keeps its own
+    /// [env: FLAMEGATE_IDLE_TIMEOUT] [default: 75s]
+    #[arg(long, value_name = "TIME")]
+    pub idle_timeout: Option<String>,
     /// Scheme and host under which browsers find the pages; https makes cookies secure [env: FLAMEGATE_PUBLIC_URL]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
@@ -98,35 +139,48 @@ pub struct ServeArgs {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(pub Vec<String>);
 
-/// Where settings come from: `std::env::var` in the program, a map in tests.
-pub type Source<'a> = &'a dyn Fn(&str) -> Option<String>;
-
 const DATABASE: &str = "FLAMEGATE_DATABASE";
 const DEFAULT_DATABASE: &str = "flamegate.db";
 const ADMIN_TOKEN: &str = "FLAMEGATE_ADMIN_TOKEN";
 const SYNC_TOKEN: &str = "FLAMEGATE_SYNC_TOKEN";
+const METRICS_TOKEN: &str = "FLAMEGATE_METRICS_TOKEN";
 
 impl Config {
     /// Checks flags and environment.
     pub fn load(args: &ServeArgs, source: Source<'_>) -> Result<Self, ConfigErrors> {
         let mut reader = Reader { source, errors: Vec::new() };
         let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
+        let metrics_listen = reader.metrics_listen(&args.metrics_listen);
         let database = reader.setting("database", DATABASE, &args.database, DEFAULT_DATABASE);
         let removals_kept =
             reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
         let max_connections =
             reader.setting("max-connections", "FLAMEGATE_MAX_CONNECTIONS", &args.max_connections, "10000");
+        let idle_timeout =
+            reader.time("idle-timeout", "FLAMEGATE_IDLE_TIMEOUT", &args.idle_timeout, "75s", &IDLE_TIMES);
         let default_limits = reader.default_limits(&args.default_limits);
-        let admin_limit = reader.admin_limit(&args.admin_limit);
+        let default_max_active_keys = reader.max_active_keys(&args.default_max_active_keys);
+        let admin_limit =
+            reader.one_limit("admin-limit", "FLAMEGATE_ADMIN_LIMIT", &args.admin_limit, "1000/1s+2000");
+        let person_limit =
+            reader.one_limit("person-limit", "FLAMEGATE_PERSON_LIMIT", &args.person_limit, "60/60s+30");
         let pages = reader.pages(args);
         let admin_tokens = reader.tokens(ADMIN_TOKEN);
         let sync_tokens = reader.tokens(SYNC_TOKEN);
-        if admin_tokens.overlaps(&sync_tokens) {
-            reader.errors.push(format!("{ADMIN_TOKEN} and {SYNC_TOKEN} must differ"));
+        let metrics_tokens = reader.tokens_if_any(METRICS_TOKEN);
+        for (one, tokens, other, others) in [
+            (ADMIN_TOKEN, &admin_tokens, SYNC_TOKEN, &sync_tokens),
+            (ADMIN_TOKEN, &admin_tokens, METRICS_TOKEN, &metrics_tokens),
+            (SYNC_TOKEN, &sync_tokens, METRICS_TOKEN, &metrics_tokens),
+        ] {
+            if tokens.overlaps(others) {
+                reader.errors.push(format!("{one} and {other} must differ"));
+            }
         }
-        let config = listen.zip(database).zip(removals_kept).zip(max_connections).zip(pages);
+        let places = max_connections.zip(idle_timeout);
+        let config = listen.zip(database).zip(removals_kept).zip(places).zip(pages);
         match config {
-            Some(((((listen, database), removals_kept), max_connections), pages))
+            Some(((((listen, database), removals_kept), (max_connections, idle_timeout)), pages))
                 if reader.errors.is_empty() =>
             {
                 Ok(Self {
@@ -134,17 +188,31 @@ impl Config {
                     database,
                     admin_tokens,
                     sync_tokens,
+                    metrics_tokens,
+                    metrics_listen,
                     admin_limit,
+                    person_limit,
                     default_limits,
+                    default_max_active_keys,
                     removals_kept,
                     max_connections,
                     pages,
                     header_timeout: Duration::from_secs(15),
+                    idle_timeout,
+                    body_timeout: Duration::from_secs(10),
+                    write_timeout: Duration::from_secs(20),
+                    guess_pause: Duration::from_secs(1),
+                    shutdown_drain: Duration::from_millis(250),
                     shutdown_grace: Duration::from_secs(5),
                 })
             }
             _ => Err(ConfigErrors(reader.errors)),
         }
+    }
+
+    /// What a new workspace gets that names nothing else.
+    pub fn workspace_defaults(&self) -> Defaults {
+        Defaults { limits: self.default_limits.clone(), max_active_keys: self.default_max_active_keys }
     }
 }
 
@@ -153,32 +221,23 @@ pub fn database(source: Source<'_>) -> PathBuf {
     source(DATABASE).map_or_else(|| PathBuf::from(DEFAULT_DATABASE), PathBuf::from)
 }
 
-struct Reader<'a> {
-    source: Source<'a>,
-    errors: Vec<String>,
-}
-
 impl Reader<'_> {
-    /// A flag, else a variable, else the default. Notes the mistake when it cannot be read.
-    fn setting<T: std::str::FromStr>(
-        &mut self,
-        flag: &str,
-        variable: &str,
-        given: &Option<String>,
-        default: &str,
-    ) -> Option<T> {
-        let (name, text) = self.text(flag, variable, given, default);
-        let value = if text.is_empty() { None } else { text.parse().ok() };
-        if value.is_none() {
-            self.errors.push(format!("{name}: '{text}' is not valid (an example is {default})"));
+    /// `None` when there is none.
+    fn metrics_listen(&mut self, given: &Option<String>) -> Option<SocketAddr> {
+        let (name, text) = self.text("metrics-listen", "FLAMEGATE_METRICS_LISTEN", given, "");
+        let address = text.parse().ok();
+        if address.is_none() && !text.is_empty() {
+            self.errors.push(format!("{name}: '{text}' is not valid (an example is 127.0.0.1:9090)"));
         }
-        value
+        address
     }
 
     fn pages(&mut self, args: &ServeArgs) -> Option<PagesConfig> {
         let trust_proxy = self.setting("trust-proxy", "FLAMEGATE_TRUST_PROXY", &args.trust_proxy, "false");
-        let session_idle = self.time("session-idle", "FLAMEGATE_SESSION_IDLE", &args.session_idle, "8h");
-        let session_max = self.time("session-max", "FLAMEGATE_SESSION_MAX", &args.session_max, "7d");
+        let session_idle =
+            self.time("session-idle", "FLAMEGATE_SESSION_IDLE", &args.session_idle, "8h", &SESSION_TIMES);
+        let session_max =
+            self.time("session-max", "FLAMEGATE_SESSION_MAX", &args.session_max, "7d", &SESSION_TIMES);
         let public_origin = self.origin("public-url", "FLAMEGATE_PUBLIC_URL", &args.public_url, "");
         let api_url = self.origin("api-url", "FLAMEGATE_API_URL", &args.api_url, "https://dev.flametalk.ai");
         Some(PagesConfig {
@@ -190,109 +249,24 @@ impl Reader<'_> {
         })
     }
 
-    /// A time of at least a minute.
-    fn time(
-        &mut self,
-        flag: &str,
-        variable: &str,
-        given: &Option<String>,
-        default: &str,
-    ) -> Option<Duration> {
-        let (name, text) = self.text(flag, variable, given, default);
-        let seconds = limits::seconds(&text).and_then(|seconds| u64::try_from(seconds).ok());
-        let seconds = seconds.filter(|seconds| (60..=365 * 86_400).contains(seconds));
-        if seconds.is_none() {
-            self.errors
-                .push(format!("{name}: '{text}' is no time from 60s to 365d (an example is {default})"));
-        }
-        seconds.map(Duration::from_secs)
-    }
-
-    /// `Some(None)` when there is none.
-    fn origin(
-        &mut self,
-        flag: &str,
-        variable: &str,
-        given: &Option<String>,
-        default: &str,
-    ) -> Option<Option<String>> {
-        let (name, text) = self.text(flag, variable, given, default);
-        let text = text.trim_end_matches('/');
-        if text.is_empty() {
-            return Some(None);
-        }
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        if host.is_none_or(|host| host.is_empty() || !host.bytes().all(is_host_byte)) {
-            self.errors.push(format!("{name}: '{text}' must be http or https and a host, without a path"));
-            return None;
-        }
-        Some(Some(text.to_ascii_lowercase()))
-    }
-
     fn default_limits(&mut self, given: &Option<String>) -> Vec<Limit> {
         let default = limits::product_default();
         let default: Vec<_> = default.iter().map(limits::to_text).collect();
-        self.limits("default-limits", "FLAMEGATE_DEFAULT_LIMITS", given, &default.join(","))
+        let limits = self.limits("default-limits", "FLAMEGATE_DEFAULT_LIMITS", given, &default.join(","));
+        if limits.iter().any(|limit| limit.name == CEILING) {
+            self.errors.push(format!("FLAMEGATE_DEFAULT_LIMITS: no limit may be named {CEILING}"));
+        }
+        limits
     }
 
-    fn admin_limit(&mut self, given: &Option<String>) -> Option<Limit> {
-        let mut limits = self.limits("admin-limit", "FLAMEGATE_ADMIN_LIMIT", given, "1000/1s+2000");
-        if limits.len() > 1 {
-            self.errors.push("FLAMEGATE_ADMIN_LIMIT: must be one limit, or none".to_owned());
+    /// A number, or `none`.
+    fn max_active_keys(&mut self, given: &Option<String>) -> Option<u32> {
+        let (flag, variable) = ("default-max-active-keys", "FLAMEGATE_DEFAULT_MAX_ACTIVE_KEYS");
+        if self.text(flag, variable, given, "1000").1 == "none" {
+            return None;
         }
-        limits.pop()
+        self.setting(flag, variable, given, "1000")
     }
-
-    fn limits(&mut self, flag: &str, variable: &str, given: &Option<String>, default: &str) -> Vec<Limit> {
-        let (name, text) = self.text(flag, variable, given, default);
-        limits::parse_list(&text).unwrap_or_else(|error| {
-            self.errors.push(format!("{name}: {error}"));
-            Vec::new()
-        })
-    }
-
-    /// The tokens of a variable, or of the file that another variable names.
-    fn tokens(&mut self, variable: &str) -> Tokens {
-        let file = format!("{variable}_FILE");
-        let (name, text) = match ((self.source)(variable), (self.source)(&file)) {
-            (Some(_), Some(_)) => {
-                self.errors.push(format!("{variable} and {file} cannot both be set"));
-                return Tokens::default();
-            }
-            (None, Some(path)) => match std::fs::read_to_string(path) {
-                Ok(text) => (file, text),
-                Err(error) => {
-                    self.errors.push(format!("{file} cannot be read: {error}"));
-                    return Tokens::default();
-                }
-            },
-            (text, None) => (variable.to_owned(), text.unwrap_or_default()),
-        };
-        let tokens: Vec<_> = token_list(&text).collect();
-        if tokens.is_empty() {
-            self.errors.push(format!("{name} is not set"));
-        }
-        if tokens.iter().any(|token| token.len() < MIN_TOKEN_LEN) {
-            self.errors.push(format!("{name}: a token must have at least {MIN_TOKEN_LEN} characters"));
-        }
-        if tokens.iter().any(|token| !token.bytes().all(|b| b.is_ascii_graphic())) {
-            self.errors.push(format!("{name}: a token must be visible ASCII characters"));
-        }
-        Tokens::new(tokens)
-    }
-
-    /// The text of a setting and the name under which it was given.
-    fn text(&self, flag: &str, variable: &str, given: &Option<String>, default: &str) -> (String, String) {
-        match (given, (self.source)(variable)) {
-            (Some(text), _) => (format!("--{flag}"), text.clone()),
-            (None, Some(text)) => (variable.to_owned(), text),
-            (None, None) => (format!("--{flag}"), default.to_owned()),
-        }
-    }
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte)
 }
 
 impl PagesConfig {

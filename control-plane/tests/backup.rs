@@ -178,10 +178,64 @@ async fn after_a_restore_every_gateway_starts_over_and_sessions_have_ended() {
     gateway.reconnect(&control);
     gateway.catch_up(&control).await;
     assert_eq!((gateway.ids(), gateway.resets), (vec![lost.as_str()], 2), "the copy's keys, by a reset");
-    let mut connection = control.server.app.store.read().await.unwrap();
-    let sessions: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM sessions").fetch_one(&mut *connection).await.unwrap();
-    assert_eq!(sessions, 0);
+    assert_eq!(control.rows("sessions").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_come_back_with_a_copy_and_can_be_locked_out_with_it() {
+    let (folder, database, _) = prepared();
+    let copy = folder.path().join("copy.db");
+    let program = served(&database);
+    let add = |email: &str| {
+        program.cli(&["users", "add", "--email", email, "--workspace", "demo", "--role", "owner"]);
+    };
+    ["ada@example.com", "bob@example.com", "eve@example.com"].iter().for_each(|email| add(email));
+    program.cli(&["users", "disable", "eve@example.com"]);
+    stop(program);
+    succeeded(&tool(&["backup", text(&copy)], &database));
+    let program = served(&database);
+    // Bob has left since.
+    program.cli(&["users", "disable", "bob@example.com"]);
+    stop(program);
+    let restored = tool(&["restore", text(&copy)], &database);
+    let notes = String::from_utf8(restored.stderr.clone()).unwrap();
+    assert!(notes.contains("people came back, too") && notes.contains("3 users"), "{notes}");
+    assert!(notes.contains("--lock-users"), "{notes}");
+    let disabled = || {
+        let program = served(&database);
+        let users = program.cli(&["users", "list"]);
+        let audit = program.cli(&["audit", "--action", "user.disabled"]);
+        stop(program);
+        let disabled: Vec<_> =
+            users.as_array().unwrap().iter().map(|user| user["disabled"] == true).collect();
+        (disabled, audit[0]["actor"]["name"].clone())
+    };
+    assert_eq!(disabled().0, [false, false, true], "as they were then");
+    let restored = json_of(&tool(&["restore", text(&copy), "--lock-users", "--json"], &database));
+    assert_eq!((&restored["users"], &restored["users_locked"]), (&json!(3), &json!(2)));
+    let (locked, by) = disabled();
+    assert_eq!((locked, by), (vec![true, true, true], json!("restore --lock-users")));
+    let program = served(&database);
+    assert_eq!(program.cli(&["users", "enable", "ada@example.com"])["disabled"], false);
+    stop(program);
+}
+
+#[test]
+fn backup_and_restore_write_nothing_that_lies_under_their_names() {
+    let (folder, database, _) = prepared();
+    let (copy, precious) = (folder.path().join("copy.db"), folder.path().join("precious"));
+    fs::write(&precious, "precious").unwrap();
+    for name in ["copy.db.part", "copy.db.part-wal", "control.db.restoring", "control.db.restoring-journal"] {
+        std::os::unix::fs::symlink(&precious, folder.path().join(name)).unwrap();
+    }
+    succeeded(&tool(&["backup", text(&copy)], &database));
+    succeeded(&tool(&["restore", text(&copy)], &database));
+    assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    // Not even where nothing is at the end of the link.
+    let dangling = folder.path().join("dangling.db");
+    std::os::unix::fs::symlink(folder.path().join("nothing"), &dangling).unwrap();
+    failed(&tool(&["backup", text(&dangling)], &database), 1);
+    assert!(!folder.path().join("nothing").exists());
 }
 
 /// Dumps of databases as earlier versions left them: `tests/schemas/<newest migration>.sql`.

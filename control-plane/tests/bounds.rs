@@ -28,7 +28,9 @@ async fn exchange(control: &Control, bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_ends_its_headers_loses_its_connection() {
-    let control = Control::tuned(|config| config.header_timeout = Duration::from_millis(100)).await;
+    let short = Duration::from_millis(100);
+    let control =
+        Control::tuned(|config| (config.header_timeout, config.idle_timeout) = (short, short)).await;
     for head in ["", "GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: "] {
         let answer = exchange(&control, head.as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
@@ -41,7 +43,7 @@ async fn a_client_that_never_ends_its_headers_loses_its_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_is_not_awaited_for_ever() {
-    let control = Control::start().await;
+    let control = Control::tuned(|config| config.body_timeout = Duration::from_millis(100)).await;
     let head = format!(
         "POST /v1/workspaces HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN}\r\n\
          content-type: application/json\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{{"
@@ -85,8 +87,8 @@ async fn a_shutdown_does_not_wait_for_ever_for_a_client() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_token_has_a_limit_of_its_own() {
     let control = Control::tuned(|config| {
-        config.admin_limit = flamegate_control::limits::parse_list("3/60s").unwrap().pop();
-        config.admin_tokens = flamegate_control::tokens::Tokens::new([ADMIN, "another-admin-token"]);
+        config.admin_limit = flamegate_control::domain::limits::parse_list("3/60s").unwrap().pop();
+        config.admin_tokens = flamegate_control::domain::tokens::Tokens::new([ADMIN, "another-admin-token"]);
     })
     .await;
     for _ in 0..3 {
@@ -107,19 +109,25 @@ async fn an_admin_token_has_a_limit_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polls_leave_connections_to_everybody_else() {
+async fn polls_leave_connections_to_everybody_else_and_slots_to_other_credentials() {
     let control = Control::tuned(|config| config.max_connections = 10).await;
     let mut first = Gateway::new(&control, "gw-0");
     first.poll().await.unwrap();
     let (epoch, after) = (first.query.epoch.clone().unwrap(), first.query.after);
-    let poll = |name: String| {
+    let made = control.post("/v1/gateway-credentials", json!({"name": "eu"})).await.expect(201);
+    let own = made["token"].as_str().unwrap().to_owned();
+    let poll = |name: String, token: &str| {
         let path = format!("/sync/v1/changes?gateway={name}&epoch={epoch}&after={after}&wait=30");
-        control.http.get(control.url(&path)).bearer_auth(SYNC).send()
+        control.http.get(control.url(&path)).bearer_auth(token).send()
     };
-    let held: Vec<_> = (0..9).map(|n| tokio::spawn(poll(format!("gw-{n}")))).collect();
+    // Nine in all, six of them for one credential.
+    let mut held: Vec<_> = (0..6).map(|n| tokio::spawn(poll(format!("gw-{n}"), SYNC))).collect();
     let gateways = control.server.app.gateways.clone();
+    common::eventually("six polls are held", || gateways.counts().1 == 6).await;
+    assert_eq!(poll("gw-6".to_owned(), SYNC).await.unwrap().status(), 503);
+    held.extend((6..9).map(|n| tokio::spawn(poll(format!("gw-{n}"), &own))));
     common::eventually("nine polls are held", || gateways.counts().1 == 9).await;
-    assert_eq!(poll("gw-10".to_owned()).await.unwrap().status(), 503);
+    assert_eq!(poll("gw-10".to_owned(), &own).await.unwrap().status(), 503);
     control.get("/healthz").await.expect(200);
     control.post("/v1/workspaces", json!({"name": "Demo"})).await.expect(201);
     control.create_key_id().await;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use common::program::{Program, offline, succeeded};
 use common::{ADMIN, PATIENCE, SYNC};
-use flamegate::sync::wire::Page;
+use flamegate::contract::page::Page;
 use serde_json::{Value, json};
 
 /// Writers at once.

@@ -1,4 +1,4 @@
-//! The layers of the source stay apart: SQL only in the store, HTTP not in the domain, plaintext in two answers.
+//! The layers of the source stay apart: SQL only below the store's seam, HTTP not in the domain, plaintext in three answers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,34 +21,41 @@ fn sources() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// Files outside `allowed` (prefixes) that contain one of `words`.
+/// Files outside `allowed` (prefixes) whose code, tests left out, contains one of `words`.
 fn offenders(allowed: &[&str], words: &[&str]) -> Vec<PathBuf> {
     let inside = |path: &Path| allowed.iter().any(|prefix| path.to_str().unwrap().starts_with(prefix));
-    let found = |text: &str| words.iter().any(|word| text.contains(word));
+    let code = |text: &str| text.split("#[cfg(test)]").next().unwrap().to_owned();
+    let found = |text: &str| words.iter().any(|word| code(text).contains(word));
     sources().into_iter().filter(|(path, text)| !inside(path) && found(text)).map(|(path, _)| path).collect()
 }
 
 #[test]
-fn sql_stands_only_in_the_store() {
-    // The error type turns the library's errors into ours.
+fn sql_stands_only_below_the_stores_seam() {
     assert_eq!(
-        offenders(&["store", "error.rs"], &["sqlx::", "SELECT ", "UPDATE ", "INSERT "]),
+        offenders(&["store/sqlite"], &["sqlx::", "SELECT ", "UPDATE ", "INSERT "]),
         Vec::<PathBuf>::new()
     );
 }
 
 #[test]
 fn the_domain_knows_nothing_of_http() {
-    let outside = ["http", "error.rs", "server.rs", "cli"];
-    assert_eq!(offenders(&outside, &["axum::", "hyper::", "StatusCode"]), Vec::<PathBuf>::new());
+    let outside = ["http", "cli"];
+    assert_eq!(offenders(&outside, &["axum::", "hyper::", "utoipa::", "StatusCode"]), Vec::<PathBuf>::new());
 }
 
 #[test]
-fn a_plaintext_is_exposed_in_two_answers() {
-    assert_eq!(
-        offenders(&["keys/secret.rs", "http/keys/bodies.rs", "http/pages/keys/reveal.rs"], &[".expose()"]),
-        Vec::<PathBuf>::new()
-    );
+fn the_domain_is_told_what_time_it_is() {
+    let outside = ["cli", "config", "http", "service", "store"];
+    let clocks = ["Instant::now", "Timestamp::now", "SystemTime"];
+    assert_eq!(offenders(&outside, &clocks), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_plaintext_is_exposed_in_three_answers() {
+    // Two show a key, one a gateway's token.
+    let answers = ["http/keys/bodies.rs", "http/pages/keys/reveal.rs", "http/credentials.rs"];
+    let allowed = ["domain/keys/secret.rs", answers[0], answers[1], answers[2]];
+    assert_eq!(offenders(&allowed, &[".expose()"]), Vec::<PathBuf>::new());
 }
 
 #[test]

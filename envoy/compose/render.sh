@@ -17,6 +17,7 @@ sed -e 's|${NODE_ID}|compose|' \
     -e 's|${CONTROL_HOST}|control|' \
     -e 's|${CONTROL_PORT}|8080|' \
     -e 's|${FILTER_ENVIRONMENT}|[]|' \
+    -e 's|max_heap_size_bytes: .*|max_heap_size_bytes: 671088640|' \
     -e "s|\${FILTER_CONFIG}|$(one_line filter.json)|" \
     -e "s|\${SYNC_CONFIG}|$(one_line sync.json)|" \
     "$folder/envoy.yaml"

@@ -7,14 +7,10 @@ use std::num::NonZeroU32;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::api_key::Environment;
-use crate::record::{KeyRecord, Limit, MAX_REQUESTS, MAX_WINDOW_SECONDS, Scope};
+use crate::contract::key::Environment;
+use crate::contract::record::{KeyRecord, Limit, MAX_REQUESTS, MAX_WINDOW_SECONDS, Scope};
 
-use super::{ConfigError, Mistake};
-
-/// The mistakes found so far.
-#[derive(Debug, Default)]
-pub struct Mistakes(Vec<Mistake>);
+use super::mistakes::Mistakes;
 
 /// One JSON object being read.
 pub struct Fields<'v, 'm> {
@@ -22,23 +18,6 @@ pub struct Fields<'v, 'm> {
     path: String,
     known: Vec<&'static str>,
     mistakes: &'m mut Mistakes,
-}
-
-impl Mistakes {
-    /// Notes a mistake.
-    pub fn add(&mut self, path: &str, problem: impl Into<String>) {
-        self.0.push(Mistake { path: path.to_owned(), problem: problem.into() });
-    }
-
-    /// True when there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// All of them, in the order of their paths' first mention.
-    pub fn into_error(self) -> ConfigError {
-        ConfigError(self.0)
-    }
 }
 
 impl<'v, 'm> Fields<'v, 'm> {

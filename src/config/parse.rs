@@ -5,22 +5,44 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::api_key::{Environment, KeyHash};
-use crate::auth::Accepts;
-use crate::bypass::BypassRule;
-use crate::known_key::KnownKey;
-use crate::record::{KeyRecord, is_name};
-use crate::throttle::ThrottleConfig;
+use crate::contract::key::{Environment, KeyHash};
+use crate::contract::record::{KeyRecord, is_name};
+use crate::decision::auth::Accepts;
+use crate::decision::bypass::BypassRule;
+use crate::decision::known_key::KnownKey;
+use crate::decision::throttle::ThrottleConfig;
 
-use super::fields::{Fields, Mistakes};
-use super::{Config, FilterConfig, Role, SyncConfig, SyncMode};
+use super::fields::{Fields, parse_json};
+use super::mistakes::{ConfigError, Mistakes};
+use super::settings::{Config, FilterConfig, Role, SyncConfig, SyncMode};
+use super::workspace_limits;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
+const NANOS_PER_MILLI: u64 = 1_000_000;
 /// Beyond the hold time of a poll, the least margin that `max_staleness_seconds` must leave.
 const STALENESS_MARGIN_SECONDS: u64 = 10;
 
 /// Longest configured gateway name; a suffix that makes it unique comes behind it.
 pub const MAX_GATEWAY_LEN: usize = 48;
+
+impl Config {
+    /// Parses the plugin configuration. `environment` looks an environment variable up.
+    pub fn parse(json: &[u8], environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut mistakes = Mistakes::default();
+        let value = match parse_json(json) {
+            Ok(value) => value,
+            Err(problem) => {
+                mistakes.add("", problem);
+                return Err(mistakes.into_error());
+            }
+        };
+        let config = parse_root(&value, &environment, &mut mistakes);
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(mistakes.into_error()),
+        }
+    }
+}
 
 /// Reads the whole configuration; `None` when it is not even an object.
 pub fn parse_root(
@@ -58,10 +80,13 @@ pub const FILTER_FIELDS: &[&str] = &[
     "identity_headers",
     "filter_state",
     "end_streams",
+    "internal_redirects",
     "rate_limit_headers",
     "require_checksum",
     "cache_records",
     "max_staleness_seconds",
+    "readiness_path",
+    "start_hold_ms",
     "failure_throttle",
     "static_keys",
 ];
@@ -78,21 +103,42 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
     let accepts = parse_accepts(root, &environments);
     let throttle = root.child("failure_throttle");
     let failure_throttle = throttle.and_then(|(value, path)| parse_throttle(value, &path, root.mistakes()));
+    let bypass = root.list("bypass", parse_bypass);
+    let start_hold = root.number("start_hold_ms", 3_000, 0, 60_000);
     FilterConfig {
         realm,
         accepts,
-        bypass: root.list("bypass", parse_bypass),
+        readiness_path: parse_readiness(root, &bypass),
+        start_hold_ns: start_hold.saturating_mul(NANOS_PER_MILLI),
+        bypass,
         cors_preflight: root.flag("cors_preflight", true),
         forward_authorization: root.flag("forward_authorization", false),
         identity_headers: root.flag("identity_headers", true),
         filter_state: root.flag("filter_state", true),
         end_streams: root.flag("end_streams", true),
+        internal_redirects: root.flag("internal_redirects", false),
         rate_limit_on_success: parse_rate_limit_headers(root),
         cache_records: usize::try_from(root.number("cache_records", 4096, 1, 100_000)).unwrap_or(usize::MAX),
         max_staleness_ns: (max_staleness > 0).then(|| max_staleness.saturating_mul(NANOS_PER_SECOND)),
         failure_throttle,
         static_keys: parse_static_keys(root),
     }
+}
+
+/// The path of probes. A bypass rule for it would let them through to the upstream.
+fn parse_readiness(root: &mut Fields<'_, '_>, bypass: &[BypassRule]) -> Option<String> {
+    let path = root.text("readiness_path", "");
+    if path.is_empty() {
+        return None;
+    }
+    if !crate::decision::bypass::is_unambiguous(path.as_bytes()) {
+        let rule = "a path with one reading: begins with '/', no query, no empty or dot segments, no encoded separators";
+        root.mistake("readiness_path", rule);
+    }
+    if bypass.iter().any(|rule| rule.opens(&path)) {
+        root.mistake("readiness_path", "a bypass rule sends requests with this path to the upstream");
+    }
+    Some(path)
 }
 
 fn parse_throttle(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<ThrottleConfig> {
@@ -150,6 +196,7 @@ fn parse_bypass(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<By
     let rule_path = fields.required_text("path");
     let prefix = fields.choice("match", &[("exact", false), ("prefix", true)], false);
     let methods = fields.texts("methods").unwrap_or_default();
+    let upgrade = fields.flag("upgrade", false);
     if fields.has("methods") && methods.is_empty() {
         fields.mistake("methods", "at least one method, or leave it out for all");
     }
@@ -159,7 +206,7 @@ fn parse_bypass(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<By
         }
     }
     if let Some(rule_path) = &rule_path {
-        if !crate::bypass::is_unambiguous(rule_path.as_bytes()) || rule_path.contains(['?', '#']) {
+        if !crate::decision::bypass::is_unambiguous(rule_path.as_bytes()) {
             let rule = "a path with one reading: begins with '/', no query, no empty or dot segments, no encoded separators";
             fields.mistake("path", rule);
         } else if prefix && !rule_path.ends_with('/') {
@@ -167,18 +214,21 @@ fn parse_bypass(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<By
         }
     }
     fields.finish();
-    Some(BypassRule { path: rule_path?, prefix, methods })
+    Some(BypassRule { path: rule_path?, prefix, methods, upgrade })
 }
 
 fn parse_static_keys(root: &mut Fields<'_, '_>) -> Vec<Rc<KnownKey>> {
-    let keys = root.list("static_keys", parse_static_key);
+    let keys = root.list("static_keys", |value, path, mistakes| {
+        parse_static_key(value, path, mistakes).map(|(hash, record)| (path.to_owned(), hash, record))
+    });
     let mut seen = HashSet::new();
-    for (index, (hash, _)) in keys.iter().enumerate() {
+    for (path, hash, _) in &keys {
         if !seen.insert(hash) {
-            root.mistake(&format!("static_keys[{index}].hash"), "this hash is in the list already");
+            root.mistake(&format!("{path}.hash"), "this hash is in the list already");
         }
     }
-    keys.into_iter().map(|(hash, record)| Rc::new(KnownKey::new(hash, record))).collect()
+    workspace_limits::check(root, keys.iter().map(|(path, _, record)| (path.as_str(), record)));
+    keys.into_iter().map(|(_, hash, record)| Rc::new(KnownKey::new(hash, record))).collect()
 }
 
 fn parse_static_key(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<(KeyHash, KeyRecord)> {
@@ -224,6 +274,7 @@ fn parse_sync(
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let wait_seconds = narrow(fields.number("wait_seconds", 25, 1, 300));
     let page_size = narrow(fields.number("page_size", 250, 1, 5_000));
+    let first_page_size = narrow(fields.number("first_page_size", 5_000, 1, 5_000));
     let retry_ms = (
         narrow(fields.number("retry_min_ms", 200, 10, 10_000)),
         narrow(fields.number("retry_max_ms", 5_000, 10, 10_000)),
@@ -232,7 +283,17 @@ fn parse_sync(
         fields.mistake("retry_max_ms", "at least retry_min_ms");
     }
     fields.finish();
-    Some(SyncConfig { mode, cluster, authority, gateway, token, wait_seconds, page_size, retry_ms })
+    Some(SyncConfig {
+        mode,
+        cluster,
+        authority,
+        gateway,
+        token,
+        wait_seconds,
+        page_size,
+        first_page_size,
+        retry_ms,
+    })
 }
 
 /// The sync token from its environment variable. Whatever is configured as the variable's name is only repeated when it
@@ -254,7 +315,7 @@ fn parse_token(
     let token = environment(&variable).unwrap_or_default();
     if is_needed && (token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
         let problem = format!(
-            "environment variable {variable} must hold the sync token (vm_config.environment_variables)"
+            "environment variable {variable} must hold the sync token (vm_config.environment_variables; before Envoy 1.39 a VM keeps its old ones until vm_config.configuration differs)"
         );
         fields.mistake("token_env", &problem);
     }

@@ -2,6 +2,7 @@
 
 use super::parse::FILTER_FIELDS;
 use super::*;
+use crate::decision::auth::Accepts;
 
 fn parse(json: &str) -> Result<Config, ConfigError> {
     Config::parse(json.as_bytes(), |name| (name == "FLAMEGATE_SYNC_TOKEN").then(|| "token".to_owned()))
@@ -39,7 +40,7 @@ fn every_field_is_read() {
         "identity_headers":false,"filter_state":false,"end_streams":false,"rate_limit_headers":"always","require_checksum":true,"tick_ms":5,
         "cache_records":7,"max_staleness_seconds":60,
         "failure_throttle":{{"failures":20,"window_seconds":60,"addresses":1000}},
-        "bypass":[{{"path":"/healthz"}},{{"path":"/public/","match":"prefix","methods":["GET","HEAD"]}}],
+        "bypass":[{{"path":"/healthz"}},{{"path":"/public/","match":"prefix","methods":["GET","HEAD"],"upgrade":true}}],
         "static_keys":[{{"hash":"{HASH}","id":"key_1","workspace":"ws_1","environment":"test","expires_at":12,
           "limits":[{{"name":"default","scope":"workspace","requests":100,"window_seconds":60,"burst":20}}]}}],
         "sync":{{"mode":"elected","cluster":"outbound|8080||c.ns.svc.cluster.local","authority":"c.ns","gateway":"gw-1",
@@ -51,6 +52,7 @@ fn every_field_is_read() {
     assert_eq!(config.filter.bypass[1].methods, ["GET", "HEAD"]);
     assert!(!config.filter.end_streams);
     assert!(config.filter.bypass[1].prefix && !config.filter.bypass[0].prefix);
+    assert!(config.filter.bypass[1].upgrade && !config.filter.bypass[0].upgrade);
     assert_eq!(config.filter.max_staleness_ns, Some(60_000_000_000));
     let throttle = config.filter.failure_throttle.unwrap();
     assert_eq!((throttle.failures.get(), throttle.window_seconds.get(), throttle.addresses), (20, 60, 1_000));
@@ -66,7 +68,8 @@ fn all_mistakes_are_reported_at_once_with_their_paths() {
         r#"{"relam":"x","environments":["prod"],"tick_ms":0,"cors_preflight":"yes","rate_limit_headers":"sometimes",
         "failure_throttle":{"failures":0,"addresses":1,"per":"ip"},
         "bypass":[{"path":"public"},{"path":"/public","match":"prefix"},{"match":"exact"},{"path":"/a/../b"},7,
-          {"path":"/x","methods":["get"],"regex":true}],
+          {"path":"/x","methods":["get"],"regex":true,"upgrade":"yes"},
+          {"path":"/a#b"},{"path":"/a?b"},{"path":"/a%20b"},{"path":"/..a/"}],
         "static_keys":[{"hash":"12","id":"key 1","workspace":"ws_1","environment":"sk_live_s3cret","expires_at":"2030",
           "limits":[{"request":1,"window_seconds":0}]}],
         "sync":{"mode":"pull","cluster":"","wait_seconds":-1,"retry_min_ms":500,"retry_max_ms":20,"token":"s3cret"}}"#,
@@ -88,6 +91,11 @@ fn all_mistakes_are_reported_at_once_with_their_paths() {
         "bypass[4]: an object, not this number",
         "bypass[5].methods[0]: a method in capitals",
         "bypass[5].regex: unknown field",
+        "bypass[5].upgrade: true or false, not this text",
+        "bypass[6].path: a path with one reading",
+        "bypass[7].path: a path with one reading",
+        "bypass[8].path: a path with one reading",
+        "bypass[9].path: a path with one reading",
         "static_keys[0].hash: SHA-256 of the key",
         "static_keys[0].id: 1 to 64 letters",
         "static_keys[0].environment: one of \"live\", \"test\"",
@@ -138,6 +146,38 @@ fn the_same_static_key_twice_is_a_mistake() {
     let key = format!(r#"{{"hash":"{HASH}","id":"k","workspace":"w","environment":"test"}}"#);
     let found = mistakes(&format!(r#"{{"static_keys":[{key},{key}]}}"#));
     assert_eq!(found, ["static_keys[1].hash: this hash is in the list already"]);
+}
+
+#[test]
+fn static_keys_that_disagree_about_a_limit_of_their_workspace_are_a_mistake() {
+    let key = |hash: &str, workspace: &str, limits: &str| {
+        format!(
+            r#"{{"hash":"{}","id":"k","workspace":"{workspace}","environment":"test","limits":[{limits}]}}"#,
+            hash.repeat(64)
+        )
+    };
+    let limit = |name: &str, scope: &str, numbers: &str| {
+        format!(r#"{{"name":"{name}","scope":"{scope}","window_seconds":3600,{numbers}}}"#)
+    };
+    let five = limit("shared", "workspace", r#""requests":5"#);
+    let own = limit("shared", "key", r#""requests":9"#);
+    for other in [r#""requests":50"#, r#""requests":5,"burst":4"#] {
+        let other = limit("shared", "workspace", other);
+        let keys = [key("1", "w", &five), key("2", "x", &other), key("3", "w", &format!("{own},{other}"))];
+        let found = mistakes(&format!(r#"{{"static_keys":[{}]}}"#, keys.join(",")));
+        assert_eq!(
+            found,
+            [
+                "static_keys[2].limits[1]: has other numbers than static_keys[0].limits[0]: a limit of a workspace has \
+              one set of numbers for all its keys"
+            ]
+        );
+    }
+    // The same numbers, another name, or a limit of the key itself contradict nothing.
+    let same = limit("shared", "workspace", r#""requests":5,"burst":5"#);
+    let another = limit("another", "workspace", r#""requests":50"#);
+    let keys = [key("1", "w", &five), key("2", "w", &format!("{own},{same}")), key("3", "w", &another)];
+    assert!(parse(&format!(r#"{{"static_keys":[{}]}}"#, keys.join(","))).is_ok());
 }
 
 #[test]

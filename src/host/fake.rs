@@ -5,9 +5,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use crate::sync::driver::Call;
+use crate::contract::session::Session;
 
-use super::{Callouts, Clock, Expect, HostError, Now, Peer, SharedData, Versioned, Write};
+use super::callouts::{Call, Callouts};
+use super::clock::{Clock, Now};
+use super::error::HostError;
+use super::peer::Peer;
+use super::shared_data::{Expect, SharedData, Versioned, Write};
 
 /// Everything that a worker or the sync needs of a host. Share it between simulated workers by reference or `Rc`.
 #[derive(Default)]
@@ -21,9 +25,11 @@ pub struct FakeHost {
     reads: Cell<u64>,
     writes: Cell<u64>,
     sent: RefCell<Vec<String>>,
+    sessions: RefCell<Vec<Session>>,
     refuse_sending: Cell<bool>,
     client_address: RefCell<Option<Vec<u8>>>,
     addresses_asked: Cell<u64>,
+    noted: RefCell<Option<Vec<u8>>>,
 }
 
 impl FakeHost {
@@ -84,6 +90,11 @@ impl FakeHost {
         self.sent.borrow().clone()
     }
 
+    /// The session that each of these calls carried.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.sessions.borrow().clone()
+    }
+
     /// Every HTTP call is refused, as when the cluster is not there.
     pub fn refuse_sending(&self, refuse: bool) {
         self.refuse_sending.set(refuse);
@@ -92,6 +103,12 @@ impl FakeHost {
     /// The next requests come from this address.
     pub fn set_client_address(&self, address: &str) {
         *self.client_address.borrow_mut() = Some(address.as_bytes().to_vec());
+    }
+
+    /// The next requests are sent through the filters again, with this note of their first pass; `None` for requests that
+    /// come for the first time.
+    pub fn set_note(&self, note: Option<&[u8]>) {
+        *self.noted.borrow_mut() = note.map(<[u8]>::to_vec);
     }
 
     /// How often the client's address was asked for.
@@ -115,6 +132,10 @@ impl Peer for FakeHost {
     fn client_address(&self) -> Option<Vec<u8>> {
         self.addresses_asked.set(self.addresses_asked.get().saturating_add(1));
         self.client_address.borrow().clone()
+    }
+
+    fn noted_before(&self) -> Option<Vec<u8>> {
+        self.noted.borrow().clone()
     }
 }
 
@@ -154,6 +175,7 @@ impl Callouts for FakeHost {
         }
         let mut sent = self.sent.borrow_mut();
         sent.push(call.path.clone());
+        self.sessions.borrow_mut().push(*call.session);
         u32::try_from(sent.len()).map_err(|_| HostError(10))
     }
 }

@@ -3,7 +3,10 @@
 //! The whole state of a limit is one number, the theoretical arrival time (TAT): until when, on the monotonic clock, the
 //! requests admitted so far keep the limit busy. `TAT - now` is the backlog; each request adds one emission interval to
 //! it, and it may not grow beyond the capacity. A TAT in the past is a limit at rest. Nothing here overflows or panics,
-//! and a TAT further ahead than the capacity (other parameters wrote it, or nobody we know) counts as a full backlog.
+//! and a TAT further ahead than the capacity (nobody we know wrote it) counts as a full backlog.
+//!
+//! A backlog is time, so it means nothing without the emission interval: backlog / T is how many requests are *used*, and
+//! that is what other numbers start from ([`Quota::carry`]).
 
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -30,8 +33,18 @@ impl Quota {
         let window_ns = u64::from(window_seconds.get()).saturating_mul(NANOS_PER_SECOND);
         let emission_ns =
             NonZeroU64::new(window_ns.div_ceil(u64::from(requests.get()))).unwrap_or(NonZeroU64::MIN);
+        Self::from_parts(emission_ns, burst)
+    }
+
+    /// The inverse of [`Self::parts`].
+    pub fn from_parts(emission_ns: NonZeroU64, burst: NonZeroU32) -> Self {
         let burst = u64::from(burst.get()).min(MAX_CAPACITY_NS / emission_ns).max(1);
         Self { emission_ns, capacity_ns: burst.saturating_mul(emission_ns.get()) }
+    }
+
+    /// Emission interval and burst, which are all there is to a quota.
+    pub fn parts(self) -> (u64, u32) {
+        (self.emission_ns.get(), u32::try_from(self.burst()).unwrap_or(u32::MAX))
     }
 
     /// Time in which one token comes.
@@ -65,6 +78,25 @@ impl Quota {
     pub fn settle(self, tat: Tat, now: Monotonic, debt_ns: u64, tokens: u32) -> Tat {
         let backlog = self.backlog_ns(tat, now).saturating_add(debt_ns);
         now.saturating_add(backlog.saturating_sub(self.cost_ns(tokens)).min(self.capacity_ns))
+    }
+
+    /// The state after `requests` that were admitted by other numbers.
+    pub fn charge(self, tat: Tat, now: Monotonic, requests: u64) -> Tat {
+        self.settle(tat, now, self.emission_ns.get().saturating_mul(requests), 0)
+    }
+
+    /// The state under this quota of a limit that had the quota `other` and the state `tat`: what was used stays used,
+    /// counted in requests, and is at most the burst.
+    pub fn carry(self, other: Self, tat: Tat, now: Monotonic) -> Tat {
+        let backlog =
+            u128::from(other.backlog_ns(tat, now)).saturating_mul(u128::from(self.emission_ns.get()));
+        let backlog = backlog.div_ceil(u128::from(other.emission_ns.get()));
+        now.saturating_add(u64::try_from(backlog).unwrap_or(u64::MAX).min(self.capacity_ns))
+    }
+
+    /// How many requests a backlog of so many nanoseconds is, rounded up.
+    pub const fn requests(self, backlog_ns: u64) -> u64 {
+        backlog_ns.div_ceil(self.emission_ns.get())
     }
 
     /// Nanoseconds until one token can be taken; 0 when one can be taken now.

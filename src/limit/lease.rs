@@ -1,12 +1,13 @@
-//! What one worker knows of one subject: tokens it has taken and not used, how long it was told to wait, and what it
+//! What one worker knows of one account: tokens it has taken and not used, how long it was told to wait, and what it
 //! admitted on its own while shared data could not be had.
 
-use super::bucket::{self, Step, Unavailable};
+use super::bucket::{self, Change, Known, Step, Unavailable};
 use super::gcra::{Quota, Tat};
-use super::slot::{SHARE, Slot, Subject};
+use super::slot::{Account, SHARE, Slot};
+use super::version1::Before;
 use crate::host::{Monotonic, SharedData};
 
-/// A worker's lease of one subject's tokens. Without tokens it is a memory of the last answer.
+/// A worker's lease of one account's tokens. Without tokens it is a memory of the last answer.
 #[derive(Debug)]
 pub struct Lease {
     /// Taken from the shared state and not used yet.
@@ -17,7 +18,6 @@ pub struct Lease {
     used: u32,
     /// Size up to which a lease of this limit is spare.
     spare: u32,
-    bucket: u16,
     quota: Quota,
     granted_at: Monotonic,
     /// The shared state as last seen, and when.
@@ -58,8 +58,7 @@ impl Lease {
             granted: 0,
             used: 1,
             spare: slot.sizing.spare,
-            bucket: slot.bucket,
-            quota: slot.quota,
+            quota: slot.account.quota,
             granted_at: 0,
             tat: 0,
             seen_at: 0,
@@ -99,28 +98,40 @@ impl Lease {
         slot: &Slot,
         now: Monotonic,
         ask: Ask,
+        before: &mut Before,
     ) -> Result<Option<u64>, Unavailable> {
-        self.spare = slot.sizing.spare;
         let wanted = u64::from(self.wanted(now).max(self.spare));
         let debt_ns = self.debt_tat.saturating_sub(now);
-        let quota = slot.quota;
-        let answer = bucket::update(host, slot.bucket, slot.subject, now, |stored| {
+        let quota = self.quota;
+        let answer = bucket::update(host, slot.account, now, |known| {
+            let (stored, is_new) = match known {
+                Known::Own(tat) => (tat, false),
+                Known::Carried(tat) => (tat, true),
+                Known::Nothing => {
+                    let tat = before.tat(host, slot, now)?;
+                    (tat, tat > now)
+                }
+            };
             let tat = quota.settle(stored, now, debt_ns, 0);
             let available = quota.available(tat, now);
             let most = (available / SHARE).clamp(u64::from(slot.sizing.floor), u64::from(slot.sizing.max));
             let granted = u32::try_from(most.min(wanted).min(available)).unwrap_or(0);
-            match quota.take(tat, now, granted) {
+            Ok(match quota.take(tat, now, granted) {
                 Some(taken) if granted > 0 && ask == Ask::Take => {
-                    Step::Store(taken, Answer { tat: taken, granted })
+                    let requests = quota.requests(debt_ns).saturating_add(u64::from(granted));
+                    let change = Change { requests, ..Change::only(taken) };
+                    Step::Store(change, Answer { tat: taken, granted })
                 }
-                // Stored cut, or it would be as far ahead of the next look.
-                _ if quota.is_too_far_ahead(stored, now) => {
-                    Step::Store(quota.settle(stored, now, 0, 0), Answer { tat, granted: 0 })
+                // Stored cut, or it would be as far ahead of the next look; and a state that was carried, or it would be
+                // carried again and go on by the old rate.
+                _ if is_new || quota.is_too_far_ahead(stored, now) => {
+                    let change = Change::only(quota.settle(stored, now, 0, 0));
+                    Step::Store(change, Answer { tat, granted: 0 })
                 }
                 _ => Step::Keep(Answer { tat, granted: 0 }),
-            }
+            })
         })?;
-        (self.bucket, self.quota, self.tat, self.seen_at) = (slot.bucket, quota, answer.tat, now);
+        (self.tat, self.seen_at) = (answer.tat, now);
         if answer.granted > 0 {
             self.debt_tat = 0;
             self.grant(answer.granted, now);
@@ -132,14 +143,14 @@ impl Lease {
     /// One token from a private limit with the same quota, for the time without shared data: it counts for this worker
     /// alone and is added to the shared state later. Answers as [`Self::refill`].
     pub fn lend(&mut self, slot: &Slot, now: Monotonic) -> Option<u64> {
-        let lent = slot.quota.take(self.debt_tat, now, 1);
+        let lent = self.quota.take(self.debt_tat, now, 1);
         self.debt_tat = lent.unwrap_or(self.debt_tat);
-        (self.quota, self.tat, self.seen_at) = (slot.quota, self.debt_tat, now);
+        (self.tat, self.seen_at) = (self.debt_tat, now);
         if lent.is_some() {
             self.grant(1, now);
             return None;
         }
-        self.refuse(slot.quota.wait_ns(self.debt_tat, now), slot, now)
+        self.refuse(self.quota.wait_ns(self.debt_tat, now), slot, now)
     }
 
     /// True when there is something to settle that is older than [`HOLD_NS`], or than [`SPARE_HOLD_NS`] when it is spare
@@ -157,16 +168,28 @@ impl Lease {
     }
 
     /// Puts unused tokens back and adds what was admitted without shared data. On failure everything stays as it was.
+    /// The subject's other numbers, if it has any, count the debts but get nothing back: they may have counted less than
+    /// was taken, because a count ends at the burst. Its sums are cut nowhere and do get them back.
     pub fn settle<H: SharedData>(
         &mut self,
         host: &H,
-        subject: Subject,
+        account: Account,
         now: Monotonic,
     ) -> Result<(), Unavailable> {
-        let (quota, tokens, debt_ns) = (self.quota, self.tokens, self.debt_tat.saturating_sub(now));
-        self.tat = bucket::update(host, self.bucket, subject, now, |stored| {
-            let settled = quota.settle(stored, now, debt_ns, tokens);
-            if settled == stored.max(now) { Step::Keep(settled) } else { Step::Store(settled, settled) }
+        let (quota, debt_ns) = (self.quota, self.debt_tat.saturating_sub(now));
+        let (tokens, debts) = (self.tokens, quota.requests(debt_ns));
+        // Of tokens that nobody has counted for this account, only those that are in the debts can go back.
+        let lent = tokens.min(u32::try_from(debts).unwrap_or(u32::MAX));
+        self.tat = bucket::update(host, account, now, |known| {
+            let (stored, back) = match known {
+                Known::Own(tat) => (tat, tokens),
+                Known::Carried(tat) => (tat, lent),
+                Known::Nothing => (0, lent),
+            };
+            let settled = quota.settle(stored, now, debt_ns, back);
+            let change = Change { tat: settled, requests: debts, back, in_use: false };
+            let is_same = settled == stored.max(now);
+            Ok(if is_same { Step::Keep(settled) } else { Step::Store(change, settled) })
         })?;
         self.used = self.granted.saturating_sub(tokens).max(1);
         if self.granted > tokens {

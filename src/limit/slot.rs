@@ -4,27 +4,37 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use sha2::{Digest, Sha256};
 
-use super::bucket;
 use super::gcra::Quota;
-use crate::api_key::KeyHash;
 use crate::bytes::equal;
-use crate::record::{KeyRecord, Limit, Scope};
+use crate::contract::key::KeyHash;
+use crate::contract::record::{KeyRecord, Limit, Scope};
 
 /// A limit of one record: whose tokens it takes and how many there are.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    pub(super) subject: Subject,
-    pub(super) bucket: u16,
-    pub(super) quota: Quota,
+    pub(super) account: Account,
     pub(super) sizing: Sizing,
+    /// The subject as the version before named it, see [`super::version1`].
+    pub(super) before: Subject,
     name: String,
     scope: Scope,
 }
 
-/// Who uses up a limit: a key or a workspace, together with the limit's name. The first half of a SHA-256, so it is
-/// mixed already and nobody can choose it.
+/// Who uses up a limit: a key or a workspace, together with the limit's name. The first half of a SHA-256, so it is mixed already
+/// and nobody can choose it.
 #[derive(Clone, Copy, Debug, Eq, PartialOrd, Ord)]
 pub struct Subject(pub [u8; 16]);
+
+/// A subject and the numbers that it is counted by. Whatever is remembered of a limit, in a worker and in shared data, is
+/// remembered for an account: other numbers find no lease and no refusal of older ones. What they have in common is how
+/// much was used, see [`States`](super::states::States).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Whose.
+    pub subject: Subject,
+    /// Rate and burst.
+    pub quota: Quota,
+}
 
 /// How large leases of a limit may be and how long a refusal stands; see [the bound](super).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +49,10 @@ pub struct Sizing {
     pub pause_ns: u64,
 }
 
+/// Number of buckets in shared data, see [`super::bucket`]. A process pays about 200 KB for the keys once all are in use; 100,000 subjects in use at once make
+/// 3.9 KB per bucket and a million 39 KB, which is what each lease copies under the host's mutex.
+pub const BUCKETS: u16 = 1024;
+
 /// A lease takes at most this part of what is available, so a limit below 2 * [`SHARE`] gives one token at a time.
 pub const SHARE: u64 = 64;
 /// A lease of at most this part of the burst is spare: 64 workers that each hold one keep 1.6 % from the others.
@@ -51,13 +65,12 @@ pub const PATIENCE_NS: u64 = 5_000_000;
 impl Slot {
     /// Prepares `limit`, one of the limits of `record`, whose key hashes to `hash`.
     pub fn new(limit: &Limit, hash: &KeyHash, record: &KeyRecord) -> Self {
-        let subject = Subject::new(limit, hash, record);
         let quota = Quota::new(limit.requests, limit.window_seconds, limit.burst());
+        let account = Account { subject: Subject::new(limit, hash, record), quota };
         Self {
-            subject,
-            bucket: subject.bucket(),
-            quota,
+            account,
             sizing: Sizing::new(quota),
+            before: Subject::before(limit, record).unwrap_or(account.subject),
             name: limit.name.clone(),
             scope: limit.scope,
         }
@@ -77,19 +90,32 @@ impl Slot {
 impl Subject {
     fn new(limit: &Limit, hash: &KeyHash, record: &KeyRecord) -> Self {
         // Names hold no zero byte, so the parts cannot run into each other.
-        let digest = match limit.scope {
-            Scope::Key => Sha256::new().chain_update(b"key\0").chain_update(hash.0),
-            Scope::Workspace => Sha256::new().chain_update(b"workspace\0").chain_update(&record.workspace),
-        };
-        let digest: [u8; 32] = digest.chain_update(b"\0").chain_update(&limit.name).finalize().into();
-        let mut subject = [0; 16];
-        subject.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-        Self(subject)
+        match limit.scope {
+            Scope::Key => Self::hashed([b"key", &hash.0, limit.name.as_bytes()]),
+            Scope::Workspace => {
+                Self::hashed([b"workspace", record.workspace.as_bytes(), limit.name.as_bytes()])
+            }
+        }
     }
 
-    fn bucket(self) -> u16 {
+    /// The name that the version before gave to a workspace's limit, with its numbers in it; `None` for a key's, which is
+    /// the same.
+    fn before(limit: &Limit, record: &KeyRecord) -> Option<Self> {
+        let numbers = [limit.requests, limit.window_seconds, limit.burst()].map(|n| n.get().to_le_bytes());
+        let owner = [numbers.as_flattened(), record.workspace.as_bytes()].concat();
+        let is_shared = limit.scope == Scope::Workspace;
+        is_shared.then(|| Self::hashed([b"workspace", &owner, limit.name.as_bytes()]))
+    }
+
+    fn hashed(parts: [&[u8]; 3]) -> Self {
+        let digest: [u8; 32] = Sha256::digest(parts.join(&0)).into();
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// Number of its bucket in shared data.
+    pub fn bucket(self) -> u16 {
         let [.., high, low] = self.0;
-        u16::from_be_bytes([high, low]) % bucket::BUCKETS
+        u16::from_be_bytes([high, low]) % BUCKETS
     }
 }
 
@@ -112,17 +138,18 @@ impl PartialEq for Subject {
     }
 }
 
-impl Hash for Subject {
+/// By the subject alone: there are seldom two accounts of one.
+impl Hash for Account {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let [a, b, c, d, e, f, g, h, ..] = self.subject.0;
         state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
     }
 }
 
 /// Takes a subject's first eight bytes as they are.
-pub type SubjectHasher = BuildHasherDefault<Prefix>;
+pub type AccountHasher = BuildHasherDefault<Prefix>;
 
-/// The hasher behind [`SubjectHasher`].
+/// The hasher behind [`AccountHasher`].
 #[derive(Default)]
 pub struct Prefix(u64);
 

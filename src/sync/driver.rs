@@ -3,18 +3,24 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::api_key::KeyHash;
 use crate::config::{SyncConfig, SyncMode};
+use crate::contract::key::KeyHash;
+use crate::contract::record::is_name;
+use crate::decision::metrics::{Counter, Counts};
 use crate::host::{Callouts, Clock, HostError, Monotonic, Now, SharedData, random_u64};
-use crate::metrics::{Counter, Counts};
-use crate::record::is_name;
 use crate::table::status::Status;
 use crate::table::writer::{ApplyError, TableWriter};
-use crate::worker::roster;
+use crate::worker::{roster, stale};
 
+use super::failure::{Failure, Kind};
 use super::lease::Lease;
-use super::machine::{Effect, Event, Machine, POLL_GRACE_SECONDS, Position, Settings};
-use super::wire::{ChangesQuery, Page};
+use super::machine::{Effect, Event, Machine, Settings};
+use super::patience::POLL_GRACE_SECONDS;
+use super::session;
+use super::tagged_position::{self, Tagged};
+use crate::contract::page::{ChangesQuery, Page};
+use crate::contract::session::Session;
+use crate::host::Call;
 
 /// One candidate for keeping the table.
 #[derive(Debug)]
@@ -24,6 +30,9 @@ pub struct Driver {
     lease: Lease,
     /// There while the lease is held.
     machine: Option<Machine>,
+    /// The process's secret; there while the lease is held.
+    session: Option<Session>,
+    tagged: Tagged,
     /// The process's random name and the shared data's incarnation that the machine started from.
     basis: Option<(u32, Option<u64>)>,
     /// Until when this candidate leaves the lease to others, after it failed too often.
@@ -36,27 +45,13 @@ pub struct Driver {
     pub counts: Counts,
 }
 
-/// A poll, ready to be sent. It holds the token, so it cannot be printed.
-pub struct Call<'a> {
-    /// Envoy cluster.
-    pub cluster: &'a str,
-    /// `:authority`.
-    pub authority: &'a str,
-    /// `:path`.
-    pub path: String,
-    /// The sync token.
-    pub token: &'a str,
-    /// Total time allowed, in milliseconds.
-    pub timeout_ms: u32,
-}
-
 /// After this many failures in a row an elected candidate leaves the lease to others for a while.
 const FAILURES_BEFORE_REST: u32 = 8;
 /// How long it does, in nanoseconds, and as much again by chance.
 const REST_NS: u64 = 5_000_000_000;
 
-/// Why an answer is no page, in words for a log.
-pub type Failure = String;
+/// The host's status for what is not there.
+const NOT_FOUND: u32 = 1;
 
 impl Driver {
     /// A candidate, configured at `born`. `node` is Envoy's node id, used when the configuration names no gateway.
@@ -71,6 +66,8 @@ impl Driver {
             gateway,
             lease: Lease::new(source, born),
             machine: None,
+            session: None,
+            tagged: Tagged::default(),
             basis: None,
             resting_until: 0,
             writer: TableWriter::default(),
@@ -94,7 +91,7 @@ impl Driver {
         // Without shared data there is nothing to keep and nothing to decide on.
         let Ok(status) = Status::read(host) else { return };
         match self.lease.hold(host, now.monotonic) {
-            Ok(Some(process)) => self.lead(process, status.as_ref()),
+            Ok(Some(process)) => self.lead(host, process, status.as_ref()),
             Ok(None) | Err(_) => self.stand_back(),
         }
         if self.machine.is_none() {
@@ -128,14 +125,16 @@ impl Driver {
         if !matches!(self.lease.hold(host, host.now().monotonic), Ok(Some(_))) {
             return self.stand_back();
         }
-        let event = match answer.and_then(Page::parse) {
+        let event = match answer
+            .and_then(|body| Page::parse(body).map_err(|why| Failure::new(Kind::Unreadable, why)))
+        {
             Ok(page) => {
                 self.counts.increment(Counter::SyncPages);
                 Event::Page(page)
             }
             Err(failure) => {
-                self.failed(&failure);
-                Event::Failed
+                self.failed(&failure.why);
+                Event::Failed(failure.kind)
             }
         };
         self.step(host, event);
@@ -150,7 +149,7 @@ impl Driver {
     }
 
     /// Starts to lead, or starts over when shared data is not what the machine knows: lost, or marked as damaged.
-    fn lead(&mut self, process: u32, status: Option<&Status>) {
+    fn lead<H: SharedData>(&mut self, host: &H, process: u32, status: Option<&Status>) {
         let incarnation = status.map(|status| status.incarnation);
         let mut resets_in_a_row = 0;
         if let Some(machine) = &self.machine {
@@ -168,14 +167,23 @@ impl Driver {
             resets_in_a_row = machine.resets_in_a_row();
             self.stand_back();
         }
+        // Nobody may be asked in another process's name; the next tick tries again.
+        let Ok(Some(session)) = session::obtain(host) else { return };
+        self.session = Some(session);
         self.basis = Some((process, incarnation));
         let whole = status.filter(|status| !status.epoch.is_empty());
-        let position =
-            whole.map(|status| Position { epoch: status.epoch.clone(), revision: status.revision });
+        let position = whole.map(|status| tagged_position::position(host, status));
+        self.tagged = Tagged::from(position.as_ref());
         let settings = Settings {
             gateway: format!("{}-{process:08x}", self.gateway),
             wait_seconds: self.config.wait_seconds,
             page_size: self.config.page_size,
+            // A table that is there, whole or not, is served meanwhile; taking large pages in would hold requests up.
+            first_page_size: if status.is_none() {
+                self.config.first_page_size
+            } else {
+                self.config.page_size
+            },
             retry_ms: self.config.retry_ms,
         };
         log::info!("flamegate: sync leads as {}", settings.gateway);
@@ -187,6 +195,7 @@ impl Driver {
         if self.machine.take().is_some() {
             log::info!("flamegate: sync stands back");
         }
+        self.session = None;
         self.call = None;
     }
 
@@ -203,16 +212,17 @@ impl Driver {
                 self.failed("a poll was never answered");
             }
             self.log_state_change();
+            self.tagged.note(host, self.machine.as_ref().and_then(Machine::position));
             match effect {
                 None => return,
-                Some(Effect::Poll(query)) => match self.send(host, &query) {
+                Some(Effect::Poll(query)) => match self.send(host, query, now) {
                     Ok(call) => {
                         self.call = Some(call);
                         return;
                     }
                     Err(error) => {
                         self.failed(&format!("poll not sent: {error}"));
-                        event = Event::Failed;
+                        event = Event::Failed(Kind::Refused);
                     }
                 },
                 Some(effect) => {
@@ -251,13 +261,23 @@ impl Driver {
         }
     }
 
-    fn send<H: Callouts>(&self, host: &H, query: &ChangesQuery) -> Result<u32, HostError> {
-        let seconds = self.config.wait_seconds.saturating_add(POLL_GRACE_SECONDS);
+    fn send<H: SharedData + Callouts>(
+        &self,
+        host: &H,
+        query: ChangesQuery,
+        now: Now,
+    ) -> Result<u32, HostError> {
+        let Some(session) = &self.session else { return Err(HostError(NOT_FOUND)) };
+        let seconds = query.wait.saturating_add(POLL_GRACE_SECONDS);
+        let stale = stale::is_told(host, now.monotonic);
+        // Whoever refuses requests until an answer comes does not ask for it to be held back.
+        let query = ChangesQuery { stale, wait: if stale { 0 } else { query.wait }, ..query };
         host.call(&Call {
             cluster: &self.config.cluster,
             authority: &self.config.authority,
             path: query.to_path(),
             token: &self.config.token,
+            session,
             timeout_ms: seconds.saturating_mul(1_000),
         })
     }

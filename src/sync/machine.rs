@@ -10,21 +10,27 @@
 //! A failure changes nothing but the time of the next poll: the last good table stays. `after` is an acknowledgement, so
 //! the next poll waits until every live worker enforces what it acknowledges.
 
-use crate::api_key::KeyHash;
+use crate::contract::key::KeyHash;
 use crate::host::Monotonic;
 use crate::table::writer::ApplyError;
 
-use super::wire::{ChangesQuery, Page};
+use crate::contract::page::{ChangesQuery, Page};
+use crate::contract::protocol::Protocol;
+
+use super::failure::Kind;
+use super::patience::{POLL_GRACE_SECONDS, Patience, REFUSED_NS};
 
 /// What the polls say and how patient they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Name of this gateway.
     pub gateway: String,
-    /// How long the control plane may hold a poll, in seconds.
+    /// How long the control plane may hold a poll, in seconds, at most.
     pub wait_seconds: u32,
     /// Records asked for per page.
     pub page_size: u32,
+    /// The same while there is no table that requests are decided by, until one does not arrive.
+    pub first_page_size: u32,
     /// First and longest pause after a failure, in milliseconds.
     pub retry_ms: (u32, u32),
 }
@@ -36,6 +42,8 @@ pub struct Position {
     pub epoch: String,
     /// Revision in it.
     pub revision: u64,
+    /// The revision's tag, when it is known.
+    pub tag: Option<String>,
 }
 
 /// What happened.
@@ -47,7 +55,7 @@ pub enum Event {
         enforced: bool,
     },
     /// The poll could not be sent, or its answer was none, an error or not a page.
-    Failed,
+    Failed(Kind),
     /// The poll's answer.
     Page(Page),
     /// How the effect that had to be applied went.
@@ -76,6 +84,7 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Machine {
     settings: Settings,
+    patience: Patience,
     position: Option<Position>,
     reset: Option<ResetProgress>,
     phase: Phase,
@@ -98,7 +107,7 @@ enum Applying {
     Reached(Position),
     ResetDone(Position),
     ResetGoesOn(ResetProgress),
-    NothingNew { held: bool },
+    NothingNew { confirmed: Position, held: bool },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,8 +118,6 @@ struct ResetProgress {
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-/// How much longer than its hold time a poll may take before it counts as lost, in seconds.
-pub const POLL_GRACE_SECONDS: u32 = 5;
 /// An answer with nothing new that comes sooner than this was not held; the next poll is paced as after a failure.
 const HELD_NS: u64 = 500 * NANOS_PER_MILLI;
 
@@ -120,7 +127,8 @@ impl Machine {
     pub const fn new(settings: Settings, position: Option<Position>, resets_in_a_row: u32) -> Self {
         // The first poll acknowledges where the table stands, so the workers have to be there.
         let phase = if position.is_some() { Phase::Settling { not_before: 0 } } else { Phase::Ready };
-        Self { settings, position, reset: None, phase, failures: 0, resets_in_a_row }
+        let patience = Patience::new(settings.wait_seconds);
+        Self { settings, patience, position, reset: None, phase, failures: 0, resets_in_a_row }
     }
 
     /// Where the table stands as far as the machine knows; `None` while it has none or is receiving a whole one.
@@ -146,8 +154,10 @@ impl Machine {
                 Some(self.poll(now))
             }
             (Event::Tick { .. }, Phase::Pausing { until }) if *until <= now => Some(self.poll(now)),
-            (Event::Tick { .. }, Phase::Polling { sent }) if self.is_lost(*sent, now) => self.fail(now, dice),
-            (Event::Failed, Phase::Polling { .. }) => self.fail(now, dice),
+            (Event::Tick { .. }, Phase::Polling { sent }) if self.is_lost(*sent, now) => {
+                self.unanswered(Kind::Lost, *sent, now, dice)
+            }
+            (Event::Failed(kind), Phase::Polling { sent }) => self.unanswered(kind, *sent, now, dice),
             (Event::Page(page), Phase::Polling { sent }) => {
                 let held = now.saturating_sub(*sent) >= HELD_NS;
                 self.take_page(page, held).or_else(|| self.fail(now, dice))
@@ -159,8 +169,7 @@ impl Machine {
     }
 
     fn is_lost(&self, sent: Monotonic, now: Monotonic) -> bool {
-        let patience =
-            u64::from(self.settings.wait_seconds.saturating_add(POLL_GRACE_SECONDS).saturating_mul(2));
+        let patience = u64::from(self.patience.wait().saturating_add(POLL_GRACE_SECONDS).saturating_mul(2));
         now.saturating_sub(sent) > patience.saturating_mul(NANOS_PER_SECOND)
     }
 
@@ -170,9 +179,13 @@ impl Machine {
         Effect::Poll(ChangesQuery {
             epoch: position.map(|position| position.epoch.clone()),
             after: position.map_or(0, |position| position.revision),
+            tag: position.and_then(|position| position.tag.clone()),
             gateway: self.settings.gateway.clone(),
-            limit: self.settings.page_size,
-            wait: self.settings.wait_seconds,
+            limit: if position.is_some() { self.settings.page_size } else { self.settings.first_page_size },
+            wait: self.patience.wait(),
+            stale: false,
+            // What this filter enforces.
+            accepts: Protocol::One,
             cursor: self.reset.as_ref().map(|reset| reset.cursor),
         })
     }
@@ -194,13 +207,15 @@ impl Machine {
             if page.more {
                 return None;
             }
-            self.phase = Phase::Applying(Applying::NothingNew { held });
+            // A gateway that had no tag learns it here.
+            let confirmed = Position { tag: page.tag.or_else(|| position.tag.clone()), ..position.clone() };
+            self.phase = Phase::Applying(Applying::NothingNew { confirmed, held });
             return Some(Effect::Confirm);
         }
         if page.revision <= position.revision {
             return None;
         }
-        let reached = Position { epoch: page.epoch.clone(), revision: page.revision };
+        let reached = position_of(&page);
         self.phase = Phase::Applying(Applying::Reached(reached));
         Some(Effect::ApplyDifference(page))
     }
@@ -214,10 +229,7 @@ impl Machine {
             return None;
         }
         let after = progress.as_ref().map(|progress| progress.cursor);
-        let target = progress.map_or_else(
-            || Position { epoch: page.epoch.clone(), revision: page.revision },
-            |progress| progress.target,
-        );
+        let target = progress.map_or_else(|| position_of(&page), |progress| progress.target);
         let last = page.upserts.last().map(|upsert| upsert.hash.0);
         self.phase = Phase::Applying(match last.filter(|_| page.more) {
             Some(cursor) => Applying::ResetGoesOn(ResetProgress { target, cursor }),
@@ -240,9 +252,11 @@ impl Machine {
             self.failures = 0;
         }
         match applying {
-            Applying::NothingNew { held } => {
+            Applying::NothingNew { confirmed, held } => {
+                self.position = Some(confirmed);
                 self.resets_in_a_row = 0;
                 if held {
+                    self.patience.answered();
                     return Some(self.poll(now));
                 }
                 self.phase = Phase::Pausing { until: now.saturating_add(self.pause(dice)) };
@@ -257,6 +271,7 @@ impl Machine {
                 self.settle(position, now)
             }
             Applying::ResetDone(position) => {
+                self.settings.first_page_size = self.settings.page_size;
                 // Two control planes that take turns would otherwise have the whole table rewritten without an end.
                 self.failures = self.resets_in_a_row;
                 let not_before = if self.failures == 0 { now } else { now.saturating_add(self.pause(dice)) };
@@ -270,6 +285,19 @@ impl Machine {
         self.position = Some(position);
         self.phase = Phase::Settling { not_before };
         None
+    }
+
+    /// A poll has no page. One that may have been held makes the next ones shorter. One for a whole table never is; its page may have
+    /// been too large, and then the others are small, or each of them would be tried in vain.
+    fn unanswered(&mut self, kind: Kind, sent: Monotonic, now: Monotonic, dice: u64) -> Option<Effect> {
+        let lived = now.saturating_sub(sent);
+        if self.position.is_some() && kind.may_be_cut() {
+            self.patience.cut(lived);
+        }
+        if self.position.is_none() && kind.may_be_too_large(lived < REFUSED_NS) {
+            self.settings.first_page_size = self.settings.page_size;
+        }
+        self.fail(now, dice)
     }
 
     fn fail(&mut self, now: Monotonic, dice: u64) -> Option<Effect> {
@@ -292,6 +320,11 @@ impl Machine {
         let jitter = dice.checked_rem(half.saturating_add(1)).unwrap_or(0);
         half.saturating_add(jitter)
     }
+}
+
+/// Where a page brings the table.
+fn position_of(page: &Page) -> Position {
+    Position { epoch: page.epoch.clone(), revision: page.revision, tag: page.tag.clone() }
 }
 
 #[cfg(test)]

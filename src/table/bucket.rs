@@ -12,9 +12,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use crate::api_key::{Environment, KeyHash};
 use crate::bytes::{Reader, put_text};
-use crate::record::{KeyRecord, Limit, Scope};
+use crate::contract::key::{Environment, KeyHash};
+use crate::contract::record::{KeyRecord, Limit, Scope};
 
 /// A bucket as it lies in shared data; nothing is decoded until it is asked for.
 pub struct Bucket<'a> {
@@ -155,7 +155,7 @@ pub fn encode_bucket(entries: &[Entry<'_>]) -> Vec<u8> {
 
 impl EncodedRecord<'_> {
     /// Encodes one record. Its own part is at most 139 bytes and its limits at most 313, as names are at most
-    /// [`MAX_NAME_LEN`](crate::record::MAX_NAME_LEN) bytes.
+    /// [`MAX_NAME_LEN`](crate::contract::record::MAX_NAME_LEN) bytes.
     pub fn new(record: &KeyRecord) -> EncodedRecord<'static> {
         EncodedRecord {
             own: Cow::Owned(encode_own(record)),

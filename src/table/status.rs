@@ -7,6 +7,8 @@
 use crate::bytes::{Reader, put_text};
 use crate::host::{Expect, HostError, Now, SharedData, Write};
 
+use super::layout::MAX_BITS;
+
 /// Shared-data key of the status.
 pub const STATUS_KEY: &str = "flamegate/status";
 /// Shared-data key of the change ring.
@@ -114,8 +116,8 @@ impl Status {
         if reader.u8()? != VERSION {
             return None;
         }
-        let bits = reader.u8().filter(|bits| *bits <= super::MAX_BITS)?;
-        let other = Some(reader.u8()?).filter(|bits| *bits <= super::MAX_BITS);
+        let bits = reader.u8().filter(|bits| *bits <= MAX_BITS)?;
+        let other = Some(reader.u8()?).filter(|bits| *bits <= MAX_BITS);
         let (incarnation, sequence, revision, keys) =
             (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
         let synced = Now { monotonic: reader.u64()?, wall: reader.u64()? };

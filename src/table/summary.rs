@@ -1,7 +1,7 @@
 //! Which hashes a bucket cannot hold, in 32 bytes: one bit for each hash in it, chosen by the hash's last byte. A hash whose
 //! bit is clear is not there for certain; of unknown hashes one in eight finds its bit set by another one's among 32 keys.
 
-use crate::api_key::KeyHash;
+use crate::contract::key::KeyHash;
 
 /// A bucket's bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

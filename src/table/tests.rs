@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::bucket::{Bucket, EncodedRecord, Entry, encode_bucket};
 use super::status::{ChangeRing, RING_CAPACITY, Status};
 use super::*;
-use crate::api_key::Environment;
+use crate::contract::key::{Environment, KeyHash};
+use crate::contract::record::{KeyRecord, Limit, Scope};
 use crate::host::Now;
-use crate::record::{Limit, Scope};
 
 fn hash(prefix: u64) -> KeyHash {
     let mut bytes = [0; 32];

@@ -1,9 +1,9 @@
 //! The host calls that Flamegate makes, with their status checked instead of turned into a panic as in the SDK: header
 //! getters of the SDK panic on one non-UTF-8 byte or on a map that is not there, and the request gets 503.
 //!
-//! Source: proxy-wasm ABI 0.2.1. This is the only file with `unsafe`. Every call passes pointers to memory that lives
-//! for the call; every buffer that comes back was allocated by the host through `proxy_on_memory_allocate` of this
-//! module, which is the global allocator with alignment 1, and becomes a `Vec` of exactly its size. (The headers of a request are
+//! Source: proxy-wasm ABI 0.2.1. This file and the callbacks' (`dispatch`) are the only ones with `unsafe`. Every call passes pointers to memory that lives
+//! for the call; every buffer that comes back was allocated by the host through `proxy_on_memory_allocate`
+//! (`dispatch`), which is the global allocator with alignment 1, and becomes a `Vec` of exactly its size. (The headers of a request are
 //! the exception: see [`with_header_map`].)
 
 #![expect(unsafe_code, reason = "host calls are foreign functions")]
@@ -12,8 +12,6 @@ use std::cell::Cell;
 use std::ptr::null_mut;
 
 use crate::host::{HostError, Write};
-
-use super::{stream, vm};
 
 /// Level numbers of the ABI.
 pub const LOG_CRITICAL: u32 = 5;
@@ -110,6 +108,7 @@ unsafe extern "C" {
         headers_len: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_continue_stream(kind: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
@@ -229,16 +228,25 @@ pub fn property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
 }
 
 /// Sets filter state `wasm.<name>` of the current stream.
-pub fn set_filter_state(name: &str, value: &str) -> Result<(), HostError> {
+pub fn set_filter_state(name: &str, value: &[u8]) -> Result<(), HostError> {
     checked(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
+/// How long a property is there.
+#[derive(Clone, Copy)]
+pub enum Span {
+    /// As long as the stream, one pass through the filters.
+    FilterChain = 0,
+    /// As long as the client's request, also when Envoy redirects it internally.
+    DownstreamRequest = 1,
+}
+
 /// Makes a property of the streams of the current root context one that can be set once: Envoy's foreign function
-/// `declare_property`, whose argument is a message `DeclarePropertyArguments` with `name` (1) and `readonly` (2).
-pub fn declare_read_only(name: &str) -> Result<(), HostError> {
+/// `declare_property`, whose argument is a message `DeclarePropertyArguments` with `name` (1), `readonly` (2) and `span` (5).
+pub fn declare_read_only(name: &str, span: Span) -> Result<(), HostError> {
     const FUNCTION: &str = "declare_property";
     let len = u8::try_from(name.len()).ok().filter(|len| *len < 0x80).ok_or(BAD_ARGUMENT)?;
-    let arguments = [&[0x0a, len], name.as_bytes(), &[0x10, 1]].concat();
+    let arguments = [&[0x0a, len], name.as_bytes(), &[0x10, 1, 0x28, span as u8]].concat();
     checked(unsafe {
         proxy_call_foreign_function(
             FUNCTION.as_ptr(),
@@ -292,6 +300,12 @@ pub fn send_local_response(
     checked(status)
 }
 
+/// Lets the current stream's request go on that was stopped; once, and not beside an answer.
+pub fn continue_request() -> Result<(), HostError> {
+    const REQUEST: u32 = 0;
+    checked(unsafe { proxy_continue_stream(REQUEST) })
+}
+
 /// Makes the next calls of this callback act on another context of this VM.
 pub fn set_effective_context(context: u32) -> Result<(), HostError> {
     checked(unsafe { proxy_set_effective_context(context) })
@@ -335,75 +349,7 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option
     }
 }
 
-// The fast lane. The post-link step exports each of these as `proxy_on_…` in place of the SDK's callback; what concerns
-// root contexts goes on to the SDK. There is no callback for the creation and the end of a context, for the log, for
-// bodies or for trailers, so Envoy does not enter the VM for them (docs/adr/0015-two-callbacks-per-request.md).
-
-unsafe extern "C" {
-    // Those of the SDK.
-    fn proxy_on_context_create(id: u32, root: u32);
-    fn proxy_on_delete(id: u32);
-    fn proxy_on_vm_start(root: u32, configuration_size: usize) -> bool;
-    fn proxy_on_configure(root: u32, configuration_size: usize) -> bool;
-    fn proxy_on_tick(root: u32);
-    fn proxy_on_memory_allocate(size: usize) -> *mut u8;
-}
-
-/// The host wants memory for what it returns.
-#[unsafe(export_name = "flamegate_on_memory_allocate")]
-extern "C" fn on_memory_allocate(size: usize) -> *mut u8 {
-    match OFFER.take() {
-        Some((place, room)) if size <= room => place,
-        _ => unsafe { proxy_on_memory_allocate(size) },
-    }
-}
-
-/// Tells the SDK of a root context when the host first names it: the creation itself is not announced.
-fn meet_root(root: u32) {
-    if !vm::is_root(root) {
-        unsafe { proxy_on_context_create(root, 0) };
-    }
-}
-
-/// The VM starts.
-#[unsafe(export_name = "flamegate_on_vm_start")]
-extern "C" fn on_vm_start(root: u32, configuration_size: usize) -> bool {
-    meet_root(root);
-    unsafe { proxy_on_vm_start(root, configuration_size) }
-}
-
-/// A root context is configured.
-#[unsafe(export_name = "flamegate_on_configure")]
-extern "C" fn on_configure(root: u32, configuration_size: usize) -> bool {
-    meet_root(root);
-    unsafe { proxy_on_configure(root, configuration_size) }
-}
-
-/// The timer of a root context. The end of another one is not announced either, so it is looked for here; the SDK must not
-/// be in the middle of something when it is told.
-#[unsafe(export_name = "flamegate_on_tick")]
-extern "C" fn on_tick(root: u32) {
-    unsafe { proxy_on_tick(root) };
-    for gone in vm::missing_roots(|id| id == root || has_context(id)) {
-        let _ = set_effective_context(root);
-        unsafe { proxy_on_delete(gone) };
-    }
-    let _ = set_effective_context(root);
-}
-
-/// A request's headers are there. Gives 0 to go on and 1 to stop.
-#[unsafe(export_name = "flamegate_on_request_headers")]
-extern "C" fn on_request_headers(id: u32, _num_headers: u32, _end_of_stream: u32) -> u32 {
-    match stream::on_request_headers(id) {
-        stream::Next::Continue => 0,
-        stream::Next::Stop => 1,
-    }
-}
-
-/// The headers of a response are there.
-#[cfg(feature = "response-headers")]
-#[unsafe(export_name = "flamegate_on_response_headers")]
-extern "C" fn on_response_headers(id: u32, _num_headers: u32, _end_of_stream: u32) -> u32 {
-    stream::on_response_headers(id);
-    0
+/// The place that was offered for what the host returns next, if so much fits there.
+pub fn take_offer(size: usize) -> Option<*mut u8> {
+    OFFER.take().filter(|(_, room)| size <= *room).map(|(place, _)| place)
 }

@@ -2,10 +2,13 @@
 
 use std::{cell::Cell, time::Duration};
 
+use crate::contract::session::SESSION_HEADER;
+use crate::host::Call;
 use crate::host::{
     Callouts, Clock, Expect, HostError, Monotonic, Now, Peer, SharedData, Versioned, WallClock, Write,
 };
-use crate::sync::driver::Call;
+
+use crate::worker::internal_redirect::NOTE;
 
 use super::abi;
 
@@ -42,6 +45,13 @@ impl Peer for Envoy {
     fn client_address(&self) -> Option<Vec<u8>> {
         abi::property("source\0address").ok().flatten()
     }
+
+    /// The note is filter state of the client's request. Envoy counts its own redirects beside it: without that count the
+    /// note would be of this pass, by another Flamegate in the chain.
+    fn noted_before(&self) -> Option<Vec<u8>> {
+        abi::property("filter_state\0num_internal_redirects").ok().flatten()?;
+        abi::property(NOTE).ok().flatten()
+    }
 }
 
 impl SharedData for Envoy {
@@ -63,6 +73,7 @@ impl SharedData for Envoy {
 impl Callouts for Envoy {
     fn call(&self, call: &Call<'_>) -> Result<u32, HostError> {
         let authorization = format!("Bearer {}", call.token);
+        let session = call.session.to_hex();
         let headers = vec![
             (":method", "GET"),
             (":path", call.path.as_str()),
@@ -70,6 +81,7 @@ impl Callouts for Envoy {
             (":scheme", "http"),
             ("accept", "application/json"),
             ("authorization", authorization.as_str()),
+            (SESSION_HEADER, session.as_str()),
             ("user-agent", concat!("flamegate/", env!("CARGO_PKG_VERSION"))),
         ];
         let timeout = Duration::from_millis(u64::from(call.timeout_ms));

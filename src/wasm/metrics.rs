@@ -1,8 +1,8 @@
 //! Counts and gauges on Envoy's stats. Metrics are defined on the first tick, never while configuring: a definition that
 //! fails must not decide whether requests are authenticated.
 
+use crate::decision::metrics::{COUNTERS, Counts, GAUGES};
 use crate::host::Now;
-use crate::metrics::{COUNTERS, Counts, GAUGES};
 use crate::table::status::Status;
 
 use super::abi::{self, Metric};

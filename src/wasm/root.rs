@@ -5,34 +5,26 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, RootContext};
-use proxy_wasm::types::LogLevel;
 
-use crate::auth::{Denial, InvalidApiKey};
-use crate::config::{Config, Role, SyncMode};
-use crate::host::{Clock as _, HostError};
-use crate::sync::driver::{Driver, Failure};
-use crate::table::status::Status;
+use crate::config::{Config, Role};
+use crate::decision::denial::{Denial, InvalidApiKey};
+use crate::host::HostError;
+use crate::sync::failure::{Failure, Kind};
 use crate::worker::Worker;
+use crate::worker::internal_redirect::NOTE;
+use crate::worker::streams::Doomed;
 
-use super::abi::{self, Buffer, Map};
+use super::abi::{self, Buffer, Map, Span};
 use super::host::Envoy;
-use super::metrics::Metrics;
-use super::stream;
-use super::vm::{self, SharedState};
+use super::log_level::follow_log_level;
+use super::resume;
+use super::state::{SharedState, State};
+use super::{stream, vm};
 
 /// A root context of the proxy.
 pub struct Root {
     id: u32,
     state: SharedState,
-}
-
-/// What a root context and its streams share.
-#[derive(Default)]
-pub struct State {
-    /// There when this plugin decides requests.
-    pub worker: Option<Worker>,
-    driver: Option<Driver>,
-    metrics: Metrics,
 }
 
 /// Longest answer of the control plane that is read, in bytes: far above any page.
@@ -68,10 +60,13 @@ impl Root {
             })
         });
         if !doomed.is_empty() {
-            let reply = worker.replies.to(&Denial::InvalidApiKey(InvalidApiKey::Unknown));
-            for id in doomed {
-                match abi::set_effective_context(id).and_then(|()| stream::send(&reply)) {
-                    Ok(()) => worker.counts.increment(crate::metrics::Counter::StreamsEnded),
+            let [json, grpc] = [false, true]
+                .map(|grpc| worker.replies.to(&Denial::InvalidApiKey(InvalidApiKey::Unknown), grpc));
+            for Doomed { id, grpc: is_grpc } in doomed {
+                let sent = abi::set_effective_context(id)
+                    .and_then(|()| stream::send(if is_grpc { &grpc } else { &json }));
+                match sent {
+                    Ok(()) => worker.counts.increment(crate::decision::metrics::Counter::StreamsEnded),
                     Err(error) => failure = Some(error),
                 }
             }
@@ -94,47 +89,11 @@ fn may_end(id: u32) -> Result<bool, HostError> {
         Err(abi::BAD_ARGUMENT) => return Ok(false),
         result => result?,
     }
-    if abi::property("request\0duration")?.is_some() || abi::property(ENDED)?.is_some() {
+    if abi::property(stream::DURATION)?.is_some() || abi::property(ENDED)?.is_some() {
         return Ok(false);
     }
-    abi::set_filter_state(ENDED, "1")?;
+    abi::set_filter_state(ENDED, b"1")?;
     Ok(true)
-}
-
-impl State {
-    fn configure(&mut self, config: Config) {
-        let config = Rc::new(config);
-        let drives = |mode| config.role == Role::Sync || mode == SyncMode::Elected;
-        self.driver = config.sync.as_ref().filter(|sync| drives(sync.mode)).map(|sync| {
-            // Envoy 1.33 renamed the attribute.
-            let node =
-                ["xds\0node\0id", "node\0id"].into_iter().find_map(|path| abi::property(path).ok().flatten());
-            let node = node.unwrap_or_default();
-            Driver::new(sync.clone(), &String::from_utf8_lossy(&node), Envoy.monotonic())
-        });
-        self.worker = (config.role == Role::Filter).then(|| Worker::new(config));
-    }
-
-    fn tick(&mut self) {
-        if let Some(driver) = &mut self.driver {
-            driver.tick(&Envoy);
-            self.metrics.flush(&mut driver.counts);
-        }
-        let now = Envoy.now();
-        let gauges_due = self.metrics.gauges_due(now);
-        if gauges_due {
-            follow_log_level();
-        }
-        if let Some(worker) = &mut self.worker {
-            worker.tick(&Envoy);
-            self.metrics.flush(&mut worker.counts);
-            if gauges_due {
-                self.metrics.record(worker.status(), now);
-            }
-        } else if gauges_due && let Ok(status) = Status::read(&Envoy) {
-            self.metrics.record(status.as_ref(), now);
-        }
-    }
 }
 
 impl Context for Root {
@@ -174,6 +133,12 @@ impl RootContext for Root {
         match self.obtain_necessities(&config) {
             Ok(()) => {
                 vm::configured(self.id, &json);
+                // Without it a redirected request gets 401, as with the option off.
+                if config.filter.internal_redirects
+                    && let Err(error) = abi::declare_read_only(NOTE, Span::DownstreamRequest)
+                {
+                    log::error!("flamegate: internal_redirects cannot work on this host: {error}");
+                }
                 if let Ok(mut state) = self.state.try_borrow_mut() {
                     state.configure(config);
                 }
@@ -188,7 +153,9 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let Ok(mut state) = self.state.try_borrow_mut() else { return };
         state.tick();
-        if let Some(worker) = &mut state.worker {
+        let Some(worker) = &mut state.worker else { return };
+        // Together they would be too much for one callback, and while requests wait hardly a stream is open.
+        if resume::wake(worker, self.id) == 0 {
             self.end_streams(worker);
         }
     }
@@ -213,6 +180,7 @@ impl Drop for Root {
                 && let Some(heir) = &mut heir.worker
             {
                 heir.take_over(std::mem::take(&mut worker.streams));
+                heir.held.append(std::mem::take(&mut worker.held));
             }
         }
     }
@@ -221,29 +189,16 @@ impl Drop for Root {
 /// The body of a 200, or why there is none. No header at all is how the host says that the call failed.
 fn read_answer(num_headers: usize, body_size: usize) -> Result<Vec<u8>, Failure> {
     if num_headers == 0 {
-        return Err("no answer: the call was reset or the answer too large".to_owned());
+        return Err(Failure::new(Kind::Lost, "no answer: the call was reset or the answer too large"));
     }
-    let status = abi::with_header_map(Map::CallResponse, crate::request::status_of);
-    let status = status.map_err(|error| error.to_string())?;
-    if status.as_deref() != Some(b"200") {
-        let status = status.map(|status| String::from_utf8_lossy(&status).into_owned());
-        return Err(format!("answer with status {}", status.unwrap_or_default()));
+    let status = abi::with_header_map(Map::CallResponse, crate::decision::headers::status_of);
+    let unread = |error: HostError| Failure::new(Kind::Refused, error.to_string());
+    let (status, json) = status.map_err(unread)?.unwrap_or_default();
+    if status != b"200" {
+        return Err(Failure::status(&status, json));
     }
     if body_size > MAX_ANSWER_BYTES {
-        return Err(format!("answer of more than {MAX_ANSWER_BYTES} bytes"));
+        return Err(Failure::new(Kind::Unreadable, format!("answer of more than {MAX_ANSWER_BYTES} bytes")));
     }
-    abi::buffer(Buffer::CallResponse, body_size).map_err(|error| error.to_string())
-}
-
-/// Lines below Envoy's level for the `wasm` logger never leave the VM.
-fn follow_log_level() {
-    let level = match abi::log_level() {
-        Ok(0) => LogLevel::Trace,
-        Ok(1) => LogLevel::Debug,
-        Ok(3) => LogLevel::Warn,
-        Ok(4) => LogLevel::Error,
-        Ok(5) => LogLevel::Critical,
-        _ => LogLevel::Info,
-    };
-    proxy_wasm::set_log_level(level);
+    abi::buffer(Buffer::CallResponse, body_size).map_err(unread)
 }

@@ -2,25 +2,33 @@
 
 use std::cell::RefCell;
 
-use crate::auth::{Denial, Unavailable};
-use crate::filter::{BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity};
+use crate::contract::key::KeyHash;
+use crate::decision::denial::{Denial, Unavailable};
+use crate::decision::metrics::Counter;
+use crate::decision::reply::{Replies, Reply};
+use crate::decision::request::{self, Request};
 use crate::host::HostError;
-use crate::log_limit::LogLimit;
-use crate::metrics::Counter;
-use crate::reply::{Replies, Reply};
-use crate::request::Request;
 use crate::worker::Worker;
+use crate::worker::decide::{
+    BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity,
+};
+use crate::worker::held::HeldRequest;
+use crate::worker::internal_redirect;
+use crate::worker::log_limit::LogLimit;
 
 use super::abi::{self, Map};
 use super::host::Envoy;
 use super::vm;
+
+/// Attribute that a stream has once it is over, which may be before its context is gone: until the event loop turns.
+pub const DURATION: &str = "request\0duration";
 
 /// What Envoy does with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Hands it to the next filter.
     Continue,
-    /// Stops here: it was answered.
+    /// Stops here: it was answered, or it waits.
     Stop,
 }
 
@@ -34,9 +42,9 @@ enum Failure {
     Host(HostError),
 }
 
-/// Decides a request.
-pub fn on_request_headers(id: u32) -> Next {
-    handle(id).unwrap_or_else(|failure| refuse(&failure))
+/// Decides a request. `body` says whether more comes than its headers.
+pub fn on_request_headers(id: u32, body: bool) -> Next {
+    handle(id, body).unwrap_or_else(|failure| refuse(&failure))
 }
 
 thread_local! {
@@ -59,7 +67,7 @@ fn refuse(failure: &Failure) -> Next {
         log::error!("flamegate: request refused: {failure} ({held_back} more since this was last logged)");
     }
     // Even if the answer cannot be sent, a request that stops here goes nowhere.
-    let _ = send(&Replies::new("flametalk").to(&Denial::Unavailable(Unavailable::NotSynced)));
+    let _ = send(&Replies::new("flametalk").to(&Denial::Unavailable(Unavailable::NotSynced), is_grpc()));
     Next::Stop
 }
 
@@ -69,7 +77,7 @@ pub fn on_response_headers(id: u32) {
     vm::for_each_root(|state| {
         if let Some(worker) = state.worker.as_mut().filter(|worker| worker.config().rate_limit_on_success)
             && let Some(key) = worker.streams.take_awaited(id)
-            && let Some(headers) = crate::filter::rate_limit_headers(worker, &key)
+            && let Some(headers) = crate::worker::decide::rate_limit_headers(worker, &key)
         {
             for (name, value) in headers {
                 // Information for the client; a response without it is still right. The upstream's own copies would contradict it.
@@ -80,22 +88,38 @@ pub fn on_response_headers(id: u32) {
     });
 }
 
-fn handle(id: u32) -> Result<Next, Failure> {
+/// Decides a request that has waited, and lets it go on or answers it. The next calls act on its stream.
+pub fn resume(request: HeldRequest, worker: &mut Worker) {
+    let result = carry_out(request.id, request.body, worker).and_then(|(next, counter)| {
+        if matches!(next, Next::Continue) {
+            abi::continue_request()?;
+        }
+        Ok((next, counter))
+    });
+    count(worker, &result);
+    if let Err(failure) = result {
+        refuse(&failure);
+    }
+}
+
+fn handle(id: u32, body: bool) -> Result<Next, Failure> {
     vm::with_root_of_stream(|state| {
         let mut state = state.try_borrow_mut().map_err(|_| Failure::NoFilter)?;
         let worker = state.worker.as_mut().ok_or(Failure::NoFilter)?;
-        let result = carry_out(id, worker);
-        worker
-            .counts
-            .increment(result.as_ref().map_or(Counter::UnavailableInternal, |(_, counter)| *counter));
+        let result = carry_out(id, body, worker);
+        count(worker, &result);
         result.map(|(next, _)| next)
     })
     .unwrap_or(Err(Failure::NoFilter))
 }
 
-fn carry_out(id: u32, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
+fn count(worker: &mut Worker, result: &Result<(Next, Counter), Failure>) {
+    worker.counts.increment(result.as_ref().map_or(Counter::UnavailableInternal, |(_, counter)| *counter));
+}
+
+fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
     abi::with_header_map(Map::Request, |map| {
-        let mut request = Request::default();
+        let mut request = Request::with_body(body);
         request.read(map).ok_or(Failure::NoHeaders)?;
         let decision = decide(worker, &Envoy, &request);
         let next = match decision.outcome {
@@ -103,8 +127,14 @@ fn carry_out(id: u32, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
                 send(&reply)?;
                 Next::Stop
             }
+            Outcome::Hold => {
+                // Without attributes it could not be woken.
+                abi::property(DURATION)?;
+                worker.held.add(HeldRequest { id, body });
+                Next::Stop
+            }
             Outcome::Pass(edits) => {
-                pass(id, worker, edits)?;
+                pass(id, request.grpc, worker, edits)?;
                 Next::Continue
             }
         };
@@ -112,17 +142,20 @@ fn carry_out(id: u32, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
     })?
 }
 
-fn pass(id: u32, worker: &mut Worker, edits: Edits<'_>) -> Result<(), HostError> {
+fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<(), HostError> {
     edits.removals().try_for_each(|name| abi::remove_header(Map::Request, name))?;
+    if edits.upgrades {
+        abi::replace_header(Map::Request, "connection", "upgrade")?;
+    }
     let config = worker.config();
-    let overwritten = edits.overwritten();
+    let (overwritten, notes_key) = (edits.overwritten(), edits.notes_key);
     match edits.pass {
         Pass::Bypass(bypass) => {
             if config.filter_state {
-                abi::set_filter_state(BYPASS_STATE, bypass.as_str())?;
+                abi::set_filter_state(BYPASS_STATE, bypass.as_str().as_bytes())?;
             }
         }
-        Pass::Permit(permit) => {
+        Pass::Permit(permit) | Pass::Returned(permit) => {
             let values = identity(permit.key());
             if config.identity_headers {
                 for ((name, value), is_there) in IDENTITY_HEADERS.iter().zip(values).zip(overwritten) {
@@ -135,13 +168,32 @@ fn pass(id: u32, worker: &mut Worker, edits: Edits<'_>) -> Result<(), HostError>
             }
             if config.filter_state {
                 for (name, value) in IDENTITY_STATE.iter().zip(values) {
-                    abi::set_filter_state(name, value)?;
+                    abi::set_filter_state(name, value.as_bytes())?;
                 }
             }
-            worker.opened(id, permit);
+            if notes_key {
+                note_key(permit.key().hash())?;
+            }
+            worker.opened(id, permit, grpc);
         }
     }
     Ok(())
+}
+
+/// Leaves the note that [`internal_redirect`] reads, once for each request. Another Flamegate of the chain may have left the same.
+#[cold]
+fn note_key(hash: &KeyHash) -> Result<(), HostError> {
+    let note = internal_redirect::note(hash);
+    match abi::set_filter_state(internal_redirect::NOTE, &note) {
+        Err(abi::BAD_ARGUMENT) if abi::property(internal_redirect::NOTE)?.as_deref() == Some(&note) => Ok(()),
+        result => result,
+    }
+}
+
+/// True when the current stream is gRPC to Envoy: for where its headers are not at hand.
+pub fn is_grpc() -> bool {
+    let content_type = abi::property("request\0headers\0content-type");
+    content_type.is_ok_and(|value| value.is_some_and(|value| request::is_grpc(&value)))
 }
 
 /// Answers the current stream.

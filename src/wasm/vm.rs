@@ -1,15 +1,11 @@
 //! The roots of this VM at the edge: its one [`Roots`] (a thread-local lives in the VM's memory), and the host calls with which a stream is asked for its mark.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 
-use crate::roots::{RootId, Roots};
+use crate::worker::roots::{RootId, Roots};
 
-use super::abi;
-use super::root::State;
-
-/// A root context's state, shared with the callbacks of its requests.
-pub type SharedState = Rc<RefCell<State>>;
+use super::abi::{self, Span};
+use super::state::{SharedState, State};
 
 thread_local! {
     static ROOTS: RefCell<Roots<SharedState>> = const { RefCell::new(Roots::new()) };
@@ -24,7 +20,7 @@ pub fn add_root(id: RootId, state: SharedState) {
 pub fn configured(id: RootId, configuration: &[u8]) {
     let mark = change(|roots| roots.configured(id, configuration).map(str::to_owned)).flatten();
     // Without it nothing is lost while this configuration is alone in the VM.
-    if let Some(Err(error)) = mark.map(|mark| abi::declare_read_only(&mark)) {
+    if let Some(Err(error)) = mark.map(|mark| abi::declare_read_only(&mark, Span::FilterChain)) {
         log::warn!("flamegate: this configuration cannot share a VM with another one: {error}");
     }
 }
@@ -63,7 +59,7 @@ pub fn for_each_root(mut handle: impl FnMut(&mut State)) {
 
 /// True when the current stream's root has declared this property read-only: then it can be set once.
 fn is_marked(mark: &str) -> bool {
-    abi::set_filter_state(mark, "1").is_ok() && abi::set_filter_state(mark, "1") == Err(abi::BAD_ARGUMENT)
+    abi::set_filter_state(mark, b"1").is_ok() && abi::set_filter_state(mark, b"1") == Err(abi::BAD_ARGUMENT)
 }
 
 fn look<T>(how: impl FnOnce(&Roots<SharedState>) -> T) -> Option<T> {

@@ -8,12 +8,12 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use crate::api_key::KeyHash;
-use crate::auth::Permit;
-use crate::known_key::KnownKey;
+use crate::contract::key::KeyHash;
+use crate::decision::auth::Permit;
+use crate::decision::known_key::KnownKey;
 
-use super::fingerprint::Fingerprint;
 use super::hashers::ByPrefix;
+use crate::decision::fingerprint::Fingerprint;
 
 type Generation = HashMap<KeyHash, Rc<KnownKey>, ByPrefix>;
 

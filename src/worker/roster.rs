@@ -43,6 +43,11 @@ impl Presence {
         Self { worker, announced: None }
     }
 
+    /// The worker's name in the roster.
+    pub const fn worker(&self) -> u64 {
+        self.worker
+    }
+
     /// Notes the position when it changed or when the last note is old. Best effort: what fails now is tried again at
     /// the next tick, and until then the sync waits.
     pub fn announce<H: SharedData>(&mut self, host: &H, position: Position, now: Monotonic) {

@@ -8,9 +8,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
-use crate::api_key::KeyHash;
+use crate::contract::key::KeyHash;
+use crate::decision::known_key::KnownKey;
 use crate::host::Monotonic;
-use crate::known_key::KnownKey;
 
 use super::hashers::{ByNumber, ByPrefix};
 
@@ -33,14 +33,24 @@ pub struct Streams {
     young: VecDeque<Stream>,
     /// Found open, the longest ago first.
     old: VecDeque<Stream>,
-    doomed: VecDeque<StreamId>,
+    doomed: VecDeque<Doomed>,
     /// Keys of the streams whose response has not begun, where it will get headers of its own.
     awaited: HashMap<StreamId, Rc<KnownKey>, ByNumber>,
+}
+
+/// A stream that has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doomed {
+    /// Its number.
+    pub id: StreamId,
+    /// Whether its client is told so in gRPC: its headers are not at hand any more.
+    pub grpc: bool,
 }
 
 #[derive(Debug)]
 struct Stream {
     id: StreamId,
+    grpc: bool,
     key: Rc<KnownKey>,
     /// When it was last known to be open.
     seen: Monotonic,
@@ -48,8 +58,8 @@ struct Stream {
 
 impl Streams {
     /// A request was admitted with this key.
-    pub fn opened(&mut self, id: StreamId, key: Rc<KnownKey>, now: Monotonic) {
-        self.young.push_back(Stream { id, key, seen: now });
+    pub fn opened(&mut self, id: StreamId, key: Rc<KnownKey>, grpc: bool, now: Monotonic) {
+        self.young.push_back(Stream { id, grpc, key, seen: now });
     }
 
     /// Forgets streams that are over, of those that it is time to ask for.
@@ -113,7 +123,7 @@ impl Streams {
             queue.retain(|stream| {
                 let ends = condemned(&stream.key);
                 if ends {
-                    doomed.push_back(stream.id);
+                    doomed.push_back(Doomed { id: stream.id, grpc: stream.grpc });
                 }
                 !ends
             });
@@ -122,15 +132,15 @@ impl Streams {
     }
 
     /// The next streams to end that are open, at most [`MAX_ENDED_PER_TICK`].
-    pub fn take_doomed(&mut self, mut is_open: impl FnMut(StreamId) -> bool) -> Vec<StreamId> {
+    pub fn take_doomed(&mut self, mut is_open: impl FnMut(StreamId) -> bool) -> Vec<Doomed> {
         let mut taken = Vec::new();
         for _ in 0..MAX_ASKED_PER_TICK {
             if taken.len() >= MAX_ENDED_PER_TICK {
                 break;
             }
-            let Some(id) = self.doomed.pop_front() else { break };
-            if is_open(id) {
-                taken.push(id);
+            let Some(stream) = self.doomed.pop_front() else { break };
+            if is_open(stream.id) {
+                taken.push(stream);
             }
         }
         taken

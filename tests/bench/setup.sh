@@ -2,14 +2,14 @@
 # Installs the Debian packages that measuring needs and building does not. Quick when nothing is missing.
 set -euo pipefail
 
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=envoy/packages.sh
+source envoy/packages.sh bench
+
 missing=()
-command -v valgrind >/dev/null || missing+=(valgrind)
-command -v wrk >/dev/null || missing+=(wrk)
-command -v haproxy >/dev/null || [[ -x /usr/sbin/haproxy ]] || missing+=(haproxy)
+have valgrind || missing+=(valgrind)
+have wrk || missing+=(wrk)
+have haproxy || [[ -x /usr/sbin/haproxy ]] || missing+=(haproxy)
 if ((${#missing[@]})); then
-    root=()
-    [[ $(id -u) -eq 0 ]] || root=(sudo)
-    printf 'bench: installing %s\n' "${missing[*]}"
-    "${root[@]}" apt-get update -qq
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    install_packages "no ${missing[*]}, which measure or are measured" "${missing[@]}"
 fi

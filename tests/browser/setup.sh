@@ -4,26 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-step() { printf 'browser: %s\n' "$*"; }
-fail() {
-    printf 'browser: error: %s\n' "$*" >&2
-    exit 1
-}
-have() { command -v "$1" >/dev/null 2>&1; }
-
-# Installs Debian packages: install_packages "why" package...
-install_packages() {
-    local why=$1 root=()
-    shift
-    have apt-get || fail "$why: please install what Debian calls: $*"
-    if [[ $(id -u) -ne 0 ]]; then
-        have sudo || fail "$why needs root: run 'apt-get install $*' and start again"
-        root=(sudo)
-    fi
-    step "$why: installing $*"
-    "${root[@]}" apt-get update -qq
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-}
+# shellcheck source=envoy/packages.sh
+source ../../envoy/packages.sh browser
 
 have node || install_packages "no Node, which drives the browser" nodejs
 have npm || install_packages "no npm, which fetches the driver" npm

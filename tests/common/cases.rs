@@ -28,9 +28,11 @@ pub struct Case {
     pub key: KeyKind,
     /// The `authorization` header lines; empty means that there is no such header.
     pub authorization: &'static [&'static [u8]],
+    /// What comes behind the headers; `None` when the request ends with them. An empty body is a body.
+    pub body: Option<&'static [u8]>,
     /// The verdict on the filter alone.
     pub expect: Expect,
-    /// The verdict behind Envoy's path normalisation, where that changes the path before the filter sees it.
+    /// The verdict behind Envoy, where that joins headers, or changes or refuses the path before the filter sees it.
     pub expect_envoy: Option<Expect>,
 }
 
@@ -78,6 +80,8 @@ pub enum Expect {
     Bypassed(Bypass),
     /// Is answered by the gateway.
     Denied(Denial),
+    /// Is answered by Envoy itself, with 400, before any filter sees it; no counter of ours moves.
+    BadRequest,
 }
 
 /// Why no key was needed.
@@ -97,6 +101,8 @@ pub enum Denial {
     Repeated,
     Scheme,
     Empty,
+    PreflightBody,
+    Redirected,
     Malformed,
     Unknown,
     Expired,
@@ -144,13 +150,14 @@ impl Case {
 }
 
 impl Expect {
-    /// The labels `verdict` and `reason` of the one counter that moves.
-    pub const fn counter(self) -> (&'static str, &'static str) {
+    /// The labels `verdict` and `reason` of the one counter that moves, if one does.
+    pub const fn counter(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Permitted => ("permitted", "key"),
-            Self::Bypassed(Bypass::Path) => ("bypassed", "path"),
-            Self::Bypassed(Bypass::Preflight) => ("bypassed", "preflight"),
-            Self::Denied(denial) => denial.counter(),
+            Self::Permitted => Some(("permitted", "key")),
+            Self::Bypassed(Bypass::Path) => Some(("bypassed", "path")),
+            Self::Bypassed(Bypass::Preflight) => Some(("bypassed", "preflight")),
+            Self::Denied(denial) => Some(denial.counter()),
+            Self::BadRequest => None,
         }
     }
 }
@@ -163,6 +170,8 @@ impl Denial {
             Self::Repeated => ("unauthorized", "repeated"),
             Self::Scheme => ("unauthorized", "scheme"),
             Self::Empty => ("unauthorized", "empty"),
+            Self::PreflightBody => ("unauthorized", "preflight_body"),
+            Self::Redirected => ("unauthorized", "redirected"),
             Self::Malformed => ("invalid_api_key", "malformed"),
             Self::Unknown => ("invalid_api_key", "unknown"),
             Self::Expired => ("invalid_api_key", "expired"),
@@ -176,7 +185,12 @@ impl Denial {
     /// The contract's row for this denial.
     pub const fn reply(self) -> &'static Reply {
         match self {
-            Self::Missing | Self::Repeated | Self::Scheme | Self::Empty => &UNAUTHORIZED,
+            Self::Missing
+            | Self::Repeated
+            | Self::Scheme
+            | Self::Empty
+            | Self::PreflightBody
+            | Self::Redirected => &UNAUTHORIZED,
             Self::Malformed | Self::Unknown | Self::Expired | Self::Environment => &INVALID_API_KEY,
             Self::KeyLimit | Self::WorkspaceLimit => &RATE_LIMITED,
             Self::NotSynced => &UNAVAILABLE,
@@ -199,6 +213,7 @@ const UNAUTHORIZED: Reply = Reply {
     details: "flamegate_unauthorized",
     headers: &[
         ("content-type", Some("application/json")),
+        ("cache-control", Some("no-store")),
         ("www-authenticate", Some(r#"Bearer realm="flametalk""#)),
     ],
 };
@@ -211,6 +226,7 @@ const INVALID_API_KEY: Reply = Reply {
     details: "flamegate_invalid_api_key",
     headers: &[
         ("content-type", Some("application/json")),
+        ("cache-control", Some("no-store")),
         ("www-authenticate", Some(r#"Bearer realm="flametalk", error="invalid_token""#)),
     ],
 };
@@ -223,6 +239,7 @@ const RATE_LIMITED: Reply = Reply {
     details: "flamegate_rate_limited",
     headers: &[
         ("content-type", Some("application/json")),
+        ("cache-control", Some("no-store")),
         ("retry-after", None),
         ("ratelimit", None),
         ("ratelimit-policy", None),
@@ -235,7 +252,11 @@ const UNAVAILABLE: Reply = Reply {
     code: "UNAVAILABLE",
     message: "API key verification is temporarily unavailable",
     details: "flamegate_unavailable",
-    headers: &[("content-type", Some("application/json")), ("retry-after", Some("1"))],
+    headers: &[
+        ("content-type", Some("application/json")),
+        ("cache-control", Some("no-store")),
+        ("retry-after", Some("1")),
+    ],
 };
 
 /// Every row of the table.
@@ -252,6 +273,7 @@ const BASE: Case = Case {
     headers: &[],
     key: KeyKind::None,
     authorization: &[],
+    body: None,
     expect: Expect::Denied(Denial::Missing),
     expect_envoy: None,
 };

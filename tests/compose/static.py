@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The checks of the harness that need no engine: pinned images, and every metric of dashboard and alerts is one that exists.
+"""The checks of the harness that need no engine: pinned images, secrets without defaults, and every metric of dashboard and alerts is one that exists.
 
 With a file of scraped metrics as argument, names are looked up in what the real Envoy wrote, else in the list of docs/ARCHITECTURE.md.
 With promtool on the machine, the alert rules are checked by it and their unit tests run.
@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -74,6 +75,43 @@ def check_pins() -> None:
     print("compose: ok: images are pinned")
 
 
+def made_by_tokens(before: str) -> dict[str, str]:
+    """What is in .env after tokens.sh, beside a file with this text, without the end of its last line."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = Path(folder) / ".env"
+        (Path(folder) / "compose").mkdir()
+        shutil.copy(COMPOSE / "tokens.sh", Path(folder) / "compose")
+        if before:
+            env.write_text(before)
+        subprocess.run(["bash", Path(folder) / "compose" / "tokens.sh"], stdout=subprocess.DEVNULL, check=True)
+        return dict(line.split("=", 1) for line in env.read_text().splitlines())
+
+
+def check_secrets() -> None:
+    """No secret of the Compose file has a default, not even an empty one; tokens.sh makes each."""
+    text = (ROOT / "envoy" / "docker-compose.yaml").read_text()
+    made = made_by_tokens("")
+    kept = made_by_tokens("FLAMEGATE_SYNC_TOKEN=mine")
+    assert kept.keys() == made.keys() and kept["FLAMEGATE_SYNC_TOKEN"] == "mine", "an .env that is there keeps what it has"
+    secrets = re.findall(r"^ +([A-Z_]*(?:PASSWORD|TOKEN|SECRET|KEY)[A-Z_]*): *(.+)$", text, re.M)
+    assert len(secrets) >= 4, "where are the secrets?"
+    for name, value in secrets:
+        required = re.fullmatch(r'"\$\{([A-Z_]+):\?[^}]+\}"', value)
+        assert required, f"{name} has a default or a value in docker-compose.yaml: {value}"
+        assert made.get(required[1]), f"tokens.sh makes no {required[1]}"
+    print(f"compose: ok: {len(secrets)} secrets are required and have no default")
+
+
+def check_heap() -> None:
+    """Envoy's own bound for its heap comes before the container's for everything, with room for the Wasm VMs."""
+    rendered = subprocess.run(["sh", COMPOSE / "render.sh", ROOT / "envoy"], capture_output=True, text=True, check=True).stdout
+    heap = int(re.search(r"max_heap_size_bytes: (\d+)\n", rendered)[1])
+    gateway = (ROOT / "envoy" / "docker-compose.yaml").read_text().split("\n  gateway:\n")[1]
+    limit = int(re.search(r"mem_limit: (\d+)g\n", gateway)[1]) << 30
+    assert heap <= limit * 3 // 4, f"{heap} bytes of heap in a container of {limit}"
+    print("compose: ok: Envoy refuses before its container has no memory left")
+
+
 def check_rules() -> None:
     """promtool on the alerts."""
     if not shutil.which("promtool"):
@@ -91,5 +129,7 @@ def check_rules() -> None:
 
 if __name__ == "__main__":
     check_pins()
+    check_secrets()
+    check_heap()
     check_names(*((scraped(sys.argv[1]), "Envoy's scrape") if len(sys.argv) > 1 else (documented(), "docs/ARCHITECTURE.md")))
     check_rules()

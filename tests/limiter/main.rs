@@ -194,8 +194,8 @@ fn memory_follows_the_subjects_in_use_and_returns_to_nothing() {
     let names: usize = cluster.host.keys().iter().map(String::len).sum();
     assert_eq!(
         full,
-        20_000 * 24 + cluster.host.keys().len() + names,
-        "24 bytes a subject, a version byte and the name of a bucket"
+        20_000 * 40 + cluster.host.keys().len() + names,
+        "40 bytes a subject, a version byte and the name of a bucket"
     );
     assert!(cluster.host.keys().len() <= usize::from(BUCKETS));
     cluster.advance(TICK * 32 * u64::from(BUCKETS));

@@ -4,12 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 
-use flamegate::api_key::{Environment, KeyHash};
+use flamegate::contract::key::{Environment, KeyHash};
+use flamegate::contract::record::{KeyRecord, Limit, Scope};
 use flamegate::host::fake::FakeHost;
 use flamegate::host::{Clock, Expect, HostError, Now, SharedData, Versioned, Write};
 use flamegate::limit::gcra::Quota;
 use flamegate::limit::{Limiter, Slot};
-use flamegate::record::{KeyRecord, Limit, Scope};
 
 pub const SECOND: u64 = 1_000_000_000;
 pub const TICK: u64 = 20_000_000;

@@ -1,7 +1,7 @@
 //! `audit`.
 
-use super::CliError;
 use super::client::Client;
+use super::error::CliError;
 use super::output::{Column, Output};
 
 /// Which entries.
@@ -31,7 +31,7 @@ const COLUMNS: [Column; 7] = [
 pub(super) async fn list(client: &Client, output: Output, args: AuditArgs) -> Result<(), CliError> {
     let query = [("workspace", args.workspace.as_deref()), ("action", args.action.as_deref())];
     let (entries, more) = client.list(&["audit"], &query, args.max).await?;
-    output.list(&entries, &COLUMNS);
+    output.list(&entries, &COLUMNS)?;
     if more {
         output.note(&format!("(the newest {}; see --max)", args.max));
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use super::CliError;
-use crate::tokens::token_list;
+use super::error::CliError;
+use crate::config::urls;
+use crate::domain::tokens::token_list;
 
 /// A control plane and the token for it.
 pub(super) struct Client {
@@ -20,6 +21,8 @@ pub(super) struct Call<'a> {
     client: &'a Client,
     method: Method,
     url: Url,
+    /// Why it is not sent.
+    mistake: Option<String>,
     body: Option<Value>,
     idempotency_key: Option<String>,
     wait: Duration,
@@ -27,6 +30,7 @@ pub(super) struct Call<'a> {
 
 /// How the audit log knows us.
 const AGENT: &str = concat!("flamegate-control/", env!("CARGO_PKG_VERSION"));
+const URL_VARIABLE: &str = "FLAMEGATE_CONTROL_URL";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take, besides what was asked to wait.
@@ -36,9 +40,10 @@ impl Client {
     /// From `--url` and the environment.
     pub fn new(url: Option<String>) -> Result<Self, CliError> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let url = url.or_else(|| variable("FLAMEGATE_CONTROL_URL")).unwrap_or_else(|| DEFAULT_URL.to_owned());
-        let base = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let base = base.ok_or_else(|| CliError::Usage(format!("'{url}' is not an http or https URL")))?;
+        let given = url.map(|url| ("--url", url));
+        let given = given.or_else(|| Some((URL_VARIABLE, variable(URL_VARIABLE)?)));
+        let (name, url) = given.unwrap_or_else(|| (URL_VARIABLE, DEFAULT_URL.to_owned()));
+        let base = urls::parse(&url).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
         let tokens = variable("FLAMEGATE_ADMIN_TOKEN").unwrap_or_default();
         let token = token_list(&tokens).next().map(str::to_owned);
         let token = token.ok_or_else(|| CliError::Usage("FLAMEGATE_ADMIN_TOKEN is not set".to_owned()))?;
@@ -58,13 +63,15 @@ impl Client {
         Ok(Self { http, base, token })
     }
 
-    /// A request to a path given in segments, which are escaped.
+    /// A request to a path given in segments, which are escaped. With one that would mean another path it is not sent.
     pub fn call(&self, method: Method, segments: &[&str]) -> Call<'_> {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push("v1").extend(segments);
         }
-        Call { client: self, method, url, body: None, idempotency_key: None, wait: Duration::ZERO }
+        let wrong = segments.iter().find(|segment| matches!(**segment, "" | "." | ".."));
+        let mistake = wrong.map(|segment| format!("'{segment}' is no name or id"));
+        Call { client: self, method, url, mistake, body: None, idempotency_key: None, wait: Duration::ZERO }
     }
 
     /// All entries of a list, page by page, up to `most`; true when there are more.
@@ -131,6 +138,9 @@ impl Call<'_> {
 
     /// Sends it and returns the whole answer.
     async fn envelope(self) -> Result<Value, CliError> {
+        if let Some(mistake) = self.mistake {
+            return Err(CliError::Usage(mistake));
+        }
         let base = self.client.base.to_string();
         let unreachable = |error: reqwest::Error| CliError::Unreachable(base.clone(), last_cause(&error));
         let mut request = self.client.http.request(self.method, self.url).bearer_auth(&self.client.token);

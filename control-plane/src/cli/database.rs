@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::CliError;
+use super::error::CliError;
 use super::output::{Column, Output};
 use crate::config;
-use crate::store::sqlite::maintenance::{self, Inspection};
+use crate::store::maintenance::{self, Inspection, Restored};
 
 /// Which database.
 #[derive(Args)]
@@ -28,6 +28,16 @@ pub(super) struct CopyArgs {
     database: DatabaseArgs,
 }
 
+/// A database, a copy to put in its place, and what else to do then.
+#[derive(Args)]
+pub(super) struct RestoreArgs {
+    #[command(flatten)]
+    copy: CopyArgs,
+    /// Lock every user out until an operator enables them: those who left since the copy was made come back with it
+    #[arg(long)]
+    lock_users: bool,
+}
+
 const COLUMNS: [Column; 5] = [
     ("SCHEMA", "/schema"),
     ("EPOCH", "/epoch"),
@@ -40,7 +50,8 @@ const COLUMNS: [Column; 5] = [
 pub(super) async fn check(output: Output, args: DatabaseArgs) -> Result<(), CliError> {
     let path = args.path();
     let inspection = maintenance::inspect(&path).await.map_err(failed)?;
-    output.one(&described(&inspection), &COLUMNS);
+    output.one(&described(&inspection), &COLUMNS)?;
+    inspection.remarks.iter().for_each(|remark| output.note(remark));
     if inspection.problems.is_empty() {
         output.note(&format!("{} is sound", path.display()));
         return Ok(());
@@ -51,23 +62,36 @@ pub(super) async fn check(output: Output, args: DatabaseArgs) -> Result<(), CliE
 /// Copies the database; a server may be running.
 pub(super) async fn back_up(output: Output, args: CopyArgs) -> Result<(), CliError> {
     let inspection = maintenance::back_up(&args.database.path(), &args.copy).await.map_err(failed)?;
-    output.one(&described(&inspection), &COLUMNS);
+    output.one(&described(&inspection), &COLUMNS)?;
     output.note(&format!("{} was written and checked", args.copy.display()));
     Ok(())
 }
 
 /// Puts a copy in the database's place; no server may be running.
-pub(super) async fn restore(output: Output, args: CopyArgs) -> Result<(), CliError> {
-    let path = args.database.path();
-    let (inspection, aside) = maintenance::restore(&args.copy, &path).await.map_err(failed)?;
+pub(super) async fn restore(output: Output, args: RestoreArgs) -> Result<(), CliError> {
+    let RestoreArgs { copy: CopyArgs { copy, database }, lock_users } = args;
+    let restored = maintenance::restore(&copy, &database.path(), lock_users).await.map_err(failed)?;
+    let Restored { inspection, aside, users, locked } = restored;
     let mut value = described(&inspection);
     value["old_database"] = json!(aside);
-    output.one(&value, &COLUMNS);
+    value["users"] = json!(users);
+    value["users_locked"] = json!(locked);
+    output.one(&value, &COLUMNS)?;
+    inspection.remarks.iter().for_each(|remark| output.note(remark));
     if let Some(aside) = aside {
         output.note(&format!("the old database is now {}", aside.display()));
     }
     output.note("every gateway will fetch the whole table, every session has ended");
     output.note("keys revoked after the copy was made work again: revoke them again");
+    output.note(&format!(
+        "people came back, too, with the passwords, roles and workspaces that they had then: {users} users"
+    ));
+    if lock_users {
+        output.note(&format!("{locked} users are locked out now: see `users list`, then `users enable`"));
+    } else {
+        output
+            .note("look through `users list`, and disable whoever left since (or restore with --lock-users)");
+    }
     Ok(())
 }
 
@@ -81,6 +105,7 @@ fn described(inspection: &Inspection) -> Value {
     json!({
         "schema": inspection.schema, "epoch": inspection.epoch, "revision": inspection.revision,
         "keys": inspection.keys, "listed": inspection.listed, "problems": inspection.problems,
+        "remarks": inspection.remarks,
     })
 }
 

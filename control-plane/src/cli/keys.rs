@@ -5,10 +5,12 @@ mod args;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use self::args::{CreateArgs, ImportArgs, ListArgs, UpdateArgs};
+use self::args::{CreateArgs, ImportArgs, ListArgs, RotateArgs, UpdateArgs};
 use super::client::Client;
+use super::error::CliError;
+use super::import;
 use super::output::{Column, Output};
-use super::{CliError, import};
+use crate::domain::gateways::PUSHED_OUT;
 
 pub(super) use self::args::KeysCommand;
 
@@ -44,19 +46,14 @@ pub(super) async fn run(client: &Client, output: Output, command: KeysCommand) -
         KeysCommand::Create(args) => create(client, output, args).await,
         KeysCommand::List(args) => list(client, output, args).await,
         KeysCommand::Get { id } => {
-            output.one(&client.call(Method::GET, &["api-keys", &id]).send().await?, &FIELDS);
-            Ok(())
+            output.one(&client.call(Method::GET, &["api-keys", &id]).send().await?, &FIELDS)
         }
-        KeysCommand::Rename { id, name } => patch(client, output, &id, json!({ "name": name }), None).await,
+        KeysCommand::Rename { id, name } => {
+            patch(client, output, &id, json!({ "name": name }), None).await.map(|_| ())
+        }
         KeysCommand::Update(args) => update(client, output, args).await,
         KeysCommand::Revoke { id, wait } => revoke(client, output, &id, &wait).await,
-        KeysCommand::Rotate { id, grace, idempotency_key, wait } => {
-            let call = client.call(Method::POST, &["api-keys", &id, "rotate"]).wait(wait.as_deref());
-            let body = object([("grace", grace.map(Value::from))]);
-            let made = call.body(body).idempotency_key(idempotency_key).send().await?;
-            show_new(output, &made);
-            enforced(made.get("receipt"))
-        }
+        KeysCommand::Rotate(args) => rotate(client, output, args).await,
         KeysCommand::Import(args) => import_keys(client, output, args).await,
     }
 }
@@ -71,16 +68,23 @@ async fn create(client: &Client, output: Output, args: CreateArgs) -> Result<(),
     ]);
     let call = client.call(Method::POST, &["api-keys"]).wait(args.wait.as_deref()).body(body);
     let made = call.idempotency_key(args.idempotency_key).send().await?;
-    show_new(output, &made);
+    show_new(output, &made)?;
+    enforced(made.get("receipt"))
+}
+
+async fn rotate(client: &Client, output: Output, args: RotateArgs) -> Result<(), CliError> {
+    let expires_at = if args.never_expires { Some(Value::Null) } else { args.expiry.to_json()? };
+    let body = object([("grace", args.grace.map(Value::from)), ("expires_at", expires_at)]);
+    let call = client.call(Method::POST, &["api-keys", &args.id, "rotate"]).wait(args.wait.as_deref());
+    let made = call.body(body).idempotency_key(args.idempotency_key).send().await?;
+    show_new(output, &made)?;
     enforced(made.get("receipt"))
 }
 
 /// The key goes to standard output, everything around it to standard error.
-fn show_new(output: Output, made: &Value) {
-    if output.json {
-        return output.one(made, &[]);
-    }
+fn show_new(output: Output, made: &Value) -> Result<(), CliError> {
     let text = |at: &str| made.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    output.once(made, text("/key"), &lost_key(made))?;
     output.note(&format!("{} ({}) in workspace {}", text("/id"), text("/name"), text("/workspace_slug")));
     if let Some(old) = made.pointer("/previous/id").and_then(Value::as_str) {
         let end = made.pointer("/previous/expires_at").and_then(Value::as_str);
@@ -89,9 +93,28 @@ fn show_new(output: Output, made: &Value) {
             "replaces {old}, which {}",
             end.map_or("is revoked".into(), |t| format!("ends {t}"))
         ));
+        let own = made.get("expires_at").and_then(Value::as_str);
+        output.note(&own.map_or("does not expire".into(), |end| format!("ends {end} itself")));
     }
-    output.note("Copy the key now, it is not shown again:");
-    output.line(text("/key"));
+    output.note("Copy the key now, it is not shown again.");
+    Ok(())
+}
+
+/// What to do about a key that nobody has seen.
+fn lost_key(made: &Value) -> String {
+    let text = |at: &str| made.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    let id = text("/id");
+    let mut told =
+        format!("{id} was made, and nobody has the key. Revoke it: flamegate-control keys revoke {id}");
+    if let Some(old) = made.pointer("/previous/id").and_then(Value::as_str) {
+        let end = made.pointer("/previous/expires_at").and_then(Value::as_str);
+        let end = end.filter(|_| text("/previous/status") == "active");
+        told.push_str(&format!(
+            ". It was to replace {old}, which {}",
+            end.map_or("is revoked".into(), |t| format!("ends {t}"))
+        ));
+    }
+    told
 }
 
 async fn list(client: &Client, output: Output, args: ListArgs) -> Result<(), CliError> {
@@ -101,7 +124,7 @@ async fn list(client: &Client, output: Output, args: ListArgs) -> Result<(), Cli
         ("status", args.status.as_deref()),
     ];
     let (entries, more) = client.list(&["api-keys"], &query, args.max).await?;
-    output.list(&entries, &COLUMNS);
+    output.list(&entries, &COLUMNS)?;
     if more {
         output.note(&format!("(the newest {}; see --max)", args.max));
     }
@@ -112,7 +135,14 @@ async fn update(client: &Client, output: Output, args: UpdateArgs) -> Result<(),
     let expires_at = if args.never_expires { Some(Value::Null) } else { args.expiry.to_json()? };
     let limits = if args.inherit_limits { Some(Value::Null) } else { args.limits.to_json() };
     let body = object([("name", args.name.map(Value::from)), ("expires_at", expires_at), ("limits", limits)]);
-    patch(client, output, &args.id, body, args.wait.as_deref()).await
+    let revives = body.get("expires_at").is_some();
+    let key = patch(client, output, &args.id, body, args.wait.as_deref()).await?;
+    if let Some(next) = key.get("rotated_to").and_then(Value::as_str).filter(|_| revives) {
+        let end = key.get("expires_at").and_then(Value::as_str);
+        let until = end.map_or("for good".into(), |end| format!("until {end}"));
+        output.note(&format!("{} was replaced by {next}, and works beside it {until}", args.id));
+    }
+    enforced(key.get("receipt"))
 }
 
 async fn patch(
@@ -121,20 +151,20 @@ async fn patch(
     id: &str,
     body: Value,
     wait: Option<&str>,
-) -> Result<(), CliError> {
+) -> Result<Value, CliError> {
     let call = client.call(Method::PATCH, &["api-keys", id]).wait(wait);
     let key = call.body(body).send().await?;
-    output.one(&key, &FIELDS);
-    enforced(key.get("receipt"))
+    output.one(&key, &FIELDS)?;
+    Ok(key)
 }
 
 async fn revoke(client: &Client, output: Output, id: &str, wait: &str) -> Result<(), CliError> {
     let call = client.call(Method::POST, &["api-keys", id, "revoke"]).wait(Some(wait));
     let receipt = call.send().await?;
     if output.json {
-        output.one(&receipt, &[]);
+        output.one(&receipt, &[])?;
     } else {
-        output.line(&receipt_text(id, &receipt));
+        output.line(&receipt_text(id, &receipt))?;
     }
     enforced(Some(&receipt))
 }
@@ -148,19 +178,27 @@ fn receipt_text(id: &str, receipt: &Value) -> String {
     if let Some(slowest) = number("slowest_ms") {
         text.push_str(&format!(", slowest {slowest} ms"));
     }
-    let away = names(receipt, "disconnected");
-    if !away.is_empty() {
-        text.push_str(&format!("; not connected: {away}"));
+    let cut_off = names(receipt, "cut_off");
+    if !cut_off.is_empty() {
+        text.push_str(&format!("; cut off, may still serve: {cut_off}"));
+    }
+    if cut_off.contains(PUSHED_OUT) {
+        text.push_str(&format!(
+            "; {PUSHED_OUT}: gateways that had acknowledged were forgotten because there were too many, and may still serve; \
+             when you know that none does: gateways forget --credential NAME"
+        ));
     }
     text
 }
 
-/// Fails when a connected gateway does not enforce the change yet.
+/// Fails when a gateway that may still serve has not confirmed the change, connected or not.
 fn enforced(receipt: Option<&Value>) -> Result<(), CliError> {
-    match receipt.map(|receipt| names(receipt, "pending")).filter(|pending| !pending.is_empty()) {
-        Some(pending) => Err(CliError::NotEnforced(pending)),
-        None => Ok(()),
-    }
+    let Some(receipt) = receipt else { return Ok(()) };
+    let lists = [("not enforced yet by", "pending"), ("cut off and may still serve", "cut_off")];
+    let open = lists.map(|(what, list)| (what, names(receipt, list)));
+    let open: Vec<_> =
+        open.iter().filter(|(_, ids)| !ids.is_empty()).map(|(what, ids)| format!("{what}: {ids}")).collect();
+    if open.is_empty() { Ok(()) } else { Err(CliError::NotEnforced(open.join("; "))) }
 }
 
 fn names(receipt: &Value, list: &str) -> String {
@@ -184,8 +222,7 @@ async fn import_keys(client: &Client, output: Output, args: ImportArgs) -> Resul
         ("limits", args.limits.to_json()),
     ]);
     let key = client.call(Method::POST, &["api-keys", "import"]).body(body).send().await?;
-    output.one(&key, &FIELDS);
-    Ok(())
+    output.one(&key, &FIELDS)
 }
 
 /// A JSON object of the fields that are given.
@@ -193,4 +230,19 @@ fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     json!(
         fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{enforced, receipt_text};
+
+    #[test]
+    fn a_receipt_that_misses_somebody_says_why_and_is_not_confirmed() {
+        let receipt = json!({"enforced": 1, "gateways": 1, "pending": [], "cut_off": ["shared/~pushed-out"]});
+        let text = receipt_text("key_a", &receipt);
+        assert!(text.contains("were forgotten because there were too many, and may still serve"), "{text}");
+        assert!(enforced(Some(&receipt)).is_err());
+    }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::limits::LimitDraft;
+use crate::domain::limits::LimitDraft;
 
 /// Limits of a key, or default limits of a workspace.
 #[derive(clap::Args)]
 pub(super) struct LimitArgs {
-    /// A limit: 100/60s, 100/1m+20 (burst), shared=5000/1h@workspace (name, scope); may be given up to four times
+    /// A limit of each key for itself: 100/60s, 100/1m+20 (burst), search=5/1s (name); may be given up to four times
     #[arg(long = "limit", value_name = "LIMIT")]
     limits: Vec<LimitDraft>,
     /// Burst of every --limit that names none

@@ -1,10 +1,13 @@
 //! What people and scripts read: tables or JSON.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::{Value, json};
 
-use super::CliError;
+use super::error::CliError;
 
 /// How to print.
 #[derive(Clone, Copy)]
@@ -18,7 +21,7 @@ pub(super) type Column = (&'static str, &'static str);
 
 impl Output {
     /// Entries as a table or as a JSON array.
-    pub fn list(self, entries: &[Value], columns: &[Column]) {
+    pub fn list(self, entries: &[Value], columns: &[Column]) -> Result<(), CliError> {
         if self.json {
             return self.line(&pretty(&json!(entries)));
         }
@@ -26,23 +29,36 @@ impl Output {
         rows.extend(
             entries.iter().map(|entry| columns.iter().map(|(_, at)| cell(entry.pointer(at))).collect()),
         );
-        self.rows(&rows);
+        self.rows(&rows)
     }
 
     /// One thing as lines of name and value, or as a JSON object.
-    pub fn one(self, entry: &Value, fields: &[Column]) {
+    pub fn one(self, entry: &Value, fields: &[Column]) -> Result<(), CliError> {
         if self.json {
             return self.line(&pretty(entry));
         }
         let rows: Vec<_> =
             fields.iter().map(|(title, at)| vec![(*title).to_owned(), cell(entry.pointer(at))]).collect();
-        self.rows(&rows);
+        self.rows(&rows)
     }
 
-    /// A line on standard output.
-    pub fn line(self, text: &str) {
-        // A reader that closed the pipe has read enough.
-        let _ = writeln!(std::io::stdout(), "{text}");
+    /// A line on standard output. A reader that closed the pipe has read enough.
+    pub fn line(self, text: &str) -> Result<(), CliError> {
+        match write(text) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::Other(format!(
+                "standard output cannot be written: {error}; what was asked for is done all the same"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is shown this one time: the secret alone or, with `--json`, the whole answer. When it does not get to standard
+    /// output it is lost: nothing then says that it worked, and the error is `lost`, which tells what to do now.
+    pub fn once(self, answer: &Value, secret: &str, lost: &str) -> Result<(), CliError> {
+        let written =
+            refuse_closed().and_then(|()| if self.json { write(&pretty(answer)) } else { write(secret) });
+        written
+            .map_err(|error| CliError::Other(format!("standard output cannot be written: {error}. {lost}")))
     }
 
     /// A line for people on standard error; nothing with `--json`.
@@ -61,7 +77,7 @@ impl Output {
         };
     }
 
-    fn rows(self, rows: &[Vec<String>]) {
+    fn rows(self, rows: &[Vec<String>]) -> Result<(), CliError> {
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
             rows.iter()
@@ -73,9 +89,29 @@ impl Output {
         let widths: Vec<_> = (0..columns).map(width).collect();
         for row in rows {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            self.line(cells.collect::<Vec<_>>().join("  ").trim_end());
+            self.line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
+        Ok(())
     }
+}
+
+/// A line, all the way out: what is only in a buffer has not been shown.
+fn write(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// An error when standard output was closed at the start. The runtime then puts the null device in its place, for reading and
+/// writing, and every write succeeds; `> /dev/null` is for writing only, and somebody's own choice.
+fn refuse_closed() -> io::Result<()> {
+    let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let null = std::fs::metadata("/dev/null").map(|null| null.rdev()).ok();
+    let is_null = null.is_some_and(|null| stdout.metadata().is_ok_and(|found| found.rdev() == null));
+    if is_null && stdout.read(&mut [0]).is_ok() {
+        return Err(io::Error::other("it is closed"));
+    }
+    Ok(())
 }
 
 fn pretty(value: &Value) -> String {
@@ -102,5 +138,5 @@ fn cell(value: Option<&Value>) -> String {
 
 /// A limit in the form that `--limit` takes.
 fn limit(value: &Value) -> Option<String> {
-    serde_json::from_value(value.clone()).ok().map(|limit| crate::limits::to_text(&limit))
+    serde_json::from_value(value.clone()).ok().map(|limit| crate::domain::limits::to_text(&limit))
 }

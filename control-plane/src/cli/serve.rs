@@ -1,26 +1,36 @@
 //! `serve`: runs the control plane until SIGTERM or SIGINT.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt as _, Targets};
 use tracing_subscriber::prelude::*;
 
-use super::CliError;
-use crate::clock::Clock;
+use super::error::CliError;
+use super::log_bound::LogBound;
 use crate::config::{Config, ServeArgs};
-use crate::server::Server;
-use crate::tokens::TokenBook;
+use crate::http::server::Server;
+use crate::service::clock::Clock;
+use crate::service::token_book::TokenBook;
+
+/// How often the log says what was held back.
+const REPORT: Duration = Duration::from_secs(10);
+/// Files that are no connections: the database's, the log, the listeners.
+const FILES_OF_ITS_OWN: usize = 128;
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let variable = |name: &str| std::env::var(name).ok();
-    let config = Config::load(args, &variable).map_err(|errors| CliError::Usage(errors.to_string()))?;
-    start_log(variable("FLAMEGATE_LOG").as_deref(), variable("FLAMEGATE_LOG_FORMAT").as_deref())?;
+    let mut config = Config::load(args, &variable).map_err(|errors| CliError::Usage(errors.to_string()))?;
+    let bound = LogBound::default();
+    let format = variable("FLAMEGATE_LOG_FORMAT");
+    start_log(variable("FLAMEGATE_LOG").as_deref(), format.as_deref(), bound.clone())?;
+    config.max_connections = connections_possible(config.max_connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(failed)?.block_on(serve(args.clone(), config))
+    runtime.map_err(failed)?.block_on(serve(args.clone(), config, bound))
 }
 
-async fn serve(args: ServeArgs, config: Config) -> Result<(), CliError> {
+async fn serve(args: ServeArgs, config: Config, bound: LogBound) -> Result<(), CliError> {
     // Before anything is listened to, so that a signal during the start is not missed.
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -31,15 +41,18 @@ async fn serve(args: ServeArgs, config: Config) -> Result<(), CliError> {
     tracing::info!(%address, database = %database.display(), epoch = head.epoch, revision = head.revision, "serving");
     // For whoever started us on port 0. A closed standard output is no reason to stop.
     let _ = writeln!(std::io::stdout(), "listening on http://{address}");
+    let mut report = tokio::time::interval(REPORT);
     loop {
         tokio::select! {
             biased;
             _ = hangup.recv() => read_tokens_again(&args, &server.app.tokens),
             _ = terminate.recv() => break tracing::info!("SIGTERM: going down"),
             _ = interrupt.recv() => break tracing::info!("SIGINT: going down"),
+            _ = report.tick() => bound.report(),
         }
     }
     server.stop().await;
+    bound.report();
     tracing::info!("down");
     Ok(())
 }
@@ -48,14 +61,37 @@ async fn serve(args: ServeArgs, config: Config) -> Result<(), CliError> {
 fn read_tokens_again(args: &ServeArgs, tokens: &TokenBook) {
     match Config::load(args, &|name| std::env::var(name).ok()) {
         Ok(config) => {
-            tokens.replace(config.admin_tokens, config.sync_tokens);
+            tokens.replace(config.admin_tokens, config.sync_tokens, config.metrics_tokens);
             tracing::info!("SIGHUP: the tokens were read again");
         }
         Err(error) => tracing::error!(%error, "SIGHUP: the tokens stay as they were"),
     }
 }
 
-fn start_log(filter: Option<&str>, format: Option<&str>) -> Result<(), CliError> {
+/// Raises the number of files that may be open as far as this user may, and bounds the connections by it: one connection is one
+/// file, and who takes the last one shuts out everybody.
+fn connections_possible(wanted: usize) -> usize {
+    let open = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(open) => usize::try_from(open).unwrap_or(usize::MAX),
+        Err(error) => {
+            tracing::warn!(%error, "the number of open files cannot be asked for");
+            return wanted;
+        }
+    };
+    // Two tenths more than the number that is configured may be open (see Shares).
+    let possible = open.saturating_sub(FILES_OF_ITS_OWN) / 12 * 10;
+    if possible < wanted {
+        tracing::warn!(
+            open,
+            wanted,
+            possible,
+            "fewer connections than configured: too few files may be open (ulimit -n)"
+        );
+    }
+    possible.min(wanted)
+}
+
+fn start_log(filter: Option<&str>, format: Option<&str>, bound: LogBound) -> Result<(), CliError> {
     let filter: Targets = filter
         .unwrap_or("info")
         .parse()
@@ -66,7 +102,7 @@ fn start_log(filter: Option<&str>, format: Option<&str>) -> Result<(), CliError>
         "json" => layer.json().boxed(),
         _ => return Err(CliError::Usage("FLAMEGATE_LOG_FORMAT: must be text or json".to_owned())),
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+    tracing_subscriber::registry().with(layer.with_filter(filter.and(bound))).init();
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::CliError;
 use super::client::Client;
+use super::error::CliError;
 use super::output::{Column, Output};
 
 /// What can be done with users.
@@ -24,8 +24,19 @@ pub(super) enum UsersCommand {
         /// owner, member or viewer
         #[arg(long)]
         role: String,
+        /// An operator sees all gateways and what they enforce, not only how many there are
+        #[arg(long)]
+        operator: bool,
         #[command(flatten)]
         password: PasswordArgs,
+    },
+    /// Make a user an operator, who sees all gateways, or an ordinary user again
+    Update {
+        /// E-mail address or usr_…
+        user: String,
+        /// true or false
+        #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
+        operator: bool,
     },
     /// List users
     List {
@@ -77,46 +88,54 @@ pub(super) struct PasswordArgs {
     password_stdin: bool,
 }
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
     ("E-MAIL", "/email"),
     ("ROLES", "/roles_text"),
+    ("OPERATOR", "/operator"),
     ("DISABLED", "/disabled"),
     ("CREATED", "/created_at"),
 ];
 
 pub(super) async fn run(client: &Client, output: Output, command: UsersCommand) -> Result<(), CliError> {
     match command {
-        UsersCommand::Add { email, workspace, role, password } => {
-            let body = json!({ "email": email, "workspace": workspace, "role": role });
+        UsersCommand::Add { email, workspace, role, operator, password } => {
+            let mut body = json!({ "email": email, "workspace": workspace, "role": role });
+            if operator {
+                body["operator"] = Value::Bool(true);
+            }
             let body = password.add_to(body)?;
-            show(output, client.call(Method::POST, &["users"]).body(body).send().await?);
+            show(output, client.call(Method::POST, &["users"]).body(body).send().await?)?;
+        }
+        UsersCommand::Update { user, operator } => {
+            let call = client.call(Method::PATCH, &["users", &user]);
+            show(output, call.body(json!({ "operator": operator })).send().await?)?;
         }
         UsersCommand::List { workspace, max } => {
             let query = [("workspace", workspace.as_deref())];
             let (entries, more) = client.list(&["users"], &query, max).await?;
             let entries: Vec<_> = entries.into_iter().map(|user| with_roles(output, user)).collect();
-            output.list(&entries, &COLUMNS);
+            output.list(&entries, &COLUMNS)?;
             if more {
                 output.note(&format!("(the first {max}; see --max)"));
             }
         }
         UsersCommand::SetRole { user, workspace, role } => {
             let body = json!({ "workspace": workspace, "role": role });
-            show(output, client.call(Method::POST, &["users", &user, "role"]).body(body).send().await?);
+            show(output, client.call(Method::POST, &["users", &user, "role"]).body(body).send().await?)?;
         }
         UsersCommand::ResetPassword { user, password } => {
             let body = password.add_to(json!({}))?;
             show(
                 output,
                 client.call(Method::POST, &["users", &user, "reset-password"]).body(body).send().await?,
-            );
+            )?;
         }
         UsersCommand::Disable { user } => {
-            show(output, client.call(Method::POST, &["users", &user, "disable"]).send().await?);
+            show(output, client.call(Method::POST, &["users", &user, "disable"]).send().await?)?;
         }
         UsersCommand::Enable { user } => {
-            show(output, client.call(Method::POST, &["users", &user, "enable"]).send().await?);
+            show(output, client.call(Method::POST, &["users", &user, "enable"]).send().await?)?;
         }
     }
     Ok(())
@@ -146,13 +165,19 @@ impl PasswordArgs {
 }
 
 /// A generated password goes to standard output, everything around it to standard error.
-fn show(output: Output, user: Value) {
-    let Some(password) = user.get("password").and_then(Value::as_str).filter(|_| !output.json) else {
+fn show(output: Output, user: Value) -> Result<(), CliError> {
+    let Some(password) = user.get("password").and_then(Value::as_str) else {
         return output.one(&with_roles(output, user), &COLUMNS);
     };
-    let email = user.get("email").and_then(Value::as_str).unwrap_or_default();
-    output.note(&format!("{email} can sign in. Copy the password now, it is not shown again:"));
-    output.line(password);
+    let text = |name| user.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (id, email) = (text("id"), text("email"));
+    let lost = format!(
+        "{id} ({email}) has a password that nobody knows. Give another: flamegate-control users reset-password {id}, or lock \
+         the user out: flamegate-control users disable {id}"
+    );
+    output.once(&user, password, &lost)?;
+    output.note(&format!("{email} can sign in. Copy the password now, it is not shown again."));
+    Ok(())
 }
 
 /// The roles in one text, for tables.

@@ -4,8 +4,9 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::CliError;
+use super::bounds_args::BoundsArgs;
 use super::client::Client;
+use super::error::CliError;
 use super::limit_args::LimitArgs;
 use super::output::{Column, Output};
 
@@ -22,6 +23,8 @@ pub(super) enum WorkspacesCommand {
         slug: Option<String>,
         #[command(flatten)]
         limits: LimitArgs,
+        #[command(flatten)]
+        bounds: BoundsArgs,
     },
     /// List workspaces
     List {
@@ -34,7 +37,7 @@ pub(super) enum WorkspacesCommand {
         /// Id or slug
         workspace: String,
     },
-    /// Change a workspace's name or the default limits of its keys
+    /// Change a workspace's name, the default limits of its keys, or what they may do at most
     Update {
         /// Id or slug
         workspace: String,
@@ -43,49 +46,68 @@ pub(super) enum WorkspacesCommand {
         name: Option<String>,
         #[command(flatten)]
         limits: LimitArgs,
+        #[command(flatten)]
+        bounds: BoundsArgs,
     },
 }
 
-const FIELDS: [Column; 5] = [
+const FIELDS: [Column; 8] = [
     ("ID", "/id"),
     ("SLUG", "/slug"),
     ("NAME", "/name"),
     ("DEFAULT LIMITS", "/default_limits"),
+    ("CEILING", "/ceiling_text"),
+    ("WORKSPACE LIMITS", "/workspace_limits"),
+    ("MAX ACTIVE KEYS", "/max_active_keys"),
     ("CREATED", "/created_at"),
 ];
 
 pub(super) async fn run(client: &Client, output: Output, command: WorkspacesCommand) -> Result<(), CliError> {
     match command {
-        WorkspacesCommand::Create { name, slug, limits } => {
-            let body = body(Some(name), slug, &limits);
+        WorkspacesCommand::Create { name, slug, limits, bounds } => {
+            let body = body(Some(name), slug, &limits, &bounds);
             let made = client.call(Method::POST, &["workspaces"]).body(body).send().await?;
-            output.one(&made, &FIELDS);
+            output.one(&shown(output, made), &FIELDS)?;
         }
         WorkspacesCommand::List { max } => {
             let (entries, more) = client.list(&["workspaces"], &[], max).await?;
-            output.list(&entries, &FIELDS);
+            let entries: Vec<_> = entries.into_iter().map(|workspace| shown(output, workspace)).collect();
+            output.list(&entries, &FIELDS)?;
             if more {
                 output.note(&format!("(the first {max}; see --max)"));
             }
         }
         WorkspacesCommand::Get { workspace } => {
-            output.one(&client.call(Method::GET, &["workspaces", &workspace]).send().await?, &FIELDS);
+            let found = client.call(Method::GET, &["workspaces", &workspace]).send().await?;
+            output.one(&shown(output, found), &FIELDS)?;
         }
-        WorkspacesCommand::Update { workspace, name, limits } => {
+        WorkspacesCommand::Update { workspace, name, limits, bounds } => {
             let call = client.call(Method::PATCH, &["workspaces", &workspace]);
-            output.one(&call.body(body(name, None, &limits)).send().await?, &FIELDS);
+            let changed = call.body(body(name, None, &limits, &bounds)).send().await?;
+            output.one(&shown(output, changed), &FIELDS)?;
         }
     }
     Ok(())
 }
 
-fn body(name: Option<String>, slug: Option<String>, limits: &LimitArgs) -> Value {
+fn body(name: Option<String>, slug: Option<String>, limits: &LimitArgs, bounds: &BoundsArgs) -> Value {
     let fields = [
         ("name", name.map(Value::from)),
         ("slug", slug.map(Value::from)),
         ("default_limits", limits.to_json()),
     ];
-    json!(
-        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>()
-    )
+    let mut body: Map<_, _> =
+        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    bounds.add_to(&mut body);
+    Value::Object(body)
+}
+
+/// The ceiling as text, for tables.
+fn shown(output: Output, mut workspace: Value) -> Value {
+    if !output.json {
+        let ceilings: Vec<_> =
+            workspace.get("ceiling").filter(|ceiling| !ceiling.is_null()).into_iter().collect();
+        workspace["ceiling_text"] = json!(ceilings);
+    }
+    workspace
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::*;
+use crate::config::*;
+use crate::domain::tokens::token_list;
 
 const ADMIN: &str = "admin-token-0123456789";
 const SYNC: &str = "sync-token-0123456789";
@@ -49,6 +50,35 @@ fn several_tokens_are_accepted_and_must_differ_from_the_others() {
 }
 
 #[test]
+fn equal_characters_are_no_token() {
+    let (few, enough) = ("a".repeat(40), "abcdefgh".repeat(2));
+    let ConfigErrors(errors) =
+        load(ServeArgs::default(), &[(ADMIN_TOKEN, "1234567".repeat(5).as_str()), (SYNC_TOKEN, &few)])
+            .unwrap_err();
+    for (error, name) in errors.iter().zip([ADMIN_TOKEN, SYNC_TOKEN]) {
+        let told = "a token must have at least 8 different characters (openssl rand -hex 32 makes one)";
+        assert_eq!(*error, format!("{name}: {told}"), "the name, what to do, and never the value");
+    }
+    assert_eq!(errors.len(), 2);
+    load(ServeArgs::default(), &[(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, &enough)]).unwrap();
+}
+
+#[test]
+fn metrics_may_have_a_token_and_a_listener_of_their_own() {
+    let tokens = [(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)];
+    let config = load(ServeArgs::default(), &tokens).unwrap();
+    assert!(config.metrics_tokens.is_empty() && config.metrics_listen.is_none());
+    let own = [(METRICS_TOKEN, "metrics-token-0123456789"), ("FLAMEGATE_METRICS_LISTEN", "127.0.0.1:9090")];
+    let config = load(ServeArgs::default(), &[&tokens[..], &own].concat()).unwrap();
+    assert_eq!(config.metrics_listen.unwrap().port(), 9090);
+    assert!(config.metrics_tokens.accept(b"metrics-token-0123456789"));
+    let wrong = [(METRICS_TOKEN, ADMIN), ("FLAMEGATE_METRICS_LISTEN", "9090")];
+    let ConfigErrors(errors) = load(ServeArgs::default(), &[&tokens[..], &wrong].concat()).unwrap_err();
+    let listen = "FLAMEGATE_METRICS_LISTEN: '9090' is not valid (an example is 127.0.0.1:9090)";
+    assert_eq!(errors, [listen, "FLAMEGATE_ADMIN_TOKEN and FLAMEGATE_METRICS_TOKEN must differ"]);
+}
+
+#[test]
 fn debug_output_does_not_show_tokens() {
     let config = load(ServeArgs::default(), &[(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)]).unwrap();
     let text = format!("{config:?}");
@@ -73,4 +103,42 @@ fn settings_of_the_pages_are_checked() {
     ];
     let ConfigErrors(errors) = load(ServeArgs::default(), &[&tokens[..], &bad].concat()).unwrap_err();
     assert_eq!(errors.len(), 5, "{errors:?}");
+}
+
+#[test]
+fn idle_connections_have_a_time() {
+    let tokens = [(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)];
+    for (text, seconds) in
+        [(None, Some(75)), (Some("620s"), Some(620)), (Some("0s"), None), (Some("2d"), None)]
+    {
+        let given = text.map(|text| ("FLAMEGATE_IDLE_TIMEOUT", text));
+        let all: Vec<_> = tokens.into_iter().chain(given).collect();
+        let loaded = load(ServeArgs::default(), &all);
+        assert_eq!(loaded.ok().map(|config| config.idle_timeout.as_secs()), seconds, "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_allowed_unless_somebody_says_otherwise() {
+    let tokens = [(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)];
+    let config = load(ServeArgs::default(), &tokens).unwrap();
+    assert_eq!(config.default_max_active_keys, Some(1_000));
+    assert_eq!(config.person_limit.as_ref().map(limits::to_text).as_deref(), Some("default=60/60s+30"));
+    let none = [("FLAMEGATE_DEFAULT_MAX_ACTIVE_KEYS", "none"), ("FLAMEGATE_PERSON_LIMIT", "none")];
+    let config = load(ServeArgs::default(), &[&tokens[..], &none].concat()).unwrap();
+    assert_eq!((config.default_max_active_keys, config.person_limit), (None, None));
+    let bad = [
+        ("FLAMEGATE_DEFAULT_MAX_ACTIVE_KEYS", "-1"),
+        ("FLAMEGATE_PERSON_LIMIT", "1/1s,two=2/1s"),
+        ("FLAMEGATE_DEFAULT_LIMITS", "ceiling=1/1s"),
+    ];
+    let ConfigErrors(errors) = load(ServeArgs::default(), &[&tokens[..], &bad].concat()).unwrap_err();
+    assert_eq!(
+        errors,
+        [
+            "FLAMEGATE_DEFAULT_LIMITS: no limit may be named ceiling",
+            "FLAMEGATE_DEFAULT_MAX_ACTIVE_KEYS: '-1' is not valid (an example is 1000)",
+            "FLAMEGATE_PERSON_LIMIT: must be one limit, or none",
+        ]
+    );
 }

@@ -7,12 +7,13 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::app::App;
 use super::envelope::Listing;
+use super::error::ErrorEnvelope;
 use super::extract::Query;
-use super::workspaces::{cursor, page_size};
-use crate::app::App;
-use crate::audit::{Action, AuditFilter, Entry};
-use crate::error::{Error, ErrorEnvelope};
+use super::paging::{cursor, page_size, workspace_row};
+use crate::domain::audit::{Action, AuditFilter, Entry};
+use crate::domain::error::Error;
 
 /// Something that was done.
 #[derive(Serialize, ToSchema)]
@@ -100,13 +101,10 @@ async fn list(State(app): State<App>, Query(query): Query<AuditQuery>) -> Result
             Action::named(name).ok_or_else(|| Error::invalid("action", "must be the name of an action"))?,
         ),
     };
-    let workspace_seq = match &query.workspace {
-        None => None,
-        Some(workspace) => Some(app.workspaces.find(workspace).await?.seq),
-    };
+    let workspace_seq = workspace_row(&app, query.workspace.as_deref()).await?;
     let filter = AuditFilter { workspace_seq, action, before, offset: 0 };
     let (found, next) = app.audit.list(&filter, limit).await?;
-    Ok(Listing::new(found.into_iter().map(EntryBody::from).collect(), next.map(|seq| seq.to_string())))
+    Ok(Listing::new(found.into_iter().map(EntryBody::from).collect(), next))
 }
 
 impl From<Entry> for EntryBody {

@@ -1,23 +1,90 @@
-//! Bearer tokens: one set for people and scripts, another for gateways. Neither opens the other's door.
+//! Bearer tokens: one set for people and scripts, another for gateways, a third for metrics. None opens another's door.
+//!
+//! A good token always passes, whatever else came from its address. Wrong ones are counted, and an address that has sent too many
+//! gets its answers late and loses its connection with each.
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::{FromRequestParts as _, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use tokio::time;
 
-use crate::app::App;
-use crate::error::Error;
+use super::admission::connections::{Owner, Seat};
+use super::app::App;
+use super::caller::Address;
+use crate::domain::error::Error;
+use crate::domain::tokens::digest;
+use crate::service::metrics::TokenKind;
 
 /// Lets requests with an admin token pass, within the token's limit.
 pub async fn require_admin(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
-    app.tokens.check_admin(presented(request.headers())?, app.clock.instant())?;
+    let token = presented(request.headers())?;
+    let checked = app.tokens.check_admin(token, app.clock.instant());
+    if matches!(checked, Err(Error::Unauthorized)) {
+        return Ok(refuse_wrong(&app, TokenKind::Admin, request).await);
+    }
+    // One that is used too often is good all the same.
+    vouch(&request, Owner::Operator(digest(token)));
+    checked?;
     Ok(next.run(request).await)
 }
 
-/// Lets requests with a sync token pass.
-pub async fn require_sync(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
-    app.tokens.check_sync(presented(request.headers())?)?;
+/// Lets requests with a sync token or a gateway's credential pass, and notes which it was.
+pub async fn require_sync(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let Ok(credential) = app.credentials.identify(presented(request.headers())?, &app.tokens) else {
+        return Ok(refuse_wrong(&app, TokenKind::Sync, request).await);
+    };
+    request.extensions_mut().insert(credential);
+    let seat = request.extensions().get::<Seat>().cloned();
+    let response = next.run(request).await;
+    // It was revoked while the poll was held.
+    if let Some(seat) = seat.filter(|_| response.status() == StatusCode::UNAUTHORIZED) {
+        seat.disown();
+    }
+    Ok(response)
+}
+
+/// Lets requests with a token for metrics pass; any request while there is none.
+pub async fn require_metrics(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let token = presented(request.headers());
+    if app.tokens.check_metrics(token.as_deref().ok()).is_err() {
+        token?;
+        return Ok(refuse_wrong(&app, TokenKind::Metrics, request).await);
+    }
     Ok(next.run(request).await)
+}
+
+/// The connection is no stranger's any more.
+pub(super) fn vouch(request: &Request, owner: Owner) {
+    if let Some(seat) = request.extensions().get::<Seat>() {
+        seat.vouch(owner);
+    }
+}
+
+/// The answer to a wrong token, which is the same 401 early and late.
+async fn refuse_wrong(app: &App, kind: TokenKind, request: Request) -> Response {
+    if let Some(seat) = request.extensions().get::<Seat>() {
+        seat.disown();
+    }
+    let Ok(Address(address)) = Address::from_request_parts(&mut request.into_parts().0, app).await;
+    app.metrics.refused_token(kind);
+    let many = app.wrong_tokens.wrong_token(address);
+    let from = address.map(|address| address.to_string()).unwrap_or_default();
+    tracing::warn!(kind = kind.as_str(), from, many, "a wrong token was refused");
+    let mut response = Error::Unauthorized.into_response();
+    if many {
+        time::sleep(app.patience.guess).await;
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The one token of the request.

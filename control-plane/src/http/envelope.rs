@@ -1,4 +1,4 @@
-//! The shape of answers that succeed. Errors have theirs in [`crate::error`].
+//! The shape of answers that succeed. Errors have theirs in [`crate::domain::error`].
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -39,8 +39,9 @@ impl<T> Success<T> {
 }
 
 impl<T> Listing<T> {
-    /// Wraps a page of a list.
-    pub const fn new(data: Vec<T>, next_cursor: Option<String>) -> Self {
+    /// Wraps a part of a list; `next` is the row behind which the next one begins.
+    pub fn new(data: Vec<T>, next: Option<i64>) -> Self {
+        let next_cursor = next.map(|row| row.to_string());
         Self { success: true, data, pagination: Pagination { next_cursor } }
     }
 }

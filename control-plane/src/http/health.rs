@@ -1,4 +1,5 @@
-//! Liveness, readiness and metrics. Open to whoever can reach the port: they name no keys and no workspaces.
+//! Liveness, readiness and metrics. Open to whoever can reach the port, unless there is a token for metrics: they name no keys
+//! and no workspaces, and asking often costs no more than asking now and then.
 
 use axum::extract::State;
 use axum::http::header;
@@ -8,10 +9,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::app::App;
 use super::envelope::Success;
-use crate::app::App;
-use crate::error::{Error, ErrorEnvelope};
-use crate::metrics;
+use super::error::ErrorEnvelope;
+use crate::domain::error::Error;
+use crate::service::metrics;
 
 /// How the server is.
 #[derive(Serialize, ToSchema)]
@@ -23,7 +25,11 @@ pub struct Health {
 }
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics_text))
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready))
+}
+
+pub(super) fn metrics_route() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(metrics_text))
 }
 
 /// Whether the process is there.
@@ -46,9 +52,11 @@ async fn ready(State(app): State<App>) -> Result<Success<Health>, Error> {
     }
 }
 
-/// Counters in Prometheus' text format.
+/// Counters in Prometheus' text format. Keys are counted at most every ten seconds.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics",
-    tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+    tag = "health", responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = 401, description = "There is a token for metrics, and this is not it", body = ErrorEnvelope)))]
 async fn metrics_text(State(app): State<App>) -> Result<Response, Error> {
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics_text().await?).into_response())
 }

@@ -1,28 +1,30 @@
 //! `/v1/api-keys`.
 
 mod bodies;
+pub(crate) mod drafts;
 
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::IntoResponse;
-use flamegate::api_key::Environment;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::bodies::{
-    BatchBody, CreatedBody, ImportBatch, ImportedBody, KeyBody, ReceiptBody, RevokedBody, UpdatedBody,
-};
+use self::bodies::{BatchBody, CreatedBody, ImportBatch, KeyBody, ReceiptBody, RevokedBody, UpdatedBody};
+use self::drafts::{CreateKey, ImportKey, RotateKey, UpdateKey};
+use super::app::App;
 use super::caller::By;
 use super::envelope::{Created, Listing, Success};
+use super::error::ErrorEnvelope;
 use super::extract::{Idempotency, JsonBody, PathId, Query, wait};
-use super::workspaces::{cursor, page_size};
-use crate::app::App;
-use crate::error::{Error, ErrorEnvelope, Problems};
-use crate::keys::{self, ImportDraft, KeyDraft, KeyPatch, Revoked, RotateDraft, Status};
-use crate::store::{KeyFilter, Written};
+use super::paging::{cursor, page_size, workspace_row};
+use crate::contract::Environment;
+use crate::domain::error::{Error, Problems};
+use crate::domain::keys::{KeyFilter, Status};
+use crate::service::keys::{self, Revoked};
+use crate::store::Written;
 
 /// Which keys, and which part of the list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -57,8 +59,10 @@ struct WaitQuery {
 
 /// Longest wait for the gateways.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Where many keys are imported at once.
+pub(super) const BATCH_PATH: &str = "/v1/api-keys/import-batch";
 /// Longest body of a batch import, in bytes: 1,000 keys with four limits each.
-const MAX_BATCH_BODY: usize = 2 * 1024 * 1024;
+pub(super) const MAX_BATCH_BODY: usize = 2 * 1024 * 1024;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -76,10 +80,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(post, path = "/v1/api-keys", operation_id = "create_api_key",
     tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
-    request_body = KeyDraft, responses(
+    request_body = CreateKey, responses(
     (status = 201, body = Success<CreatedBody>),
     (status = 401, body = ErrorEnvelope),
-    (status = 409, description = "ALREADY_CREATED or IDEMPOTENCY_KEY_REUSED; `error.details.id` is the key that was made",
+    (status = 409, description = "ALREADY_CREATED or IDEMPOTENCY_KEY_REUSED; `error.details.id` is the key that was made. CONFLICT: the \
+        workspace has as many active keys as it may",
         body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn create(
@@ -87,10 +92,10 @@ async fn create(
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
     By(by): By,
-    JsonBody(draft): JsonBody<KeyDraft>,
+    JsonBody(draft): JsonBody<CreateKey>,
 ) -> Result<impl IntoResponse, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.create(draft, again, by).await?;
+    let written = app.keys.create(draft.into(), again, by).await?;
     let receipt = receipt_if_asked(&app, wait, &written).await;
     let keys::Created { key, plaintext } = written.value;
     Ok(Created(CreatedBody {
@@ -114,7 +119,7 @@ async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<
     let (found, next) = app.keys.list(&filter, limit).await?;
     let now = app.clock.now();
     let bodies = found.iter().map(|key| KeyBody::new(key, now)).collect();
-    Ok(Listing::new(bodies, next.map(|seq| seq.to_string())))
+    Ok(Listing::new(bodies, next))
 }
 
 /// One key.
@@ -129,22 +134,22 @@ async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<KeyB
 
 /// Renames a key or changes its expiry or limits.
 #[utoipa::path(patch, path = "/v1/api-keys/{id}", operation_id = "update_api_key",
-    tag = "api-keys", security(("admin" = [])), request_body = KeyPatch,
+    tag = "api-keys", security(("admin" = [])), request_body = UpdateKey,
     params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
     (status = 200, body = Success<UpdatedBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
-    (status = 409, description = "A revoked key stays revoked", body = ErrorEnvelope),
+    (status = 409, description = "A revoked key stays revoked; an expired one comes back only within the quota", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn update(
     State(app): State<App>,
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
     By(by): By,
-    JsonBody(patch): JsonBody<KeyPatch>,
+    JsonBody(patch): JsonBody<UpdateKey>,
 ) -> Result<Success<UpdatedBody>, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.update(&id, patch, by).await?;
+    let written = app.keys.update(&id, patch.into(), by).await?;
     let receipt = receipt_if_asked(&app, wait, &written).await;
     Ok(Success::new(UpdatedBody { api_key: KeyBody::new(&written.value, app.clock.now()), receipt }))
 }
@@ -165,8 +170,8 @@ async fn revoke(
     let wait = wait_of(&query)?.unwrap_or_default();
     let written = app.keys.revoke(&id, by).await?;
     let Revoked { key, news } = written.value;
-    // A removal that has left the log is older than whatever a gateway may enforce.
-    let revision = key.revision.unwrap_or_default();
+    // A removal that has left the log has no revision any more; whoever is up to date enforces it.
+    let revision = key.revision.unwrap_or(written.head.revision);
     let receipt = app.receipt(revision, news.then_some(written.at), wait).await;
     Ok(Success::new(RevokedBody::new(&key, app.clock.now(), receipt)))
 }
@@ -176,11 +181,12 @@ async fn revoke(
     tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("id" = String, Path, description = "`key_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
-    request_body = RotateDraft, responses(
+    request_body = RotateKey, responses(
     (status = 201, body = Success<CreatedBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
-    (status = 409, description = "The key is not active or was rotated before, or the Idempotency-Key was used before",
+    (status = 409, description = "The key is not active or was rotated before, the Idempotency-Key was used before, or the workspace has \
+        as many active keys as it may",
         body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn rotate(
@@ -189,10 +195,10 @@ async fn rotate(
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
     By(by): By,
-    JsonBody(draft): JsonBody<RotateDraft>,
+    JsonBody(draft): JsonBody<RotateKey>,
 ) -> Result<impl IntoResponse, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.rotate(&id, draft, again, by).await?;
+    let written = app.keys.rotate(&id, draft.into(), again, by).await?;
     let receipt = receipt_if_asked(&app, wait, &written).await;
     let (keys::Rotated { key, plaintext, previous }, now) = (written.value, app.clock.now());
     let previous = Some(KeyBody::new(&previous, now));
@@ -202,26 +208,28 @@ async fn rotate(
 /// Stores an existing key by its hash.
 #[utoipa::path(post, path = "/v1/api-keys/import", operation_id = "import_api_key",
     tag = "api-keys", security(("admin" = [])),
-    request_body = ImportDraft, responses(
+    request_body = ImportKey, responses(
     (status = 201, body = Success<KeyBody>),
     (status = 401, body = ErrorEnvelope),
-    (status = 409, description = "The hash is known; `error.details.id` is its key", body = ErrorEnvelope),
+    (status = 409, description = "The hash is known (`error.details.id` is its key), or the quota is used up", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn import(
     State(app): State<App>,
     By(by): By,
-    JsonBody(draft): JsonBody<ImportDraft>,
+    JsonBody(draft): JsonBody<ImportKey>,
 ) -> Result<impl IntoResponse, Error> {
-    let written = app.keys.import(draft, by).await?;
+    let written = app.keys.import(draft.into(), by).await?;
     Ok(Created(KeyBody::new(&written.value, app.clock.now())))
 }
 
-/// Stores up to 1,000 existing keys: all of them, or none when one is not valid. Known hashes are skipped.
+/// Stores up to 1,000 existing keys. Known hashes are skipped; one of a key that has ended or is another workspace's is not valid.
+/// When one key is not valid none is stored, unless `partial` is true: then the answer says what became of each.
 #[utoipa::path(post, path = "/v1/api-keys/import-batch", operation_id = "import_api_keys",
     tag = "api-keys", security(("admin" = [])),
     request_body = ImportBatch, responses(
     (status = 200, body = Success<BatchBody>),
     (status = 401, body = ErrorEnvelope),
+    (status = 409, description = "More active keys than the workspace may have; none was stored", body = ErrorEnvelope),
     (status = 413, body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn import_batch(
@@ -229,14 +237,9 @@ async fn import_batch(
     By(by): By,
     JsonBody(batch): JsonBody<ImportBatch>,
 ) -> Result<Success<BatchBody>, Error> {
-    let written = app.keys.import_batch(batch.keys, by).await?;
-    let created = written.value.iter().filter(|one| one.created).count();
-    Ok(Success::new(BatchBody {
-        revision: written.head.revision,
-        imported: created,
-        skipped: written.value.len() - created,
-        keys: written.value.into_iter().map(ImportedBody::from).collect(),
-    }))
+    let written =
+        app.keys.import_batch(batch.keys.into_iter().map(Into::into).collect(), batch.partial, by).await?;
+    Ok(Success::new(BatchBody::new(written.head.revision, written.value)))
 }
 
 async fn filter(app: &App, query: ListQuery) -> Result<KeyFilter, Error> {
@@ -262,10 +265,7 @@ async fn filter(app: &App, query: ListQuery) -> Result<KeyFilter, Error> {
     };
     problems.check()?;
     let before = cursor(query.cursor.as_deref())?;
-    let workspace_seq = match &query.workspace {
-        None => None,
-        Some(workspace) => Some(app.workspaces.find(workspace).await?.seq),
-    };
+    let workspace_seq = workspace_row(app, query.workspace.as_deref()).await?;
     Ok(KeyFilter { workspace_seq, environment, status, before, ..KeyFilter::default() })
 }
 

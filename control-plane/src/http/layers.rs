@@ -5,16 +5,19 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use flamegate::sync::wire::CHANGES_PATH;
 use tokio::time;
 use tracing::Instrument as _;
 
-use crate::app::App;
-use crate::error::Error;
-use crate::random;
+use super::admission::connections::{Owner, Seat};
+use super::app::App;
+use super::auth::vouch;
+use crate::contract::page::CHANGES_PATH;
+use crate::domain::credentials::Credential;
+use crate::domain::error::Error;
+use crate::domain::random;
 
 /// A request may take this long, besides the time that it asked to wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,26 +27,35 @@ const WAITING_TIMEOUT: Duration = Duration::from_secs(90);
 /// Gives the request an id, counts the answer and logs it.
 pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = request.method().clone();
+    let method = method_label(request.method());
     let route = route(&request).to_owned();
     let waits = may_wait(&request);
     let id = random::base62(16).map(|id| id.to_string()).unwrap_or_default();
     let span = tracing::info_span!("request", id);
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
-    app.metrics.request(method.as_str(), &route, status, took, !waits);
+    app.metrics.request(method, &route, status, took, !waits);
     let _entered = span.entered();
     let ms = took.as_millis();
     // Polls and probes come all the time; a hostile client must not fill the log either.
     if route.starts_with("/v1") && response.status().is_success() {
-        tracing::info!(%method, route, status, ms, "answered");
+        tracing::info!(method, route, status, ms, "answered");
     } else {
-        tracing::debug!(%method, route, status, ms, "answered");
+        tracing::debug!(method, route, status, ms, "answered");
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
     response
+}
+
+/// Lets others go first. A client that sends its requests without waiting for answers would have all of them worked on in one
+/// go; gateways need not step back.
+pub async fn take_turns(request: Request, next: Next) -> Response {
+    if !request.extensions().get::<Seat>().is_some_and(Seat::is_gateways) {
+        tokio::task::yield_now().await;
+    }
+    next.run(request).await
 }
 
 /// Answers for a request that takes too long. Its write, if there is one, still runs to its end.
@@ -63,10 +75,19 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resu
     Ok(response)
 }
 
-/// Refuses polls beyond what leaves connections to others. A gateway comes again by itself.
+/// Refuses polls beyond what leaves connections to others, and slots to other credentials. A gateway comes again by itself.
 pub async fn admit_poll(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
-    let _slot = app.poll_admission.try_acquire().map_err(|_| Error::Unavailable("too many polls at once"))?;
+    let credential = request.extensions().get::<Credential>().ok_or(Error::Unauthorized)?;
+    let slot = app.poll_slots.take(credential);
+    let _slot = slot.ok_or(Error::Unavailable("too many polls at once"))?;
+    vouch(&request, Owner::Gateway(credential.clone()));
     Ok(next.run(request).await)
+}
+
+/// A client chooses its method freely, and a label is kept for ever.
+fn method_label(method: &Method) -> &'static str {
+    const NAMES: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    NAMES.into_iter().find(|name| *name == method.as_str()).unwrap_or("other")
 }
 
 /// The pattern that matched, such as `/v1/api-keys/{id}`.

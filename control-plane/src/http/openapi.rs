@@ -1,13 +1,15 @@
 //! `/openapi.json`, generated from the handlers and their types.
 
-use axum::http::StatusCode;
+use axum::Router;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
-use axum::{Json, Router};
+use bytes::Bytes;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Generated, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use crate::app::App;
+use super::app::App;
+use crate::domain::error::Error;
 
 /// What does not come from the handlers: title, tokens, tags.
 #[derive(OpenApi)]
@@ -23,7 +25,7 @@ use crate::app::App;
         (name = "workspaces", description = "Whom keys belong to, and the limits that keys get by default"),
         (name = "users", description = "Who may use the pages of which workspace"),
         (name = "audit", description = "Who did what, when and from where"),
-        (name = "gateways", description = "Which gateways enforce which revision"),
+        (name = "gateways", description = "Which gateways enforce which revision, and their credentials"),
         (name = "sync", description = "What gateways use"),
         (name = "health", description = "Liveness, readiness, metrics"),
     )
@@ -35,23 +37,29 @@ struct Tokens;
 impl Modify for Tokens {
     fn modify(&self, document: &mut Generated) {
         let components = document.components.get_or_insert_with(Default::default);
-        for (name, about) in [("admin", "FLAMEGATE_ADMIN_TOKEN"), ("sync", "FLAMEGATE_SYNC_TOKEN")] {
+        for (name, about) in
+            [("admin", "FLAMEGATE_ADMIN_TOKEN"), ("sync", "FLAMEGATE_SYNC_TOKEN, or a gateway's credential")]
+        {
             let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
             components.add_security_scheme(name, SecurityScheme::Http(bearer));
         }
     }
 }
 
-pub(super) fn route(mut document: Generated) -> Router<App> {
+/// Written out once: anyone may ask, as often as they like.
+pub(super) fn route(mut document: Generated) -> Result<Router<App>, Error> {
     add_common_responses(&mut document);
     describe_responses(&mut document);
-    Router::new().route("/openapi.json", get(async move || Json(document)))
+    let text = Bytes::from(serde_json::to_vec(&document).map_err(Error::internal)?);
+    let answer = async move || ([(header::CONTENT_TYPE, "application/json")], text.clone());
+    Ok(Router::new().route("/openapi.json", get(answer)))
 }
 
 /// What any operation can answer, whatever it does: the framework's refusals, and being too busy or going down.
 fn add_common_responses(document: &mut Generated) {
     for (path, item) in &mut document.paths.paths {
-        for operation in [&mut item.get, &mut item.post, &mut item.patch].into_iter().flatten() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
             let mut statuses: Vec<&str> = Vec::new();
             if operation.security.is_some() {
                 statuses.extend(["400", "503"]);
@@ -75,7 +83,11 @@ fn add_common_responses(document: &mut Generated) {
 /// The format wants a description for every response; where the handler gives none, the status says enough.
 fn describe_responses(document: &mut Generated) {
     let items = document.paths.paths.values_mut();
-    let operations = items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.patch]).flatten();
+    let all = |item| -> [_; 4] {
+        let item: &mut utoipa::openapi::PathItem = item;
+        [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
+    };
+    let operations = items.flat_map(all).flatten();
     for (status, response) in operations.flat_map(|operation| operation.responses.responses.iter_mut()) {
         let reason = status.parse().ok().and_then(|status: StatusCode| status.canonical_reason());
         if let RefOr::T(response) = response

@@ -1,23 +1,29 @@
 //! The pages for people: rendered here, no script needed but for copying a key.
 //!
-//! A request passes, from the outside in: security headers; a bound in number; the check of `Sec-Fetch-Site` and `Origin`
-//! for whatever changes something; the session. Then [`session::SignedIn`] asks for a user, [`place::Place`] for their
-//! place in the workspace of the path, and [`form::Posted`] for the session's form token. Bearer tokens mean nothing here.
+//! A request passes, from the outside in: security headers; the check of `Sec-Fetch-Site` and `Origin` for whatever changes
+//! something; the form is received; a bound in number; the session. Then [`session::SignedIn`] asks for a user, [`place::Place`] for
+//! their place in the workspace of the path, and [`form::Posted`] for the session's form token. What changes a workspace counts
+//! against the person's limit ([`place::PostedIn`]). Bearer tokens mean nothing here.
 
 mod account;
 mod assets;
 mod audit;
+mod chrome;
 mod error;
+mod fields;
 mod form;
 mod gateways;
 mod headers;
 mod keys;
 mod overview;
 mod place;
+mod query;
 mod session;
 mod session_store;
 mod sign_in;
+mod too_many;
 mod view;
+mod way_back;
 
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,17 +31,19 @@ use axum::{Router, middleware};
 use tower_http::csrf::{ConfigError, CsrfLayer, ProtectionError};
 
 use self::error::PageError;
-use crate::app::App;
-use crate::error::Error;
+use super::app::App;
+use super::error::Failure;
 
 /// All pages.
-pub(super) fn router(app: &App) -> Result<Router<App>, ConfigError> {
+pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     let workspace = Router::new()
         .route("/", get(overview::show))
         .route("/settings", get(overview::settings))
         .route("/settings/members", get(overview::members))
         .route("/settings/api-keys", get(keys::list).post(keys::create))
         .route("/settings/api-keys/new", get(keys::new))
+        .route("/settings/api-keys/copied", post(keys::copied))
+        .route("/settings/api-keys/search", post(keys::search))
         .route("/settings/api-keys/{id}/rename", get(keys::ask_rename).post(keys::rename))
         .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
         .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))
@@ -57,10 +65,12 @@ pub(super) fn router(app: &App) -> Result<Router<App>, ConfigError> {
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
         .layer(session::layer(app))
         .layer(middleware::from_fn_with_state(app.clone(), headers::secure_cookies))
-        .layer(same_origin)
         .layer(middleware::from_fn_with_state(app.clone(), headers::admit))
+        .layer(middleware::from_fn_with_state(app.clone(), headers::receive))
+        .layer(same_origin)
         .merge(assets::routes())
-        .layer(middleware::from_fn(headers::protect)))
+        .layer(middleware::from_fn_with_state(app.clone(), headers::protect))
+        .with_state(app.clone()))
 }
 
 /// Another site's page sent the request.
@@ -69,5 +79,5 @@ fn foreign(_: ProtectionError) -> Response {
 }
 
 async fn nothing_here(_: session::SignedIn) -> PageError {
-    PageError::Failed(Error::NoRoute)
+    PageError::Failed(Failure::NoRoute)
 }

@@ -1,5 +1,7 @@
 //! `/v1/users`.
 
+mod drafts;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
@@ -7,13 +9,16 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::drafts::{AddUser, ResetPassword, SetRole, UpdateUser};
+use super::app::App;
 use super::caller::By;
 use super::envelope::{Created, Listing, Success};
+use super::error::ErrorEnvelope;
 use super::extract::{JsonBody, PathId, Query};
-use super::workspaces::{cursor, page_size};
-use crate::app::App;
-use crate::error::{Error, ErrorEnvelope};
-use crate::users::{Added, PasswordDraft, RoleDraft, User, UserDraft};
+use super::paging::{cursor, page_size, workspace_row};
+use crate::domain::error::Error;
+use crate::domain::users::User;
+use crate::service::users::Added;
 
 /// A user; never their password.
 #[derive(Serialize, ToSchema)]
@@ -25,6 +30,8 @@ struct UserBody {
     email: String,
     /// Their workspaces.
     roles: Vec<RoleBody>,
+    /// True for a person who sees all gateways and what they enforce.
+    operator: bool,
     /// True when they may not sign in.
     disabled: bool,
     /// RFC 3339.
@@ -71,7 +78,7 @@ struct ListQuery {
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add, list))
-        .routes(routes!(show))
+        .routes(routes!(show, update))
         .routes(routes!(set_role))
         .routes(routes!(reset_password))
         .routes(routes!(disable))
@@ -80,7 +87,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Makes a user in a workspace. One who is there already joins the workspace.
 #[utoipa::path(post, path = "/v1/users", operation_id = "add_user",
-    tag = "users", security(("admin" = [])), request_body = UserDraft, responses(
+    tag = "users", security(("admin" = [])), request_body = AddUser, responses(
     (status = 201, body = Success<AddedBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 409, description = "The user is a member already; `error.details.id` is the user", body = ErrorEnvelope),
@@ -88,9 +95,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 async fn add(
     State(app): State<App>,
     By(by): By,
-    JsonBody(draft): JsonBody<UserDraft>,
+    JsonBody(draft): JsonBody<AddUser>,
 ) -> Result<impl IntoResponse, Error> {
-    Ok(Created(AddedBody::from(app.users.add(draft, by).await?)))
+    Ok(Created(AddedBody::from(app.users.add(draft.into(), by).await?)))
 }
 
 /// Users, oldest first.
@@ -102,12 +109,9 @@ async fn add(
     (status = 422, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<Listing<UserBody>, Error> {
     let (limit, after) = (page_size(query.limit)?, cursor(query.cursor.as_deref())?);
-    let workspace_seq = match &query.workspace {
-        None => None,
-        Some(workspace) => Some(app.workspaces.find(workspace).await?.seq),
-    };
+    let workspace_seq = workspace_row(&app, query.workspace.as_deref()).await?;
     let (found, next) = app.users.list(workspace_seq, after.unwrap_or(0), limit).await?;
-    Ok(Listing::new(found.into_iter().map(UserBody::from).collect(), next.map(|seq| seq.to_string())))
+    Ok(Listing::new(found.into_iter().map(UserBody::from).collect(), next))
 }
 
 /// One user.
@@ -121,9 +125,26 @@ async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<User
     Ok(Success::new(app.users.find(&id).await?.into()))
 }
 
+/// Makes a user an operator, who sees all gateways in the pages, or an ordinary user again.
+#[utoipa::path(patch, path = "/v1/users/{id}", operation_id = "update_user",
+    tag = "users", security(("admin" = [])), request_body = UpdateUser,
+    params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
+    (status = 200, body = Success<UserBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+async fn update(
+    State(app): State<App>,
+    PathId(id): PathId,
+    By(by): By,
+    JsonBody(patch): JsonBody<UpdateUser>,
+) -> Result<Success<UserBody>, Error> {
+    Ok(Success::new(app.users.update(&id, patch.into(), by).await?.into()))
+}
+
 /// Gives a user another role in a workspace, or takes them out of it.
 #[utoipa::path(post, path = "/v1/users/{id}/role", operation_id = "set_user_role",
-    tag = "users", security(("admin" = [])), request_body = RoleDraft,
+    tag = "users", security(("admin" = [])), request_body = SetRole,
     params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
     (status = 200, body = Success<UserBody>),
     (status = 401, body = ErrorEnvelope),
@@ -133,14 +154,14 @@ async fn set_role(
     State(app): State<App>,
     PathId(id): PathId,
     By(by): By,
-    JsonBody(draft): JsonBody<RoleDraft>,
+    JsonBody(draft): JsonBody<SetRole>,
 ) -> Result<Success<UserBody>, Error> {
-    Ok(Success::new(app.users.set_role(&id, draft, by).await?.into()))
+    Ok(Success::new(app.users.set_role(&id, draft.into(), by).await?.into()))
 }
 
 /// Gives a user another password and ends all their sessions.
 #[utoipa::path(post, path = "/v1/users/{id}/reset-password", operation_id = "reset_user_password",
-    tag = "users", security(("admin" = [])), request_body = PasswordDraft,
+    tag = "users", security(("admin" = [])), request_body = ResetPassword,
     params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
     (status = 200, body = Success<AddedBody>),
     (status = 401, body = ErrorEnvelope),
@@ -150,9 +171,9 @@ async fn reset_password(
     State(app): State<App>,
     PathId(id): PathId,
     By(by): By,
-    JsonBody(draft): JsonBody<PasswordDraft>,
+    JsonBody(draft): JsonBody<ResetPassword>,
 ) -> Result<Success<AddedBody>, Error> {
-    Ok(Success::new(app.users.reset_password(&id, draft, by).await?.into()))
+    Ok(Success::new(app.users.reset_password(&id, draft.into(), by).await?.into()))
 }
 
 /// Locks a user out and ends all their sessions. Doing it again succeeds.
@@ -188,6 +209,7 @@ impl From<User> for UserBody {
             id: user.id,
             email: user.email,
             roles: roles.collect(),
+            operator: user.is_operator,
             disabled: user.disabled_at.is_some(),
             created_at: user.created_at.to_string(),
         }

@@ -1,5 +1,7 @@
 //! `/v1/workspaces`.
 
+mod drafts;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
@@ -7,13 +9,16 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::drafts::{CreateWorkspace, UpdateWorkspace};
+use super::app::App;
 use super::caller::By;
 use super::envelope::{Created, Listing, Success};
+use super::error::ErrorEnvelope;
 use super::extract::{JsonBody, PathId, Query};
-use crate::app::App;
-use crate::error::{Error, ErrorEnvelope};
-use crate::limits::LimitDraft;
-use crate::workspaces::{Workspace, WorkspaceDraft, WorkspacePatch};
+use super::limits::LimitBody;
+use super::paging::{cursor, page_size};
+use crate::domain::error::Error;
+use crate::domain::workspaces::Workspace;
 
 /// A workspace.
 #[derive(Serialize, ToSchema)]
@@ -28,7 +33,13 @@ struct WorkspaceBody {
     /// For people.
     name: String,
     /// Limits of its keys that have none of their own.
-    default_limits: Vec<LimitDraft>,
+    default_limits: Vec<LimitBody>,
+    /// Most that each of its keys may do; null for no bound.
+    ceiling: Option<LimitBody>,
+    /// Limits that all its keys share, whatever else they have.
+    workspace_limits: Vec<LimitBody>,
+    /// Most active keys; null for as many as one likes.
+    max_active_keys: Option<u32>,
     /// RFC 3339.
     created_at: String,
 }
@@ -53,7 +64,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Makes a workspace.
 #[utoipa::path(post, path = "/v1/workspaces", operation_id = "create_workspace",
     tag = "workspaces", security(("admin" = [])),
-    request_body = WorkspaceDraft, responses(
+    request_body = CreateWorkspace, responses(
     (status = 201, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 409, description = "The slug is taken; `error.details.id` has it", body = ErrorEnvelope),
@@ -61,9 +72,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 async fn create(
     State(app): State<App>,
     By(by): By,
-    JsonBody(draft): JsonBody<WorkspaceDraft>,
+    JsonBody(draft): JsonBody<CreateWorkspace>,
 ) -> Result<impl IntoResponse, Error> {
-    Ok(Created(body(app.workspaces.create(draft, by).await?)))
+    Ok(Created(body(app.workspaces.create(draft.into(), by).await?)))
 }
 
 /// All workspaces, oldest first.
@@ -75,7 +86,7 @@ async fn create(
 async fn list(State(app): State<App>, Query(part): Query<Part>) -> Result<Listing<WorkspaceBody>, Error> {
     let (limit, after) = (page_size(part.limit)?, cursor(part.cursor.as_deref())?);
     let (found, next) = app.workspaces.list(after.unwrap_or(0), limit).await?;
-    Ok(Listing::new(found.into_iter().map(body).collect(), next.map(|seq| seq.to_string())))
+    Ok(Listing::new(found.into_iter().map(body).collect(), next))
 }
 
 /// One workspace, by id or slug.
@@ -89,21 +100,23 @@ async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<Work
     Ok(Success::new(body(app.workspaces.find(&id).await?)))
 }
 
-/// Changes a workspace's name or default limits.
+/// Changes a workspace's name, default limits or bounds.
 #[utoipa::path(patch, path = "/v1/workspaces/{id}", operation_id = "update_workspace",
     tag = "workspaces", security(("admin" = [])),
-    params(("id" = String, Path, description = "Id or slug")), request_body = WorkspacePatch, responses(
+    params(("id" = String, Path, description = "Id or slug")), request_body = UpdateWorkspace, responses(
     (status = 200, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
+    (status = 409, description = "A key has too many limits of its own for these bounds; `error.details.id` is the key",
+        body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn update(
     State(app): State<App>,
     PathId(id): PathId,
     By(by): By,
-    JsonBody(patch): JsonBody<WorkspacePatch>,
+    JsonBody(patch): JsonBody<UpdateWorkspace>,
 ) -> Result<Success<WorkspaceBody>, Error> {
-    Ok(Success::new(body(app.workspaces.update(&id, patch, by).await?.value)))
+    Ok(Success::new(body(app.workspaces.update(&id, patch.into(), by).await?.value)))
 }
 
 fn body(workspace: Workspace) -> WorkspaceBody {
@@ -111,26 +124,10 @@ fn body(workspace: Workspace) -> WorkspaceBody {
         id: workspace.id,
         slug: workspace.slug,
         name: workspace.name,
-        default_limits: workspace.default_limits.iter().map(LimitDraft::from).collect(),
+        default_limits: workspace.default_limits.iter().map(LimitBody::from).collect(),
+        ceiling: workspace.bounds.ceiling.as_ref().map(LimitBody::from),
+        workspace_limits: workspace.bounds.workspace_limits.iter().map(LimitBody::from).collect(),
+        max_active_keys: workspace.bounds.max_active_keys,
         created_at: workspace.created_at.to_string(),
-    }
-}
-
-/// Entries per page: 1 to 200, 50 when nothing is asked for.
-pub(super) fn page_size(asked: Option<u32>) -> Result<u32, Error> {
-    match asked {
-        None => Ok(50),
-        Some(size @ 1..=200) => Ok(size),
-        Some(_) => Err(Error::invalid("limit", "must be 1 to 200")),
-    }
-}
-
-/// A cursor is the number of the last row; clients need not know.
-pub(super) fn cursor(text: Option<&str>) -> Result<Option<i64>, Error> {
-    let parsed = text.map(|text| text.parse().ok().filter(|seq| *seq >= 0));
-    match parsed {
-        Some(None) => Err(Error::invalid("cursor", "must be a next_cursor of this list")),
-        Some(seq) => Ok(seq),
-        None => Ok(None),
     }
 }

@@ -18,9 +18,12 @@ async fn status_200_with_version_revision_and_how_far_behind() {
     let [a, b] = [&gateways[0], &gateways[1]];
     assert_eq!(
         (&a["id"], &a["acknowledged_revision"], &a["behind"]),
-        (&json!("gw-a"), &json!(null), &json!(null))
+        (&json!("shared/gw-a"), &json!(null), &json!(null))
     );
-    assert_eq!((&b["id"], &b["acknowledged_revision"], &b["behind"]), (&json!("gw-b"), &json!(1), &json!(1)));
+    assert_eq!(
+        (&b["id"], &b["acknowledged_revision"], &b["behind"]),
+        (&json!("shared/gw-b"), &json!(1), &json!(1))
+    );
     assert_eq!((&b["version"], &b["connected"]), (&json!("9.8.7"), &json!(true)));
 }
 
@@ -30,7 +33,7 @@ async fn a_gateway_is_connected_between_polls_but_not_for_ever() {
     let mut gateway = Gateway::new(&control, "gw");
     gateway.catch_up(&control).await;
     gateway.query.wait = 20;
-    gateway.query.after += 1_000; // An answer at once: a reset under another epoch.
+    gateway.query.after += 1_000; // An answer at once: a reset of its own.
     gateway.poll().await.unwrap();
     let connected = async || control.get("/v1/gateways").await.expect(200)[0]["connected"].clone();
     control.clock.advance(Duration::from_secs(45));
@@ -64,4 +67,27 @@ async fn a_gateway_that_was_not_seen_for_a_day_is_forgotten() {
     assert_eq!(control.get("/v1/gateways").await.expect(200), json!([]));
     let control = control.restart(|_| {}).await;
     assert_eq!(control.get("/v1/gateways").await.expect(200), json!([]));
+}
+
+/// It polls, and answers its clients with 503: no answer of ours has reached it for too long.
+#[tokio::test]
+async fn a_gateway_that_refuses_requests_is_stale_and_has_acknowledged_nothing() {
+    let control = Control::with_workspace().await;
+    let key = control.create_key_id().await;
+    let mut gateway = Gateway::new(&control, "gw");
+    gateway.catch_up(&control).await;
+    let view = async || {
+        let gateway = control.get("/v1/gateways").await.expect(200)[0].clone();
+        ["connected", "stale", "acknowledged_revision", "behind"].map(|field| gateway[field].clone())
+    };
+    assert_eq!(view().await, [json!(true), json!(false), json!(1), json!(0)]);
+    gateway.query.stale = true;
+    gateway.poll().await.unwrap();
+    assert_eq!(view().await, [json!(true), json!(true), json!(null), json!(null)]);
+    let receipt = control.revoke(&key, "0").await;
+    assert_eq!(receipt["pending"], json!(["shared/gw"]), "{receipt}");
+    // The change is an answer, too: its table is fresh, and it says so.
+    gateway.query.stale = false;
+    gateway.catch_up(&control).await;
+    assert_eq!(view().await, [json!(true), json!(false), json!(2), json!(0)]);
 }

@@ -1,6 +1,6 @@
 //! `POST /v1/api-keys/import` and `…/import-batch`.
 
-use flamegate::api_key::ApiKey;
+use flamegate::contract::key::ApiKey;
 use serde_json::{Value, json};
 
 use crate::common::Control;

@@ -48,7 +48,7 @@ mod status_200 {
         Gateway::new(&control, "gw-stuck").catch_up(&control).await;
         let receipt = control.revoke(&id, "100ms").await;
         assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(2), &json!(1)));
-        assert_eq!(receipt["pending"], json!(["gw-stuck"]));
+        assert_eq!(receipt["pending"], json!(["shared/gw-stuck"]));
     }
 
     #[tokio::test]
@@ -56,18 +56,18 @@ mod status_200 {
         let control = Control::with_workspace().await;
         let id = control.create_key_id().await;
         Gateway::new(&control, "gw-new").poll().await.unwrap();
-        assert_eq!(control.revoke(&id, "0").await["pending"], json!(["gw-new"]));
+        assert_eq!(control.revoke(&id, "0").await["pending"], json!(["shared/gw-new"]));
     }
 
     #[tokio::test]
-    async fn a_gateway_that_is_gone_is_named_as_not_connected() {
+    async fn a_gateway_that_is_gone_is_named_as_cut_off() {
         let control = Control::with_workspace().await;
         let id = control.create_key_id().await;
         Gateway::new(&control, "gw-gone").catch_up(&control).await;
         control.clock.advance(Duration::from_secs(61));
         let receipt = control.revoke(&id, "10s").await;
         assert_eq!((&receipt["gateways"], &receipt["pending"]), (&json!(0), &json!([])));
-        assert_eq!(receipt["disconnected"], json!(["gw-gone"]));
+        assert_eq!(receipt["cut_off"], json!(["shared/gw-gone"]));
     }
 
     #[tokio::test]
@@ -96,7 +96,7 @@ mod status_200 {
         let id = control.create_key_id().await;
         Gateway::new(&control, "gw-a").catch_up(&control).await;
         let control = control.restart(|_| {}).await;
-        assert_eq!(control.revoke(&id, "0").await["pending"], json!(["gw-a"]));
+        assert_eq!(control.revoke(&id, "0").await["pending"], json!(["shared/gw-a"]));
     }
 
     #[tokio::test]
@@ -108,7 +108,7 @@ mod status_200 {
         let call = tokio::spawn(crate::common::Answer::of(request));
         eventually("the key is revoked", || control.revision() == 2).await;
         control.restart(|_| {}).await;
-        assert_eq!(call.await.unwrap().expect(200)["pending"], json!(["gw-stuck"]));
+        assert_eq!(call.await.unwrap().expect(200)["pending"], json!(["shared/gw-stuck"]));
     }
 }
 

@@ -51,8 +51,9 @@ mod status_201 {
         let end = control.clock.now().as_second() + 60;
         let body = json!({"workspace": "demo", "name": "k", "environment": "live", "expires_at": end});
         let old = control.post("/v1/api-keys", body).await.expect(201);
-        let new = rotate(&control, old["id"].as_str().unwrap(), json!({"grace": "1h"})).await.expect(201);
-        assert_eq!(new["previous"]["expires_at"], old["expires_at"]);
+        let rotation = json!({"grace": "1h", "expires_at": null});
+        let new = rotate(&control, old["id"].as_str().unwrap(), rotation).await.expect(201);
+        assert_eq!((&new["previous"]["expires_at"], &new["expires_at"]), (&old["expires_at"], &Value::Null));
     }
 }
 

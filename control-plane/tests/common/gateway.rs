@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flamegate::record::KeyRecord;
-use flamegate::sync::wire::{ChangesQuery, Page};
+use flamegate::contract::page::{ChangesQuery, Page};
+use flamegate::contract::record::KeyRecord;
+use flamegate::contract::session::SESSION_HEADER;
 use tokio::task::JoinHandle;
 
 use super::{Control, PATIENCE, SYNC};
@@ -13,6 +14,10 @@ use super::{Control, PATIENCE, SYNC};
 pub struct Gateway {
     http: reqwest::Client,
     base: String,
+    /// The bearer token that it shows.
+    pub token: String,
+    /// Its process's session, 32 hexadecimal digits; `None` for a filter of before sessions.
+    pub session: Option<String>,
     pub query: ChangesQuery,
     pub table: BTreeMap<String, KeyRecord>,
     pub resets: u32,
@@ -22,9 +27,15 @@ pub struct Gateway {
 impl Gateway {
     /// With an empty table.
     pub fn new(control: &Control, name: &str) -> Self {
+        Self::at(control.http.clone(), control.url(""), name)
+    }
+
+    /// The same at the address of a program.
+    pub fn at(http: reqwest::Client, base: String, name: &str) -> Self {
         let query = ChangesQuery { gateway: name.to_owned(), limit: 500, ..ChangesQuery::default() };
-        let (http, base) = (control.http.clone(), control.url(""));
-        Self { http, base, query, table: BTreeMap::new(), resets: 0, pages: 0 }
+        let token = SYNC.to_owned();
+        let session = Some(random_session());
+        Self { http, base, token, session, query, table: BTreeMap::new(), resets: 0, pages: 0 }
     }
 
     /// The same gateway talking to a control plane that was restarted.
@@ -32,11 +43,30 @@ impl Gateway {
         (self.http, self.base) = (control.http.clone(), control.url(""));
     }
 
+    /// One with another token.
+    pub fn with_token(control: &Control, token: &str, name: &str) -> Self {
+        Self { token: token.to_owned(), ..Self::new(control, name) }
+    }
+
+    /// A filter of before sessions and tags.
+    pub fn old(control: &Control, name: &str) -> Self {
+        Self { session: None, ..Self::new(control, name) }
+    }
+
+    /// What it sends.
+    pub fn request(&self) -> reqwest::RequestBuilder {
+        let request =
+            self.http.get(format!("{}{}", self.base, self.query.to_path())).bearer_auth(&self.token);
+        let request = request.header("user-agent", "flamegate/9.8.7").timeout(PATIENCE);
+        match &self.session {
+            Some(session) => request.header(SESSION_HEADER, session),
+            None => request,
+        }
+    }
+
     /// One request.
     pub async fn page(&mut self) -> reqwest::Result<Page> {
-        let request = self.http.get(format!("{}{}", self.base, self.query.to_path())).bearer_auth(SYNC);
-        let request = request.header("user-agent", "flamegate/9.8.7").timeout(PATIENCE);
-        let bytes = request.send().await?.error_for_status()?.bytes().await?;
+        let bytes = self.request().send().await?.error_for_status()?.bytes().await?;
         self.pages += 1;
         Ok(Page::parse(&bytes).unwrap())
     }
@@ -47,7 +77,7 @@ impl Gateway {
         loop {
             let page = self.page().await?;
             if page.reset && reset.is_none() {
-                reset = Some((page.epoch.clone(), page.revision));
+                reset = Some((page.epoch.clone(), page.revision, page.tag.clone()));
                 self.table.clear();
                 self.resets += 1;
             }
@@ -57,7 +87,7 @@ impl Gateway {
             let last = page.upserts.last().map(|upsert| upsert.hash.0);
             self.table.extend(page.upserts.into_iter().map(|upsert| (upsert.hash.0.to_hex(), upsert.record)));
             if reset.is_none() {
-                self.query.after = page.revision;
+                (self.query.after, self.query.tag) = (page.revision, self.kept(page.tag));
             } else if page.more {
                 self.query.cursor = last;
             }
@@ -65,10 +95,16 @@ impl Gateway {
                 break;
             }
         }
-        if let Some((epoch, revision)) = reset {
+        if let Some((epoch, revision, tag)) = reset {
             (self.query.epoch, self.query.after, self.query.cursor) = (Some(epoch), revision, None);
+            self.query.tag = self.kept(tag);
         }
         Ok(())
+    }
+
+    /// What a filter keeps of a tag: one that has no session has none either.
+    fn kept(&self, tag: Option<String>) -> Option<String> {
+        tag.filter(|_| self.session.is_some())
     }
 
     /// Polls, without waiting, until it has everything and has acknowledged it.
@@ -95,4 +131,9 @@ impl Gateway {
     pub fn ids(&self) -> Vec<&str> {
         self.table.values().map(|record| record.id.as_str()).collect()
     }
+}
+
+/// Another one each time.
+pub fn random_session() -> String {
+    (0..2).map(|_| format!("{:016x}", flamegate::host::random_u64())).collect()
 }

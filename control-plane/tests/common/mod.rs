@@ -8,12 +8,13 @@ pub mod program;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use flamegate_control::clock::Clock;
 use flamegate_control::config::{Config, ServeArgs};
-use flamegate_control::housekeeping;
-use flamegate_control::server::Server;
+use flamegate_control::http::server::Server;
+use flamegate_control::service::clock::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 pub const ADMIN: &str = "admin-token-for-tests";
@@ -96,7 +97,22 @@ impl Control {
 
     /// One round of housekeeping that keeps this many removals in the log.
     pub async fn housekeeping(&self, removals_kept: u32) {
-        housekeeping::round(&self.server.app, removals_kept).await.unwrap();
+        self.server.app.housekeeping(removals_kept).round().await.unwrap();
+    }
+
+    /// How many rows a table of the database has, seen by another reader.
+    pub async fn rows(&self, table: &str) -> i64 {
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut self.connection().await).await.unwrap()
+    }
+
+    /// Does something to the database that no function of the store does.
+    pub async fn sql(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&mut self.connection().await).await.unwrap();
+    }
+
+    async fn connection(&self) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(self.database()).connect().await.unwrap()
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -1,10 +1,11 @@
 //! A browser without scripts: keeps cookies, follows nothing by itself, and sends what a form has.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::common::Control;
 
@@ -14,7 +15,8 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Browser {
     http: reqwest::Client,
     base: String,
-    cookies: Mutex<BTreeMap<String, String>>,
+    cookies: Arc<Mutex<BTreeMap<String, String>>>,
+    session_name: String,
 }
 
 /// What came back.
@@ -27,7 +29,8 @@ pub struct Page {
 impl Browser {
     pub fn new(control: &Control) -> Self {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        Self { http: http.build().unwrap(), base: control.url(""), cookies: Mutex::default() }
+        let session_name = session_name(control);
+        Self { http: http.build().unwrap(), base: control.url(""), cookies: Arc::default(), session_name }
     }
 
     /// One that a new member of `demo` has signed in with.
@@ -36,6 +39,11 @@ impl Browser {
         let browser = Self::new(control);
         assert_eq!(browser.sign_in(email, PASSWORD).await.status, 303);
         browser
+    }
+
+    /// The same browser at another control plane on the same host: cookies do not know ports.
+    pub fn at(&self, control: &Control) -> Self {
+        Self { cookies: Arc::clone(&self.cookies), ..Self::new(control) }
     }
 
     pub async fn sign_in(&self, email: &str, password: &str) -> Page {
@@ -90,11 +98,12 @@ impl Browser {
     }
 
     pub fn cookie(&self) -> Option<String> {
-        self.cookies.lock().unwrap().get("flamegate_session").cloned()
+        let cookies = self.cookies.lock().unwrap();
+        cookies.iter().find(|(name, _)| name.contains(SESSION)).map(|(_, value)| value.clone())
     }
 
     pub fn set_cookie(&self, value: &str) {
-        self.cookies.lock().unwrap().insert("flamegate_session".to_owned(), value.to_owned());
+        self.cookies.lock().unwrap().insert(self.session_name.clone(), value.to_owned());
     }
 }
 
@@ -126,6 +135,21 @@ impl Page {
     pub fn hides(&self, text: &str) {
         assert!(!self.text.contains(text), "{text:?} in {}", self.text);
     }
+}
+
+/// The session's cookie, whatever database it belongs to.
+const SESSION: &str = "flamegate_session";
+
+/// Its name at this control plane.
+pub fn session_name(control: &Control) -> String {
+    session_name_of(&control.server.app.store.head().epoch)
+}
+
+/// Its name for a database of this epoch.
+pub fn session_name_of(epoch: &str) -> String {
+    let epoch = Sha256::digest(epoch);
+    let digits: String = epoch.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{SESSION}_{digits}")
 }
 
 /// Sends a form, as browsers encode it.

@@ -32,18 +32,26 @@ async fn a_new_key_is_shown_once() {
     let key = page.key();
     assert!(key.starts_with("sk_live_") && key.len() == 46);
     page.shows("only time");
-    // Reloading the page sends the form again: no second key, and no key shown.
-    let again = browser.submit_from(&form, KEYS, &fields).await;
-    assert_eq!(again.status, 409);
-    again.shows("cannot be shown again");
-    again.hides(&key);
-    // Changed and sent again, the same form makes no second key either.
+    // Changed and sent again, the same form makes no second key, and says which one it has made.
     let other = browser.submit_from(&form, KEYS, &[("name", "Other"), ("environment", "live")]).await;
     assert_eq!(other.status, 409);
+    other.hides(&key);
+    other.shows("Production App");
+    control.clock.advance(Duration::from_secs(60));
+    assert_eq!(browser.submit_from(&form, KEYS, &fields).await.status, 409);
     let keys = control.get("/v1/api-keys").await.expect(200);
     assert_eq!(keys.as_array().unwrap().len(), 1);
     assert_eq!(keys[0]["created_by"], "ada@example.com");
     browser.get(KEYS).await.hides(&key);
+}
+
+#[tokio::test]
+async fn the_last_day_of_the_calendar_can_be_chosen() {
+    let (control, browser) = start().await;
+    let fields = [("name", "A"), ("environment", "test"), ("expiry", "date"), ("expiry_date", "9999-12-31")];
+    assert_eq!(browser.submit(NEW, KEYS, &fields).await.status, 200);
+    assert_eq!(control.get("/v1/api-keys").await.expect(200)[0]["expires_at"], "9999-12-31T23:59:59Z");
+    browser.get(KEYS).await.shows("31 Dec 9999");
 }
 
 #[tokio::test]
@@ -131,6 +139,25 @@ async fn a_key_is_renamed() {
 }
 
 #[tokio::test]
+async fn a_key_that_ends_soon_is_rotated_with_an_end_that_was_chosen() {
+    let (control, browser) = start().await;
+    let end = control.clock.now().as_second() + 60;
+    let body = json!({"workspace": "demo", "name": "A", "environment": "live", "expires_at": end});
+    let id = control.post("/v1/api-keys", body).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let rotate = path(&id, "rotate");
+    let page = browser.submit(&rotate, &rotate, &[("grace_seconds", "86400"), ("expiry", "")]).await;
+    assert_eq!(page.status, 422);
+    page.shows("would end soon");
+    for wrong in ["0", "x", "99999999999999999"] {
+        let page = browser.submit(&rotate, &rotate, &[("grace_seconds", "0"), ("expiry", wrong)]).await;
+        assert_eq!(page.status, 422, "{wrong}");
+    }
+    browser.submit(&rotate, &rotate, &[("grace_seconds", "86400"), ("expiry", "never")]).await.key();
+    let keys = control.get("/v1/api-keys").await.expect(200);
+    assert_eq!((keys.as_array().unwrap().len(), &keys[0]["expires_at"]), (2, &serde_json::Value::Null));
+}
+
+#[tokio::test]
 async fn a_key_is_rotated_with_a_grace() {
     let (control, browser) = start().await;
     let id = control.create_key_id().await;
@@ -139,6 +166,7 @@ async fn a_key_is_rotated_with_a_grace() {
     let page = browser.submit_from(&form, &rotate, &[("grace_seconds", "86400")]).await;
     page.shows("It replaces");
     let key = page.key();
+    control.clock.advance(Duration::from_secs(60));
     let again = browser.submit_from(&form, &rotate, &[("grace_seconds", "86400")]).await;
     assert_eq!(again.status, 409);
     again.hides(&key);
@@ -162,7 +190,6 @@ async fn revoking_asks_first_and_then_shows_the_receipt() {
     assert_eq!(control.get(&format!("/v1/api-keys/{id}")).await.expect(200)["status"], "active");
     let page = browser.submit(&revoke, &revoke, &[]).await;
     page.shows("Refused on 1 of 1 gateways");
-    page.shows("edge-1");
     page.shows(" ms");
     let list = browser.get(KEYS).await;
     list.hides("Production App");
@@ -178,13 +205,56 @@ async fn the_receipt_says_what_to_do_about_gateways_that_do_not_answer() {
     let revoke = path(&id, "revoke");
     let page = browser.submit(&revoke, &revoke, &[]).await;
     page.shows("Refused on 0 of 1 gateways");
-    page.shows("edge-stuck");
+    page.shows("tell whoever runs Flamegate");
     page.shows("Look again");
     control.clock.advance(Duration::from_secs(90));
     let page = browser.submit_from(&page, &revoke, &[]).await;
     page.shows("No gateway is connected");
-    page.shows("Not connected, so not counted: edge-stuck");
+    page.shows("1 cut off from here, may still serve");
     page.shows("revoked before");
+}
+
+#[tokio::test]
+async fn what_the_workspace_sets_is_shown_and_no_limit_is_none_of_its_own() {
+    let (control, browser) = start().await;
+    let bounds = json!({"ceiling": {"requests": 100, "window_seconds": 60, "burst": 20},
+        "workspace_limits": [{"name": "shared", "requests": 5, "window_seconds": 3600}], "max_active_keys": 2});
+    control.patch("/v1/workspaces/demo", bounds).await.expect(200);
+    let settings = browser.get("/w/demo/settings").await;
+    settings.shows("100 per minute, 20 at once");
+    settings.shows("5 per hour (whole workspace)");
+    settings.shows("0 of at most 2");
+    browser
+        .get(NEW)
+        .await
+        .shows("only what the workspace sets: 100 per minute, 20 at once (ceiling); 5 per hour");
+    let none = [("name", "B"), ("environment", "test"), ("limit", "none")];
+    browser
+        .submit(NEW, KEYS, &none)
+        .await
+        .shows("100 per minute, 20 at once (ceiling); 5 per hour (whole workspace)");
+    let loose = [("name", "typed name"), ("environment", "test"), ("limit", "own"), ("requests", "9999")];
+    let loose = [&loose[..], &[("window_seconds", "60"), ("burst", "20")]].concat();
+    let page = browser.submit(NEW, KEYS, &loose).await;
+    assert_eq!(page.status, 422);
+    page.shows("within the workspace&#39;s ceiling of 100/60s+20");
+    page.shows("typed name");
+}
+
+#[tokio::test]
+async fn one_key_too_many_is_told_beside_what_was_typed() {
+    let (control, browser) = start().await;
+    control.patch("/v1/workspaces/demo", json!({"max_active_keys": 1})).await.expect(200);
+    let id = control.create_key_id().await;
+    let page = browser.submit(NEW, KEYS, &[("name", "typed name"), ("environment", "live")]).await;
+    assert_eq!(page.status, 409);
+    page.shows("may have 1 active keys and has 1");
+    page.shows("typed name");
+    let rotate = path(&id, "rotate");
+    let page = browser.submit(&rotate, &rotate, &[("grace_seconds", "3600")]).await;
+    assert_eq!(page.status, 409);
+    page.shows("may have 1 active keys and has 1");
+    assert_eq!(browser.submit(&rotate, &rotate, &[("grace_seconds", "0")]).await.status, 200, "one for one");
 }
 
 #[tokio::test]

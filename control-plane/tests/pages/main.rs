@@ -5,8 +5,15 @@ mod common;
 
 mod audit;
 mod browser;
+mod cookies;
+mod gateways;
 mod headers;
 mod keys;
+mod passwords;
 mod roles;
+mod search;
 mod secrets;
 mod sign_in;
+mod tenants;
+mod twice;
+mod way_back;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::browser::{Browser, Form as _, PASSWORD, add_user};
+use crate::browser::{Browser, Form as _, PASSWORD, add_user, session_name};
 use crate::common::{ADMIN, Control};
 
 const KEYS: &str = "/w/demo/settings/api-keys";
@@ -20,7 +20,9 @@ async fn a_user_signs_in_and_comes_back_to_the_page_they_wanted() {
     let form = browser.get(page.location()).await;
     let fields = [("email", " Ada@Example.com "), ("password", PASSWORD), ("next", &form.value("next"))];
     let page = browser.post("/sign-in", &fields).await;
-    assert_eq!((page.status, page.location()), (303, KEYS));
+    assert_eq!((page.status, page.location()), (303, "/sign-in?entered=1&next=/w/demo/settings/api-keys"));
+    let there = browser.get(page.location()).await;
+    assert_eq!((there.status, there.location()), (303, KEYS));
     let cookie = page.headers["set-cookie"].to_str().unwrap();
     assert!(
         cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && !cookie.contains("Secure"),
@@ -194,4 +196,43 @@ async fn a_public_https_url_makes_cookies_secure() {
     let page = browser.send(request.form(&[("email", "ada@example.com"), ("password", PASSWORD)])).await;
     assert_eq!(page.status, 303);
     assert!(page.headers["set-cookie"].to_str().unwrap().contains("; Secure"));
+}
+
+#[tokio::test]
+async fn under_https_the_cookie_is_this_hosts_alone_and_browsers_stay_with_https() {
+    let control = Control::with_workspace().await;
+    add_user(&control, "ada@example.com", "demo", "owner").await;
+    assert!(!Browser::new(&control).get("/sign-in").await.headers.contains_key("strict-transport-security"));
+    let control = control.restart_with(&[("FLAMEGATE_PUBLIC_URL", "https://keys.example.com")]).await;
+    let browser = Browser::new(&control);
+    let request = browser.request(Method::POST, "/sign-in").header("origin", "https://keys.example.com");
+    let page = browser.send(request.form(&[("email", "ada@example.com"), ("password", PASSWORD)])).await;
+    let cookie = page.headers["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.starts_with(&format!("__Host-{}=", session_name(&control))), "{cookie}");
+    assert!(
+        cookie.contains("; Secure") && cookie.contains("; Path=/") && !cookie.contains("Domain"),
+        "{cookie}"
+    );
+    assert_eq!(page.headers["strict-transport-security"], "max-age=31536000");
+    // Without these a browser would not take it back either.
+    let page = browser.submit(KEYS, "/sign-out", &[]).await;
+    let gone = page.headers["set-cookie"].to_str().unwrap();
+    assert!(gone.starts_with("__Host-") && gone.contains("Max-Age=0"), "{gone}");
+    assert!(gone.ends_with("; Secure") && gone.contains("; Path=/"), "{gone}");
+}
+
+#[tokio::test]
+async fn two_control_planes_on_one_host_do_not_end_each_others_sessions() {
+    let (one, other) = (Control::with_workspace().await, Control::with_workspace().await);
+    let here = Browser::of(&one, "ada@example.com", "member").await;
+    add_user(&other, "ada@example.com", "demo", "member").await;
+    let there = here.at(&other);
+    assert_eq!(there.get(KEYS).await.status, 303, "a session here is none there");
+    assert_eq!(there.sign_in("ada@example.com", PASSWORD).await.status, 303);
+    for browser in [&here, &there] {
+        assert_eq!(browser.get(KEYS).await.status, 200);
+    }
+    there.submit(KEYS, "/sign-out", &[]).await;
+    assert_eq!(there.get(KEYS).await.status, 303);
+    assert_eq!(here.get(KEYS).await.status, 200);
 }

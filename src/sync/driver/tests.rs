@@ -4,11 +4,9 @@
 use std::rc::Rc;
 
 use super::*;
-use crate::api_key::{Environment, KeyHash};
 use crate::config::{Config, SyncMode};
+use crate::contract::samples::{self, hash, record};
 use crate::host::fake::FakeHost;
-use crate::record::KeyRecord;
-use crate::sync::wire::{Upsert, WireHash};
 use crate::worker::Worker;
 
 const TICK_NS: u64 = 20_000_000;
@@ -22,6 +20,7 @@ fn config() -> SyncConfig {
         token: "secret-token".to_owned(),
         wait_seconds: 25,
         page_size: 100,
+        first_page_size: 5_000,
         retry_ms: (200, 5_000),
     }
 }
@@ -31,30 +30,14 @@ fn worker() -> Worker {
     Worker::new(Rc::new(Config::parse(json, |_| None).unwrap()))
 }
 
-fn hash(seed: u8) -> KeyHash {
-    KeyHash([seed; 32])
-}
-
-fn upsert(seed: u8) -> Upsert {
-    let record = KeyRecord {
-        id: format!("key_{seed}"),
-        workspace: "ws_1".to_owned(),
-        environment: Environment::Live,
-        expires_at: None,
-        limits: Vec::new(),
-    };
-    Upsert { hash: WireHash(hash(seed)), record }
-}
-
 fn page(revision: u64, reset: bool, upserts: &[u8], removals: &[u8]) -> Vec<u8> {
-    let page = Page {
-        epoch: "e_1".to_owned(),
-        revision,
-        more: false,
-        reset,
-        upserts: upserts.iter().map(|seed| upsert(*seed)).collect(),
-        removals: removals.iter().map(|seed| WireHash(hash(*seed))).collect(),
-    };
+    tagged_page(None, revision, reset, upserts, removals)
+}
+
+fn tagged_page(tag: Option<&str>, revision: u64, reset: bool, upserts: &[u8], removals: &[u8]) -> Vec<u8> {
+    let upserts = upserts.iter().map(|seed| (hash(*seed), record(seed)));
+    let page = samples::page(revision, upserts, removals.iter().copied().map(hash));
+    let page = Page { tag: tag.map(str::to_owned), reset, ..page };
     serde_json::to_vec(&page).unwrap()
 }
 
@@ -150,7 +133,7 @@ fn garbage_errors_and_silence_keep_the_last_good_table() {
         assert!(knows(&mut reader, &host, 1));
     }
     let (call, _) = next_call(&mut driver, &host, 8);
-    driver.answer(&host, call, Err("answer with status 500".to_owned()));
+    driver.answer(&host, call, Err(Failure::status(b"500", true)));
     driver.answer(&host, call, Ok(&page(9, false, &[], &[1])));
     assert!(knows(&mut reader, &host, 1), "an answer counts once");
     assert_eq!(driver.counts.get(Counter::SyncFailures), 8);
@@ -270,7 +253,7 @@ fn an_elected_candidate_that_always_fails_makes_room() {
     for _ in 0..3_000 {
         broken.tick(&host);
         let call = u32::try_from(host.sent().len()).unwrap();
-        broken.answer(&host, call, Err("answer with status 401".to_owned()));
+        broken.answer(&host, call, Err(Failure::status(b"401", true)));
         working.tick(&host);
         if working.is_leading() {
             return;
@@ -286,5 +269,159 @@ fn the_token_is_not_in_any_text_about_the_driver() {
     let mut driver = Driver::new(config(), "n", 0);
     let (_, path) = next_call(&mut driver, &host, 0);
     assert!(!path.contains("secret-token"));
-    assert!(!format!("{driver:?}").contains("secret-token"));
+    let text = format!("{driver:?}");
+    assert!(!text.contains("secret-token"));
+    let session = host.sessions()[0].to_hex();
+    assert!(!text.contains(&session) && !path.contains(&session));
 }
+
+#[test]
+fn every_poll_carries_the_session_of_the_process_whoever_leads() {
+    let host = FakeHost::at(1_000);
+    let (mut first, mut second) = (Driver::new(config(), "n", 0), Driver::new(config(), "n", 0));
+    assert_eq!(host.keys(), [""; 0], "nothing is made before the first tick");
+    let (call, _) = next_call(&mut first, &host, 0);
+    first.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    next_call(&mut first, &host, 1);
+    // Its VM is gone, or its configuration is replaced.
+    drop(first);
+    next_call(&mut second, &host, 2);
+    let sessions = host.sessions();
+    assert!(sessions.len() == 3 && sessions.iter().all(|session| *session == sessions[0]));
+    host.wipe();
+    next_call(&mut second, &host, 3);
+    assert!(
+        host.sessions()[3] != sessions[0],
+        "shared data is gone, so it is another process for all we know"
+    );
+}
+
+#[test]
+fn a_process_whose_session_cannot_be_kept_does_not_poll() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n", 0);
+    driver.tick(&host);
+    host.wipe();
+    host.fail_writes(Some(10));
+    for _ in 0..10 {
+        host.advance_ns(TICK_NS);
+        driver.tick(&host);
+    }
+    assert_eq!(host.sent().len(), 1);
+    host.fail_writes(None);
+    next_call(&mut driver, &host, 1);
+}
+
+#[test]
+fn the_tag_outlives_a_leader_and_speaks_for_its_position_only() {
+    let host = FakeHost::at(1_000);
+    let mut first = Driver::new(config(), "n", 0);
+    let (call, path) = next_call(&mut first, &host, 0);
+    assert!(!path.contains("tag="), "{path}");
+    first.answer(&host, call, Ok(&tagged_page(Some("t_5"), 5, true, &[1], &[])));
+    let (call, path) = next_call(&mut first, &host, 1);
+    assert!(path.contains("after=5&") && path.contains("tag=t_5"), "{path}");
+    first.answer(&host, call, Ok(&tagged_page(Some("t_6"), 6, false, &[2], &[])));
+    first.retire(&host);
+    let mut second = Driver::new(config(), "n", 1);
+    let (call, path) = next_call(&mut second, &host, 2);
+    assert!(path.contains("after=6&") && path.contains("tag=t_6"), "{path}");
+    // The next leader dies between `status` and the tag, as if it had not come to write that.
+    second.answer(&host, call, Ok(&tagged_page(Some("t_7"), 7, false, &[3], &[])));
+    second.retire(&host);
+    crate::table::tag::write(&host, "e_1", 6, "t_6").unwrap();
+    let (_, path) = next_call(&mut Driver::new(config(), "n", 2), &host, 3);
+    assert!(path.contains("after=7&") && !path.contains("tag="), "{path}");
+}
+
+#[test]
+fn a_gateway_that_is_ahead_takes_the_table_that_it_gets() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n", 0);
+    let mut reader = worker();
+    let (call, _) = next_call(&mut driver, &host, 0);
+    driver.answer(&host, call, Ok(&tagged_page(Some("t_9"), 9, true, &[1, 2], &[])));
+    reader.tick(&host);
+    let (call, _) = next_call(&mut driver, &host, 1);
+    driver.answer(&host, call, Ok(&tagged_page(Some("t_4"), 4, true, &[1], &[])));
+    reader.tick(&host);
+    assert!(knows(&mut reader, &host, 1) && !knows(&mut reader, &host, 2));
+    let (_, path) = next_call(&mut driver, &host, 2);
+    assert!(path.contains("after=4&") && path.contains("tag=t_4"), "{path}");
+}
+
+/// A balancer answers 504 when a poll is ten seconds old, and nothing changes: the table is confirmed all the same.
+#[test]
+fn a_balancer_that_cuts_polls_does_not_make_the_table_stale() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n", 0);
+    let json = br#"{"sync":{"mode":"singleton"},"max_staleness_seconds":60}"#;
+    let mut worker = Worker::new(Rc::new(Config::parse(json, |_| None).unwrap()));
+    let (call, _) = next_call(&mut driver, &host, 0);
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    worker.tick(&host);
+    let mut out: Option<(usize, u64, u64)> = None;
+    let mut cut = 0;
+    for _ in 0..300 * SECOND / TICK_NS {
+        host.advance_ns(TICK_NS);
+        driver.tick(&host);
+        worker.tick(&host);
+        assert!(knows(&mut worker, &host, 1), "refused at {}", host.now().monotonic / SECOND);
+        let sent = host.sent();
+        if sent.len() > call as usize && out.is_none_or(|(known, ..)| known != sent.len()) {
+            let path = sent.last().unwrap();
+            let wait =
+                path.split_once("&wait=").unwrap().1.split_once('s').unwrap().0.parse::<u64>().unwrap();
+            assert!(!path.contains("stale"), "{path}");
+            out = Some((sent.len(), host.now().monotonic, wait));
+        }
+        let Some((number, since, wait)) = out else { continue };
+        let (number, lived) = (u32::try_from(number).unwrap(), host.now().monotonic - since);
+        if driver.call != Some(number) {
+            continue;
+        }
+        if lived >= wait * SECOND {
+            driver.answer(&host, number, Ok(&page(5, false, &[], &[])));
+        } else if lived >= 10 * SECOND {
+            cut += 1;
+            driver.answer(&host, number, Err(Failure::status(b"504", false)));
+        }
+    }
+    assert_eq!(cut, 1, "it does not run into the same wall again and again");
+}
+
+#[test]
+fn a_gateway_that_refuses_because_its_table_is_too_old_says_so() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n", 0);
+    let json = br#"{"sync":{"mode":"singleton"},"max_staleness_seconds":60}"#;
+    let mut worker = Worker::new(Rc::new(Config::parse(json, |_| None).unwrap()));
+    let (call, _) = next_call(&mut driver, &host, 0);
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    worker.tick(&host);
+    let (call, path) = next_call(&mut driver, &host, 1);
+    assert!(path.contains("&wait=25s") && !path.contains("stale"), "{path}");
+    host.advance_ns(61 * SECOND);
+    worker.tick(&host);
+    assert!(!knows(&mut worker, &host, 1));
+    driver.answer(&host, call, Err(Failure::status(b"504", false)));
+    let (call, path) = next_call(&mut driver, &host, 2);
+    // It asks for an answer at once: an older control plane holds a poll as long as it is told.
+    assert!(
+        path.contains("after=5&") && path.contains("&wait=0s") && path.ends_with("&stale=true"),
+        "{path}"
+    );
+    host.advance_ns(6 * SECOND);
+    worker.tick(&host);
+    driver.answer(&host, call, Ok(&page(5, false, &[], &[])));
+    let (_, path) = next_call(&mut driver, &host, 3);
+    assert!(!path.contains("stale") && !path.contains("&wait=0s"), "{path}");
+    assert!(
+        knows(&mut worker, &host, 1) || {
+            worker.tick(&host);
+            knows(&mut worker, &host, 1)
+        }
+    );
+}
+
+const SECOND: u64 = 1_000_000_000;

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::steps::replace;
 use super::*;
-use crate::api_key::Environment;
+use crate::contract::key::KeyHash;
+use crate::contract::page::Page;
+use crate::contract::record::KeyRecord;
+use crate::contract::samples::{self, record};
 use crate::host::Clock as _;
 use crate::host::fake::FakeHost;
-use crate::record::KeyRecord;
-use crate::sync::wire::{Upsert, WireHash};
+use crate::table::bucket_of;
+use crate::table::status::{ChangeRing, STATUS_KEY, Status};
 use crate::table::{Found, Unreadable, find};
 
 type Model = BTreeMap<KeyHash, KeyRecord>;
@@ -19,27 +23,8 @@ fn hash(seed: u64) -> KeyHash {
     KeyHash(sha2::Sha256::digest(seed.to_le_bytes()).into())
 }
 
-fn record(id: u64) -> KeyRecord {
-    KeyRecord {
-        id: format!("key_{id}"),
-        workspace: "ws_1".to_owned(),
-        environment: Environment::Live,
-        expires_at: None,
-        limits: Vec::new(),
-    }
-}
-
 fn page(revision: u64, upserts: &[(KeyHash, KeyRecord)], removals: &[KeyHash]) -> Page {
-    let upserts =
-        upserts.iter().map(|(hash, record)| Upsert { hash: WireHash(*hash), record: record.clone() });
-    Page {
-        epoch: "e_1".to_owned(),
-        revision,
-        more: false,
-        reset: false,
-        upserts: upserts.collect(),
-        removals: removals.iter().map(|hash| WireHash(*hash)).collect(),
-    }
+    samples::page(revision, upserts.iter().cloned(), removals.iter().copied())
 }
 
 /// Sends `model` as a reset in pages of `size`.

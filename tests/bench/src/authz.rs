@@ -14,10 +14,8 @@ use std::{
 
 use anyhow::Result;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use flamegate::{
-    api_key::KeyHash,
-    limit::gcra::{Quota, Tat},
-};
+use flamegate::contract::key::KeyHash;
+use flamegate::limit::gcra::{Quota, Tat};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
@@ -118,7 +116,8 @@ impl Authority {
     /// The gRPC status for an `authorization` value.
     fn decide(&mut self, authorization: Option<&str>) -> i32 {
         let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
-        let known = token.filter(|token| flamegate::api_key::ApiKey::from_bytes(token.as_bytes()).is_some());
+        let known =
+            token.filter(|token| flamegate::contract::key::ApiKey::from_bytes(token.as_bytes()).is_some());
         let Some((quota, tat)) = known.and_then(|token| self.records.get_mut(&hash(token))) else {
             return GRPC_UNAUTHENTICATED;
         };

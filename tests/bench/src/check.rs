@@ -1,5 +1,5 @@
-//! `flamegate-bench check`: counts a few rows again and compares them with the committed ones. What a filter adds is
-//! compared, not the sum: Envoy's own part would hide a change.
+//! `flamegate-bench check`: counts a few rows again and compares them with the committed ones, and with what each row may add at
+//! all. What a filter adds is compared, not the sum: Envoy's own part would hide a change.
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -18,8 +18,22 @@ const GOOD: &str = "default-hot";
 /// By how much a row may be worse, in percent.
 const TOLERANCE: f64 = 3.0;
 
+/// What a row may add at most, whatever the committed results say: many changes of less than [`TOLERANCE`] are one that is more. Who
+/// builds something that costs more on the request path raises its row here and says in `why` what for.
+const ALLOWANCES: [Allowance; 1] =
+    // 20,500 before gRPC clients were told in their own words, redirects kept their key and requests could wait: each is a look at
+    // something that was read anyway.
+    [Allowance { row: "bare-hot", instructions: 20_700.0, why: "an accepted request, bare" }];
+
+/// A bound on the instructions that a row adds.
+struct Allowance {
+    row: &'static str,
+    instructions: f64,
+    why: &'static str,
+}
+
 /// A row that is worse is measured this often before it counts: a busy machine adds a little, a change of the code always.
-const ATTEMPTS: u32 = 2;
+const ATTEMPTS: u32 = 3;
 
 /// An error when a row is worse than the committed one.
 pub fn run() -> Result<()> {
@@ -32,9 +46,18 @@ pub fn run() -> Result<()> {
         }
     }
     bail!(
-        "more than {TOLERANCE} % worse than the committed results: {}; when that is meant, commit those of `make bench`",
+        "more than {TOLERANCE} % worse than the committed results, or above the allowance: {}; when that is meant, commit those of `make bench`",
         worse.join(", ")
     )
+}
+
+/// True when a row adds more than it may.
+fn exceeds_allowance(row: &str, added: f64) -> bool {
+    let exceeded = ALLOWANCES.iter().find(|allowance| allowance.row == row && added > allowance.instructions);
+    if let Some(Allowance { instructions, why, .. }) = exceeded {
+        println!("{row:<12} {added:>8.0} instructions added, allowed are {instructions:.0}: {why}");
+    }
+    exceeded.is_some()
 }
 
 /// Measures these rows and names the ones that are worse.
@@ -53,7 +76,7 @@ fn worse_rows(committed: &Results, rows: &[&'static str]) -> Result<Vec<&'static
         let new = now.row(id, KEYS).with_context(|| format!("{id} was not measured"))?.added();
         let change = (new / old - 1.0) * 100.0;
         println!("{id:<12} {new:>8.0} instructions added, committed {old:>8.0}: {change:+.1} %");
-        if change > TOLERANCE {
+        if change > TOLERANCE || exceeds_allowance(id, new) {
             worse.push(*id);
         }
     }
@@ -66,4 +89,18 @@ fn worse_rows(committed: &Results, rows: &[&'static str]) -> Result<Vec<&'static
         );
     }
     Ok(worse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_allowance_is_of_a_row_that_is_measured_and_bounds_it() {
+        for allowance in &ALLOWANCES {
+            assert!(ROWS.contains(&allowance.row), "{} is not measured", allowance.row);
+            assert!(exceeds_allowance(allowance.row, allowance.instructions + 1.0));
+            assert!(!exceeds_allowance(allowance.row, allowance.instructions));
+        }
+    }
 }

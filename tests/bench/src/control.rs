@@ -14,10 +14,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use flamegate::{
-    api_key::KeyHash,
-    sync::wire::{Page, Upsert, WireHash},
-};
+use flamegate::contract::key::KeyHash;
+use flamegate::contract::page::{Page, Upsert, WireHash};
 
 use crate::keys::{Key, Keys};
 
@@ -130,6 +128,7 @@ impl Shared {
         Page {
             epoch: EPOCH.to_owned(),
             revision: FIRST_REVISION,
+            tag: None,
             more,
             reset: true,
             upserts,
@@ -164,7 +163,7 @@ impl Shared {
         }
         let revision = after + taken.len() as u64;
         let more = taken.len() < changes.len();
-        Page { epoch: EPOCH.to_owned(), revision, more, reset: false, upserts, removals }
+        Page { epoch: EPOCH.to_owned(), revision, tag: None, more, reset: false, upserts, removals }
     }
 }
 
@@ -228,7 +227,7 @@ mod tests {
         client::get,
         keys::{Key, Keys, Kind},
     };
-    use flamegate::sync::wire::Page;
+    use flamegate::contract::page::Page;
 
     fn page(port: u16, query: &str) -> Page {
         let text = get(port, &format!("/sync/v1/changes?{query}")).unwrap();

@@ -11,10 +11,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use flamegate::{
-    api_key::KeyHash,
-    sync::wire::{ChangesQuery, Page},
-};
+use flamegate::contract::key::KeyHash;
+use flamegate::contract::page::{ChangesQuery, Page};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -1,9 +1,7 @@
 //! The keys of a measurement: made from their number, so that every run has the same ones and nothing is stored.
 
-use flamegate::{
-    api_key::{ApiKey, BASE62, Environment, KeyHash, checksum},
-    record::{KeyRecord, Limit, Scope},
-};
+use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, checksum};
+use flamegate::contract::record::{KeyRecord, Limit, Scope};
 use sha2::{Digest as _, Sha256};
 
 /// What a key is limited to.

@@ -14,11 +14,11 @@ const FLAGS = [
   "--no-first-run",
 ];
 
-/** A new browser with an empty profile. */
-export function launch() {
+/** A new browser with an empty profile, and with these arguments more. */
+export function launch(more = []) {
   const executablePath = CANDIDATES.find((path) => path && existsSync(path));
   if (!executablePath) throw new Error("no Chromium: run tests/browser/setup.sh, or set CHROMIUM");
-  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+  return chromium.launch({ executablePath, headless: true, args: [...FLAGS, ...more] });
 }
 
 /** Signs in through the page. */

@@ -71,7 +71,7 @@ export async function tour(page, stack, visit) {
   await page.getByRole("button", { name: "Generate key" }).click();
   await page.locator("#key").waitFor();
   await visit("reveal");
-  await page.getByRole("link", { name: "I have copied the key" }).click();
+  await page.getByRole("button", { name: "I have copied the key" }).click();
   for (const verb of ["Rename", "Rotate", "Revoke"]) {
     await go(keys);
     await page.getByRole("link", { name: `${verb} Checkout service` }).first().click();

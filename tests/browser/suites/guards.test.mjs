@@ -83,7 +83,7 @@ test("without scripts everything works but the copy button", async () => {
   assert.match(key, /^sk_test_/);
   assert.equal(await page.getByRole("button", { name: "Copy" }).count(), 0);
   assert.deepEqual(await stack.use(key), [200, undefined]);
-  await page.getByRole("link", { name: "I have copied the key" }).click();
+  await page.getByRole("button", { name: "I have copied the key" }).click();
   await page.getByLabel("Search").fill("no script");
   await page.getByRole("button", { name: "Apply" }).click();
   await page.getByRole("link", { name: "Revoke No script" }).click();

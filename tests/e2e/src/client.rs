@@ -16,6 +16,9 @@ pub struct Request {
     pub path: String,
     /// Header lines in order, names in lower case.
     pub headers: Lines,
+    /// What comes behind the headers; `None` when the request ends with them. An empty one is an empty chunked body, or HEADERS
+    /// and an empty DATA frame.
+    pub body: Option<Vec<u8>>,
 }
 
 /// What came back.
@@ -46,7 +49,7 @@ impl Request {
 
     /// Any other method.
     pub fn new(method: &str, path: &str) -> Self {
-        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new() }
+        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: None }
     }
 
     /// With one more header line.
@@ -58,6 +61,12 @@ impl Request {
     /// With a bearer token.
     pub fn bearer(self, token: &str) -> Self {
         self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// With a body.
+    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = Some(body.as_ref().to_vec());
+        self
     }
 
     /// Sends it to a port on loopback, over a connection of its own, so that the requests of a test spread over

@@ -107,10 +107,16 @@ impl Control {
         answer.json()["data"].clone()
     }
 
-    /// Makes a workspace; its slug.
+    /// Makes a workspace without a bound on its keys; its slug.
     pub fn create_workspace(&self, slug: &str) -> String {
-        self.data("POST", "/v1/workspaces", Some(&json!({"name": slug, "slug": slug})));
+        let body = json!({"name": slug, "slug": slug, "max_active_keys": null});
+        self.data("POST", "/v1/workspaces", Some(&body));
         slug.to_owned()
+    }
+
+    /// Changes what an operator allows a workspace, such as `workspace_limits`.
+    pub fn bound(&self, workspace: &str, bounds: &Value) {
+        self.data("PATCH", &format!("/v1/workspaces/{workspace}"), Some(bounds));
     }
 
     /// Makes a key with `more` fields, such as `limits` or `expires_at`.

@@ -45,7 +45,7 @@ pub struct Upstreams {
 
 /// A running Envoy.
 pub struct Envoy {
-    process: Process,
+    pub(crate) process: Process,
     /// Port of the gateway.
     pub port: u16,
     /// Port of the admin interface.
@@ -215,6 +215,11 @@ impl Envoy {
         self.process.assert_alive();
     }
 
+    /// True when its process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
+    }
+
     /// Its resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
         self.process.resident_bytes()
@@ -238,7 +243,7 @@ impl Envoy {
 }
 
 /// `ENVOY_BIN`, as `make matrix` sets it, else the binary that `make setup` has chosen.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let path = env::var_os("ENVOY_BIN").map_or_else(|| root().join(".cache/envoy"), PathBuf::from);
     assert!(path.exists(), "Envoy is not there: run `make setup`");
     path
@@ -275,6 +280,14 @@ pub fn render(plugin: &Plugin, upstreams: Upstreams, (port, admin): Ports, acces
         ("SYNC_CONFIG", plugin.sync.clone().unwrap_or_default().to_string()),
     ];
     fill(text, &values)
+}
+
+/// `envoy.yaml` with another protocol to the upstream: a field of `HttpProtocolOptions` and its value.
+pub fn with_upstream_protocol(text: &str, options: &str) -> String {
+    let (own, end) = ("          use_downstream_protocol_config:", "\n    - name: flamegate-control");
+    let (before, rest) = text.split_once(own).expect("the upstream's protocol");
+    let (_, after) = rest.split_once(end).expect("the next cluster");
+    format!("{before}          {options}\n{end}{after}")
 }
 
 /// A file of the repository with each `${NAME}` replaced by its value.

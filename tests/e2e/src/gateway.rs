@@ -20,9 +20,20 @@ pub struct Gateway {
 impl Gateway {
     /// Starts an Envoy in `folder`.
     pub fn start(folder: &Path, plugin: &Plugin, upstreams: Upstreams, number: u64) -> Self {
+        Self::start_changed(folder, plugin, upstreams, number, |text| text)
+    }
+
+    /// The same with a change to `envoy/envoy.yaml`, as it is when everything is filled in.
+    pub fn start_changed(
+        folder: &Path,
+        plugin: &Plugin,
+        upstreams: Upstreams,
+        number: u64,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
         let listener = folder.join(format!("listener-{number}.yaml"));
         let envoy = Envoy::start_with("envoy", folder, |ports, access_log| {
-            let text = render(plugin, upstreams, ports, access_log);
+            let text = change(render(plugin, upstreams, ports, access_log));
             let begin = text.find("  listeners:\n").expect("listeners");
             let end = text.find("  clusters:\n").expect("clusters");
             let own = text[begin..end].trim_start().trim_start_matches("listeners:\n");

@@ -110,15 +110,22 @@ impl Connection {
     }
 }
 
-/// The request's bytes; `host` is added when it has none, and `content-length: 0` where a body could be.
+/// The request's bytes; `host` is added when it has none, and what says how long the body is: `content-length: 0` where
+/// there could be one, chunks for an empty one.
 pub fn encode(request: &Request) -> Vec<u8> {
     let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, request.path).into_bytes();
     let has = |name: &str| request.headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
     if !has("host") {
         bytes.extend_from_slice(b"host: gateway.test\r\n");
     }
-    if !has("content-length") && !matches!(request.method.as_str(), "GET" | "HEAD") {
-        bytes.extend_from_slice(b"content-length: 0\r\n");
+    let (body, length): (&[u8], _) = match request.body.as_deref() {
+        None if matches!(request.method.as_str(), "GET" | "HEAD") => (b"", None),
+        None => (b"", Some("content-length: 0\r\n".to_owned())),
+        Some([]) => (b"0\r\n\r\n", Some("transfer-encoding: chunked\r\n".to_owned())),
+        Some(body) => (body, Some(format!("content-length: {}\r\n", body.len()))),
+    };
+    if let Some(length) = length.filter(|_| !has("content-length") && !has("transfer-encoding")) {
+        bytes.extend_from_slice(length.as_bytes());
     }
     for (name, value) in &request.headers {
         bytes.extend_from_slice(name.as_bytes());
@@ -127,6 +134,7 @@ pub fn encode(request: &Request) -> Vec<u8> {
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
     bytes
 }
 

@@ -33,12 +33,16 @@ impl Connection {
         Ok(Self { runtime, sender })
     }
 
-    /// Sends a request without a body and reads the whole answer.
+    /// Sends a request and reads the whole answer.
     pub fn send(&mut self, request: &Request) -> Result<Answer> {
+        let body = request.body.clone();
         let request = convert(request)?;
         let sender = self.sender.clone();
         block_on(&self.runtime, async {
-            let (response, _) = sender.ready().await?.send_request(request, true)?;
+            let (response, mut outgoing) = sender.ready().await?.send_request(request, body.is_none())?;
+            if let Some(body) = body {
+                outgoing.send_data(body.into(), true)?;
+            }
             let (head, mut incoming) = response.await?.into_parts();
             let mut answer =
                 Answer { status: head.status.as_u16(), headers: lines(&head.headers), body: Vec::new() };

@@ -11,13 +11,16 @@ pub mod client;
 pub mod control;
 pub mod envoy;
 pub mod gateway;
+pub mod hot_restart;
 pub mod http1;
 pub mod http2;
 pub mod manifests;
 pub mod metrics;
+pub mod middlebox;
 pub mod process;
 pub mod random;
 pub mod ratelimit;
+pub mod scripted;
 pub mod stack;
 pub mod upstream;
 

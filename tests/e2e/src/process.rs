@@ -75,6 +75,11 @@ impl Process {
         }
     }
 
+    /// True when it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("child").is_some()
+    }
+
     /// Asks it to stop and waits until it has; the exit status, and how long that took.
     pub fn stop(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();

@@ -33,6 +33,11 @@ impl Upstream {
         upstream
     }
 
+    /// Sends it a signal by its name.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.process.log()

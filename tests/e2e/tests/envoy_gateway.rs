@@ -56,6 +56,14 @@ fn wait_for_status(stack: &Stack, key: &str, status: u16) {
     }
 }
 
+/// Not run, since Envoy Gateway itself would be needed: the resource asks for what `envoy.yaml` has, of the same Gateway.
+#[test]
+fn the_gateway_is_asked_for_one_reading_of_paths() {
+    let spec = manifest("clients")["spec"].clone();
+    assert_eq!(spec["path"], json!({"disableMergeSlashes": false, "escapedSlashesAction": "RejectRequest"}));
+    assert_eq!(spec["targetRefs"], manifest("policy")["spec"]["targetRefs"]);
+}
+
 #[test]
 fn each_policy_syncs_and_revokes_for_itself() {
     let stack = start();

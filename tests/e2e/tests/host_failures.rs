@@ -4,10 +4,10 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use flamegate_e2e::{
-    Envoy, Plugin, Request,
+    Control, Envoy, Plugin, Request,
     envoy::{Upstreams, render},
     eventually,
-    http1::encode,
+    http1::{Connection, encode},
     process::{Folder, root},
     upstream::Upstream,
 };
@@ -17,6 +17,9 @@ use walrus::Module;
 /// SHA-256 of [`KEY`], computed elsewhere.
 const HASH: &str = "68eade98c9651b765058d6875a435a2b575b4a2962f1f70d90cd00e1d7a0a14d";
 const KEY: &str = "sk_test_staticKeyOfTheEndToEndTests";
+
+/// A line of the filter's in `envoy.yaml`, behind which others may stand.
+const OWN_FIELD: &str = "                        root_id: flamegate\n";
 
 /// One gateway that knows one key, whose filter may call everything but this.
 struct Restricted {
@@ -33,17 +36,28 @@ impl Restricted {
     }
 
     fn with(name: &'static str, denied: &[&str], filter: Value) -> Self {
+        Self::changed(name, denied, filter, 1, |text| text)
+    }
+
+    /// The same with a control plane at this port, and a change to `envoy.yaml`.
+    fn changed(
+        name: &'static str,
+        denied: &[&str],
+        filter: Value,
+        control: u16,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
         let folder = Folder::new(name);
         let upstream = Upstream::start(&folder);
-        let upstreams = Upstreams { upstream: upstream.port, control: 1 };
+        let upstreams = Upstreams { upstream: upstream.port, control };
         let plugin = Plugin::alone(filter);
         let envoy = Envoy::start_with("envoy", &folder, |ports, log| {
-            let own = "                        root_id: flamegate\n";
+            let own = OWN_FIELD;
             let allowed =
                 format!("{own}                        capability_restriction_config: {}\n", allowed(denied));
             let text = render(&plugin, upstreams, ports, log);
             assert!(text.contains(own));
-            text.replacen(own, &allowed, 1)
+            change(text.replacen(own, &allowed, 1))
         });
         Self { envoy, _upstream: upstream, _folder: folder }
     }
@@ -113,6 +127,54 @@ fn a_host_call_that_fails_is_a_503_and_never_a_pass() {
     }
 }
 
+/// The filter alone, without the guard behind it. With this setting the host takes StopIteration at its word: headers are held until the first byte of a body comes. Only an
+/// answer ends a request then, and where it cannot be sent nothing would hold the body but StopAllIterationAndWatermark.
+#[test]
+fn a_request_that_stops_goes_nowhere_whatever_comes_behind_its_headers() {
+    let change = |text: String| {
+        let stops = format!("{OWN_FIELD}                        allow_on_headers_stop_iteration: true\n");
+        let (before, guard) = text.split_once("                  # The guard.").expect("the guard");
+        let router = guard.find("                  - name: envoy.filters.http.router").expect("the router");
+        format!("{before}{}", &guard[router..]).replacen(OWN_FIELD, &stops, 1)
+    };
+    for denied in [&[][..], &["proxy_send_local_response"]] {
+        let filter = json!({"static_keys": [{"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test"}]});
+        let restricted = Restricted::changed("stops", denied, filter, 1, change);
+        let stat = |name: &str| {
+            let text = restricted.envoy.admin(&format!("/stats?filter=^{name}$")).text();
+            text.trim().rsplit_once(": ").and_then(|(_, count)| count.parse::<u64>().ok()).expect("a number")
+        };
+        let mut sent = 0;
+        for (key, requests) in [("", 1), ("sk_live_nobody", 2)] {
+            let chunks = "transfer-encoding";
+            let request = Request::new("POST", "/v1/agents").bearer(key).header(chunks, "chunked");
+            let mut connection = Connection::open(restricted.envoy.port).expect("connection");
+            connection.send_bytes(&encode(&request)).expect("headers");
+            eventually("the headers are there", || match stat("http.gateway.downstream_rq_total") {
+                count if count == requests => Ok(()),
+                count => Err(count.to_string()),
+            });
+            let head = encode(&request).len() as u64;
+            // An answered request may be closed by now, which is as good.
+            let body = format!("1000\r\n{}\r\n0\r\n\r\n", "x".repeat(0x1000));
+            let whole = connection.send_bytes(body.as_bytes()).is_ok() && !denied.is_empty();
+            sent += head + if whole { body.len() as u64 } else { 0 };
+            eventually("what was sent is read", || match stat("http.gateway.downstream_cx_rx_bytes_total") {
+                count if count >= sent => Ok(()),
+                count => Err(format!("{count} of {sent}")),
+            });
+            drop(connection);
+            eventually("the connection is gone", || match stat("http.gateway.downstream_cx_active") {
+                0 => Ok(()),
+                count => Err(count.to_string()),
+            });
+            assert_eq!(stat("cluster.upstream.upstream_rq_total"), 0, "{denied:?} {key:?}");
+            assert_eq!(stat("cluster.upstream.upstream_cx_total"), 0, "{denied:?} {key:?}");
+        }
+        assert_eq!(restricted.ask("/v1/agents").status, 200, "a good key passes all the same");
+    }
+}
+
 #[test]
 fn a_filter_that_cannot_decide_refuses_everything() {
     for (denied, missing) in [
@@ -165,7 +227,8 @@ fn refused_requests_do_not_fill_the_log() {
 
 #[test]
 fn a_stream_that_cannot_be_ended_shows_in_the_log() {
-    let expires_at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 8;
+    // Long enough for an Envoy that starts on a busy machine; the wait below is for the rest of it.
+    let expires_at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 15;
     let record = json!({"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test", "expires_at": expires_at});
     let restricted =
         Restricted::with("no-properties", &["proxy_get_property"], json!({"static_keys": [record]}));
@@ -194,4 +257,57 @@ fn without_shared_data_limits_hold_per_worker_and_it_shows() {
         let count = restricted.envoy.metrics().value("flamegate_limiter_fallback_total").unwrap_or(0.0);
         if count > 0.0 { Ok(()) } else { Err(format!("{count}")) }
     });
+}
+
+/// Whoever could not be woken does not wait.
+#[test]
+fn without_attributes_nobody_waits_for_the_first_table() {
+    let filter = json!({"sync": {"mode": "elected"}, "start_hold_ms": 60_000});
+    let gateway = Restricted::with("nobody-waits", &["proxy_get_property"], filter);
+    let answer = gateway.ask("/v1/agents");
+    assert_eq!((answer.status, answer.code().as_deref()), (503, Some("UNAVAILABLE")));
+    eventually("it is counted as what it is", || {
+        match gateway.envoy.metrics().requests("unavailable", "internal") {
+            1 => Ok(()),
+            count => Err(count.to_string()),
+        }
+    });
+    assert_eq!(gateway.envoy.metrics().value("flamegate_held_requests_total").unwrap_or(0.0), 0.0);
+}
+
+/// It may pass and cannot be let go on: it is told so, and counted so.
+#[test]
+fn a_request_that_waited_and_cannot_be_continued_is_refused() {
+    let folder = Folder::new("not-continued-control");
+    let mut control = Control::prepare(&folder);
+    control.start();
+    control.create_workspace("e2e");
+    let key = control.create_key("e2e", "live", json!({"limits": []}));
+    control.stop();
+    let sync =
+        json!({"mode": "elected", "cluster": "flamegate-control", "retry_min_ms": 50, "retry_max_ms": 200});
+    let filter = json!({"sync": sync, "start_hold_ms": 60_000});
+    let denied = ["proxy_continue_stream"];
+    let gateway = Restricted::changed("not-continued", &denied, filter, control.port, |text| text);
+    let envoy = &gateway.envoy;
+    let mut connection = Connection::open(envoy.port).expect("connection");
+    connection.send_bytes(&encode(&Request::get("/v1/agents").bearer(&key.key))).expect("request");
+    eventually("it waits", || match envoy.metrics().value("flamegate_held_requests_total") {
+        Some(1.0) => Ok(()),
+        count => Err(format!("{count:?}")),
+    });
+    control.start();
+    let answer = connection.read_answer(false).expect("answer");
+    assert_eq!((answer.status, answer.code().as_deref()), (503, Some("UNAVAILABLE")), "{}", answer.text());
+    eventually("it is counted as what it is", || {
+        let metrics = envoy.metrics();
+        match (metrics.requests("unavailable", "internal"), metrics.requests("permitted", "key")) {
+            (1, 0) => Ok(()),
+            counts => Err(format!("{counts:?}")),
+        }
+    });
+    let upstream = envoy.admin("/stats?filter=^cluster.upstream.upstream_rq_total$").text();
+    assert_eq!(upstream.trim(), "cluster.upstream.upstream_rq_total: 0");
+    let other = envoy.send(&Request::get("/v1/agents").bearer(&key.key));
+    assert_eq!(other.status, 200, "who does not wait passes");
 }

@@ -110,6 +110,21 @@ fn the_filter_accepts_the_configurations() {
     Config::parse(config.as_bytes(), token).unwrap_or_else(|error| panic!("singleton: {error}"));
 }
 
+/// Istio takes any certificate unless it is told whom to trust, and any name unless it is told which.
+#[test]
+fn the_external_control_plane_is_checked_by_authority_and_name() {
+    let manifests = documents(&root().join("envoy/istio/optional/external-control-plane.yaml"));
+    let of_kind = |kind: &str| manifests.iter().find(|one| one["kind"] == kind).expect("a manifest");
+    let (entry, rule) = (of_kind("ServiceEntry"), of_kind("DestinationRule"));
+    let tls = &rule["spec"]["trafficPolicy"]["tls"];
+    assert_eq!(tls["mode"], "SIMPLE");
+    assert!(tls["caCertificates"].as_str().is_some_and(|path| path.starts_with('/')), "{tls}");
+    assert_eq!(tls["subjectAltNames"], entry["spec"]["hosts"], "{tls}");
+    assert_eq!(json!([tls["sni"]]), entry["spec"]["hosts"], "{tls}");
+    assert_eq!(tls.get("insecureSkipVerify"), None);
+    assert_eq!(rule["spec"]["host"], entry["spec"]["hosts"][0]);
+}
+
 #[test]
 fn no_secret_stands_in_a_manifest_and_the_variants_differ_where_they_must() {
     for variant in ["gateway", "sidecar"] {

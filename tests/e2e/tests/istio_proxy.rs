@@ -130,6 +130,7 @@ fn delivered_edited_and_a_bad_edit_refused() {
     let (first, second) = (stack.accepted_key("live"), stack.accepted_key("live"));
     wait_for_realm(&stack, "flametalk");
     assert_eq!(stack.envoy.send(&Request::get("/healthz")).status, 200, "the bypass rule");
+    eventually("the probe", || stack.envoy.send(&Request::get("/.flamegate/ready")).expect_status(200));
 
     // The old generation lives on for the streams that began under it, beside the new one.
     let (mut doomed, mut kept) = (events(&stack, &first), events(&stack, &second));

@@ -106,10 +106,12 @@ fn a_request_sent_after_retry_after_is_admitted() {
 #[test]
 fn a_workspace_limit_counts_all_its_keys_together() {
     let stack = stack("limit-workspace", json!({}));
-    let shared =
-        json!({"name": "shared", "scope": "workspace", "requests": 12, "window_seconds": 3600, "burst": 12});
-    let first = stack.control.create_key("e2e", "live", json!({"limits": [shared]}));
-    let second = fresh_key(&stack, &shared);
+    let shared = json!({"workspace_limits": [{"name": "shared", "requests": 12, "window_seconds": 3600, "burst": 12}]});
+    // A workspace of its own: nothing of its limit is used by waiting until the gateway has the keys.
+    stack.control.create_workspace("full");
+    stack.control.bound("full", &shared);
+    let [first, second] = [(); 2].map(|()| stack.control.create_key("full", "live", json!({"limits": []})));
+    stack.accepted_key("live");
     let (admitted, _) = burst(&stack, &[&first, &second], 400, 8);
     assert_eq!(admitted, 12);
     for key in [&first, &second] {
@@ -119,7 +121,8 @@ fn a_workspace_limit_counts_all_its_keys_together() {
     }
     // Another workspace is not concerned.
     stack.control.create_workspace("other");
-    let other = stack.control.create_key("other", "live", json!({"limits": [shared]}));
+    stack.control.bound("other", &shared);
+    let other = stack.control.create_key("other", "live", json!({"limits": []}));
     eventually("the other workspace", || {
         stack.envoy.send(&Request::get("/v1/agents").bearer(&other.key)).expect_status(200)
     });

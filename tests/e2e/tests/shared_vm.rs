@@ -14,7 +14,7 @@ use flamegate_e2e::{
     stack::surroundings,
     upstream::Upstream,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const BOTH: &str = r#""environments":["live","test"]"#;
 const LIVE_ONLY: &str = r#""environments":["live"]"#;
@@ -28,6 +28,11 @@ fn listener(text: &str) -> (&str, &str, &str) {
 
 fn plugin() -> Plugin {
     Plugin::singleton(json!({"environments": ["live", "test"], "realm": "first"}))
+}
+
+/// Limits that nobody reaches: how often a test asks until something is there depends on the machine.
+fn unlimited() -> Value {
+    json!({"limits": [{"requests": 1_000_000, "window_seconds": 60}]})
 }
 
 /// A gateway whose listener can be replaced, and what it needs.
@@ -81,7 +86,7 @@ fn two_listeners_with_two_configurations() {
 #[test]
 fn a_listener_that_is_replaced_keeps_its_configuration_until_it_is_drained() {
     let (gateway, control, _upstream, _folder) = reloadable("shared-vm-update");
-    let test = control.create_key("e2e", "test", json!({}));
+    let test = control.create_key("e2e", "test", unlimited());
     let request = Request::get("/v1/agents").bearer(&test.key);
     eventually("the key", || gateway.envoy.send(&request).expect_status(200));
     let mut old: Vec<Connection> = gateway.envoy.connection_to_each_worker();
@@ -134,7 +139,7 @@ fn assert_ends(mut stream: Connection) {
 #[test]
 fn streams_end_with_their_key_after_the_configuration_that_noted_them_is_gone() {
     let (gateway, control, _upstream, _folder) = reloadable("shared-vm-equal");
-    let key = control.create_key("e2e", "live", json!({}));
+    let key = control.create_key("e2e", "live", unlimited());
     let request = Request::get("/v1/agents").bearer(&key.key);
     eventually("the key", || gateway.envoy.send(&request).expect_status(200));
 
@@ -194,7 +199,7 @@ fn a_filter_that_is_twice_in_a_chain_cannot_share_its_vm() {
         let other = other_listener(once, second).replace(r#""realm":"first""#, r#""realm":"second""#);
         format!("{before}{twice}{other}{after}")
     });
-    let key = stack.control.create_key("e2e", "live", json!({}));
+    let key = stack.control.create_key("e2e", "live", unlimited());
     let request = Request::get("/v1/agents").bearer(&key.key);
     eventually("the second listener", || {
         request.send(Protocol::Http1, second).map_err(|error| error.to_string())?.expect_status(200)
@@ -231,16 +236,23 @@ fn two_configurations_in_one_chain_and_one_vm_let_nobody_through() {
     let stack = Stack::start_changed("shared-vm-chain", &plugin, |text| {
         chain(&text, |second| second.replace(r#""realm":"first""#, r#""realm":"second""#))
     });
-    let key = stack.control.create_key("e2e", "live", json!({}));
+    let key = stack.control.create_key("e2e", "live", unlimited());
     let request = Request::get("/v1/agents").bearer(&key.key);
-    // Not the 503 of a gateway without a table: the first filter knows the key, the second one cannot decide.
-    eventually("the second filter's verdict", || {
-        stack.envoy.send(&request).expect_status(503)?;
-        let log = stack.envoy.log();
-        if log.contains("the filter is not configured on this worker") { Ok(()) } else { Err(log) }
-    });
+    let unknown = Request::get("/v1/agents").bearer("sk_live_nobody");
     for connection in &mut stack.envoy.connection_to_each_worker() {
-        assert_eq!(connection.send(&request).unwrap().status, 503);
+        let mut status = |request: &Request, wanted: u16| {
+            eventually("the status that stays", || {
+                connection.send(request).map_err(|error| error.to_string())?.expect_status(wanted)
+            });
+        };
+        // A worker without a table answers 503 to any key. Once an unknown one is refused with 401, the first filter
+        // has a table; once the known one is not, the first filter knows it, and the 503 is the second one's.
+        status(&unknown, 401);
+        status(&request, 503);
+        eventually("the second filter's word", || {
+            let log = stack.envoy.log();
+            if log.contains("the filter is not configured on this worker") { Ok(()) } else { Err(log) }
+        });
         assert_eq!(
             connection.send(&Request::get("/v1/agents")).unwrap().status,
             401,

@@ -26,10 +26,7 @@ fn wide_stack(name: &str) -> Stack {
     let wide = "    - name: upstream\n      circuit_breakers: { thresholds: [{ max_connections: 20000, \
                 max_requests: 20000, max_pending_requests: 20000 }] }\n";
     Stack::start_changed(name, &Plugin::singleton(json!({})), |text| {
-        // Envoy does not wait for the upstream's settings, and the upstream refuses more than 200 on a connection.
-        let few = "http2_protocol_options: { max_concurrent_streams: 100 } }";
-        let text = text.replacen("    - name: upstream\n", wide, 1);
-        text.replacen("http2_protocol_options: {} }", few, 1)
+        text.replacen("    - name: upstream\n", wide, 1)
     })
 }
 

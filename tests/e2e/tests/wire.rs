@@ -9,6 +9,8 @@ mod http1;
 mod http2;
 #[path = "wire/load.rs"]
 mod load;
+#[path = "wire/mutations.rs"]
+mod mutations;
 #[path = "wire/recorder.rs"]
 mod recorder;
 
@@ -22,7 +24,7 @@ use std::{
 use flamegate_e2e::{
     Control, Envoy, Plugin, Request,
     control::NewKey,
-    envoy::{Upstreams, render},
+    envoy::{Upstreams, render, with_upstream_protocol},
     eventually,
     process::Folder,
 };
@@ -59,11 +61,13 @@ impl Target {
         let plugin = Plugin::singleton(json!({}));
         let envoy = Envoy::start_with("envoy", &folder, |ports, log| {
             // The recorder reads HTTP/1.1, whatever the client speaks.
-            let both =
-                "use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} }";
             let text = render(&plugin, upstreams, ports, log);
-            assert!(text.contains(both));
-            text.replace(both, "explicit_http_config: { http_protocol_options: {} }")
+            // One door more than the shipped file has: HTTP/2 clients may ask for another protocol.
+            let streams = "max_concurrent_streams: 100\n";
+            assert!(text.contains(streams));
+            let text =
+                text.replacen(streams, &format!("{streams}                  allow_connect: true\n"), 1);
+            with_upstream_protocol(&text, "explicit_http_config: { http_protocol_options: {} }")
         });
         let limits = json!([{"requests": 1_000_000, "window_seconds": 60}]);
         let key = control.create_key("e2e", "live", json!({"limits": limits}));

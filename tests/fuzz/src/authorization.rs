@@ -3,15 +3,14 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use flamegate::{
-    api_key::{ApiKey, Authorization},
-    config::Config,
-    filter::{Outcome, Pass, decide},
-    host::fake::FakeHost,
-    metrics::{COUNTERS, Counter},
-    request::Request,
-    worker::Worker,
-};
+use flamegate::config::Config;
+use flamegate::contract::key::ApiKey;
+use flamegate::decision::credential::Authorization;
+use flamegate::decision::metrics::{COUNTERS, Counter};
+use flamegate::decision::request::Request;
+use flamegate::host::fake::FakeHost;
+use flamegate::worker::Worker;
+use flamegate::worker::decide::{Outcome, Pass, decide};
 use serde_json::json;
 
 const LIVE: &[u8] = b"sk_live_fuzz";
@@ -40,8 +39,9 @@ pub fn authorization(input: &[u8]) {
         let found = match &decision.outcome {
             Outcome::Pass(edits) => match &edits.pass {
                 Pass::Permit(permit) => Ok(permit.key().record().id.clone()),
-                Pass::Bypass(bypass) => panic!("bypassed: {bypass:?}"),
+                other => panic!("neither a key nor a denial: {other:?}"),
             },
+            Outcome::Hold => panic!("there is no table to wait for"),
             Outcome::Answer(reply) => {
                 assert_eq!(reply.status, 401);
                 Err(name(counter))

@@ -1,14 +1,10 @@
 //! What lies in shared data: buckets of keys, status, change ring. Bytes of anybody are either refused or mean one thing: what
 //! was read, written again, is read the same.
 
-use flamegate::{
-    api_key::KeyHash,
-    table::{
-        bucket::{Bucket, EncodedRecord, Entry, encode_bucket},
-        status::{ChangeRing, Status},
-        summary::Summary,
-    },
-};
+use flamegate::contract::key::KeyHash;
+use flamegate::table::bucket::{Bucket, EncodedRecord, Entry, encode_bucket};
+use flamegate::table::status::{ChangeRing, Status};
+use flamegate::table::summary::Summary;
 
 /// The first byte chooses what the rest is.
 pub fn codecs(input: &[u8]) {

@@ -34,7 +34,7 @@ fn check(config: &Config) {
     assert!(filter.accepts.live || filter.accepts.test);
     assert!(!filter.realm.contains(['"', '\\', '\r', '\n']), "the realm stands in a header");
     for rule in &filter.bypass {
-        assert!(flamegate::bypass::is_unambiguous(rule.path.as_bytes()), "{rule:?}");
+        assert!(flamegate::decision::bypass::is_unambiguous(rule.path.as_bytes()), "{rule:?}");
         assert!(!rule.prefix || rule.path.ends_with('/'), "{rule:?}");
     }
     for key in &filter.static_keys {

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use flamegate::{
-    api_key::{Environment, KeyHash},
-    host::{Clock as _, fake::FakeHost},
-    record::KeyRecord,
-    sync::wire::{Page, Upsert, WireHash},
-    table::{self, status::Status, writer::TableWriter},
-};
+use flamegate::contract::key::{Environment, KeyHash};
+use flamegate::contract::page::{ChangesQuery, Page, Upsert, WireHash};
+use flamegate::contract::record::KeyRecord;
+use flamegate::host::Clock as _;
+use flamegate::host::fake::FakeHost;
+use flamegate::table;
+use flamegate::table::status::Status;
+use flamegate::table::tag;
+use flamegate::table::writer::TableWriter;
 
 use crate::input::Input;
 
@@ -30,6 +32,7 @@ fn received(bytes: &[u8]) {
     let json = serde_json::to_vec(&page).expect("a page is JSON");
     assert_eq!(Page::parse(&json).as_ref(), Ok(&page), "another page after writing and reading");
     let host = FakeHost::at(1_000);
+    keep_tag(&host, &page);
     let mut writer = TableWriter::default();
     let mut model = BTreeMap::new();
     if page.reset {
@@ -57,6 +60,7 @@ fn history(input: &mut Input<'_>) {
     let mut page = Page {
         epoch: "e".into(),
         revision: 1,
+        tag: None,
         more: false,
         reset: true,
         upserts: Vec::new(),
@@ -66,6 +70,8 @@ fn history(input: &mut Input<'_>) {
     while !input.is_empty() && page.revision < 24 {
         page.revision += 1;
         page.reset = input.byte() > 240;
+        page.tag = page.revision.is_multiple_of(3).then(|| format!("t_{}", page.revision));
+        keep_tag(&host, &page);
         page.upserts.clear();
         page.removals.clear();
         let count = if page.reset { 40 } else { input.byte() % 8 };
@@ -91,6 +97,16 @@ fn history(input: &mut Input<'_>) {
         host.advance_ns(1_000_000);
         compare(&host, &model);
     }
+}
+
+/// A tag that was accepted is kept as it is, goes into a path as it is, and speaks for its own position only.
+fn keep_tag(host: &FakeHost, page: &Page) {
+    let Some(text) = &page.tag else { return };
+    tag::write(host, &page.epoch, page.revision, text).expect("the host works");
+    assert_eq!(tag::read(host, &page.epoch, page.revision).as_ref(), Ok(&page.tag));
+    assert_eq!(tag::read(host, &page.epoch, page.revision ^ 1), Ok(None), "another revision's tag");
+    let query = ChangesQuery { tag: page.tag.clone(), ..ChangesQuery::default() };
+    assert!(query.to_path().ends_with(&format!("&tag={text}")), "{}", query.to_path());
 }
 
 /// What a page means: upserts, then removals.

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use flamegate::throttle::{ClientAddress, Throttle, ThrottleConfig};
+use flamegate::decision::throttle::{ClientAddress, Throttle, ThrottleConfig};
 
 use crate::input::Input;
 

@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::cli::CliError;
+use crate::cli::error::CliError;
 use crate::cli::limit_args::LimitArgs;
-use crate::limits::seconds;
+use crate::domain::limits::seconds;
 
 /// What can be done with keys.
 #[derive(Subcommand)]
@@ -40,19 +40,7 @@ pub(in crate::cli) enum KeysCommand {
         wait: String,
     },
     /// Make a key in the place of another one, which ends after a grace
-    Rotate {
-        /// key_…
-        id: String,
-        /// How long the old key still works: 90s, 30m, 24h, 7d; it ends at once when this is not given
-        #[arg(long, value_name = "TIME")]
-        grace: Option<String>,
-        /// A repeat with the same value makes no second key
-        #[arg(long, value_name = "TEXT")]
-        idempotency_key: Option<String>,
-        /// How long to wait until every gateway knows of it
-        #[arg(long, value_name = "TIME")]
-        wait: Option<String>,
-    },
+    Rotate(RotateArgs),
     /// Store existing keys by their SHA-256
     Import(ImportArgs),
 }
@@ -119,9 +107,31 @@ pub(in crate::cli) struct UpdateArgs {
 }
 
 #[derive(Args)]
+pub(in crate::cli) struct RotateArgs {
+    /// key_…
+    pub id: String,
+    /// How long the old key still works: 90s, 30m, 24h, 7d; it ends at once when this is not given
+    #[arg(long, value_name = "TIME")]
+    pub grace: Option<String>,
+    /// Of the new key, which otherwise ends when the old one was to end
+    #[command(flatten)]
+    pub expiry: ExpiryArgs,
+    /// The new key does not expire
+    #[arg(long, conflicts_with_all = ["expires_at", "expires_in"])]
+    pub never_expires: bool,
+    /// A repeat with the same value makes no second key
+    #[arg(long, value_name = "TEXT")]
+    pub idempotency_key: Option<String>,
+    /// How long to wait until every gateway knows of it
+    #[arg(long, value_name = "TIME")]
+    pub wait: Option<String>,
+}
+
+#[derive(Args)]
 pub(in crate::cli) struct ImportArgs {
-    /// A file with one JSON object per line (hash, workspace, name, environment, optional key_hint, expires_at, limits);
-    /// - for standard input. Hashes that are known already are skipped
+    /// A file with one JSON object per line (hash, workspace, name, environment, optional key_hint, expires_at, limits); - for
+    /// standard input. In place of the hash a line may have the key, of which only the hash is sent. Hashes that are known
+    /// already are skipped; a line that is refused is told, and the others are imported
     #[arg(long, conflicts_with_all = ["hash", "workspace", "name", "environment", "hint"])]
     pub file: Option<PathBuf>,
     /// SHA-256 of the whole key, 64 hexadecimal digits
@@ -159,7 +169,8 @@ impl ExpiryArgs {
     /// The JSON for a request; `None` when nothing was said.
     pub fn to_json(&self) -> Result<Option<Value>, CliError> {
         if let Some(text) = &self.expires_at {
-            return Ok(Some(text.parse::<i64>().map_or_else(|_| json!(text), Value::from)));
+            let number = serde_json::from_str::<serde_json::Number>(text);
+            return Ok(Some(number.map_or_else(|_| json!(text), Value::Number)));
         }
         let Some(text) = &self.expires_in else { return Ok(None) };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

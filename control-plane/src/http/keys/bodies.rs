@@ -3,12 +3,14 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::gateways::Receipt;
-use crate::keys::secret::PlaintextKey;
-use crate::keys::{ImportDraft, Imported, Key};
-use crate::limits::LimitDraft;
+use super::drafts::ImportKey;
+use crate::domain::gateways::Receipt;
+use crate::domain::keys::secret::PlaintextKey;
+use crate::domain::keys::{Imported, Key};
+use crate::http::limits::LimitBody;
 
 /// A key; never its plaintext.
 #[derive(Serialize, ToSchema)]
@@ -37,9 +39,10 @@ pub(super) struct KeyBody {
     expires_at: Option<String>,
     /// RFC 3339; null for a key that is not revoked.
     revoked_at: Option<String>,
-    /// The limits that the gateways enforce.
-    limits: Vec<LimitDraft>,
-    /// True when these are the workspace's default.
+    /// The limits that the gateways enforce: its own or the default ones, the workspace's ceiling (`ceiling`), and the
+    /// limits of the whole workspace.
+    limits: Vec<LimitBody>,
+    /// True when it follows the workspace's default and has none of its own.
     limits_inherited: bool,
     /// The key that this one replaced.
     rotated_from: Option<String>,
@@ -94,7 +97,7 @@ pub(super) struct RevokedBody {
 pub(super) struct ReceiptBody {
     /// Revision of the change.
     revision: u64,
-    /// How many gateways were connected when the change was committed.
+    /// How many gateways are connected.
     gateways: usize,
     /// How many of them enforce it, on every worker.
     enforced: usize,
@@ -102,8 +105,10 @@ pub(super) struct ReceiptBody {
     slowest_ms: Option<u64>,
     /// Connected gateways that do not enforce it yet.
     pending: Vec<String>,
-    /// Known gateways that are not connected; one that still runs takes the change when it comes back.
-    disconnected: Vec<String>,
+    /// Gateways that were connected, are not now, and have not confirmed the change: one that still runs may serve without
+    /// it until it comes back. Forget those that are gone for good. `<credential>/~pushed-out` stands for gateways of that
+    /// credential that had acknowledged and were forgotten because there were too many, for a day.
+    cut_off: Vec<String>,
     /// Each connected gateway.
     gateways_detail: Vec<GatewayDetail>,
 }
@@ -123,7 +128,10 @@ struct GatewayDetail {
 #[serde(deny_unknown_fields)]
 pub(super) struct ImportBatch {
     /// 1 to 1,000 keys.
-    pub keys: Vec<ImportDraft>,
+    pub keys: Vec<ImportKey>,
+    /// True to store those that are valid when others are not; otherwise none is stored then.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 /// What became of a batch.
@@ -136,6 +144,8 @@ pub(super) struct BatchBody {
     pub imported: usize,
     /// How many hashes were known already.
     pub skipped: usize,
+    /// How many keys are not valid and were not stored; only with `partial`.
+    pub refused: usize,
     /// One entry per key of the request, in its order.
     pub keys: Vec<ImportedBody>,
 }
@@ -143,9 +153,14 @@ pub(super) struct BatchBody {
 /// What became of one key of a batch.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ImportedBody {
-    id: String,
-    /// False when the hash was known already.
+    /// Its id; null when it is not valid.
+    id: Option<String>,
+    /// False when the hash was known already, and when the key is not valid.
     created: bool,
+    /// Why it is not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    problems: Option<Value>,
 }
 
 impl KeyBody {
@@ -162,7 +177,7 @@ impl KeyBody {
             created_by: key.created_by.clone(),
             expires_at: key.expires_at.map(|time| time.to_string()),
             revoked_at: key.revoked_at.map(|time| time.to_string()),
-            limits: key.limits().iter().map(LimitDraft::from).collect(),
+            limits: key.limits.iter().map(LimitBody::from).collect(),
             limits_inherited: key.own_limits.is_none(),
             rotated_from: key.rotated_from.clone(),
             rotated_to: key.rotated_to.clone(),
@@ -185,7 +200,7 @@ impl ReceiptBody {
             enforced: receipt.enforced(),
             slowest_ms: receipt.slowest_ms(),
             pending: receipt.pending(),
-            disconnected: receipt.disconnected,
+            cut_off: receipt.cut_off,
             gateways_detail: receipt
                 .gateways
                 .into_iter()
@@ -195,9 +210,27 @@ impl ReceiptBody {
     }
 }
 
-impl From<Imported> for ImportedBody {
-    fn from(imported: Imported) -> Self {
-        Self { id: imported.id, created: imported.created }
+impl BatchBody {
+    pub fn new(revision: u64, done: Vec<Imported>) -> Self {
+        let count = |wanted: fn(&Imported) -> bool| done.iter().filter(|one| wanted(one)).count();
+        Self {
+            revision,
+            imported: count(|one| matches!(one, Imported::Created(_))),
+            skipped: count(|one| matches!(one, Imported::Known(_))),
+            refused: count(|one| matches!(one, Imported::Refused(_))),
+            keys: done.iter().map(ImportedBody::from).collect(),
+        }
+    }
+}
+
+impl From<&Imported> for ImportedBody {
+    fn from(imported: &Imported) -> Self {
+        let problems = match imported {
+            Imported::Refused(problems) => Some(problems.to_json()),
+            Imported::Created(_) | Imported::Known(_) => None,
+        };
+        let created = matches!(imported, Imported::Created(_));
+        Self { id: imported.id().map(str::to_owned), created, problems }
     }
 }
 

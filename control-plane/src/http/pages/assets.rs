@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::routing::get;
 use sha2::{Digest, Sha256};
 
-use crate::app::App;
+use crate::http::app::App;
 
 /// A file and where it is.
 pub(super) struct Asset {

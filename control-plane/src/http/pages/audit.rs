@@ -6,13 +6,14 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::place::Place;
-use super::view::{Chrome, Moment, Pager, Section, html};
-use crate::app::App;
-use crate::audit::{Action, AuditFilter, Entry};
+use super::view::{Moment, Pager, html};
+use crate::domain::audit::{Action, AuditFilter, Entry};
+use crate::domain::users::Role;
+use crate::http::app::App;
 use crate::http::extract::Query;
-use crate::users::Role;
 
 /// Which entries. What is not understood is as if it were not there: a page is not an API.
 #[derive(Deserialize)]
@@ -59,8 +60,15 @@ pub(super) async fn show(
         before: None,
         offset: (page - 1) * PAGE,
     };
-    let total = app.audit.count(&filter).await?;
-    let (entries, _) = app.audit.list(&filter, PAGE).await?;
+    let lists = app.audit.over(app.for_lists());
+    let read = async move {
+        let (entries, next) = lists.list(&filter, PAGE).await?;
+        let more = next.is_some();
+        let total = if more { Some(lists.count(&AuditFilter { offset: 0, ..filter }).await?) } else { None };
+        Ok((entries, more, total))
+    };
+    let (entries, more, total) = app.turns.run(&place.signed_in.user.id, read).await?;
+    let shown = entries.len();
     let query = chosen.map(|action| format!("action={}", action.as_str())).unwrap_or_default();
     let actions =
         Action::ALL.into_iter().map(|action| (action.as_str(), words(action), Some(action) == chosen));
@@ -68,7 +76,7 @@ pub(super) async fn show(
         chrome: place.chrome("Audit log", Section::Audit),
         rows: entries.into_iter().map(row).collect(),
         actions: actions.collect(),
-        pager: Pager::new(page, PAGE, total, &query),
+        pager: Pager::new(page, PAGE, (shown, more), total, &query),
     }))
 }
 
@@ -97,6 +105,9 @@ fn row(entry: Entry) -> Row {
 
 const fn words(action: Action) -> &'static str {
     match action {
+        Action::GatewayCredentialAdded => "Gateway credential added",
+        Action::GatewayCredentialRevoked => "Gateway credential revoked",
+        Action::GatewayForgotten => "Gateway forgotten",
         Action::KeyCreated => "Key generated",
         Action::KeysImported => "Keys imported",
         Action::KeyRenamed => "Key renamed",
@@ -107,6 +118,8 @@ const fn words(action: Action) -> &'static str {
         Action::WorkspaceUpdated => "Workspace changed",
         Action::UserAdded => "Member added",
         Action::RoleSet => "Role changed",
+        Action::OperatorMade => "Made an operator",
+        Action::OperatorEnded => "No operator any more",
         Action::PasswordSet => "Password changed",
         Action::UserDisabled => "Member locked out",
         Action::UserEnabled => "Member let in again",
@@ -116,7 +129,8 @@ const fn words(action: Action) -> &'static str {
     }
 }
 
-/// `key sk_live_…a1B2 · grace 3600 s`: what is known, in the order of the entry.
+/// `key sk_live_…a1B2 · grace 3600 s`: what is known, in the order of the entry. Whether a member was new to this control
+/// plane is not said: it would tell that they are in another workspace.
 fn details_text(details: &Value) -> String {
     let line = |(name, value): (&String, &Value)| {
         let text = match value {
@@ -130,5 +144,12 @@ fn details_text(details: &Value) -> String {
         };
         Some(format!("{} {text}", name.replace('_', " ")))
     };
-    details.as_object().into_iter().flatten().filter_map(line).collect::<Vec<_>>().join(" · ")
+    details
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| *name != "new")
+        .filter_map(line)
+        .collect::<Vec<_>>()
+        .join(" · ")
 }

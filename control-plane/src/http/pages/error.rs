@@ -1,24 +1,30 @@
 //! What a page says when it cannot be shown. What went wrong inside is logged once and never shown.
 
 use askama::Template;
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::too_many::TooMany;
 use super::view::{Assets, html};
-use crate::error::Error;
+use super::way_back::WayBack;
+use crate::domain::error::Error;
+use crate::http::error::Failure;
 
 /// Why a page is not shown.
 #[derive(Debug)]
 pub(super) enum PageError {
     /// Nobody is signed in; where to go afterwards.
-    SignInFirst(String),
+    SignInFirst(WayBack),
     /// The user's role does not allow it.
     Forbidden,
-    /// The request does not come from a page of this session.
+    /// Another site's page sent the request.
     Forgery,
+    /// The form does not come from a page of this session; where it can be opened again.
+    Stale(WayBack),
+    /// The user changes things too fast.
+    TooMany(TooMany),
     /// Anything else.
-    Failed(Error),
+    Failed(Failure),
 }
 
 #[derive(Template)]
@@ -28,21 +34,15 @@ struct ErrorPage<'a> {
     status: u16,
     title: &'a str,
     text: &'a str,
+    /// Where the way on leads, and what it says.
+    link: (&'a str, &'a str),
 }
 
 impl PageError {
-    /// Sends to the sign-in page, and back when the page was only to be looked at.
-    pub fn sign_in_first(parts: &Parts) -> Self {
-        // A nested route sees a shortened path; the original one is kept beside it.
-        let original = parts.extensions.get::<axum::extract::OriginalUri>().map(|uri| &uri.0);
-        let uri = original.unwrap_or(&parts.uri);
-        let back = (parts.method == Method::GET).then(|| uri.path().to_owned());
-        Self::SignInFirst(back.unwrap_or_else(|| "/".to_owned()))
-    }
-
     fn explain(&self) -> (StatusCode, &str, &str) {
         match self {
             Self::SignInFirst(_) => (StatusCode::UNAUTHORIZED, "Sign in first", ""),
+            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many changes at once", ""),
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
                 "Your role does not allow this",
@@ -54,23 +54,33 @@ impl PageError {
                 "It did not come from a page of your current session. Nothing was changed. Open the page again and repeat \
                  what you wanted to do.",
             ),
-            Self::Failed(error) => Self::explain_error(error),
+            Self::Stale(_) => (
+                StatusCode::FORBIDDEN,
+                "This form is out of date",
+                "It does not come from a page of your current session: you have signed in again since you opened it, or your \
+                 browser kept an old page. Nothing was changed.",
+            ),
+            Self::Failed(failure) => Self::explain_failure(failure),
         }
     }
 
-    fn explain_error(error: &Error) -> (StatusCode, &str, &str) {
-        let status = error.status();
-        match error {
-            Error::NotFound(_) | Error::NoRoute => (
+    fn explain_failure(failure: &Failure) -> (StatusCode, &str, &str) {
+        let status = failure.status();
+        match failure {
+            Failure::NoRoute | Failure::Failed(Error::NotFound(_)) => (
                 status,
                 "There is nothing here",
                 "The page does not exist, or it belongs to a workspace that you are not a member of.",
             ),
-            Error::Conflict { message, .. } => (status, "That is not possible any more", message),
-            Error::Internal(_) => {
+            Failure::Failed(Error::Conflict { message, .. }) => {
+                (status, "That is not possible any more", message)
+            }
+            Failure::Failed(Error::Internal(_)) => {
                 (status, "Something went wrong", "It is our fault and has been noted. Try again in a moment.")
             }
-            Error::Unavailable(_) => (status, "Not available right now", "Try again in a moment."),
+            Failure::Failed(Error::Unavailable(_)) => {
+                (status, "Not available right now", "Try again in a moment.")
+            }
             _ => (status, "This request could not be understood", "Go back and try again."),
         }
     }
@@ -78,34 +88,37 @@ impl PageError {
 
 impl From<Error> for PageError {
     fn from(error: Error) -> Self {
-        Self::Failed(error)
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Failure> for PageError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         if let Self::SignInFirst(back) = &self {
-            let path = match back.as_str() {
-                "/" => "/sign-in".to_owned(),
-                path => format!("/sign-in?next={}", escape(path)),
-            };
-            return Redirect::to(&path).into_response();
+            return Redirect::to(&back.by_sign_in()).into_response();
         }
-        if let Self::Failed(Error::Internal(cause)) = &self {
+        if let Self::TooMany(too_many) = self {
+            return too_many.into_response();
+        }
+        if let Self::Failed(Failure::Failed(Error::Internal(cause))) = &self {
             tracing::error!(error = %cause, "a page failed");
         }
         let (status, title, text) = self.explain();
-        let page = ErrorPage { assets: Assets::new(), status: status.as_u16(), title, text };
+        let link = match &self {
+            Self::Stale(back) => (back.place(), "Open it again, as you had filled it in"),
+            _ => ("/", "Go to the first page"),
+        };
+        let page = ErrorPage { assets: Assets::new(), status: status.as_u16(), title, text, link };
         let mut response = (status, html(&page)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
-}
-
-/// A path as the value of a parameter.
-fn escape(path: &str) -> String {
-    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
-    path.bytes().map(|b| if safe(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

@@ -1,14 +1,18 @@
 //! What every page is sent with, and how many are made at once.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::PageError;
-use crate::app::App;
-use crate::error::Error;
-use crate::http::caller::is_secure;
+use crate::domain::error::Error;
+use crate::http::app::App;
+use crate::http::caller::{address, is_secure};
+use crate::http::receive::whole;
 
 /// Nothing but our own stylesheet, script and images; no frames; forms go nowhere else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
@@ -24,32 +28,73 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// A browser that was here once by TLS does not come without it for a year. Only for this host: others are not ours.
+const HSTS: &str = "max-age=31536000";
+/// Longest form, in bytes.
+const MAX_FORM: usize = 16 * 1024;
+
+/// A request's place among those for pages. Who waits for others than the database gives it back before.
+#[derive(Clone)]
+pub(super) struct PageSlot(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl PageSlot {
+    /// Somebody else may have it.
+    pub fn give_back(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 /// Adds the headers. What says nothing of caches must not be kept by any.
-pub(super) async fn protect(request: Request, next: Next) -> Response {
+pub(super) async fn protect(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if app.pages.is_secure() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+    }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-/// Refuses requests beyond what can be worked on.
-pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Ok(_slot) = app.page_admission.try_acquire() else {
-        return PageError::Failed(Error::Unavailable("too many requests at once")).into_response();
-    };
-    next.run(request).await
+/// Reads the form before a place is taken for it.
+pub(super) async fn receive(State(app): State<App>, request: Request, next: Next) -> Response {
+    match whole(request, MAX_FORM, app.patience.body).await {
+        Ok(request) => next.run(request).await,
+        Err(error) => PageError::Failed(error).into_response(),
+    }
 }
 
-/// Makes cookies secure for browsers that came by TLS through a trusted proxy. With a public `https` URL they are anyway.
+/// Refuses requests beyond what can be worked on. Who wants to sign in waits for others who do, and is in nobody else's way.
+pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let signs_in = request.method() == Method::POST && request.uri().path() == "/sign-in";
+    let slots = if signs_in { &app.sign_in_admission } else { &app.page_admission };
+    let mut slot = Arc::clone(slots).try_acquire_owned();
+    if slot.is_err() && signs_in && app.sign_in_failures.is_first(address(&app, &request)) {
+        slot = Arc::clone(&app.first_sign_in_admission).try_acquire_owned();
+    }
+    let Ok(slot) = slot else {
+        return PageError::from(Error::Unavailable("too many requests at once")).into_response();
+    };
+    let slot = PageSlot(Arc::new(Mutex::new(Some(slot))));
+    request.extensions_mut().insert(slot.clone());
+    let response = next.run(request).await;
+    slot.give_back();
+    response
+}
+
+/// Makes cookies secure for browsers that came by TLS through a trusted proxy. With a public `https` URL they are anyway, but
+/// for the library's way to take one back, which a browser ignores for a `__Host-` name unless it is secure, too.
 pub(super) async fn secure_cookies(State(app): State<App>, request: Request, next: Next) -> Response {
     let secure = is_secure(&app, request.headers());
     let mut response = next.run(request).await;
-    if secure && !app.pages.is_secure() {
+    if secure {
         let cookies = response.headers_mut().iter_mut().filter(|(name, _)| *name == header::SET_COOKIE);
         for (_, cookie) in cookies {
+            if cookie.to_str().is_ok_and(|text| text.split("; ").any(|part| part == "Secure")) {
+                continue;
+            }
             if let Ok(secured) = HeaderValue::from_bytes(&[cookie.as_bytes(), b"; Secure"].concat()) {
                 *cookie = secured;
             }

@@ -1,27 +1,30 @@
 //! The first page of a workspace, and its settings besides the keys.
 
+use std::slice;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::place::Place;
 use super::session::SignedIn;
-use super::view::{Chrome, Moment, Section, html, limits_text};
-use crate::app::App;
-use crate::error::Error;
-use crate::keys::Status;
-use crate::store::KeyFilter;
-use crate::users::Role;
+use super::view::{Moment, counted, html, limits_text};
+use crate::domain::error::Error;
+use crate::domain::keys::{KeyFilter, Status};
+use crate::domain::users::Role;
+use crate::http::app::App;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct OverviewPage {
     chrome: Chrome,
-    active: u64,
+    active: String,
     connected: usize,
     behind: usize,
-    revision: u64,
+    /// The log's revision, for operators: everybody's changes count in it.
+    revision: Option<u64>,
     may_create: bool,
     api_url: String,
 }
@@ -34,6 +37,10 @@ struct SettingsPage {
     id: String,
     slug: String,
     limits: String,
+    ceiling: Option<String>,
+    workspace_limits: Option<String>,
+    active: u64,
+    max_active_keys: Option<u32>,
     created: Moment,
     role: &'static str,
 }
@@ -68,25 +75,29 @@ pub(super) async fn home(signed_in: SignedIn) -> Redirect {
 
 /// How the workspace is, at a glance.
 pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Response, PageError> {
-    let filter = KeyFilter {
-        workspace_seq: Some(place.membership.workspace_seq),
-        status: Some(Status::Active),
-        ..KeyFilter::default()
-    };
     let revision = app.store.head().revision;
     let gateways = app.gateways.list();
     let connected: Vec<_> = gateways.iter().filter(|gateway| gateway.connected).collect();
     let behind =
         connected.iter().filter(|gateway| gateway.acknowledged.is_none_or(|at| at < revision)).count();
+    let active = active_keys(&app, &place).await?;
     Ok(html(&OverviewPage {
         chrome: place.chrome("Overview", Section::Overview),
-        active: app.keys.count(&filter).await?,
+        active: counted(active),
         connected: connected.len(),
         behind,
-        revision,
+        revision: place.is_operator().then_some(revision),
         may_create: place.may(Role::Member),
         api_url: app.pages.api_url.clone(),
     }))
+}
+
+/// How many keys work. Looking at the rows is a list.
+async fn active_keys(app: &App, place: &Place) -> Result<u64, Error> {
+    let workspace_seq = Some(place.membership.workspace_seq);
+    let filter = KeyFilter { workspace_seq, status: Some(Status::Active), ..KeyFilter::default() };
+    let lists = app.keys.over(app.for_lists());
+    app.turns.run(&place.signed_in.user.id, async move { lists.count(&filter).await }).await
 }
 
 /// What the workspace is.
@@ -95,6 +106,12 @@ pub(super) async fn settings(State(app): State<App>, place: Place) -> Result<Res
     Ok(html(&SettingsPage {
         chrome: place.chrome("Settings", Section::Settings),
         limits: limits_text(&workspace.default_limits),
+        ceiling: workspace.bounds.ceiling.as_ref().map(|ceiling| limits_text(slice::from_ref(ceiling))),
+        workspace_limits: Some(&workspace.bounds.workspace_limits)
+            .filter(|limits| !limits.is_empty())
+            .map(|limits| limits_text(limits)),
+        active: active_keys(&app, &place).await?,
+        max_active_keys: workspace.bounds.max_active_keys,
         name: workspace.name,
         id: workspace.id,
         slug: workspace.slug,
@@ -107,7 +124,7 @@ pub(super) async fn settings(State(app): State<App>, place: Place) -> Result<Res
 pub(super) async fn members(State(app): State<App>, place: Place) -> Result<Response, PageError> {
     let seq = place.membership.workspace_seq;
     let (users, next) = app.users.list(Some(seq), 0, MEMBERS_SHOWN).await?;
-    let member = |user: crate::users::User| {
+    let member = |user: crate::domain::users::User| {
         let role = user.membership(&place.membership.slug).map(|membership| membership.role.as_str());
         let you = user.id == place.signed_in.user.id;
         let (disabled, created) = (user.disabled_at.is_some(), Moment::new(user.created_at));

@@ -4,18 +4,22 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
 use super::error::PageError;
+use super::headers::PageSlot;
 use super::session_store::Sessions;
-use crate::app::App;
-use crate::audit::Actor;
-use crate::error::Error;
+use super::way_back::WayBack;
+use crate::domain::audit::Actor;
+use crate::domain::error::Error;
+use crate::domain::random;
+use crate::domain::users::User;
+use crate::http::admission::connections::{Owner, Seat};
+use crate::http::app::App;
 use crate::http::caller::Address;
-use crate::random;
-use crate::users::User;
 
 /// A signed-in user and their session.
 pub(super) struct SignedIn {
@@ -27,6 +31,8 @@ pub(super) struct SignedIn {
     pub session: Session,
     /// The client's address.
     pub address: Address,
+    /// The request's place.
+    pub slot: Option<PageSlot>,
 }
 
 /// What a session holds.
@@ -50,11 +56,20 @@ pub(super) fn layer(app: &App) -> SessionManagerLayer<Sessions> {
     let idle = time::Duration::try_from(app.pages.session_idle).unwrap_or(time::Duration::HOUR);
     let sessions = Sessions { store: app.store.clone(), clock: app.clock.clone() };
     SessionManagerLayer::new(sessions)
-        .with_name("flamegate_session")
+        .with_name(cookie_name(app))
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_secure(app.pages.is_secure())
         .with_expiry(Expiry::OnInactivity(idle))
+}
+
+/// Cookies do not know ports: the name holds eight digits of the database's own, so that two control planes on one host do not
+/// end each other's sessions. Under `__Host-` no other host and no page without TLS can set it.
+fn cookie_name(app: &App) -> String {
+    let digest = Sha256::digest(app.store.head().epoch);
+    let database: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let prefix = if app.pages.is_secure() { "__Host-" } else { "" };
+    format!("{prefix}flamegate_session_{database}")
 }
 
 /// Begins a session under a new id, whatever id the browser came with.
@@ -103,12 +118,23 @@ impl FromRequestParts<App> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let session =
             Session::from_request_parts(parts, app).await.map_err(|(_, text)| Error::internal(text))?;
-        match current(app, &session).await? {
+        let ended = session.id().is_some();
+        let (current, seat) = (current(app, &session).await?, parts.extensions.get::<Seat>());
+        match current {
             Some((user, csrf)) => {
+                if let Some(seat) = seat {
+                    seat.vouch(Owner::Person(user.seq));
+                }
                 let Ok(address) = Address::from_request_parts(parts, app).await;
-                Ok(Self { user, csrf, session, address })
+                let slot = parts.extensions.get().cloned();
+                Ok(Self { user, csrf, session, address, slot })
             }
-            None => Err(PageError::sign_in_first(parts)),
+            None => {
+                if let Some(seat) = seat {
+                    seat.disown();
+                }
+                Err(PageError::SignInFirst(WayBack::to(parts, ended)))
+            }
         }
     }
 }

@@ -9,10 +9,10 @@ use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error as StoreError, Result as StoreResult};
 
-use crate::clock::Clock;
-use crate::error::Error;
+use crate::domain::error::Error;
+use crate::domain::sessions::StoredSession;
+use crate::service::clock::Clock;
 use crate::store::Store;
-use crate::store::sqlite::sessions::{self, SessionRow};
 
 /// The sessions of a database.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl SessionStore for Sessions {
         loop {
             let row = row(record)?;
             let written =
-                self.store.write(move |tx| Box::pin(async move { sessions::insert(tx, &row).await })).await;
+                self.store.write(move |tx| Box::pin(async move { tx.insert_session(&row).await })).await;
             if written.map_err(|error| backend(&error))?.value {
                 return Ok(());
             }
@@ -38,13 +38,13 @@ impl SessionStore for Sessions {
 
     async fn save(&self, record: &Record) -> StoreResult<()> {
         let row = row(record)?;
-        let write = self.store.write(move |tx| Box::pin(async move { sessions::update(tx, &row).await }));
+        let write = self.store.write(move |tx| Box::pin(async move { tx.update_session(&row).await }));
         write.await.map(|_| ()).map_err(|error| backend(&error))
     }
 
     async fn load(&self, id: &Id) -> StoreResult<Option<Record>> {
         let now = self.clock.now();
-        let found = async { sessions::find(&mut *self.store.read().await?, hash(id), now).await };
+        let found = async { self.store.read().await?.find_session(hash(id), now).await };
         let Some(row) = found.await.map_err(|error| backend(&error))? else { return Ok(None) };
         let data = serde_json::from_str(&row.data).map_err(|error| StoreError::Decode(error.to_string()))?;
         let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at)
@@ -54,7 +54,7 @@ impl SessionStore for Sessions {
 
     async fn delete(&self, id: &Id) -> StoreResult<()> {
         let id = hash(id);
-        let write = self.store.write(move |tx| Box::pin(sessions::delete(tx, id)));
+        let write = self.store.write(move |tx| Box::pin(tx.delete_session(id)));
         write.await.map(|_| ()).map_err(|error| backend(&error))
     }
 }
@@ -65,9 +65,9 @@ impl fmt::Debug for Sessions {
     }
 }
 
-fn row(record: &Record) -> StoreResult<SessionRow> {
+fn row(record: &Record) -> StoreResult<StoredSession> {
     let data = serde_json::to_string(&record.data).map_err(|error| StoreError::Encode(error.to_string()))?;
-    Ok(SessionRow { id_hash: hash(&record.id), data, expires_at: record.expiry_date.unix_timestamp() })
+    Ok(StoredSession { id_hash: hash(&record.id), data, expires_at: record.expiry_date.unix_timestamp() })
 }
 
 /// The id is random, so a plain hash is enough.

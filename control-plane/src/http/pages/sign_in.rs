@@ -1,4 +1,7 @@
 //! Signing in and out.
+//!
+//! A right password leads back to this page with a mark, and only from here onwards: a browser that has not kept the session's
+//! cookie, because it came without TLS or because its user wants none, would otherwise see an empty form again and no reason.
 
 use askama::Template;
 use axum::extract::State;
@@ -8,15 +11,17 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 use super::error::PageError;
-use super::form::{Fields, Posted};
-use super::session;
+use super::fields::Fields;
+use super::form::Posted;
+use super::query::escape_place;
 use super::view::{Assets, html};
-use crate::app::App;
-use crate::error::Error;
+use super::{session, way_back};
+use crate::domain::error::Error;
+use crate::domain::users::password::Password;
+use crate::http::app::App;
 use crate::http::caller::Address;
 use crate::http::extract::Query;
-use crate::users::SignIn;
-use crate::users::password::Password;
+use crate::service::users::SignIn;
 
 /// Where to go afterwards.
 #[derive(Deserialize)]
@@ -24,6 +29,10 @@ pub(super) struct AskQuery {
     next: Option<String>,
     /// Set after signing out.
     bye: Option<String>,
+    /// Set when a session ended meanwhile: how somebody left.
+    ended: Option<String>,
+    /// Set after a password that was right.
+    entered: Option<String>,
 }
 
 #[derive(Template)]
@@ -34,6 +43,19 @@ struct SignInPage<'a> {
     next: &'a str,
     problem: &'a str,
     notice: &'a str,
+    /// The browser has not kept the cookie.
+    unkept: bool,
+    /// Where the pages are, when that is by TLS. Configured: a header could name another place.
+    origin: Option<&'a str>,
+}
+
+impl<'a> SignInPage<'a> {
+    /// The form, with nothing to say.
+    fn new(app: &'a App, next: &'a str) -> Self {
+        let origin = app.pages.public_origin.as_deref().filter(|_| app.pages.is_secure());
+        let assets = Assets::new();
+        Self { assets, email: "", next, problem: "", notice: "", unkept: false, origin }
+    }
 }
 
 /// The form.
@@ -47,12 +69,13 @@ pub(super) async fn ask(
         return Ok(Redirect::to(next).into_response());
     }
     let notice = match query.bye.as_deref() {
-        None => "",
+        None => way_back::notice(query.ended.as_deref().unwrap_or_default()),
         Some("everywhere") => "You are signed out on all your devices.",
         Some("password") => "Your password is changed. Sign in with the new one.",
         Some(_) => "You are signed out.",
     };
-    Ok(html(&SignInPage { assets: Assets::new(), email: "", next, problem: "", notice }))
+    let unkept = query.entered.is_some();
+    Ok(html(&SignInPage { notice, unkept, ..SignInPage::new(&app, next) }))
 }
 
 /// Checks the password and begins a session.
@@ -70,15 +93,16 @@ pub(super) async fn sign_in(
     let (email, next) = (fields.text("email"), own_path(fields.text("next")));
     let password = Password::new(fields.raw("password").to_owned());
     let refuse = |status: StatusCode, problem: &str| {
-        (status, html(&SignInPage { assets: Assets::new(), email, next, problem, notice: "" }))
-            .into_response()
+        (status, html(&SignInPage { email, problem, ..SignInPage::new(&app, next) })).into_response()
     };
     match app.users.sign_in(email, password, address).await? {
         SignIn::Welcome(user) => {
+            app.sign_in_failures.trust(address);
             session::begin(&app, &session, &user).await?;
-            Ok(Redirect::to(next).into_response())
+            Ok(Redirect::to(&format!("/sign-in?entered=1&next={}", escape_place(next))).into_response())
         }
         SignIn::Refused => {
+            app.sign_in_failures.is_first(address);
             Ok(refuse(StatusCode::UNAUTHORIZED, "The e-mail address or the password is not right."))
         }
         SignIn::TooMany(wait) => {

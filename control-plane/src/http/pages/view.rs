@@ -1,17 +1,18 @@
-//! What pages are made of: the frame around them, moments, limits in words. Everything that templates show is escaped by
+//! What pages are made of: moments, parts of lists, limits in words. Everything that templates show is escaped by
 //! them.
 
 use std::num::NonZeroU32;
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
-use flamegate::record::{Limit, Scope};
 use jiff::{SignedDuration, Timestamp};
 
 use super::assets;
-use super::session::SignedIn;
-use crate::error::Error;
-use crate::users::{Membership, Role, User};
+use crate::contract::{Limit, Scope};
+use crate::domain::bounds::CEILING;
+use crate::domain::error::Error;
+use crate::domain::keys::End;
+use crate::domain::lists::MOST_COUNTED;
 
 /// Where stylesheet, script and icon are.
 #[derive(Clone, Copy)]
@@ -19,31 +20,6 @@ pub(super) struct Assets {
     pub style: &'static str,
     pub script: &'static str,
     pub icon: &'static str,
-}
-
-/// The part of the product that a page belongs to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Section {
-    Overview,
-    Gateways,
-    Audit,
-    Settings,
-    ApiKeys,
-    Members,
-    Account,
-}
-
-/// The frame of a page for a signed-in user.
-pub(super) struct Chrome {
-    pub assets: Assets,
-    pub title: String,
-    section: Section,
-    pub email: String,
-    pub csrf: String,
-    /// The workspace that the page belongs to, or one to go back to.
-    pub here: Option<Membership>,
-    /// The user's other workspaces.
-    pub others: Vec<Membership>,
 }
 
 /// A moment: in UTC for everyone, in the reader's zone by the script, exact on hover.
@@ -61,7 +37,8 @@ pub(super) struct Moment {
 
 /// Which part of a list a page shows.
 pub(super) struct Pager {
-    pub total: u64,
+    /// How many there are altogether, in words.
+    pub total: String,
     pub first: u64,
     pub last: u64,
     /// Query of the page before.
@@ -73,42 +50,6 @@ pub(super) struct Pager {
 impl Assets {
     pub fn new() -> Self {
         Self { style: &assets::STYLE.path, script: &assets::SCRIPT.path, icon: &assets::ICON.path }
-    }
-}
-
-impl Chrome {
-    /// Around a page of a workspace, or of the user.
-    pub fn new(title: &str, section: Section, signed_in: &SignedIn, here: Option<&Membership>) -> Self {
-        let User { email, memberships, .. } = &signed_in.user;
-        let here = here.or(memberships.first()).cloned();
-        let other =
-            |one: &&Membership| here.as_ref().is_none_or(|here| one.workspace_seq != here.workspace_seq);
-        let others = memberships.iter().filter(other).cloned().collect();
-        let (title, email, csrf) = (title.to_owned(), email.clone(), signed_in.csrf.clone());
-        Self { assets: Assets::new(), title, section, email, csrf, here, others }
-    }
-
-    /// The workspace's part of a path.
-    pub fn slug(&self) -> &str {
-        self.here.as_ref().map(|here| here.slug.as_str()).unwrap_or_default()
-    }
-
-    /// ` aria-current` of a link in the sidebar.
-    pub fn is(&self, section: &str) -> bool {
-        match self.section {
-            Section::Overview => section == "overview",
-            Section::Gateways => section == "gateways",
-            Section::Audit => section == "audit",
-            Section::Settings => section == "settings" || section == "general",
-            Section::ApiKeys => section == "settings" || section == "api-keys",
-            Section::Members => section == "settings" || section == "members",
-            Section::Account => section == "account",
-        }
-    }
-
-    /// Whether the user may see the audit log.
-    pub fn sees_audit(&self) -> bool {
-        self.here.as_ref().is_some_and(|here| here.role >= Role::Owner)
     }
 }
 
@@ -130,29 +71,46 @@ impl Moment {
     }
 
     /// An end: the day, or the exact time when it is near.
-    pub fn end(moment: Timestamp, now: Timestamp) -> Self {
-        let near = moment > now && moment.duration_since(now) < SignedDuration::from_hours(48);
-        if near { Self::ago(moment) } else { Self::day(moment) }
+    pub fn end(end: End, now: Timestamp) -> Self {
+        let moment = Timestamp::from_second(end.second()).ok();
+        let near =
+            |moment: &Timestamp| *moment > now && moment.duration_since(now) < SignedDuration::from_hours(48);
+        moment.filter(near).map_or_else(|| Self::last_day(end), Self::ago)
+    }
+
+    fn last_day(end: End) -> Self {
+        let (exact, text) = (format!("{}.000Z", end.civil()), end.civil().strftime("%-d %b %Y").to_string());
+        Self { exact, text, form: "day" }
     }
 }
 
 impl Pager {
-    /// Page `page` (the first is 1) of `total` entries; `query` is the rest of the list's query.
-    pub fn new(page: u32, size: u32, total: u64, query: &str) -> Self {
+    /// Page `page` (the first is 1) with `shown` entries, behind which there are `more` or not. `total` is how many there are
+    /// altogether, where somebody has counted; `query` is the rest of the list's query.
+    pub fn new(page: u32, size: u32, (shown, more): (usize, bool), total: Option<u64>, query: &str) -> Self {
         let before = u64::from(page - 1) * u64::from(size);
-        let last = (before + u64::from(size)).min(total);
+        let last = before + shown as u64;
         let link = |page: u32| {
             let rest = if query.is_empty() { String::new() } else { format!("{query}&") };
             format!("?{rest}page={page}")
         };
         Self {
-            total,
-            first: if total > before { before + 1 } else { 0 },
-            last,
+            total: match total {
+                _ if !more => last.to_string(),
+                Some(total) if total <= MOST_COUNTED.into() => total.to_string(),
+                _ => "many".to_owned(),
+            },
+            first: if shown > 0 { before + 1 } else { 0 },
+            last: if shown > 0 { last } else { 0 },
             newer: (page > 1).then(|| link(page - 1)),
-            older: (total > last).then(|| link(page + 1)),
+            older: more.then(|| link(page + 1)),
         }
     }
+}
+
+/// A number that was counted up to [`MOST_COUNTED`].
+pub(super) fn counted(number: u64) -> String {
+    if number > MOST_COUNTED.into() { format!("over {MOST_COUNTED}") } else { number.to_string() }
 }
 
 /// A page as an answer.
@@ -163,7 +121,7 @@ pub(super) fn html(page: &impl Template) -> Response {
     }
 }
 
-/// Limits in words: `100 per minute, 20 at once`.
+/// Limits in words: `100 per minute, 20 at once`. What an operator set is marked, so that it is not taken for a key's own.
 pub(super) fn limits_text(limits: &[Limit]) -> String {
     if limits.is_empty() {
         return "No limit".to_owned();
@@ -178,6 +136,8 @@ fn limit_text(limit: &Limit) -> String {
     }
     if limit.scope == Scope::Workspace {
         text.push_str(" (whole workspace)");
+    } else if limit.name == CEILING {
+        text.push_str(" (ceiling)");
     }
     text
 }
@@ -211,18 +171,22 @@ mod tests {
 
     #[test]
     fn limits_read_like_sentences() {
-        let limits = crate::limits::parse_list("12000/1h+20,shared=5/90s@workspace").unwrap();
+        let limits = crate::domain::limits::parse_list("12000/1h+20,shared=5/90s@workspace").unwrap();
         assert_eq!(limits_text(&limits), "12,000 per hour, 20 at once; 5 per 90 seconds (whole workspace)");
         assert_eq!(limits_text(&[]), "No limit");
     }
 
     #[test]
     fn pages_of_a_list() {
-        let pager = Pager::new(2, 50, 120, "status=all");
-        assert_eq!((pager.first, pager.last), (51, 100));
+        let pager = Pager::new(2, 50, (50, true), Some(120), "status=all");
+        assert_eq!((pager.first, pager.last, pager.total.as_str()), (51, 100, "120"));
         assert_eq!(pager.newer.as_deref(), Some("?status=all&page=1"));
         assert_eq!(pager.older.as_deref(), Some("?status=all&page=3"));
-        let empty = Pager::new(1, 50, 0, "");
+        let last = Pager::new(3, 50, (20, false), None, "");
+        assert_eq!((last.first, last.last, last.total.as_str(), last.older), (101, 120, "120", None));
+        assert_eq!(Pager::new(1, 50, (50, true), None, "").total, "many", "nobody has counted");
+        assert_eq!(Pager::new(1, 50, (50, true), Some(10_001), "").total, "many");
+        let empty = Pager::new(1, 50, (0, false), None, "");
         assert_eq!((empty.first, empty.last, empty.newer, empty.older), (0, 0, None, None));
     }
 }

@@ -1,53 +1,59 @@
 //! Rows of `audit_log`. There is no statement here that changes or deletes one, and triggers refuse it anyway.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
-use super::Tx;
-use super::keys::{timestamp, unsigned};
-use crate::audit::{AuditFilter, Entry, NewEntry};
-use crate::error::Error;
+use super::values::{timestamp, unsigned};
+use crate::domain::audit::{AuditFilter, Entry, NewEntry};
+use crate::domain::error::Error;
+use crate::domain::lists::MOST_COUNTED;
+use crate::store::seam::audit::{ReadAudit, WriteAudit};
 
 const FROM: &str = " FROM audit_log a LEFT JOIN workspaces w ON w.seq = a.workspace_seq WHERE a.seq < ";
 
-/// Appends an entry.
-pub async fn insert(tx: &mut Tx, entry: &NewEntry<'_>, now: Timestamp) -> Result<(), Error> {
-    let kind = if entry.by.user_id.is_some() { "user" } else { "admin_token" };
-    sqlx::query(
-        "INSERT INTO audit_log (at, workspace_seq, actor_kind, actor_id, actor, via, address, action, target_id, target,
-             details)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(now.as_millisecond())
-    .bind(entry.workspace_seq)
-    .bind(kind)
-    .bind(&entry.by.user_id)
-    .bind(&entry.by.name)
-    .bind(entry.by.via.as_str())
-    .bind(entry.by.address.map(|address| address.to_string()))
-    .bind(entry.action.as_str())
-    .bind(entry.target_id)
-    .bind(entry.target)
-    .bind(entry.details.to_string())
-    .execute(tx)
-    .await?;
-    Ok(())
+#[async_trait]
+impl ReadAudit for SqliteConnection {
+    async fn list_entries(&mut self, filter: &AuditFilter, limit: u32) -> Result<Vec<Entry>, Error> {
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT a.*, w.id AS workspace, w.slug");
+        restrict(&mut sql, filter);
+        sql.push(" ORDER BY a.seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
+        sql.build().fetch_all(self).await?.iter().map(entry).collect()
+    }
+
+    async fn count_entries(&mut self, filter: &AuditFilter) -> Result<u64, Error> {
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (SELECT 1");
+        restrict(&mut sql, filter);
+        sql.push(" LIMIT ").push_bind(MOST_COUNTED.saturating_add(1)).push(")");
+        unsigned(sql.build_query_scalar().fetch_one(self).await?)
+    }
 }
 
-/// Entries, newest first.
-pub async fn list(tx: &mut Tx, filter: &AuditFilter, limit: u32) -> Result<Vec<Entry>, Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT a.*, w.id AS workspace, w.slug");
-    restrict(&mut sql, filter);
-    sql.push(" ORDER BY a.seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
-    sql.build().fetch_all(tx).await?.iter().map(entry).collect()
-}
-
-/// How many entries the filter leaves.
-pub async fn count(tx: &mut Tx, filter: &AuditFilter) -> Result<u64, Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*)");
-    restrict(&mut sql, filter);
-    unsigned(sql.build_query_scalar().fetch_one(tx).await?)
+#[async_trait]
+impl WriteAudit for SqliteConnection {
+    async fn append_entry(&mut self, entry: &NewEntry<'_>, now: Timestamp) -> Result<(), Error> {
+        let kind = if entry.by.user_id.is_some() { "user" } else { "admin_token" };
+        sqlx::query(
+            "INSERT INTO audit_log (at, workspace_seq, actor_kind, actor_id, actor, via, address, action, target_id, target,
+                 details)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(now.as_millisecond())
+        .bind(entry.workspace_seq)
+        .bind(kind)
+        .bind(&entry.by.user_id)
+        .bind(&entry.by.name)
+        .bind(entry.by.via.as_str())
+        .bind(entry.by.address.map(|address| address.to_string()))
+        .bind(entry.action.as_str())
+        .bind(entry.target_id)
+        .bind(entry.target)
+        .bind(entry.details.to_string())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
 }
 
 fn restrict(sql: &mut QueryBuilder<Sqlite>, filter: &AuditFilter) {

@@ -1,63 +1,65 @@
 //! Rows of `idempotency_keys`. Checked and written in the transaction that makes the key, so that of two requests with
 //! the same Idempotency-Key at the same time exactly one makes a key.
 
-use jiff::{SignedDuration, Timestamp};
+use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
 
-use super::Tx;
-use crate::error::Error;
+use crate::domain::error::Error;
+use crate::domain::keys::{Earlier, RETENTION};
+use crate::store::seam::idempotency::{ReadRequests, WriteRequests};
 
-/// How long an Idempotency-Key is remembered.
-pub const RETENTION: SignedDuration = SignedDuration::from_hours(24);
-
-/// What was made under an Idempotency-Key before.
-pub struct Earlier {
-    /// SHA-256 of that request.
-    pub fingerprint: Vec<u8>,
-    /// The key that it made.
-    pub api_key_id: String,
+#[async_trait]
+impl ReadRequests for SqliteConnection {
+    async fn find_earlier(
+        &mut self,
+        idempotency_key: &str,
+        now: Timestamp,
+    ) -> Result<Option<Earlier>, Error> {
+        let row = sqlx::query(
+            "SELECT fingerprint, api_key_id FROM idempotency_keys WHERE idempotency_key = ? AND created_at > ?",
+        )
+        .bind(idempotency_key)
+        .bind(oldest(now))
+        .fetch_optional(self)
+        .await?;
+        let earlier = |row: sqlx::sqlite::SqliteRow| {
+            Ok(Earlier { fingerprint: row.try_get("fingerprint")?, api_key_id: row.try_get("api_key_id")? })
+        };
+        row.map(earlier).transpose()
+    }
 }
 
-/// What was made under this Idempotency-Key within the last day.
-pub async fn find(tx: &mut Tx, idempotency_key: &str, now: Timestamp) -> Result<Option<Earlier>, Error> {
-    let row = sqlx::query(
-        "SELECT fingerprint, api_key_id FROM idempotency_keys WHERE idempotency_key = ? AND created_at > ?",
-    )
-    .bind(idempotency_key)
-    .bind(oldest(now))
-    .fetch_optional(tx)
-    .await?;
-    let earlier = |row: sqlx::sqlite::SqliteRow| {
-        Ok(Earlier { fingerprint: row.try_get("fingerprint")?, api_key_id: row.try_get("api_key_id")? })
-    };
-    row.map(earlier).transpose()
-}
+#[async_trait]
+impl WriteRequests for SqliteConnection {
+    async fn remember_request(
+        &mut self,
+        idempotency_key: &str,
+        fingerprint: &[u8],
+        api_key_id: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT OR REPLACE INTO idempotency_keys (idempotency_key, fingerprint, api_key_id, created_at)
+             VALUES (?, ?, ?, ?)",
+        )
+        .bind(idempotency_key)
+        .bind(fingerprint)
+        .bind(api_key_id)
+        .bind(now.as_millisecond())
+        .execute(self)
+        .await?;
+        Ok(())
+    }
 
-/// Remembers what was made, in place of anything older than a day.
-pub async fn insert(
-    tx: &mut Tx,
-    idempotency_key: &str,
-    fingerprint: &[u8],
-    api_key_id: &str,
-    now: Timestamp,
-) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT OR REPLACE INTO idempotency_keys (idempotency_key, fingerprint, api_key_id, created_at)
-         VALUES (?, ?, ?, ?)",
-    )
-    .bind(idempotency_key)
-    .bind(fingerprint)
-    .bind(api_key_id)
-    .bind(now.as_millisecond())
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Forgets what is older than a day.
-pub async fn forget_old(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
-    sqlx::query("DELETE FROM idempotency_keys WHERE created_at <= ?").bind(oldest(now)).execute(tx).await?;
-    Ok(())
+    async fn forget_old_requests(&mut self, now: Timestamp) -> Result<(), Error> {
+        sqlx::query("DELETE FROM idempotency_keys WHERE created_at <= ?")
+            .bind(oldest(now))
+            .execute(self)
+            .await?;
+        Ok(())
+    }
 }
 
 fn oldest(now: Timestamp) -> i64 {

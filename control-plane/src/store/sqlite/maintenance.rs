@@ -2,7 +2,13 @@
 //!
 //! A copy is checked before it gets its name, and before it takes a database's place. What was there before stays beside
 //! it under another name. A restored database begins another epoch, so that every gateway fetches the whole table, and
-//! it ends every session: some of them may have been ended after the copy was made.
+//! it ends every session: some of them may have been ended after the copy was made. People come back as they were then,
+//! so it can lock all of them out.
+//!
+//! Files are made new: what lies under their names (a link to something precious, say) is never opened and written.
+
+mod full_records;
+mod schema;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,44 +16,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::{BUSY_TIMEOUT, MIGRATIONS, OpenError, changes, lock, private_options};
-
-/// What a database file holds, and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspection {
-    /// The newest migration that was applied.
-    pub schema: i64,
-    /// Name of its history.
-    pub epoch: String,
-    /// The last revision given out.
-    pub revision: i64,
-    /// Keys, of any state.
-    pub keys: i64,
-    /// Keys in the gateways' table.
-    pub listed: i64,
-    /// What is wrong; empty when it is sound.
-    pub problems: Vec<String>,
-}
-
-/// Why one of these did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum MaintenanceError {
-    /// A server uses the database, or it cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// A file could not be read or written.
-    #[error("{0}: {1}")]
-    File(PathBuf, io::Error),
-    /// SQLite refused.
-    #[error("{0}: {1}")]
-    Database(PathBuf, sqlx::Error),
-    /// The file is not sound, or not one of ours.
-    #[error("{0} cannot be used: {1}")]
-    Unsound(PathBuf, String),
-}
+use super::engine::BUSY_TIMEOUT;
+use super::files::{lock, private_options};
+use super::migrations::MIGRATIONS;
+use super::{changes, users};
+use crate::domain::audit::{Action, Actor, NewEntry, Via};
+use crate::domain::error::Error;
+use crate::store::seam::audit::WriteAudit;
+use crate::store::seam::maintenance::{Inspection, MaintenanceError, Restored};
+use crate::store::seam::open::OpenError;
 
 type Result<T> = std::result::Result<T, MaintenanceError>;
 
@@ -86,9 +67,8 @@ pub async fn back_up(database: &Path, target: &Path) -> Result<Inspection> {
         return Err(file_error(target, io::ErrorKind::AlreadyExists.into()));
     }
     let part = beside(target, ".part");
-    remove_if_there(&part)?;
     // VACUUM INTO takes an empty file, and so keeps the mode that this one has.
-    private_options().open(&part).map_err(|error| file_error(&part, error))?;
+    make_new(&part)?;
     let mut connection = open(database, read_only(database)).await?;
     let name = part.to_str().ok_or_else(|| file_error(&part, io::ErrorKind::InvalidInput.into()))?;
     let copied = sqlx::query("VACUUM INTO ?").bind(name).execute(&mut connection).await;
@@ -109,31 +89,30 @@ pub async fn back_up(database: &Path, target: &Path) -> Result<Inspection> {
     Ok(inspection)
 }
 
-/// Puts a copy of `backup` in the place of the database, which no server may use. Returns what it holds, and where the
-/// old database is now.
-pub async fn restore(backup: &Path, database: &Path) -> Result<(Inspection, Option<PathBuf>)> {
+/// Puts a copy of `backup` in the place of the database, which no server may use. With `lock_users` every user is locked
+/// out until an operator enables them.
+pub async fn restore(backup: &Path, database: &Path, lock_users: bool) -> Result<Restored> {
     let _lock = lock(database)?;
     if fs::metadata(beside(backup, "-wal")).is_ok_and(|wal| wal.len() > 0) {
         let reason = "a write-ahead log lies beside it; make copies with `flamegate-control backup`";
         return Err(MaintenanceError::Unsound(backup.to_owned(), reason.to_owned()));
     }
     let incoming = beside(database, ".restoring");
-    let prepared = prepare(backup, &incoming).await;
+    let prepared = prepare(backup, &incoming, lock_users).await;
     if prepared.is_err() {
         remove_if_there(&incoming)?;
     }
-    let inspection = prepared?;
-    let aside = set_aside(database).await?;
+    let mut restored = prepared?;
+    restored.aside = set_aside(database).await?;
     fs::rename(&incoming, database).map_err(|error| file_error(database, error))?;
     sync_folder_of(database)?;
-    Ok((inspection, aside))
+    Ok(restored)
 }
 
 /// Copies the backup, checks the copy, brings its schema up to date, and begins another epoch in it.
-async fn prepare(backup: &Path, incoming: &Path) -> Result<Inspection> {
-    remove_if_there(incoming)?;
+async fn prepare(backup: &Path, incoming: &Path, lock_users: bool) -> Result<Restored> {
     let mut from = File::open(backup).map_err(|error| file_error(backup, error))?;
-    let mut to = private_options().open(incoming).map_err(|error| file_error(incoming, error))?;
+    let mut to = make_new(incoming)?;
     io::copy(&mut from, &mut to).map_err(|error| file_error(incoming, error))?;
     sound(incoming).await.map_err(|error| match error {
         MaintenanceError::Unsound(_, reason) => MaintenanceError::Unsound(backup.to_owned(), reason),
@@ -143,14 +122,37 @@ async fn prepare(backup: &Path, incoming: &Path) -> Result<Inspection> {
     // No write-ahead log: the file alone is moved.
     let options = SqliteConnectOptions::new().filename(incoming).journal_mode(SqliteJournalMode::Delete);
     let mut connection = open(incoming, options.synchronous(SqliteSynchronous::Full)).await?;
-    MIGRATIONS.run(&mut connection).await.map_err(OpenError::Migrate)?;
+    MIGRATIONS.run(&mut connection).await.map_err(|error| OpenError::Migrate(error.into()))?;
     let mut tx = connection.begin().await.map_err(|error| at(incoming, error))?;
     changes::new_epoch(&mut tx).await.map_err(OpenError::Log)?;
     sqlx::query("DELETE FROM sessions").execute(&mut *tx).await.map_err(|error| at(incoming, error))?;
+    let locked = if lock_users { lock_out(&mut tx).await.map_err(OpenError::Log)? } else { 0 };
+    let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users")
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(|error| at(incoming, error))?;
     tx.commit().await.map_err(|error| at(incoming, error))?;
     connection.close().await.map_err(|error| at(incoming, error))?;
     sync(incoming)?;
-    inspect(incoming).await
+    let inspection = inspect(incoming).await?;
+    Ok(Restored { inspection, aside: None, users: users.unsigned_abs(), locked })
+}
+
+/// Locks every user out, and writes that into the audit log: one entry for all. Their sessions are gone already.
+async fn lock_out(tx: &mut SqliteConnection) -> std::result::Result<u64, Error> {
+    let now = Timestamp::now();
+    let locked = users::disable_all(tx, now).await?;
+    let by = Actor { name: "restore --lock-users".to_owned(), ..Actor::admin_token(Via::Cli, None) };
+    let entry = NewEntry {
+        by: &by,
+        action: Action::UserDisabled,
+        workspace_seq: None,
+        target_id: None,
+        target: "every user",
+        details: json!({ "users": locked }),
+    };
+    tx.append_entry(&entry, now).await?;
+    Ok(locked)
 }
 
 /// Gives the database a second name and its side files another one. At every moment a database stands under the first
@@ -193,7 +195,8 @@ async fn look(connection: &mut SqliteConnection) -> std::result::Result<Inspecti
     if lost > 0 {
         problems.push(format!("{lost} rows refer to rows that are not there"));
     }
-    let schema = schema(connection, &mut problems).await?;
+    let schema = schema::version(connection, &mut problems).await?;
+    schema::compare(connection, &mut problems).await?;
     for (rule, count) in RULES {
         let broken: i64 = sqlx::query_scalar(count).fetch_one(&mut *connection).await?;
         if broken > 0 {
@@ -204,29 +207,10 @@ async fn look(connection: &mut SqliteConnection) -> std::result::Result<Inspecti
         sqlx::query_as("SELECT epoch, revision FROM revision_log").fetch_optional(&mut *connection).await?;
     let (epoch, revision) = log.unwrap_or_default();
     let (keys, listed) = sqlx::query_as("SELECT COUNT(*), COALESCE(SUM(listed), 0) FROM api_keys")
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await?;
-    Ok(Inspection { schema, epoch, revision, keys, listed, problems })
-}
-
-/// The newest migration of the file. A migration that we do not know, or not in this form, is a problem.
-async fn schema(
-    connection: &mut SqliteConnection,
-    problems: &mut Vec<String>,
-) -> std::result::Result<i64, sqlx::Error> {
-    let applied: Vec<(i64, bool, Vec<u8>)> =
-        sqlx::query_as("SELECT version, success, checksum FROM _sqlx_migrations ORDER BY version")
-            .fetch_all(connection)
-            .await?;
-    for (version, success, checksum) in &applied {
-        let known = MIGRATIONS.iter().find(|known| known.version == *version);
-        match known {
-            Some(known) if *success && known.checksum.as_ref() == checksum.as_slice() => {}
-            Some(_) => problems.push(format!("migration {version} was not applied as it is known here")),
-            None => problems.push(format!("schema {version} is newer than this program")),
-        }
-    }
-    Ok(applied.last().map_or(0, |(version, ..)| *version))
+    let remarks = full_records::find(connection, schema).await?;
+    Ok(Inspection { schema, epoch, revision, keys, listed, problems, remarks })
 }
 
 fn read_only(path: &Path) -> SqliteConnectOptions {
@@ -241,6 +225,15 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// Makes a file that only its owner may read, for SQLite to fill. What is left of an earlier try under this name is taken
+/// away, with the side files that SQLite would believe; what comes there meanwhile is an error, never opened.
+fn make_new(path: &Path) -> Result<File> {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        remove_if_there(&beside(path, suffix))?;
+    }
+    private_options().create_new(true).open(path).map_err(|error| file_error(path, error))
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {
@@ -261,9 +254,12 @@ fn sync_folder_of(path: &Path) -> Result<()> {
 }
 
 fn at(path: &Path, error: sqlx::Error) -> MaintenanceError {
-    MaintenanceError::Database(path.to_owned(), error)
+    MaintenanceError::Database(path.to_owned(), error.into())
 }
 
 fn file_error(path: &Path, error: io::Error) -> MaintenanceError {
     MaintenanceError::File(path.to_owned(), error)
 }
+
+#[cfg(all(test, unix))]
+mod tests;

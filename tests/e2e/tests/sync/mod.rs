@@ -138,9 +138,10 @@ pub fn many_pages(mode: Mode) {
     let keys: Vec<NewKey> = (0..120).map(|_| control.create_key("e2e", "live", roomy())).collect();
     let upstreams = Upstreams { upstream: upstream.port, control: control.port };
     let mut plugin = mode(json!({}));
-    plugin.filter["sync"]["page_size"] = 25.into();
+    // Small first pages, too, as behind something that lets no large answer through.
+    plugin.filter["sync"]["first_page_size"] = 25.into();
     if let Some(sync) = &mut plugin.sync {
-        sync["sync"]["page_size"] = 25.into();
+        sync["sync"]["first_page_size"] = 25.into();
     }
     let envoy = Envoy::start("envoy", &folder, &plugin, upstreams);
     for key in &keys {

@@ -155,6 +155,16 @@ fn targets() -> Vec<Attack> {
         "/public/..%c0%afv1/secret",
         "/public/%00/../v1/secret",
         "/public/..%00/v1/secret",
+        "/public/..%3f/../v1/secret",
+        "/public/..%3F/v1/secret",
+        "/public/..%23/v1/secret",
+        "/public/..%20/v1/secret",
+        "/public/..%09/v1/secret",
+        "/public/..+/v1/secret",
+        "/public/+../v1/secret",
+        "/public/.../v1/secret",
+        "/public/..#/v1/secret",
+        "/healthz#/../v1/secret",
         "/public/../v1/secret?/public/",
         "/v1/secret#/healthz",
         "/v1/secret?/healthz",
@@ -231,6 +241,10 @@ fn hops(credential: &str) -> Vec<Attack> {
         "X-FlameTalk-Key-ID: key_forged\r\nx-flametalk-key-id: key_forged",
         "x-flametalk-key-id : key_forged",
         "x-flametalk-\u{e9}: x",
+        "x.flametalk.key.id: key_forged",
+        "x~flametalk~key-id: key_forged\r\nx_flametalk.key!id: key_forged",
+        "connection: upgrade\r\nupgrade: WebSocket\r\norigin: https://a.example\r\naccess-control-request-method: GET",
+        "connection: upgrade\r\nupgrade: websocket\r\nupgrade: h2c",
     ];
     lines.iter().map(|line| attack(line, format!("{get}{line}\r\n\r\n"))).collect()
 }

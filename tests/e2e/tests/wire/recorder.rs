@@ -1,5 +1,5 @@
 //! An upstream that notes every request as it arrives, and the judge of what may arrive: a request with the identity of the
-//! good key, or one that needs no key and has no identity.
+//! good key, or one that needs no key and has no identity: on an open path, or a preflight to the letter.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -100,13 +100,16 @@ fn problem(arrived: &Arrived, key_id: &str) -> Option<&'static str> {
     if arrived.headers.iter().any(|(name, _)| name == "authorization") {
         return Some("a credential went upstream");
     }
-    let is_identity = |name: &str| name.replace('_', "-").starts_with("x-flametalk-");
+    let dashed = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let is_identity = |name: &str| dashed(name).starts_with("x-flametalk-");
     let identity: Vec<_> = arrived.headers.iter().filter(|(name, _)| is_identity(name)).collect();
     let path = target.split(['?', '#']).next().unwrap_or_default();
     // A path in plain letters has one meaning; any other would have to come with an identity.
     let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte));
     let public = path == "/healthz" || (method == "GET" && path.starts_with("/public/"));
-    let needs_no_key = public && plain && !path.contains("//");
+    let switches = arrived.headers.iter().any(|(name, _)| name == "upgrade") || method == "CONNECT";
+    let open = public && plain && !path.contains("//");
+    let needs_no_key = !switches && (open || is_preflight(method, &arrived.headers));
     let ids: Vec<_> =
         identity.iter().filter(|(name, _)| name == "x-flametalk-key-id").map(|(_, id)| id).collect();
     match (&identity[..], &ids[..]) {
@@ -115,4 +118,17 @@ fn problem(arrived: &Arrived, key_id: &str) -> Option<&'static str> {
         (three, [id]) if three.len() == 3 && *id == key_id => None,
         _ => Some("an identity that the filter did not give"),
     }
+}
+
+/// `OPTIONS` with one origin, one method that is asked for, and no body, as Envoy writes it: lines that it joins have commas.
+fn is_preflight(method: &str, headers: &[(String, String)]) -> bool {
+    let one = |wanted: &str| {
+        let mut values = headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let first = values.next().unwrap_or_default();
+        values.next().is_none() && !first.is_empty() && !first.contains([',', ' ', '\t'])
+    };
+    let body = headers.iter().any(|(name, value)| {
+        name == "transfer-encoding" || (name == "content-length" && !value.trim_start_matches('0').is_empty())
+    });
+    method == "OPTIONS" && one("origin") && one("access-control-request-method") && !body
 }

@@ -3,21 +3,27 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use jiff::SignedDuration;
+use serde_json::Value;
 
-use super::create::once;
+use super::once::{self, Once, Outcome};
 use super::receipt::ReceiptView;
-use super::{Row, reveal};
-use crate::app::App;
-use crate::error::{Error, Problems};
+use super::reveal::{self, Gone, Shown};
+use super::row::Row;
+use crate::domain::error::{Error, Problems};
+use crate::domain::keys::paste::may_hold_key;
+use crate::domain::keys::{End, Key, KeyPatch, RotateDraft};
+use crate::domain::random;
+use crate::http::app::App;
+use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
-use crate::http::pages::place::{Place, PostedIn};
-use crate::http::pages::view::{Chrome, Moment, Section, html};
-use crate::keys::{Key, KeyPatch, Revoked, RotateDraft, Rotated};
-use crate::random;
-use crate::users::Role;
+use crate::http::pages::fields::Fields;
+use crate::http::pages::place::{Place, PostedIn, Uncounted};
+use crate::http::pages::view::{Moment, html};
+use crate::service::keys::{Revoked, Rotated};
 
 #[derive(Template)]
 #[template(path = "key_rename.html")]
@@ -34,6 +40,7 @@ struct RotatePage {
     chrome: Chrome,
     key: Row,
     once: String,
+    typed: Fields,
     /// Why it cannot be rotated.
     refusal: Option<String>,
 }
@@ -64,10 +71,11 @@ const WAIT: Duration = Duration::from_secs(5);
 pub(in crate::http::pages) async fn ask_rename(
     State(app): State<App>,
     place: Place,
+    OriginalUri(uri): OriginalUri,
 ) -> Result<Response, PageError> {
-    place.need(Role::Member)?;
-    let key = place.key(&app).await?;
-    Ok(rename_page(&app, &place, &key, key.name.clone(), Problems::default()))
+    let (key, typed) = (place.key_to_change(&app).await?, Fields::of_query(&uri));
+    let name = Some(typed.text("name")).filter(|name| !name.is_empty()).unwrap_or(&key.name).to_owned();
+    Ok(rename_page(&app, &place, &key, name, Problems::default()))
 }
 
 /// Gives the key another name.
@@ -76,8 +84,7 @@ pub(in crate::http::pages) async fn rename(
     posted: PostedIn,
 ) -> Result<Response, PageError> {
     let PostedIn { place, fields } = posted;
-    place.need(Role::Member)?;
-    let key = place.key(&app).await?;
+    let key = place.key_to_change(&app).await?;
     let name = fields.text("name").to_owned();
     let patch = KeyPatch { name: Some(name.clone()), ..KeyPatch::default() };
     match app.keys.update(&key.id, patch, place.signed_in.actor()).await {
@@ -94,10 +101,10 @@ pub(in crate::http::pages) async fn rename(
 pub(in crate::http::pages) async fn ask_rotate(
     State(app): State<App>,
     place: Place,
+    OriginalUri(uri): OriginalUri,
 ) -> Result<Response, PageError> {
-    place.need(Role::Member)?;
-    let key = place.key(&app).await?;
-    rotate_page(&app, &place, &key, None)
+    let key = place.key_to_change(&app).await?;
+    rotate_page(&app, &place, &key, Fields::of_query(&uri), None)
 }
 
 /// Makes the new key and shows it.
@@ -106,22 +113,46 @@ pub(in crate::http::pages) async fn rotate(
     posted: PostedIn,
 ) -> Result<Response, PageError> {
     let PostedIn { place, fields } = posted;
-    place.need(Role::Member)?;
-    let key = place.key(&app).await?;
-    let draft = RotateDraft { grace_seconds: fields.text("grace_seconds").parse().ok(), grace: None };
-    let once = once(&place, &fields)?;
-    match app.keys.rotate(&key.id, draft, Some(once), place.signed_in.actor()).await {
-        Ok(written) => {
-            let commit = (written.head.revision, written.at);
-            let Rotated { key, plaintext, previous } = written.value;
-            Ok(reveal::show(&app, &place, &key, &plaintext, Some(&previous), commit).await)
+    let key = place.key_to_change(&app).await?;
+    let end = match fields.text("expiry") {
+        "" => None,
+        "never" => Some(Value::Null),
+        days => {
+            let days = days.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
+            let days = days.ok_or_else(|| Error::invalid("expiry", "must be 1 to 3650 days"))?;
+            End::after(app.clock.now(), SignedDuration::from_hours(24 * days)).map(|end| end.second().into())
         }
+    };
+    let grace_seconds = fields.text("grace_seconds").parse().ok();
+    let draft = RotateDraft { grace_seconds, grace: None, expires_at: end };
+    let form = format!("{}/rotate", key.id);
+    let once = Once::new(&place, &form, &fields)?;
+    let (keys, id, again, by) = (app.keys.clone(), key.id.clone(), once.key.clone(), place.signed_in.actor());
+    let work = async move {
+        let written = keys.rotate(&id, draft, Some(again), by).await?;
+        Ok(written.map(|Rotated { key, plaintext, previous }| {
+            let id = key.id.clone();
+            ((key, previous), id, Some(plaintext))
+        }))
+    };
+    match once.run(&app, work).await {
+        Ok(Outcome::First((key, previous), made)) => {
+            let shown = Shown { key, previous: Some(previous), again: false };
+            Ok(reveal::show(&app, &place, shown, &made, &once).await)
+        }
+        Ok(Outcome::Again(made)) => reveal::show_again(&app, &place, &made, &once).await,
+        Ok(Outcome::Changed(id)) => reveal::gone(&app, &place, &id, Gone::Changed, &form).await,
         Err(Error::AlreadyCreated(id) | Error::IdempotencyKeyReused(id)) => {
-            reveal::again(&app, &place, &id).await
+            reveal::gone(&app, &place, &id, Gone::Later, &form).await
         }
         Err(Error::Conflict { message, .. }) => {
-            let page = rotate_page(&app, &place, &key, Some(message))?;
+            let page = rotate_page(&app, &place, &key, fields, Some(message))?;
             Ok((StatusCode::CONFLICT, page).into_response())
+        }
+        Err(Error::Invalid(problems)) if problems.of("expires_at").is_some() => {
+            let soon = "the new key would end soon, as the old one; choose when it expires";
+            let page = rotate_page(&app, &place, &key, fields, Some(soon.to_owned()))?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
         Err(error) => Err(error.into()),
     }
@@ -132,41 +163,61 @@ pub(in crate::http::pages) async fn ask_revoke(
     State(app): State<App>,
     place: Place,
 ) -> Result<Response, PageError> {
-    place.need(Role::Member)?;
-    let key = place.key(&app).await?;
+    let key = place.key_to_change(&app).await?;
     let (connected, _) = app.gateways.counts();
     let chrome = place.chrome("Revoke key", Section::ApiKeys);
     Ok(html(&RevokePage { chrome, key: Row::new(&key, app.clock.now()), connected }))
 }
 
-/// Ends the key and shows the receipt. Sent again, it looks again who refuses the key.
+/// Ends the key and shows the receipt. Sent again, it looks again who refuses the key, and counts as a change.
 pub(in crate::http::pages) async fn revoke(
     State(app): State<App>,
-    posted: PostedIn,
+    posted: Uncounted,
 ) -> Result<Response, PageError> {
+    let key = posted.place().key_to_change(&app).await?;
+    let repeated = key.revoked_at.is_some();
+    let posted = if repeated { posted.count(&app)? } else { posted.uncounted() };
     let place = posted.place;
-    place.need(Role::Member)?;
-    let key = place.key(&app).await?;
-    let written = app.keys.revoke(&key.id, place.signed_in.actor()).await?;
-    let Revoked { key, news } = written.value;
-    let receipt = app.receipt(key.revision.unwrap_or_default(), news.then_some(written.at), WAIT).await;
+    let (keys, id, by) = (app.keys.clone(), key.id.clone(), place.signed_in.actor());
+    let work = async move {
+        let written = keys.revoke(&id, by).await?;
+        let map = |Revoked { key, news }: Revoked| {
+            let id = key.id.clone();
+            ((key, news), id, None)
+        };
+        Ok(written.map(map))
+    };
+    let (key, news, made) = match once::run_end(&app, &place, &key.id, work).await? {
+        Outcome::First((key, news), made) => (key, news, made),
+        Outcome::Again(made) => (place.key(&app).await?, true, made),
+        Outcome::Changed(id) => return Err(Error::internal(format!("{id} is ended in two ways")).into()),
+    };
+    let revision = key.revision.unwrap_or(made.revision);
+    let receipt = ReceiptView::wait(&app, &place, revision, news.then_some(made.at), WAIT).await;
     let now = app.clock.now();
     Ok(html(&ReceiptPage {
         chrome: place.chrome("Key revoked", Section::ApiKeys),
         at: Moment::new(key.revoked_at.unwrap_or(now)),
         key: Row::new(&key, now),
-        receipt: ReceiptView::new(receipt),
+        receipt,
         news,
     }))
 }
 
 fn rename_page(app: &App, place: &Place, key: &Key, name: String, problems: Problems) -> Response {
+    let name = if may_hold_key(&name) { key.name.clone() } else { name };
     let chrome = place.chrome("Rename key", Section::ApiKeys);
     html(&RenamePage { chrome, key: Row::new(key, app.clock.now()), name, problems })
 }
 
-fn rotate_page(app: &App, place: &Place, key: &Key, refusal: Option<String>) -> Result<Response, PageError> {
+fn rotate_page(
+    app: &App,
+    place: &Place,
+    key: &Key,
+    typed: Fields,
+    refusal: Option<String>,
+) -> Result<Response, PageError> {
     let chrome = place.chrome("Rotate key", Section::ApiKeys);
     let once = random::base62(20)?.to_string();
-    Ok(html(&RotatePage { chrome, key: Row::new(key, app.clock.now()), once, refusal }))
+    Ok(html(&RotatePage { chrome, key: Row::new(key, app.clock.now()), once, typed, refusal }))
 }

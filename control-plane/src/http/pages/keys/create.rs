@@ -1,7 +1,8 @@
 //! Generate New Key: the form, and what comes of it.
 
+use crate::contract::Limit;
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::civil::Date;
@@ -9,17 +10,20 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::reveal;
-use crate::app::App;
-use crate::error::{Error, Problems};
+use super::once::{Once, Outcome};
+use super::reveal::{self, Gone, Shown};
+use crate::domain::error::{Error, Problems};
+use crate::domain::keys::{End, KeyDraft};
+use crate::domain::limits::LimitDraft;
+use crate::domain::users::Role;
+use crate::domain::{bounds, random};
+use crate::http::app::App;
+use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
-use crate::http::pages::form::Fields;
+use crate::http::pages::fields::Fields;
 use crate::http::pages::place::{Place, PostedIn};
-use crate::http::pages::view::{Chrome, Section, html, limits_text};
-use crate::keys::{Created, IdempotencyKey, KeyDraft};
-use crate::limits::LimitDraft;
-use crate::random;
-use crate::users::Role;
+use crate::http::pages::view::{html, limits_text};
+use crate::service::keys::Created;
 
 #[derive(Template)]
 #[template(path = "key_new.html")]
@@ -30,13 +34,19 @@ struct NewPage {
     problems: Problems,
     typed: Fields,
     default_limits: String,
+    /// What applies to a key without any limit of its own; `None` for nothing.
+    always: Option<String>,
     tomorrow: String,
 }
 
-/// The form.
-pub(in crate::http::pages) async fn new(State(app): State<App>, place: Place) -> Result<Response, PageError> {
+/// The form, with what the address says filled in: somebody had typed it when their session ended.
+pub(in crate::http::pages) async fn new(
+    State(app): State<App>,
+    place: Place,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, PageError> {
     place.need(Role::Member)?;
-    page(&app, &place, Problems::default(), Fields::default()).await
+    page(&app, &place, Problems::default(), Fields::of_query(&uri)).await
 }
 
 /// Makes the key and shows it.
@@ -59,24 +69,29 @@ pub(in crate::http::pages) async fn create(
     if !problems.is_empty() {
         return refused(&app, &place, problems, fields).await;
     }
-    let once = once(&place, &fields)?;
-    match app.keys.create(draft, Some(once), place.signed_in.actor()).await {
-        Ok(written) => {
-            let (head, at) = (written.head.revision, written.at);
-            let Created { key, plaintext } = written.value;
-            Ok(reveal::show(&app, &place, &key, &plaintext, None, (head, at)).await)
+    let once = Once::new(&place, "create", &fields)?;
+    let (keys, key, by) = (app.keys.clone(), once.key.clone(), place.signed_in.actor());
+    let work = async move {
+        let written = keys.create(draft, Some(key), by).await?;
+        Ok(written.map(|Created { key, plaintext }| (key.clone(), key.id, Some(plaintext))))
+    };
+    match once.run(&app, work).await {
+        Ok(Outcome::First(key, made)) => {
+            let shown = Shown { key, previous: None, again: false };
+            Ok(reveal::show(&app, &place, shown, &made, &once).await)
         }
+        Ok(Outcome::Again(made)) => reveal::show_again(&app, &place, &made, &once).await,
+        Ok(Outcome::Changed(id)) => reveal::gone(&app, &place, &id, Gone::Changed, "new").await,
         Err(Error::AlreadyCreated(id) | Error::IdempotencyKeyReused(id)) => {
-            reveal::again(&app, &place, &id).await
+            reveal::gone(&app, &place, &id, Gone::Later, "new").await
         }
         Err(Error::Invalid(problems)) => refused(&app, &place, problems, fields).await,
+        Err(Error::Conflict { message, .. }) => {
+            let page = page(&app, &place, Problems::one("quota", message), fields).await?;
+            Ok((StatusCode::CONFLICT, page).into_response())
+        }
         Err(error) => Err(error.into()),
     }
-}
-
-/// The form's own token, tied to the user: another user's token means nothing.
-pub(super) fn once(place: &Place, fields: &Fields) -> Result<IdempotencyKey, Error> {
-    IdempotencyKey::parse(&format!("page:{}:{}", place.signed_in.user.id, fields.text("once")))
 }
 
 async fn refused(
@@ -91,12 +106,17 @@ async fn refused(
 async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Result<Response, PageError> {
     let workspace = app.workspaces.find(&place.membership.workspace).await?;
     let tomorrow = app.clock.now().to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
+    let enforced = |own: Vec<Limit>| {
+        bounds::compose(own, workspace.bounds.ceiling.as_ref(), &workspace.bounds.workspace_limits)
+    };
+    let always = enforced(Vec::new());
     Ok(html(&NewPage {
         chrome: place.chrome("Generate new key", Section::ApiKeys),
         once: random::base62(20)?.to_string(),
         problems,
-        typed,
-        default_limits: limits_text(&workspace.default_limits),
+        typed: typed.without_keys(),
+        default_limits: limits_text(&enforced(workspace.default_limits.clone())),
+        always: (!always.is_empty()).then(|| limits_text(&always)),
         tomorrow: tomorrow.to_string(),
     }))
 }
@@ -107,18 +127,21 @@ fn expiry(fields: &Fields, now: Timestamp, problems: &mut Problems) -> Option<Va
         "" | "never" => return None,
         "date" => {
             let date = fields.text("expiry_date").parse::<Date>().ok();
-            let after = date.and_then(|date| date.tomorrow().ok());
-            after.and_then(|date| date.to_zoned(TimeZone::UTC).ok()).map(|midnight| midnight.timestamp())
+            date.map(|date| {
+                let after = date.tomorrow().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
+                after.map_or(End::LAST.second(), |midnight| midnight.timestamp().as_second())
+            })
         }
         days => {
             let days = days.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
-            days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * days)).ok())
+            let end = days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * days)).ok());
+            end.map(Timestamp::as_second)
         }
     };
     if end.is_none() {
         problems.add("expires_at", "choose a date");
     }
-    end.map(|end| Value::from(end.as_second()))
+    end.map(Value::from)
 }
 
 /// The workspace's default, none, or one of its own.

@@ -1,29 +1,65 @@
 //! The receipt of a change as the pages show it.
 
-use crate::gateways::{GatewayReceipt, Receipt};
+use std::time::{Duration, Instant};
 
-/// Which gateways enforce a change.
+use crate::domain::gateways::{GatewayReceipt, Receipt};
+use crate::http::app::App;
+use crate::http::pages::place::Place;
+
+/// Which gateways enforce a change: how many for everybody, which ones for operators.
 pub(super) struct ReceiptView {
-    pub gateways: Vec<GatewayReceipt>,
+    pub total: usize,
     pub enforced: usize,
     pub slowest_ms: Option<u64>,
+    pub pending: usize,
+    pub cut_off: usize,
+    pub names: Option<Names>,
+}
+
+/// The gateways of a receipt by their names.
+pub(super) struct Names {
+    pub gateways: Vec<GatewayReceipt>,
     pub pending: Vec<String>,
-    pub disconnected: Vec<String>,
+    pub cut_off: Vec<String>,
 }
 
 impl ReceiptView {
-    pub fn new(receipt: Receipt) -> Self {
+    /// The receipt of a revision that was `committed` just now, at most `longest` later. Gateways may take all of that time, so who
+    /// waits for them has no place for pages meanwhile; and who has many receipts to wait for sees the next as it is now.
+    pub async fn wait(
+        app: &App,
+        place: &Place,
+        revision: u64,
+        committed: Option<Instant>,
+        longest: Duration,
+    ) -> Self {
+        let waits = app.receipt_slots.take(&place.signed_in.user.seq);
+        let longest = if waits.is_some() { longest } else { Duration::ZERO };
+        if let Some(slot) = &place.signed_in.slot {
+            slot.give_back();
+        }
+        Self::new(app.receipt(revision, committed, longest).await, place)
+    }
+
+    /// As much of it as the person there may see.
+    fn new(receipt: Receipt, place: &Place) -> Self {
+        let pending = receipt.pending();
         Self {
+            total: receipt.gateways.len(),
             enforced: receipt.enforced(),
             slowest_ms: receipt.slowest_ms(),
-            pending: receipt.pending(),
-            disconnected: receipt.disconnected,
-            gateways: receipt.gateways,
+            pending: pending.len(),
+            cut_off: receipt.cut_off.len(),
+            names: place.is_operator().then_some(Names {
+                pending,
+                cut_off: receipt.cut_off,
+                gateways: receipt.gateways,
+            }),
         }
     }
 
     /// True when there are gateways and all of them enforce the change.
-    pub fn is_complete(&self) -> bool {
-        !self.gateways.is_empty() && self.pending.is_empty()
+    pub const fn is_complete(&self) -> bool {
+        self.total > 0 && self.pending == 0
     }
 }

@@ -1,0 +1,7 @@
+//! What gateways and control plane agree on, as this crate uses it: the form of keys, their records, and the messages of the sync.
+//! Nothing else of the filter is named here, and the filter nowhere else.
+
+pub(crate) use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, checksum};
+pub(crate) use flamegate::contract::page;
+pub(crate) use flamegate::contract::record::{KeyRecord, Limit, MAX_LIMITS, Scope, is_name};
+pub(crate) use flamegate::contract::session::{SESSION_HEADER, Session};

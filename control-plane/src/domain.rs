@@ -1,0 +1,20 @@
+//! Types and rules: what a key, a workspace, a limit, a person may be. Nothing here knows a database, a network or a clock.
+
+pub(crate) mod addresses;
+pub mod audit;
+pub mod bounds;
+pub mod credentials;
+pub mod error;
+pub(crate) mod fold;
+pub mod gateways;
+pub mod keys;
+pub mod limits;
+pub mod lists;
+pub mod log;
+pub(crate) mod names;
+pub mod random;
+pub(crate) mod rate;
+pub mod sessions;
+pub mod tokens;
+pub mod users;
+pub mod workspaces;

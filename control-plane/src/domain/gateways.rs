@@ -1,0 +1,96 @@
+//! Gateways as people see them and as they are stored, and the receipt of a change.
+
+use jiff::Timestamp;
+
+/// A gateway as people see it.
+#[derive(Clone, Debug)]
+pub struct GatewayView {
+    /// `<credential>/<what it calls itself>`, with `~` and some digits behind it when another process has that id; with
+    /// [`PUSHED_OUT`] it stands for all that had acknowledged and were pushed out for room.
+    pub id: String,
+    /// Name of the credential that it shows.
+    pub credential: String,
+    /// True when its process has a session: nobody else can acknowledge for it.
+    pub has_session: bool,
+    /// Its program's version, from `user-agent`.
+    pub version: Option<String>,
+    /// True when revocations are expected to reach it.
+    pub connected: bool,
+    /// True when it refuses requests because its table was not confirmed for too long: our answers do not arrive.
+    pub stale: bool,
+    /// True when it will be forgotten once it is not connected any more; for ten minutes after that was asked.
+    pub leaving: bool,
+    /// The last revision that all its workers enforce; `None` while its table is empty, of another history, or too old.
+    pub acknowledged: Option<u64>,
+    /// When it acknowledged that.
+    pub acknowledged_at: Option<Timestamp>,
+    /// Its first poll.
+    pub first_seen: Timestamp,
+    /// Its last poll.
+    pub last_seen: Timestamp,
+}
+
+/// Who enforces a revision. A gateway that does not answer is listed, never left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The revision of the change.
+    pub revision: u64,
+    /// Each gateway that is connected, in order of ids.
+    pub gateways: Vec<GatewayReceipt>,
+    /// Gateways that were connected, are not now, and have not confirmed the change. One that still runs may serve without
+    /// it until it comes back. Who was forgotten is not among them.
+    pub cut_off: Vec<String>,
+}
+
+/// One gateway's line of a receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayReceipt {
+    /// The gateway's id.
+    pub id: String,
+    /// True when every worker of it enforces the change.
+    pub enforced: bool,
+    /// Milliseconds from the commit to the acknowledgement, rounded up; `None` when it is not enforced or was not timed.
+    pub ms: Option<u64>,
+}
+
+/// A gateway as last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredGateway {
+    /// `<credential>/<what the gateway calls itself>`.
+    pub id: String,
+    /// SHA-256 of its process's session; `None` for a filter that knows none.
+    pub session: Option<[u8; 32]>,
+    /// Its program's version.
+    pub version: Option<String>,
+    /// Whether it was connected when this was written.
+    pub connected: bool,
+    /// Its first poll.
+    pub first_seen: Timestamp,
+    /// Its last poll.
+    pub last_seen: Timestamp,
+}
+
+/// What stands behind `<credential>/` for gateways that were pushed out for room after they had acknowledged.
+pub const PUSHED_OUT: &str = "~pushed-out";
+
+impl Receipt {
+    /// How many gateways enforce the change.
+    pub fn enforced(&self) -> usize {
+        self.gateways.iter().filter(|gateway| gateway.enforced).count()
+    }
+
+    /// Ids of the connected gateways that do not enforce it yet.
+    pub fn pending(&self) -> Vec<String> {
+        self.gateways.iter().filter(|gateway| !gateway.enforced).map(|gateway| gateway.id.clone()).collect()
+    }
+
+    /// True when nobody may serve without the change.
+    pub fn is_confirmed(&self) -> bool {
+        self.cut_off.is_empty() && self.gateways.iter().all(|gateway| gateway.enforced)
+    }
+
+    /// The slowest acknowledgement in milliseconds.
+    pub fn slowest_ms(&self) -> Option<u64> {
+        self.gateways.iter().filter_map(|gateway| gateway.ms).max()
+    }
+}

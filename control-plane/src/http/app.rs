@@ -1,0 +1,299 @@
+//! The services wired together, as the HTTP layer and the background tasks use them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, Semaphore, watch};
+
+use super::admission::connections::{Connections, Shares, three_quarters};
+use super::admission::person_limit::PersonLimit;
+use super::admission::slots::Slots;
+use super::admission::turns::Turns;
+use crate::config::{Config, PagesConfig};
+use crate::domain::credentials::Credential;
+use crate::domain::error::Error;
+use crate::domain::gateways::Receipt;
+use crate::domain::keys::KeyCounts;
+use crate::service::audit::Audit;
+use crate::service::clock::Clock;
+use crate::service::credentials::Credentials;
+use crate::service::gateways::Gateways;
+use crate::service::housekeeping::Housekeeping;
+use crate::service::keys::Keys;
+use crate::service::keys::kept::Kept;
+use crate::service::metrics::{Metrics, Reading};
+use crate::service::sync::Sync;
+use crate::service::throttle::Throttle;
+use crate::service::token_book::TokenBook;
+use crate::service::users::Users;
+use crate::service::workspaces::Workspaces;
+use crate::store::{OpenError, Purpose, Store};
+
+/// All services. Clones share them.
+#[derive(Clone)]
+pub struct App {
+    /// API keys.
+    pub keys: Keys,
+    /// What forms have made a moment ago.
+    pub kept: Kept,
+    /// Workspaces.
+    pub workspaces: Workspaces,
+    /// People.
+    pub users: Users,
+    /// Who did what.
+    pub audit: Audit,
+    /// Pages for gateways.
+    pub sync: Sync,
+    /// Who enforces what.
+    pub gateways: Gateways,
+    /// Tokens of gateways that have a name.
+    pub credentials: Credentials,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Time.
+    pub clock: Clock,
+    /// The database; the HTTP layer only asks it whether it is there.
+    pub store: Store,
+    /// Who may use `/v1` and `/sync/v1`.
+    pub tokens: Arc<TokenBook>,
+    /// How fast each person may change things in the pages.
+    pub people: Arc<PersonLimit>,
+    /// How people reach the pages.
+    pub pages: Arc<PagesConfig>,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// Who is connected.
+    pub connections: Connections,
+    /// Wrong tokens, by address.
+    pub wrong_tokens: Throttle,
+    /// Lists in the pages, by person.
+    pub turns: Turns,
+    /// Attempts to sign in are bounded by it, so that they wait for each other and no page for them.
+    pub sign_in_admission: Arc<Semaphore>,
+    /// Places beyond those, for addresses from which nobody has failed lately.
+    pub first_sign_in_admission: Arc<Semaphore>,
+    /// Who has failed lately.
+    pub sign_in_failures: Throttle,
+    /// Requests for pages in progress are bounded by it.
+    pub page_admission: Arc<Semaphore>,
+    /// Requests to `/v1` in progress are bounded by it.
+    pub admission: Arc<Semaphore>,
+    /// Polls in progress are bounded by it, so that they leave connections to everybody else.
+    pub poll_slots: Arc<Slots<Credential>>,
+    /// Receipts that people in the pages wait for are bounded by it: each is looked at again with every acknowledgement.
+    pub receipt_slots: Arc<Slots<i64>>,
+    readiness: Arc<Mutex<Option<Readiness>>>,
+    counted: Arc<Mutex<Option<Counted>>>,
+    shutdown: watch::Sender<bool>,
+}
+
+/// What the last look at the database said.
+struct Readiness {
+    at: Instant,
+    writable: bool,
+}
+
+/// Keys as they were counted last.
+struct Counted {
+    /// When they may be counted again.
+    until: Instant,
+    keys: KeyCounts,
+}
+
+/// How long clients may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a body.
+    pub body: Duration,
+    /// How late the answer to a wrong token comes when an address has sent too many.
+    pub guess: Duration,
+}
+
+/// Why a server could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Anything else.
+    #[error("cannot start: {0}")]
+    Other(Error),
+}
+
+/// Most requests to `/v1` at once; polls of gateways are not among them.
+const MAX_ADMIN_REQUESTS: usize = 256;
+/// Most requests for pages at once.
+const MAX_PAGE_REQUESTS: usize = 256;
+/// Most attempts to sign in at once. Their passwords are hashed one by one.
+const MAX_SIGN_INS: usize = 16;
+const MAX_FIRST_SIGN_INS: usize = 4;
+/// Most receipts that are waited for in pages, and most of one person.
+const MAX_RECEIPTS: usize = 256;
+const MAX_RECEIPTS_OF_PERSON: usize = 8;
+/// How long counted keys are good.
+const COUNT_AGE: Duration = Duration::from_secs(10);
+/// Counting takes at most one part in so many of the time, however many keys there are.
+const COUNT_SHARE: u32 = 20;
+/// How long the answer about the database is good.
+const READINESS_AGE: Duration = Duration::from_secs(1);
+
+/// Nine tenths of the connections, and at least one.
+const fn most_polls(connections: usize) -> usize {
+    let most = connections - connections / 10;
+    if most == 0 { 1 } else { most }
+}
+
+impl App {
+    /// Opens the database and wires the services.
+    pub async fn open(config: &Config, clock: Clock) -> Result<Self, BuildError> {
+        let store = Store::open(&config.database).await?;
+        let metrics = Metrics::new().map_err(BuildError::Other)?;
+        let gateways = Gateways::load(&store, clock.clone()).await.map_err(BuildError::Other)?;
+        let connections = Connections::new(Shares::of(config.max_connections, config.pages.trust_proxy));
+        let credentials =
+            Credentials::load(store.clone(), clock.clone(), gateways.clone(), Arc::new(connections.clone()));
+        let credentials = credentials.await.map_err(BuildError::Other)?;
+        let (shutdown, down) = watch::channel(false);
+        let known = (gateways.clone(), credentials.clone());
+        let polls = most_polls(config.max_connections);
+        Ok(Self {
+            keys: Keys::new(store.clone(), clock.clone()),
+            kept: Kept::new(clock.clone()),
+            workspaces: Workspaces::new(store.clone(), clock.clone(), config.workspace_defaults()),
+            users: Users::new(store.clone(), clock.clone()).map_err(BuildError::Other)?,
+            audit: Audit::new(store.clone()),
+            sync: Sync::new(store.reading_for(Purpose::Sync), known, metrics.clone(), clock.clone(), down),
+            gateways,
+            credentials,
+            metrics,
+            store,
+            tokens: Arc::new(TokenBook::new(
+                config.admin_tokens.clone(),
+                config.sync_tokens.clone(),
+                config.metrics_tokens.clone(),
+                config.admin_limit.as_ref(),
+            )),
+            people: Arc::new(PersonLimit::new(config.person_limit.as_ref())),
+            pages: Arc::new(config.pages.clone()),
+            patience: Patience { body: config.body_timeout, guess: config.guess_pause },
+            connections,
+            wrong_tokens: Throttle::new(clock.clone()),
+            turns: Turns::default(),
+            sign_in_admission: Arc::new(Semaphore::new(MAX_SIGN_INS)),
+            first_sign_in_admission: Arc::new(Semaphore::new(MAX_FIRST_SIGN_INS)),
+            sign_in_failures: Throttle::new(clock.clone()),
+            page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
+            admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
+            poll_slots: Arc::new(Slots::new(polls, three_quarters(polls))),
+            receipt_slots: Arc::new(Slots::new(MAX_RECEIPTS, MAX_RECEIPTS_OF_PERSON)),
+            readiness: Arc::default(),
+            counted: Arc::default(),
+            shutdown,
+            clock,
+        })
+    }
+
+    /// The same services, reading by the readers of the pages.
+    pub fn for_pages(&self) -> Self {
+        let store = self.store.reading_for(Purpose::Pages);
+        Self {
+            keys: self.keys.over(store.clone()),
+            workspaces: self.workspaces.over(store.clone()),
+            users: self.users.over(store.clone()),
+            audit: self.audit.over(store.clone()),
+            credentials: self.credentials.over(store.clone()),
+            store,
+            ..self.clone()
+        }
+    }
+
+    /// The database as lists in the pages read it.
+    pub fn for_lists(&self) -> Store {
+        self.store.reading_for(Purpose::Lists)
+    }
+
+    /// What looks after the database and the registry.
+    pub fn housekeeping(&self, removals_kept: u32) -> Housekeeping {
+        let (keys, gateways) = (self.keys.clone(), self.gateways.clone());
+        Housekeeping {
+            kept: self.kept.clone(),
+            keys,
+            gateways,
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            removals_kept,
+        }
+    }
+
+    /// Lets go of everything that waits: polls and receipts are answered with what is known.
+    pub fn begin_shutdown(&self) {
+        self.shutdown.send_replace(true);
+    }
+
+    /// Turns true when the server goes down.
+    pub fn shutdown(&self) -> watch::Receiver<bool> {
+        self.shutdown.subscribe()
+    }
+
+    /// Who enforces a revision; see [`Gateways::receipt`].
+    pub async fn receipt(&self, revision: u64, committed: Option<Instant>, wait: Duration) -> Receipt {
+        let receipt = self.gateways.receipt(revision, committed, wait, self.shutdown()).await;
+        self.metrics.receipt(&receipt);
+        receipt
+    }
+
+    /// Whether the database can be written and the server is not going down. Anyone may ask, and looking costs a write,
+    /// so it is done at most once per second.
+    pub async fn is_ready(&self) -> bool {
+        if *self.shutdown.borrow() {
+            return false;
+        }
+        let mut last = Arc::clone(&self.readiness).lock_owned().await;
+        let now = self.clock.instant();
+        if let Some(last) =
+            last.as_ref().filter(|last| now.saturating_duration_since(last.at) < READINESS_AGE)
+        {
+            return last.writable;
+        }
+        // To its end even when who asked has gone: otherwise whoever asks and goes makes a write each time.
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let look = tokio::spawn(async move {
+            let checked = store.check_writable().await;
+            if let Err(error) = &checked {
+                tracing::error!(cause = ?std::error::Error::source(error), "the database cannot be written");
+            }
+            // As of now: a database that is locked takes longer to say so than the answer is good for.
+            *last = Some(Readiness { at: clock.instant(), writable: checked.is_ok() });
+            checked.is_ok()
+        });
+        look.await.unwrap_or(false)
+    }
+
+    /// The metrics as text.
+    pub async fn metrics_text(&self) -> Result<Vec<u8>, Error> {
+        let (gateways, polls) = self.gateways.counts();
+        let (keys, revision) = (self.key_counts().await?, self.store.head().revision);
+        let connections = self.connections.census();
+        self.metrics.render(&Reading { keys, revision, gateways, polls, connections })
+    }
+
+    /// Counts the keys by state, or says what was counted a moment ago: that looks at every key, and anyone may ask. Those who
+    /// ask meanwhile wait for the one who counts.
+    async fn key_counts(&self) -> Result<KeyCounts, Error> {
+        let mut last = Arc::clone(&self.counted).lock_owned().await;
+        let began = self.clock.instant();
+        if let Some(last) = last.as_ref().filter(|last| began < last.until) {
+            return Ok(last.keys);
+        }
+        // To its end, as above.
+        let (keys, clock) = (self.keys.over(self.store.reading_for(Purpose::Metrics)), self.clock.clone());
+        let count = tokio::spawn(async move {
+            let keys = keys.counts().await?;
+            let now = clock.instant();
+            let age = COUNT_AGE.max(now.saturating_duration_since(began) * COUNT_SHARE);
+            *last = Some(Counted { until: now + age, keys });
+            Ok(keys)
+        });
+        count.await.map_err(Error::internal)?
+    }
+}

@@ -1,0 +1,66 @@
+//! The frame around a page for a signed-in user.
+
+use super::session::SignedIn;
+use super::view::Assets;
+use crate::domain::users::{Membership, Role, User};
+
+/// The part of the product that a page belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Overview,
+    Gateways,
+    Audit,
+    Settings,
+    ApiKeys,
+    Members,
+    Account,
+}
+
+/// The frame of a page for a signed-in user.
+pub(super) struct Chrome {
+    pub assets: Assets,
+    pub title: String,
+    section: Section,
+    pub email: String,
+    pub csrf: String,
+    /// The workspace that the page belongs to, or one to go back to.
+    pub here: Option<Membership>,
+    /// The user's other workspaces.
+    pub others: Vec<Membership>,
+}
+
+impl Chrome {
+    /// Around a page of a workspace, or of the user.
+    pub fn new(title: &str, section: Section, signed_in: &SignedIn, here: Option<&Membership>) -> Self {
+        let User { email, memberships, .. } = &signed_in.user;
+        let here = here.or(memberships.first()).cloned();
+        let other =
+            |one: &&Membership| here.as_ref().is_none_or(|here| one.workspace_seq != here.workspace_seq);
+        let others = memberships.iter().filter(other).cloned().collect();
+        let (title, email, csrf) = (title.to_owned(), email.clone(), signed_in.csrf.clone());
+        Self { assets: Assets::new(), title, section, email, csrf, here, others }
+    }
+
+    /// The workspace's part of a path.
+    pub fn slug(&self) -> &str {
+        self.here.as_ref().map(|here| here.slug.as_str()).unwrap_or_default()
+    }
+
+    /// ` aria-current` of a link in the sidebar.
+    pub fn is(&self, section: &str) -> bool {
+        match self.section {
+            Section::Overview => section == "overview",
+            Section::Gateways => section == "gateways",
+            Section::Audit => section == "audit",
+            Section::Settings => section == "settings" || section == "general",
+            Section::ApiKeys => section == "settings" || section == "api-keys",
+            Section::Members => section == "settings" || section == "members",
+            Section::Account => section == "account",
+        }
+    }
+
+    /// Whether the user may see the audit log.
+    pub fn sees_audit(&self) -> bool {
+        self.here.as_ref().is_some_and(|here| here.role >= Role::Owner)
+    }
+}

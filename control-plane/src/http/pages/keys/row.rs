@@ -1,0 +1,74 @@
+//! A key as the pages show it.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use crate::domain::keys::{Key, Status};
+use crate::http::pages::view::{Moment, limits_text};
+
+/// A key as the pages show it.
+pub(super) struct Row {
+    pub id: String,
+    pub name: String,
+    pub environment: &'static str,
+    pub hint: String,
+    pub created: Moment,
+    pub created_by: Option<String>,
+    pub expires: Option<Moment>,
+    pub revoked: Option<Moment>,
+    pub limits: String,
+    pub limits_inherited: bool,
+    /// `active`, `ending` (rotated, still in its grace), `revoked` or `expired`.
+    pub status: &'static str,
+}
+
+/// A state in words.
+#[derive(Template)]
+#[template(source = r#"<span class="badge {{ tone }}">{{ text }}</span>"#, ext = "html")]
+pub(super) struct Badge {
+    tone: &'static str,
+    text: &'static str,
+}
+
+impl Row {
+    pub fn new(key: &Key, now: Timestamp) -> Self {
+        let status = match key.status(now) {
+            Status::Active if key.rotated_to.is_some() => "ending",
+            status => status.as_str(),
+        };
+        Self {
+            id: key.id.clone(),
+            name: key.name.clone(),
+            environment: key.environment.as_str(),
+            hint: key.hint.clone(),
+            created: Moment::day(key.created_at),
+            created_by: key.created_by.clone(),
+            expires: key.expires_at.map(|end| Moment::end(end, now)),
+            revoked: key.revoked_at.map(Moment::day),
+            limits: limits_text(&key.limits),
+            limits_inherited: key.own_limits.is_none(),
+            status,
+        }
+    }
+
+    /// `Live` or `Test`.
+    pub fn environment_name(&self) -> &'static str {
+        if self.environment == "live" { "Live" } else { "Test" }
+    }
+
+    /// Its state, in words and a colour.
+    pub fn badge(&self) -> Badge {
+        let (tone, text) = match self.status {
+            "active" => ("good", "Active"),
+            "ending" => ("warn", "Ending"),
+            "revoked" => ("bad", "Revoked"),
+            _ => ("", "Expired"),
+        };
+        Badge { tone, text }
+    }
+
+    /// Whether it can still be revoked.
+    pub fn works(&self) -> bool {
+        matches!(self.status, "active" | "ending")
+    }
+}

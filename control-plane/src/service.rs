@@ -1,0 +1,16 @@
+//! What can be done, by whoever may: each service checks what it is given, keeps the rules in the transaction that writes, and knows
+//! nothing of HTTP.
+
+pub mod audit;
+pub mod clock;
+pub mod credentials;
+pub mod gateways;
+pub mod housekeeping;
+pub mod keys;
+pub mod metrics;
+pub(crate) mod quota;
+pub mod sync;
+pub mod throttle;
+pub mod token_book;
+pub mod users;
+pub mod workspaces;

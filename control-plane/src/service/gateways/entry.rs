@@ -1,0 +1,143 @@
+//! One gateway of the registry.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::domain::credentials::Credential;
+use crate::domain::gateways::GatewayView;
+
+/// What is known of a gateway.
+pub(super) struct Gateway {
+    pub credential: Credential,
+    /// SHA-256 of the session that the id is tied to.
+    pub session: Option<[u8; 32]>,
+    pub version: Option<String>,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    /// What its last poll said.
+    pub stale: bool,
+    /// Polls in progress.
+    pub held: u32,
+    /// Ends the newest of them.
+    pub newest: Option<Arc<Notify>>,
+    /// Until when it counts as connected without a poll in progress.
+    pub expected_until: Instant,
+    /// True once it has said that it has a table of our history, whether that counts or not.
+    pub has_table: bool,
+    /// Since when it is to be forgotten once it is not connected.
+    pub leaving: Option<Instant>,
+    /// True when there is a row of it.
+    pub stored: bool,
+    /// What the row says, when that is still so: connected, and when last seen.
+    pub saved: Option<(bool, Timestamp)>,
+    /// The newest acknowledgements, oldest first; empty while it has no table.
+    acks: VecDeque<Ack>,
+}
+
+/// An acknowledgement.
+#[derive(Clone, Copy)]
+pub(super) struct Ack {
+    pub revision: u64,
+    pub at: Instant,
+    time: Timestamp,
+}
+
+/// How long a gateway may take to be gone after it was said to leave: as long as an Envoy drains, by default.
+const TIME_TO_LEAVE: Duration = Duration::from_secs(600);
+/// Acknowledgements remembered per gateway, so that a receipt finds the first one that covers its revision.
+const ACKS_KEPT: usize = 64;
+
+impl Gateway {
+    pub fn seen(
+        credential: Credential,
+        session: Option<[u8; 32]>,
+        (first_seen, last_seen): (Timestamp, Timestamp),
+        expected_until: Instant,
+    ) -> Self {
+        Self {
+            credential,
+            session,
+            version: None,
+            first_seen,
+            last_seen,
+            stale: false,
+            held: 0,
+            newest: None,
+            expected_until,
+            has_table: false,
+            leaving: None,
+            stored: false,
+            saved: None,
+            acks: VecDeque::new(),
+        }
+    }
+
+    /// True when that is news.
+    pub fn acknowledge(&mut self, revision: Option<u64>, at: Instant, time: Timestamp) -> bool {
+        let last = self.acks.back().map(|ack| ack.revision);
+        if revision == last {
+            return false;
+        }
+        // Without a table, or back at an older one: what was enforced before is not any more.
+        if revision < last {
+            self.acks.clear();
+        }
+        if let Some(revision) = revision {
+            if self.acks.len() == ACKS_KEPT {
+                self.acks.pop_front();
+            }
+            self.acks.push_back(Ack { revision, at, time });
+        }
+        true
+    }
+
+    /// The first acknowledgement that covers `revision`.
+    pub fn covering(&self, revision: u64) -> Option<Ack> {
+        self.acks.iter().find(|ack| ack.revision >= revision).copied()
+    }
+
+    pub fn is_connected(&self, now: Instant) -> bool {
+        self.held > 0 || now < self.expected_until
+    }
+
+    /// Whoever is still there after a while did not leave, or is a new process under the old name.
+    pub fn is_leaving(&self, now: Instant) -> bool {
+        self.leaving.is_some_and(|since| now.saturating_duration_since(since) < TIME_TO_LEAVE)
+    }
+
+    /// Ties the id to a session, if it is not tied yet.
+    pub fn tie(&mut self, session: Option<[u8; 32]>) {
+        if self.session.is_none() && session.is_some() {
+            self.session = session;
+            self.saved = None;
+        }
+    }
+
+    /// The poll that is held is answered now.
+    pub fn end_poll(&mut self) {
+        if let Some(poll) = self.newest.take() {
+            poll.notify_one();
+        }
+    }
+
+    pub fn view(&self, id: &str, now: Instant) -> GatewayView {
+        let last = self.acks.back();
+        GatewayView {
+            id: id.to_owned(),
+            credential: self.credential.name().to_owned(),
+            has_session: self.session.is_some(),
+            version: self.version.clone(),
+            connected: self.is_connected(now),
+            stale: self.stale,
+            leaving: self.is_leaving(now),
+            acknowledged: last.map(|ack| ack.revision),
+            acknowledged_at: last.map(|ack| ack.time),
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The receipt of a change: which gateways enforce it, how fast, and which do not yet.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time;
+
+use super::service::Gateways;
+use crate::domain::gateways::{GatewayReceipt, Receipt};
+
+impl Gateways {
+    /// Waits until every gateway that is connected enforces `revision`, at most for `wait` and not beyond a shutdown.
+    /// Who comes back meanwhile counts; who is cut off is not waited for. `committed` is when the change was committed, if
+    /// it was just now.
+    pub async fn receipt(
+        &self,
+        revision: u64,
+        committed: Option<Instant>,
+        wait: Duration,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Receipt {
+        let mut news = self.inner.news.subscribe();
+        let all_enforce = async {
+            while self.is_anybody_pending(revision) {
+                // The sender lives as long as `self`.
+                if news.changed().await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = all_enforce => {}
+            () = time::sleep(wait) => {}
+            _ = shutdown.wait_for(|down| *down) => {}
+        }
+        self.line_up(revision, committed)
+    }
+
+    /// True when a connected gateway does not enforce the revision. Looked at with every acknowledgement, so it ends at the first.
+    fn is_anybody_pending(&self, revision: u64) -> bool {
+        let now = self.inner.clock.instant();
+        let gateways = self.inner.registry.lock();
+        gateways.iter().any(|(_, gateway)| gateway.is_connected(now) && gateway.covering(revision).is_none())
+    }
+
+    /// The receipt as of now.
+    fn line_up(&self, revision: u64, committed: Option<Instant>) -> Receipt {
+        let now = self.inner.clock.instant();
+        let mut receipt = Receipt { revision, ..Receipt::default() };
+        for (id, gateway) in self.inner.registry.lock().iter() {
+            let ack = gateway.covering(revision);
+            if gateway.is_connected(now) {
+                let ms =
+                    ack.zip(committed).map(|(ack, from)| ceil_ms(ack.at.saturating_duration_since(from)));
+                receipt.gateways.push(GatewayReceipt { id: id.clone(), enforced: ack.is_some(), ms });
+            } else if ack.is_none() && !gateway.is_leaving(now) {
+                receipt.cut_off.push(id.clone());
+            }
+        }
+        receipt.gateways.sort_by(|a, b| a.id.cmp(&b.id));
+        receipt.cut_off.sort();
+        receipt
+    }
+}
+
+fn ceil_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
+}

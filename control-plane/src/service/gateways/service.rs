@@ -1,0 +1,168 @@
+//! Who enforces what: the gateways that poll, the revision that each has acknowledged, and the receipts made of that.
+//!
+//! The registry lives in memory, because acknowledgements are news that the next poll repeats anyway. Who was there is also
+//! stored, so that after a restart of the control plane a receipt does not say "all 0 gateways".
+//!
+//! A gateway is connected while it holds a poll, between two polls for as long as a live gateway may take, and, after
+//! its connection broke, for as long as a live gateway may take to come back.
+//!
+//! An id is tied to the first session that is seen under it, for as long as it is remembered: whoever comes under the same
+//! name with another session is another gateway, with an id of its own. A filter of before sessions has none; it counts
+//! under the shared token, and until a session comes.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+
+use super::hello::{Hello, RECONNECT};
+use super::registry::Registry;
+use crate::domain::audit::{Action, Actor, Target};
+use crate::domain::credentials::Credential;
+use crate::domain::error::Error;
+use crate::domain::gateways::GatewayView;
+use crate::service::clock::Clock;
+use crate::store::Store;
+
+/// The registry. Clones share it.
+#[derive(Clone)]
+pub struct Gateways {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// A poll in progress. Dropping it unfinished means that the gateway's connection broke.
+pub struct Poll {
+    inner: Arc<Inner>,
+    id: String,
+    over: Arc<Notify>,
+    finished: bool,
+}
+
+pub(super) struct Inner {
+    pub(super) clock: Clock,
+    pub(super) registry: Registry,
+    /// Changes with every acknowledgement; receipts wait on it.
+    pub(super) news: watch::Sender<u64>,
+    /// There is somebody who is not stored and should be.
+    pub(super) unsaved: Notify,
+}
+
+impl Gateways {
+    /// An empty registry.
+    pub fn new(clock: Clock) -> Self {
+        let (news, _) = watch::channel(0);
+        Self { inner: Arc::new(Inner { clock, registry: Registry::default(), news, unsaved: Notify::new() }) }
+    }
+
+    /// Notes that a poll began. An older one of the same gateway is over.
+    pub fn begin(&self, hello: Hello) -> Poll {
+        let inner = &self.inner;
+        let (now, time) = (inner.clock.instant(), inner.clock.now());
+        let over = Arc::new(Notify::new());
+        let id = inner.registry.lock().begin(hello, Arc::clone(&over), now, time);
+        Poll { inner: Arc::clone(inner), id, over, finished: false }
+    }
+
+    /// All gateways in order of their ids.
+    pub fn list(&self) -> Vec<GatewayView> {
+        let now = self.inner.clock.instant();
+        let mut views: Vec<_> =
+            self.inner.registry.lock().iter().map(|(id, gateway)| gateway.view(id, now)).collect();
+        views.sort_by(|a, b| a.id.cmp(&b.id));
+        views
+    }
+
+    /// How many gateways are connected, and how many polls are held.
+    pub fn counts(&self) -> (usize, u32) {
+        let now = self.inner.clock.instant();
+        let gateways = self.inner.registry.lock();
+        let connected = gateways.iter().filter(|(_, gateway)| gateway.is_connected(now)).count();
+        (connected, gateways.iter().map(|(_, gateway)| gateway.held).sum())
+    }
+
+    /// The last poll under a credential, of a gateway that is remembered.
+    pub fn last_seen(&self, credential: &str) -> Option<Timestamp> {
+        let gateways = self.inner.registry.lock();
+        let theirs = gateways.iter().filter(|(_, gateway)| gateway.credential.name() == credential);
+        theirs.map(|(_, gateway)| gateway.last_seen).max()
+    }
+
+    /// Ends the polls that are held under a credential. Its gateways are cut off from now on.
+    pub fn end(&self, credential: &Credential) {
+        let now = self.inner.clock.instant();
+        for (_, gateway) in self.inner.registry.lock().iter_mut() {
+            if gateway.credential == *credential {
+                gateway.end_poll();
+                gateway.expected_until = now;
+            }
+        }
+    }
+
+    /// Forgets a gateway for good; one that is connected stays until it is not any more, and for
+    /// good when it is still there after ten minutes. The view that it had.
+    pub async fn forget(&self, id: &str, store: &Store, by: Actor) -> Result<GatewayView, Error> {
+        let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
+        let view = self.inner.registry.lock().forget(id, now).ok_or(Error::NotFound("gateway"))?;
+        let ids = [view.id.clone()];
+        let write = store.write(move |tx| {
+            Box::pin(async move {
+                tx.forget_gateways(&ids).await?;
+                let [id] = &ids;
+                let on = Target { workspace_seq: None, id: None, name: id };
+                by.did(tx, time, Action::GatewayForgotten, on, json!({})).await
+            })
+        });
+        write.await?;
+        // Receipts that wait for it need not.
+        self.inner.news.send_modify(|count| *count += 1);
+        Ok(view)
+    }
+}
+
+impl Poll {
+    /// Notes the revision that the gateway enforces; `None` while it has no table of our history. It counts when nobody else
+    /// can have said it: under a session, or under the shared token, as ever, for a filter that has none.
+    pub fn acknowledges(&self, revision: Option<u64>) {
+        let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
+        let mut gateways = self.inner.registry.lock();
+        let Some(gateway) = gateways.get_mut(&self.id) else { return };
+        gateway.has_table |= revision.is_some();
+        // It has the table and answers 503: nobody is up to date by that.
+        let revision = revision.filter(|_| !gateway.stale);
+        let counts = gateway.session.is_some() || gateway.credential.is_shared();
+        let news = counts && gateway.acknowledge(revision, now, time);
+        let is_unsaved = gateway.has_table && gateway.saved.is_none();
+        drop(gateways);
+        if is_unsaved {
+            self.inner.unsaved.notify_one();
+        }
+        if news {
+            self.inner.news.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Until a newer poll of the same gateway has come, or its credential was revoked.
+    pub async fn is_over(&self) {
+        self.over.notified().await;
+    }
+
+    /// The answer is on its way: the gateway goes on living without a poll for a while.
+    pub fn finish(mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
+        if let Some(gateway) = self.inner.registry.lock().get_mut(&self.id) {
+            gateway.held = gateway.held.saturating_sub(1);
+            gateway.last_seen = time;
+            // A newer poll of it goes on: only the last one tells that the connection broke.
+            if !self.finished && gateway.held == 0 {
+                gateway.expected_until = gateway.expected_until.min(now + RECONNECT);
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What the control plane counts, in Prometheus' text format.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts,
+};
+use prometheus::{Registry, TextEncoder};
+
+use crate::domain::error::Error;
+use crate::domain::gateways::Receipt;
+use crate::domain::keys::KeyCounts;
+
+/// All metrics of one server. Clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    latency: HistogramVec,
+    sync_pages: IntCounterVec,
+    foreign_epochs: IntCounter,
+    enforcement: Histogram,
+    keys: IntGaugeVec,
+    revision: IntGauge,
+    gateways: IntGauge,
+    polls: IntGauge,
+    refused_tokens: IntCounterVec,
+    connections: IntGaugeVec,
+    turned_away: IntCounter,
+}
+
+/// What is read when the metrics are asked for.
+pub struct Reading {
+    /// Keys by state.
+    pub keys: KeyCounts,
+    /// The log's revision.
+    pub revision: u64,
+    /// Gateways that are connected.
+    pub gateways: usize,
+    /// Polls that are held.
+    pub polls: u32,
+    /// Connections.
+    pub connections: Census,
+}
+
+/// What there is now, for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections by class: strangers, people, operators, gateways.
+    pub open: [usize; 4],
+    /// Strangers that were closed to make room, since the start.
+    pub turned_away: u64,
+}
+
+/// What a token was shown for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// `/v1`.
+    Admin,
+    /// `/sync/v1`.
+    Sync,
+    /// `/metrics`.
+    Metrics,
+}
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Seconds; a revocation is expected within tens of milliseconds.
+const ENFORCEMENT_BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0];
+
+impl TokenKind {
+    /// Its label, and its name in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Sync => "sync",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+impl Metrics {
+    /// A set of metrics of its own, so that several servers can live in one process.
+    pub fn new() -> Result<Self, Error> {
+        Self::register().map_err(Error::internal)
+    }
+
+    fn register() -> prometheus::Result<Self> {
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let this = Self {
+            registry: Registry::new_custom(Some("flamegate_control".to_owned()), None)?,
+            requests: counters("http_requests_total", "Requests answered.", &["method", "route", "status"])?,
+            latency: HistogramVec::new(
+                HistogramOpts::new(
+                    "http_request_duration_seconds",
+                    "Time to answer, without requests that wait.",
+                ),
+                &["method", "route"],
+            )?,
+            sync_pages: counters("sync_pages_total", "Pages made for gateways.", &["kind"])?,
+            foreign_epochs: IntCounter::new(
+                "foreign_epochs_total",
+                "Polls of gateways that had the table of another epoch.",
+            )?,
+            enforcement: Histogram::with_opts(
+                HistogramOpts::new(
+                    "enforcement_seconds",
+                    "From the commit of a change to a gateway's acknowledgement.",
+                )
+                .buckets(ENFORCEMENT_BUCKETS.to_vec()),
+            )?,
+            keys: IntGaugeVec::new(Opts::new("keys", "API keys by state."), &["status"])?,
+            revision: IntGauge::new("revision", "Last revision of the log.")?,
+            gateways: IntGauge::new("gateways_connected", "Gateways that changes are expected to reach.")?,
+            polls: IntGauge::new("polls_held", "Polls of gateways in progress.")?,
+            refused_tokens: counters(
+                "refused_tokens_total",
+                "Wrong tokens, by what they were shown for.",
+                &["kind"],
+            )?,
+            connections: IntGaugeVec::new(
+                Opts::new("connections", "Open connections, by who has shown what on them."),
+                &["class"],
+            )?,
+            turned_away: IntCounter::new(
+                "strangers_turned_away_total",
+                "Connections without a credential that were closed to make room.",
+            )?,
+        };
+        this.register_all()?;
+        Ok(this)
+    }
+
+    fn register_all(&self) -> prometheus::Result<()> {
+        let all: [Box<dyn Collector>; 12] = [
+            Box::new(self.requests.clone()),
+            Box::new(self.latency.clone()),
+            Box::new(self.sync_pages.clone()),
+            Box::new(self.foreign_epochs.clone()),
+            Box::new(self.enforcement.clone()),
+            Box::new(self.keys.clone()),
+            Box::new(self.revision.clone()),
+            Box::new(self.gateways.clone()),
+            Box::new(self.polls.clone()),
+            Box::new(self.refused_tokens.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.turned_away.clone()),
+        ];
+        all.into_iter().try_for_each(|metric| self.registry.register(metric))
+    }
+
+    /// Counts an answer. Each label is from a closed set, because a series is kept for ever: `method` is one that is known or
+    /// `other`, `route` is the pattern and not the path. `timed` is false for requests that wait for something.
+    pub fn request(&self, method: &str, route: &str, status: u16, took: Duration, timed: bool) {
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
+        if timed {
+            self.latency.with_label_values(&[method, route]).observe(took.as_secs_f64());
+        }
+    }
+
+    /// Counts a wrong token.
+    pub fn refused_token(&self, kind: TokenKind) {
+        self.refused_tokens.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Counts a page, by kind: `difference` or `reset`.
+    pub fn sync_page(&self, kind: &str) {
+        self.sync_pages.with_label_values(&[kind]).inc();
+    }
+
+    /// Counts a gateway that comes with the table of another epoch.
+    pub fn foreign_epoch(&self) {
+        self.foreign_epochs.inc();
+    }
+
+    /// Notes how fast gateways enforced a change.
+    pub fn receipt(&self, receipt: &Receipt) {
+        for ms in receipt.gateways.iter().filter_map(|gateway| gateway.ms) {
+            self.enforcement.observe(Duration::from_millis(ms).as_secs_f64());
+        }
+    }
+
+    /// The text for Prometheus.
+    pub fn render(&self, reading: &Reading) -> Result<Vec<u8>, Error> {
+        let keys = reading.keys;
+        for (status, count) in [("active", keys.active), ("revoked", keys.revoked), ("expired", keys.expired)]
+        {
+            self.keys.with_label_values(&[status]).set(count);
+        }
+        self.revision.set(i64::try_from(reading.revision).unwrap_or(i64::MAX));
+        self.gateways.set(i64::try_from(reading.gateways).unwrap_or(i64::MAX));
+        self.polls.set(i64::from(reading.polls));
+        for (class, count) in
+            ["stranger", "person", "operator", "gateway"].into_iter().zip(reading.connections.open)
+        {
+            self.connections.with_label_values(&[class]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.turned_away.inc_by(reading.connections.turned_away.saturating_sub(self.turned_away.get()));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).map_err(Error::internal)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,90 @@
+//! What a gateway asks for, and the page that it gets.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::contract::KeyHash;
+use crate::contract::page::{self, MAX_PAGE_RECORDS, Upsert, WireHash};
+use crate::domain::credentials::Credential;
+use crate::domain::error::Error;
+use crate::domain::log::{Head, Page};
+
+/// A checked poll.
+#[derive(Clone, Debug)]
+pub struct ChangesRequest {
+    /// The credential that it has shown.
+    pub credential: Credential,
+    /// Where it comes from.
+    pub address: Option<IpAddr>,
+    /// Who asks: what the gateway calls itself.
+    pub gateway: String,
+    /// SHA-256 of its process's session; `None` for a filter that has none.
+    pub session: Option<[u8; 32]>,
+    /// Its program's version.
+    pub version: Option<String>,
+    /// The epoch of its table; `None` while it has none.
+    pub epoch: Option<String>,
+    /// The revision that it enforces.
+    pub after: u64,
+    /// The tag of that; `None` for a filter that knows none.
+    pub tag: Option<String>,
+    /// Most records in the answer.
+    pub limit: u32,
+    /// How long it is ready to wait.
+    pub wait: Duration,
+    /// It refuses requests because its table was not confirmed for too long.
+    pub stale: bool,
+    /// During a reset: everything up to here has arrived.
+    pub cursor: Option<KeyHash>,
+}
+
+/// What follows a revision.
+pub(super) enum Difference {
+    /// This page.
+    Page(Bytes),
+    /// More than the log still has.
+    TooOld,
+    /// Nothing: it is a revision of another history.
+    Unknown,
+}
+
+/// Records in an answer when the gateway does not say.
+pub const DEFAULT_LIMIT: u32 = 500;
+
+/// Longest hold of a poll.
+pub const MAX_WAIT: Duration = Duration::from_secs(60);
+
+impl ChangesRequest {
+    /// True when the gateway has everything up to `head`, of the same history.
+    pub(super) fn is_at(&self, head: &Head) -> bool {
+        self.after == head.revision && self.tag.as_ref().is_none_or(|tag| *tag == head.tag)
+    }
+}
+
+/// Clamps what a gateway asks for to what a page may hold.
+pub fn page_limit(asked: Option<u32>) -> u32 {
+    let most = u32::try_from(MAX_PAGE_RECORDS).unwrap_or(u32::MAX);
+    asked.unwrap_or(DEFAULT_LIMIT).clamp(1, most)
+}
+
+pub(super) fn empty_page(head: Head) -> Result<Bytes, Error> {
+    let (revision, tag) = (head.revision, head.tag.clone());
+    encode(Page { head, revision, tag, changes: Vec::new(), more: false }, false)
+}
+
+/// The page as JSON.
+pub(super) fn encode(page: Page, reset: bool) -> Result<Bytes, Error> {
+    let (mut upserts, mut removals) = (Vec::new(), Vec::new());
+    for change in page.changes {
+        let hash = WireHash(change.hash);
+        match change.record {
+            Some(record) => upserts.push(Upsert { hash, record }),
+            None => removals.push(hash),
+        }
+    }
+    let (epoch, revision, tag, more) = (page.head.epoch, page.revision, Some(page.tag), page.more);
+    let page = page::Page { epoch, revision, tag, more, reset, upserts, removals };
+    serde_json::to_vec(&page).map(Bytes::from).map_err(Error::internal)
+}

@@ -1,0 +1,157 @@
+//! Pages for gateways (sync protocol v1): answers at once when there is something new, otherwise holds the poll.
+//!
+//! No state per gateway is needed to answer: a difference follows from the gateway's revision and its tag, a part of a reset
+//! from its cursor. A gateway whose revision is not of our history (it is ahead of us, or its tag is another) gets a reset of
+//! its own; nothing that a gateway says begins an epoch. What a poll acknowledges goes to [`crate::service::gateways`].
+//!
+//! Who is up to date, or nearly, is answered from what all ask for together (`recent`). Everything else is read in the lane
+//! of the credential (`lanes`), so that whoever asks for much holds up nobody but those who share its credential.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time;
+
+use super::lanes::Lanes;
+use super::notices::{Kind, Notices};
+use super::page::{ChangesRequest, Difference, empty_page};
+use super::recent::Recent;
+use crate::contract::is_name;
+use crate::domain::error::Error;
+use crate::domain::log::Head;
+use crate::service::clock::Clock;
+use crate::service::credentials::Credentials;
+use crate::service::gateways::{Gateways, Hello, Poll};
+use crate::service::metrics::Metrics;
+use crate::store::Store;
+
+/// The service. Clones share it.
+#[derive(Clone)]
+pub struct Sync {
+    pub(super) store: Store,
+    pub(super) gateways: Gateways,
+    pub(super) credentials: Credentials,
+    pub(super) shutdown: watch::Receiver<bool>,
+    pub(super) recent: Arc<Recent>,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) notices: Arc<Notices>,
+    pub(super) metrics: Metrics,
+}
+
+impl Sync {
+    /// The service; once `shutdown` turns true, held polls are answered with an empty page.
+    pub fn new(
+        store: Store,
+        (gateways, credentials): (Gateways, Credentials),
+        metrics: Metrics,
+        clock: Clock,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        let recent = Arc::new(Recent::new(store.clone(), metrics.clone()));
+        let lanes = Arc::new(Lanes::new(store.clone(), credentials.clone(), metrics.clone()));
+        let notices = Arc::new(Notices::new(clock));
+        Self { store, gateways, credentials, shutdown, recent, lanes, notices, metrics }
+    }
+
+    /// The answer to a poll: a page as JSON.
+    pub async fn changes(&self, request: ChangesRequest) -> Result<Bytes, Error> {
+        // Held ones are let go; one that comes then would be let go at once, and come again at once. This makes it pause.
+        if *self.shutdown.borrow() {
+            return Err(Error::Unavailable("going down"));
+        }
+        let poll = self.gateways.begin(Hello {
+            credential: request.credential.clone(),
+            name: request.gateway.clone(),
+            session: request.session,
+            version: request.version.clone(),
+            wait: request.wait,
+            stale: request.stale,
+        });
+        let body = self.answer(&request, &poll).await?;
+        // The last moment at which a revocation can keep it back.
+        self.credentials.check(&request.credential)?;
+        poll.finish();
+        Ok(body)
+    }
+
+    async fn answer(&self, request: &ChangesRequest, poll: &Poll) -> Result<Bytes, Error> {
+        // Once more, now that a revocation finds the poll: in between it would have been overlooked.
+        self.credentials.check(&request.credential)?;
+        let head = self.store.head();
+        // During a reset the gateway repeats the revision that it had before, which is no news.
+        if request.epoch.as_deref() != Some(head.epoch.as_str()) || request.cursor.is_some() {
+            self.notice_foreign_epoch(request, &head);
+            poll.acknowledges(None);
+            return self.lanes.part_of_reset(request).await;
+        }
+        if request.is_at(&head) {
+            poll.acknowledges(Some(request.after));
+            // Who refuses requests until an answer arrives gets one at once; it paces answers that were not held.
+            if !request.stale {
+                self.wait_for_news(request, poll).await;
+                self.credentials.check(&request.credential)?;
+            }
+        }
+        match self.difference(request).await? {
+            Difference::Page(body) => {
+                poll.acknowledges(Some(request.after));
+                return Ok(body);
+            }
+            // Its tag is forgotten, so whether that was our history is not known.
+            Difference::TooOld => poll.acknowledges(Some(request.after).filter(|_| request.tag.is_none())),
+            Difference::Unknown => {
+                poll.acknowledges(None);
+                self.notice_other_history(request, &head);
+            }
+        }
+        self.lanes.part_of_reset(request).await
+    }
+
+    /// Until something changes, or there is no use in waiting any more.
+    async fn wait_for_news(&self, request: &ChangesRequest, poll: &Poll) {
+        let deadline = Instant::now() + request.wait;
+        let mut log = self.store.watch();
+        let mut shutdown = self.shutdown.clone();
+        tokio::select! {
+            _ = log.wait_for(|head| head.revision > request.after) => {}
+            () = time::sleep_until(deadline.into()) => {}
+            () = poll.is_over() => {}
+            _ = shutdown.wait_for(|down| *down) => {}
+        }
+    }
+
+    async fn difference(&self, request: &ChangesRequest) -> Result<Difference, Error> {
+        let head = self.store.head();
+        if request.is_at(&head) {
+            return empty_page(head).map(Difference::Page);
+        }
+        match self.recent.difference(request, &head).await? {
+            Some(found) => Ok(found),
+            None => self.lanes.difference(request).await,
+        }
+    }
+
+    /// A gateway with a table of another epoch: once after a restored or replaced database. When it goes on, two control
+    /// planes with different databases stand behind one name, and gateways take the table of one after the other.
+    fn notice_foreign_epoch(&self, request: &ChangesRequest, head: &Head) {
+        let begins = request.cursor.is_none();
+        let Some(theirs) = request.epoch.as_deref().filter(|_| begins) else { return };
+        self.metrics.foreign_epoch();
+        let Some(count) = self.notices.admit(&request.credential, Kind::ForeignEpoch) else { return };
+        let theirs = if is_name(theirs) { theirs } else { "not a name" };
+        let (credential, gateway, ours) = (request.credential.name(), &request.gateway, &head.epoch);
+        tracing::warn!(credential, %gateway, theirs, ours, count, "a gateway has the table of another epoch and fetches ours; if \
+            this goes on, a second control plane with another database is reached by the same name");
+    }
+
+    /// A gateway that has seen what our database has not: an older copy was put in its place, or somebody makes it up. It
+    /// starts over, and nobody else.
+    fn notice_other_history(&self, request: &ChangesRequest, head: &Head) {
+        let Some(count) = self.notices.admit(&request.credential, Kind::OtherHistory) else { return };
+        let (credential, gateway, ours) = (request.credential.name(), &request.gateway, head.revision);
+        tracing::error!(credential, %gateway, theirs = request.after, ours, count, "a gateway has seen a revision that the \
+            database has not, and fetches the whole table: was a backup restored?");
+    }
+}

@@ -1,0 +1,10 @@
+//! People: added and managed by an operator, never by signing up; signing in and out.
+
+mod manage;
+mod password;
+mod service;
+mod sign_in;
+
+pub use self::manage::Added;
+pub use self::service::Users;
+pub use self::sign_in::SignIn;

@@ -1,0 +1,125 @@
+//! The open database, whatever engine it is on.
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{oneshot, watch};
+
+use super::seam::engine::{Commit, Engine, Lent, Steps};
+use super::seam::open::OpenError;
+use super::seam::purpose::Purpose;
+use super::seam::tx::{Tx, View, Work};
+use super::sqlite::Sqlite;
+use crate::domain::error::Error;
+use crate::domain::log::Head;
+
+/// The open database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    /// Whose readers [`Store::read`] takes.
+    purpose: Purpose,
+}
+
+/// A committed write.
+#[derive(Debug)]
+pub struct Written<T> {
+    /// What the transaction returned.
+    pub value: T,
+    /// The log's head right after it.
+    pub head: Head,
+    /// When the commit was known to be durable.
+    pub at: Instant,
+}
+
+/// A connection for reading.
+pub struct Reader(Box<dyn Lent>);
+
+impl Store {
+    /// Opens the file, creating it (readable by its owner only) when it is not there, and migrates it.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        Ok(Self::on(Sqlite::open(path).await?))
+    }
+
+    /// The store on an engine that is open.
+    pub fn on(engine: impl Engine + 'static) -> Self {
+        Self { engine: Arc::new(engine), purpose: Purpose::Api }
+    }
+
+    /// Runs `work` in a transaction of its own: `Ok` commits it durably and publishes the new head, anything else leaves nothing of it. It
+    /// runs to its end even when the caller is dropped (a client that hangs up): a commit without its publication would leave polls
+    /// asleep.
+    pub async fn write<T, F>(&self, work: F) -> Result<Written<T>, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T> + Send + 'static,
+    {
+        let engine = Arc::clone(&self.engine);
+        tokio::spawn(async move {
+            let (result, mut value) = oneshot::channel();
+            let steps: Steps = Box::new(move |tx| {
+                Box::pin(async move {
+                    let _ = result.send(work(tx).await?);
+                    Ok(())
+                })
+            });
+            let Commit { head, at } = engine.transact(steps).await?;
+            Ok(Written { value: value.try_recv().map_err(Error::internal)?, head, at })
+        })
+        .await
+        .map_err(Error::internal)?
+    }
+
+    /// A connection for reading, of the readers for this store's purpose.
+    pub async fn read(&self) -> Result<Reader, Error> {
+        self.engine.reader(self.purpose).await.map(Reader)
+    }
+
+    /// The same database, read by other readers.
+    pub fn reading_for(&self, purpose: Purpose) -> Self {
+        Self { engine: Arc::clone(&self.engine), purpose }
+    }
+
+    /// Where the log stands.
+    pub fn head(&self) -> Head {
+        self.engine.heads().newest()
+    }
+
+    /// Follows the log: the receiver changes after every commit that took a revision.
+    pub fn watch(&self) -> watch::Receiver<Head> {
+        self.engine.heads().watch()
+    }
+
+    /// Fails when nothing could be written now.
+    pub async fn check_writable(&self) -> Result<(), Error> {
+        self.write(|tx| tx.touch()).await.map(|_| ())
+    }
+
+    /// Closes the connections; another process may open the database.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+}
+
+impl Deref for Reader {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        self.0.view()
+    }
+}
+
+impl DerefMut for Reader {
+    fn deref_mut(&mut self) -> &mut View {
+        self.0.view_mut()
+    }
+}
+
+impl<T> Written<T> {
+    /// The same commit with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Written<U> {
+        Written { value: change(self.value), head: self.head, at: self.at }
+    }
+}

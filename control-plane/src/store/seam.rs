@@ -1,0 +1,17 @@
+//! The store as its callers see it, without an engine: named functions by area, reading apart from writing, and what an engine owes.
+
+pub mod audit;
+pub mod credentials;
+pub mod engine;
+pub mod gateways;
+pub mod heads;
+pub mod idempotency;
+pub mod keys;
+pub mod log;
+pub mod maintenance;
+pub mod open;
+pub mod purpose;
+pub mod sessions;
+pub mod tx;
+pub mod users;
+pub mod workspaces;

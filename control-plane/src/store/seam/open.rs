@@ -1,0 +1,28 @@
+//! Why a database could not be opened.
+
+use std::path::PathBuf;
+
+use crate::domain::error::Error;
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its lock file cannot be made or opened.
+    #[error("cannot open {0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// Another process serves this database.
+    #[error("{0} is in use by another flamegate-control")]
+    InUse(PathBuf),
+    /// The engine refused it.
+    #[error("cannot open the database: {0}")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The schema could not be brought up to date.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No randomness for the epoch, or a damaged log.
+    #[error("cannot prepare the revision log: {0}")]
+    Log(Error),
+    /// A key could not be read or written.
+    #[error("cannot prepare the search of keys: {0}")]
+    Search(Error),
+}

@@ -1,0 +1,125 @@
+//! The database file: opening, migrating, the one writer and the readers.
+//!
+//! One write at a time, in `BEGIN IMMEDIATE`, flushed to disk before it is acknowledged (`synchronous=FULL`): a revocation that was
+//! answered survives a crash.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous,
+};
+
+use super::changes::ensure_epoch;
+use super::files::{create_private, lock};
+use super::folded;
+use super::migrations::MIGRATIONS;
+use super::readers::{Readers, pool};
+use super::tags::seal;
+use crate::domain::error::Error;
+use crate::domain::log::Head;
+use crate::store::seam::engine::{Commit, Engine, Lent, Steps};
+use crate::store::seam::heads::Heads;
+use crate::store::seam::open::OpenError;
+use crate::store::seam::purpose::Purpose;
+
+/// An open file.
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: Readers,
+    heads: Heads,
+    /// Held as long as the store is open: a second control plane on the same file would not wake this one's polls.
+    lock: File,
+}
+
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Sqlite {
+    /// Opens the file, creating it (readable by its owner only) when it is not there, and migrates it.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        create_private(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        // One connection is the one writer: whoever wants to write waits for it in order of arrival.
+        let writer = pool(1).connect_with(options.clone()).await?;
+        MIGRATIONS.run(&writer).await?;
+        fill_in(&writer).await?;
+        let head = {
+            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            ensure_epoch(&mut tx).await.map_err(OpenError::Log)?;
+            let head = seal(&mut tx).await.map_err(OpenError::Log)?;
+            tx.commit().await?;
+            head
+        };
+        let readers = Readers::open(options.pragma("query_only", "on")).await?;
+        Ok(Self { writer, readers, heads: Heads::new(head), lock })
+    }
+
+    /// A connection for reading whose time begins now.
+    pub async fn connection(&self, purpose: Purpose) -> Result<PoolConnection<sqlx::Sqlite>, Error> {
+        self.readers.acquire(purpose).await
+    }
+}
+
+#[async_trait]
+impl Engine for Sqlite {
+    async fn transact(&self, steps: Steps) -> Result<Commit, Error> {
+        let mut connection = self.writer.acquire().await?;
+        let done = transact(&mut connection, steps).await;
+        if matches!(done, Err(Error::Internal(_))) {
+            // SQLite has rolled back by itself when the disk is full, and SQLx would go on to count that transaction as
+            // open: nothing could be written until a restart.
+            connection.close_on_drop();
+        }
+        let (head, at) = (done?, Instant::now());
+        self.heads.publish(&head);
+        Ok(Commit { head, at })
+    }
+
+    async fn reader(&self, purpose: Purpose) -> Result<Box<dyn Lent>, Error> {
+        Ok(Box::new(self.connection(purpose).await?))
+    }
+
+    fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// Closes the connections; the write-ahead log is folded into the file, and another process may open it.
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+        // Closing the file would not do: who still holds a clone of the store, or a child process between fork and exec, has it too.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the database's lock stays until this process ends");
+        }
+    }
+}
+
+/// Runs the steps and commits them. Revisions that they took get their tag here, whatever took them.
+async fn transact(connection: &mut SqliteConnection, steps: Steps) -> Result<Head, Error> {
+    let mut tx = sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE").await?;
+    steps(&mut *tx).await?;
+    let head = seal(&mut tx).await?;
+    tx.commit().await?;
+    Ok(head)
+}
+
+/// Does what migrations cannot: what needs more than SQL.
+async fn fill_in(writer: &SqlitePool) -> Result<(), OpenError> {
+    loop {
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let more = folded::fill(&mut tx).await.map_err(OpenError::Search)?;
+        tx.commit().await?;
+        if !more {
+            return Ok(());
+        }
+    }
+}

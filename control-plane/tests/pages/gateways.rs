@@ -1,0 +1,42 @@
+//! The gateways page: whose credential, whether it has a session, who is cut off, and which credentials there are.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::common::gateway::Gateway;
+use crate::common::{Answer, Control};
+
+#[tokio::test]
+async fn the_page_tells_credentials_sessions_and_who_is_cut_off() {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    control.patch("/v1/users/ada@example.com", json!({"operator": true})).await.expect(200);
+    let page = browser.get("/w/demo/gateways").await;
+    page.shows("No gateway has connected yet");
+    page.hides("cut off");
+    let made = control.post("/v1/gateway-credentials", json!({"name": "eu-west-1"})).await.expect(201);
+    let token = made["token"].as_str().unwrap();
+    Gateway::with_token(&control, token, "edge-1").catch_up(&control).await;
+    control.clock.advance(Duration::from_secs(90));
+    Gateway::old(&control, "edge-2").catch_up(&control).await;
+    let page = browser.get("/w/demo/gateways").await;
+    for text in ["eu-west-1/edge-1", "shared/edge-2", "1 connected", "1 cut off", "Cut off", "No session"] {
+        page.shows(text);
+    }
+    let mut refusing = Gateway::new(&control, "edge-3");
+    refusing.catch_up(&control).await;
+    browser.get("/w/demo/gateways").await.hides("Refuses requests");
+    refusing.query.stale = true;
+    refusing.poll().await.unwrap();
+    browser.get("/w/demo/gateways").await.shows("Refuses requests");
+    page.shows("admin token");
+    page.hides(token);
+    Answer::of(control.request(Method::DELETE, "/v1/gateways/eu-west-1/edge-1")).await.expect(200);
+    Answer::of(control.request(Method::DELETE, "/v1/gateway-credentials/eu-west-1")).await.expect(200);
+    let page = browser.get("/w/demo/gateways").await;
+    page.hides("eu-west-1/edge-1");
+    page.shows("Revoked");
+}

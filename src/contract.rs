@@ -1,0 +1,14 @@
+//! What gateway and control plane agree on: the form of a key, the record of what it may do, and the messages of the sync, in both
+//! versions of its protocol. Both programs are built from these types, so they cannot drift apart.
+
+mod json;
+pub mod key;
+pub mod leases;
+pub mod page;
+pub mod page2;
+pub mod protocol;
+pub mod record;
+#[cfg(test)]
+pub mod samples;
+pub mod session;
+pub mod usage;

@@ -1,0 +1,142 @@
+//! What keys were used for: `POST /sync/v1/usage`. A gateway posts counts with a number that goes up by one; a post that was not
+//! acknowledged is repeated byte for byte, by whoever holds the sync's lease, and the control plane adds each number once.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::json::read;
+use super::page::WireHash;
+use super::record::is_name;
+
+/// Path of the endpoint on the control plane.
+pub const USAGE_PATH: &str = "/sync/v1/usage";
+/// Most counts in one post; more keys make further posts.
+pub const MAX_COUNTS: usize = 4096;
+/// Most hashes of dead keys in one post.
+pub const MAX_DEAD: usize = 256;
+
+/// One post.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsagePost {
+    /// What the gateway calls itself; the credential makes its id of it.
+    pub gateway: String,
+    /// The post's number; the first of a session is 1.
+    pub sequence: u64,
+    /// At most [`MAX_COUNTS`], each key, outcome and minute once.
+    pub counts: Vec<Count>,
+    /// Hashes that were refused, for the control plane to know dead keys by: sampled, at most [`MAX_DEAD`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// Requests of one key with one outcome in one minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// The key's id; `other` for keys beyond the bound.
+    pub key_id: String,
+    /// What became of them.
+    pub outcome: UsageOutcome,
+    /// Unix time in minutes.
+    pub minute: u64,
+    /// How many.
+    pub requests: u64,
+}
+
+/// What became of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageOutcome {
+    /// They passed.
+    Permitted,
+    /// A limit was used up.
+    RateLimited,
+    /// Outside of the key's restrictions.
+    Forbidden,
+    /// The key's time was over.
+    Expired,
+}
+
+/// A hash that no record has, and how often it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// SHA-256 of what was sent.
+    pub hash: WireHash,
+    /// How many of the sampled requests had it.
+    pub requests: u64,
+}
+
+/// The acknowledgement: everything up to this number is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageAnswer {
+    /// The post's number, or a later one.
+    pub sequence: u64,
+}
+
+impl UsagePost {
+    /// Understands a post; the error is one line for a log.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        let post: Self = read(json, "post")?;
+        if !is_name(&post.gateway) {
+            return Err("gateway: not a name".to_owned());
+        }
+        if post.sequence == 0 {
+            return Err("sequence: begins at 1".to_owned());
+        }
+        if post.counts.len() > MAX_COUNTS || post.refused.len() > MAX_DEAD {
+            return Err(format!("at most {MAX_COUNTS} counts and {MAX_DEAD} hashes"));
+        }
+        let mut seen = BTreeSet::new();
+        for (index, count) in post.counts.iter().enumerate() {
+            if !is_name(&count.key_id) {
+                return Err(format!("counts[{index}].key_id: not a name"));
+            }
+            if !seen.insert((&count.key_id, count.outcome, count.minute)) {
+                return Err(format!("counts[{index}]: is there twice"));
+            }
+        }
+        Ok(post)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! A post comes through; nothing that would be counted wrongly does.
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn post() -> Value {
+        let count =
+            json!({"key_id": "key_1", "outcome": "rate_limited", "minute": 29_000_000, "requests": 3});
+        json!({"gateway": "gw-1", "sequence": 1, "counts": [count]})
+    }
+
+    fn parse(post: &Value) -> Result<UsagePost, String> {
+        UsagePost::parse(post.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_post_comes_through() {
+        let parsed = parse(&post()).unwrap();
+        assert_eq!(parsed.counts[0].outcome, UsageOutcome::RateLimited);
+        assert_eq!(UsagePost::parse(&serde_json::to_vec(&parsed).unwrap()), Ok(parsed));
+    }
+
+    #[test]
+    fn what_would_be_counted_wrongly_is_refused_with_its_place() {
+        let count = post()["counts"][0].clone();
+        for (path, value, error) in [
+            ("/gateway", json!(""), "gateway: not a name"),
+            ("/sequence", json!(0), "sequence: begins at 1"),
+            ("/counts/0/key_id", json!("key 1"), "counts[0].key_id: not a name"),
+            ("/counts", json!([count, count]), "counts[1]: is there twice"),
+            ("/counts", json!(vec![count; MAX_COUNTS + 1]), "at most 4096 counts and 256 hashes"),
+        ] {
+            let mut post = post();
+            *post.pointer_mut(path).unwrap() = value;
+            assert_eq!(parse(&post), Err(error.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! One request's way from bytes to an answer, without memory and without the proxy: what it says ([`request`], [`credential`]), whether
+//! it needs a key ([`bypass`]), whose key it is ([`auth`], [`known_key`]), and what is told to whom ([`denial`], [`reply`],
+//! [`metrics`]). [`crate::worker`] remembers, and puts the steps in order.
+
+pub mod auth;
+pub mod bypass;
+pub mod credential;
+pub mod denial;
+pub mod fingerprint;
+pub mod headers;
+pub mod known_key;
+pub mod metrics;
+pub mod rate_limit;
+pub mod reply;
+pub mod request;
+pub mod throttle;

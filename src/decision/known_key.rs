@@ -1,0 +1,72 @@
+//! A key record made ready for the request path: everything that can be computed once per key is, so that a request
+//! neither hashes nor formats anything for its limits. Only a refusal's headers are made when they are needed.
+
+use std::cell::RefCell;
+
+use crate::contract::key::KeyHash;
+use crate::contract::record::KeyRecord;
+use crate::decision::headers::Headers;
+use crate::host::WallClock;
+use crate::limit::Slot;
+
+/// A key record in a worker's memory.
+#[derive(Debug)]
+pub struct KnownKey {
+    hash: KeyHash,
+    record: KeyRecord,
+    slots: Vec<Slot>,
+    rate_limit_policy: String,
+    /// The headers of the last refusal, with its slot and seconds: whoever is refused is refused again within the second.
+    refusal: RefCell<Option<(usize, u64, Headers)>>,
+}
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+impl KnownKey {
+    /// Prepares a record.
+    pub fn new(hash: KeyHash, record: KeyRecord) -> Self {
+        let slots = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
+        let rate_limit_policy = crate::decision::rate_limit::rate_limit_policy(&record.limits);
+        Self { hash, record, slots, rate_limit_policy, refusal: RefCell::default() }
+    }
+
+    /// The key's hash.
+    pub const fn hash(&self) -> &KeyHash {
+        &self.hash
+    }
+
+    /// The record as it came.
+    pub const fn record(&self) -> &KeyRecord {
+        &self.record
+    }
+
+    /// The record's limits, in its order.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// `RateLimit-Policy` of all limits together; empty when there are none.
+    pub fn rate_limit_policy(&self) -> &str {
+        &self.rate_limit_policy
+    }
+
+    /// The headers of a 429 because of limit number `slot`, which will admit a request in so many seconds.
+    pub fn refusal_headers(&self, slot: usize, seconds: u64) -> Headers {
+        let mut last = self.refusal.borrow_mut();
+        match &*last {
+            Some((known, at, headers)) if (*known, *at) == (slot, seconds) => headers.clone(),
+            _ => {
+                let name = self.slots.get(slot).map_or("", Slot::name);
+                let headers =
+                    crate::decision::rate_limit::refusal_headers(name, seconds, &self.rate_limit_policy);
+                *last = Some((slot, seconds, headers.clone()));
+                headers
+            }
+        }
+    }
+
+    /// True from the second of `expires_at` on. `now` is asked only when there is one: a reading may be a host call.
+    pub fn is_expired(&self, now: impl FnOnce() -> WallClock) -> bool {
+        self.record.expires_at.is_some_and(|at| now() >= at.saturating_mul(NANOS_PER_SECOND))
+    }
+}

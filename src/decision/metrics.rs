@@ -1,0 +1,143 @@
+//! Every metric's name, and the counters that a VM collects between two ticks. A host call per count would cost more than
+//! the decision it counts, so counts go to Envoy once per tick.
+
+use crate::contract::record::Scope;
+use crate::decision::auth::Permit;
+use crate::decision::bypass::Bypass;
+use crate::decision::credential::NoToken;
+use crate::decision::denial::{Denial, InvalidApiKey, Unavailable};
+
+/// What is counted. The names are Envoy stat names below `wasmcustom.`; the bootstrap's `stats_tags` turn the last two
+/// words of `flamegate_requests_total.<verdict>.<reason>` into Prometheus labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is its name")]
+pub enum Counter {
+    PermittedKey,
+    PermittedRedirected,
+    BypassedPath,
+    BypassedPreflight,
+    UnauthorizedMissing,
+    UnauthorizedRepeated,
+    UnauthorizedScheme,
+    UnauthorizedEmpty,
+    UnauthorizedPreflightBody,
+    UnauthorizedRedirected,
+    InvalidMalformed,
+    InvalidUnknown,
+    InvalidExpired,
+    InvalidEnvironment,
+    RateLimitedKey,
+    RateLimitedWorkspace,
+    RateLimitedAddress,
+    UnavailableNotSynced,
+    UnavailableStale,
+    UnavailableInternal,
+    ReadinessReady,
+    ReadinessWaiting,
+    HeldRequests,
+    LimiterFallback,
+    StreamsEnded,
+    SyncPages,
+    SyncFailures,
+}
+
+/// Names of the counters, in the order of [`Counter`].
+pub const COUNTERS: [&str; 27] = [
+    "flamegate_requests_total.permitted.key",
+    "flamegate_requests_total.permitted.redirected",
+    "flamegate_requests_total.bypassed.path",
+    "flamegate_requests_total.bypassed.preflight",
+    "flamegate_requests_total.unauthorized.missing",
+    "flamegate_requests_total.unauthorized.repeated",
+    "flamegate_requests_total.unauthorized.scheme",
+    "flamegate_requests_total.unauthorized.empty",
+    "flamegate_requests_total.unauthorized.preflight_body",
+    "flamegate_requests_total.unauthorized.redirected",
+    "flamegate_requests_total.invalid_api_key.malformed",
+    "flamegate_requests_total.invalid_api_key.unknown",
+    "flamegate_requests_total.invalid_api_key.expired",
+    "flamegate_requests_total.invalid_api_key.environment",
+    "flamegate_requests_total.rate_limited.key",
+    "flamegate_requests_total.rate_limited.workspace",
+    "flamegate_requests_total.rate_limited.address",
+    "flamegate_requests_total.unavailable.not_synced",
+    "flamegate_requests_total.unavailable.stale",
+    "flamegate_requests_total.unavailable.internal",
+    "flamegate_requests_total.readiness.ready",
+    "flamegate_requests_total.readiness.waiting",
+    "flamegate_held_requests_total",
+    "flamegate_limiter_fallback_total",
+    "flamegate_streams_ended_total",
+    "flamegate_sync_pages_total",
+    "flamegate_sync_failures_total",
+];
+
+/// Names of the gauges: number of keys, revision, and age of the table in seconds.
+pub const GAUGES: [&str; 3] = ["flamegate_keys", "flamegate_revision", "flamegate_table_age_seconds"];
+
+/// Counts since the last flush.
+#[derive(Clone, Debug, Default)]
+pub struct Counts([u64; COUNTERS.len()]);
+
+impl Counts {
+    /// Adds one.
+    pub fn increment(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Adds several.
+    pub fn add(&mut self, counter: Counter, count: u64) {
+        if let Some(value) = self.0.get_mut(counter as usize) {
+            *value = value.saturating_add(count);
+        }
+    }
+
+    /// The counts that are not zero, as (index into [`COUNTERS`], count), and starts again from zero.
+    pub fn take(&mut self) -> impl Iterator<Item = (usize, u64)> {
+        std::mem::take(&mut self.0).into_iter().enumerate().filter(|(_, count)| *count > 0)
+    }
+
+    /// The count since the last flush.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or(0)
+    }
+}
+
+impl From<&Permit> for Counter {
+    fn from(_: &Permit) -> Self {
+        Self::PermittedKey
+    }
+}
+
+impl From<Bypass> for Counter {
+    fn from(bypass: Bypass) -> Self {
+        match bypass {
+            Bypass::Path => Self::BypassedPath,
+            Bypass::Preflight => Self::BypassedPreflight,
+        }
+    }
+}
+
+impl From<&Denial> for Counter {
+    fn from(denial: &Denial) -> Self {
+        match denial {
+            Denial::Unauthorized(NoToken::Missing) => Self::UnauthorizedMissing,
+            Denial::Unauthorized(NoToken::Repeated) => Self::UnauthorizedRepeated,
+            Denial::Unauthorized(NoToken::Scheme) => Self::UnauthorizedScheme,
+            Denial::Unauthorized(NoToken::Empty) => Self::UnauthorizedEmpty,
+            Denial::Unauthorized(NoToken::PreflightBody) => Self::UnauthorizedPreflightBody,
+            Denial::Unauthorized(NoToken::Redirected) => Self::UnauthorizedRedirected,
+            Denial::InvalidApiKey(InvalidApiKey::Malformed) => Self::InvalidMalformed,
+            Denial::InvalidApiKey(InvalidApiKey::Unknown) => Self::InvalidUnknown,
+            Denial::InvalidApiKey(InvalidApiKey::Expired) => Self::InvalidExpired,
+            Denial::InvalidApiKey(InvalidApiKey::Environment) => Self::InvalidEnvironment,
+            Denial::RateLimited(limited) => match limited.scope {
+                Scope::Key => Self::RateLimitedKey,
+                Scope::Workspace => Self::RateLimitedWorkspace,
+            },
+            Denial::Throttled(_) => Self::RateLimitedAddress,
+            Denial::Unavailable(Unavailable::NotSynced) => Self::UnavailableNotSynced,
+            Denial::Unavailable(Unavailable::Stale) => Self::UnavailableStale,
+        }
+    }
+}

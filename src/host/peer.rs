@@ -1,0 +1,12 @@
+//! Who is at the other side.
+
+/// What the host knows of the request at hand beside its headers.
+pub trait Peer {
+    /// The client's address as the proxy trusts it: behind other proxies the one that its configuration takes from
+    /// `x-forwarded-for`. Any text; `None` when the host has none. Costs a host call.
+    fn client_address(&self) -> Option<Vec<u8>>;
+
+    /// What was noted when the same request came for the first time and was admitted, if the proxy itself has sent it through
+    /// the filters again. Never anything that a client sends. Costs host calls.
+    fn noted_before(&self) -> Option<Vec<u8>>;
+}

@@ -1,0 +1,269 @@
+//! One request, decided: header bytes in, [`Outcome`] out. The edge only carries it out.
+
+use std::rc::Rc;
+
+use super::internal_redirect;
+use super::memory::Worker;
+use crate::config::FilterConfig;
+use crate::decision::auth::{Permit, authenticate};
+use crate::decision::bypass::{Bypass, bypass};
+use crate::decision::credential::{Authorization, NoToken};
+use crate::decision::denial::{Denial, InvalidApiKey, RateLimited, Unavailable};
+use crate::decision::fingerprint::Fingerprint;
+use crate::decision::known_key::KnownKey;
+use crate::decision::metrics::Counter;
+use crate::decision::reply::Reply;
+pub use crate::decision::request::IDENTITY_HEADERS;
+use crate::decision::request::{Forged, Request};
+use crate::decision::throttle::ClientAddress;
+use crate::host::{Clock, Peer, SharedData};
+
+/// A verdict on a request.
+#[derive(Debug)]
+pub struct Decision<'a> {
+    /// What to do.
+    pub outcome: Outcome<'a>,
+    /// The one counter of `flamegate_requests_total` that moves when that has been done.
+    pub counter: Counter,
+}
+
+/// What happens to a request.
+#[derive(Debug)]
+pub enum Outcome<'a> {
+    /// It goes on, after these changes to its headers.
+    Pass(Edits<'a>),
+    /// The proxy answers.
+    Answer(Reply),
+    /// It waits for the first table and is decided anew then; nothing was taken for it.
+    Hold,
+}
+
+/// Changes to the headers of a request that goes on.
+#[derive(Debug)]
+pub struct Edits<'a> {
+    /// Whether `authorization` is removed.
+    strips: bool,
+    /// What the client sent below the identity's prefix.
+    forged: &'a Forged<'a>,
+    /// Whether [`IDENTITY_HEADERS`] are set.
+    sets_identity: bool,
+    /// Whether `connection` is set to `upgrade` and nothing more. Envoy passes the client's list on with an upgrade, and the next hop
+    /// removes every header that is named in it (RFC 9110 section 7.6.1): the identity, too.
+    pub upgrades: bool,
+    /// Whether the key is noted for the case that the proxy redirects the request.
+    pub notes_key: bool,
+    /// Why it may pass.
+    pub pass: Pass,
+}
+
+impl<'a> Edits<'a> {
+    /// Headers to remove, all copies of each, before anything is set. The credential comes first: Envoy finds it by a pointer,
+    /// and every other name by a map of all headers that are there by then.
+    pub fn removals(&self) -> impl Iterator<Item = &'a [u8]> {
+        let sent = IDENTITY_HEADERS.iter().zip(self.forged.copies()).zip(self.overwritten());
+        let identity = sent.filter(|((_, copies), overwritten)| *copies > 0 && !overwritten);
+        let credential = self.strips.then_some(&b"authorization"[..]);
+        credential
+            .into_iter()
+            .chain(identity.map(|((name, _), _)| name.as_bytes()))
+            .chain(self.forged.others())
+    }
+
+    /// Which of [`IDENTITY_HEADERS`] are there and are overwritten, when all are set: those of which the client sent one copy. It
+    /// is cheaper than to remove and add. Of several copies Envoy would overwrite the first and keep the others.
+    pub fn overwritten(&self) -> [bool; IDENTITY_HEADERS.len()] {
+        self.forged.copies().map(|copies| self.sets_identity && copies == 1)
+    }
+}
+
+/// Why a request may pass.
+#[derive(Debug)]
+pub enum Pass {
+    /// Its key is good; the identity is the key's.
+    Permit(Permit),
+    /// The proxy has redirected it, and the key that it came with at first is still good.
+    Returned(Permit),
+    /// It needs no key and has no identity.
+    Bypass(Bypass),
+}
+
+/// Names of the identity in filter state, in the order of [`identity`]. Envoy puts `wasm.` before them.
+pub const IDENTITY_STATE: [&str; 3] = ["flamegate.workspace_id", "flamegate.key_id", "flamegate.environment"];
+
+/// Name of the filter state that says why a request needed no key.
+pub const BYPASS_STATE: &str = "flamegate.bypass";
+
+/// Who is calling: workspace id, key id, environment.
+pub fn identity(key: &KnownKey) -> [&str; 3] {
+    let record = key.record();
+    [&record.workspace, &record.id, record.environment.as_str()]
+}
+
+/// Decides a request.
+pub fn decide<'a, H: SharedData + Clock + Peer>(
+    worker: &mut Worker,
+    host: &H,
+    request: &'a Request<'_>,
+) -> Decision<'a> {
+    let config = worker.config();
+    let verdict = match bypass(&config.bypass, config.cors_preflight, request) {
+        Some(bypass) => Ok(Pass::Bypass(bypass)),
+        None => check_key(worker, host, request),
+    };
+    let verdict = verdict.map_err(|denial| match denial {
+        // It has no key because a preflight has none, and nothing but its body is wrong: worth a reason of its own. Asked here, it
+        // costs an accepted request nothing.
+        Denial::Unauthorized(NoToken::Missing)
+            if worker.config().cors_preflight && request.is_preflight_with_body() =>
+        {
+            Denial::Unauthorized(NoToken::PreflightBody)
+        }
+        Denial::Unauthorized(NoToken::Missing) if request.claims_to_be_redirected() => {
+            Denial::Unauthorized(NoToken::Redirected)
+        }
+        other => other,
+    });
+    let counter = match &verdict {
+        Ok(Pass::Permit(permit)) => Counter::from(permit),
+        Ok(Pass::Returned(_)) => Counter::PermittedRedirected,
+        Ok(Pass::Bypass(bypass)) => Counter::from(*bypass),
+        // Nobody who sends an accepted key gets here.
+        Err(denial) => match instead_of(denial, worker, host, request) {
+            Some(decision) => return decision,
+            None => Counter::from(denial),
+        },
+    };
+    let outcome = match verdict {
+        Ok(pass) => Outcome::Pass(edits(pass, worker.config(), request)),
+        Err(denial) => Outcome::Answer(worker.replies.to(&denial, request.grpc)),
+    };
+    Decision { outcome, counter }
+}
+
+/// What becomes of a request that would be denied otherwise: a probe is answered, and one that comes too early waits.
+fn instead_of<'a, H: SharedData + Clock>(
+    denial: &Denial,
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'_>,
+) -> Option<Decision<'a>> {
+    match denial {
+        Denial::Unauthorized(NoToken::Missing) if asks_for_readiness(worker.config(), request) => {
+            let (reply, counter) = if worker.is_ready(host) {
+                (worker.replies.ready(), Counter::ReadinessReady)
+            } else {
+                let waiting = Denial::Unavailable(Unavailable::NotSynced);
+                (worker.replies.to(&waiting, request.grpc), Counter::ReadinessWaiting)
+            };
+            Some(Decision { outcome: Outcome::Answer(reply), counter })
+        }
+        // Only a well-formed key is looked for.
+        Denial::Unavailable(Unavailable::NotSynced) if worker.may_hold(host) => {
+            Some(Decision { outcome: Outcome::Hold, counter: Counter::HeldRequests })
+        }
+        _ => None,
+    }
+}
+
+/// True for a probe: this path exactly, without a query.
+fn asks_for_readiness(config: &FilterConfig, request: &Request<'_>) -> bool {
+    let asks = matches!(request.method, b"GET" | b"HEAD") && !request.upgrade;
+    asks && config.readiness_path.as_ref().is_some_and(|path| path.as_bytes() == request.path)
+}
+
+fn check_key<H: SharedData + Clock + Peer>(
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'_>,
+) -> Result<Pass, Denial> {
+    if worker.config().internal_redirects
+        && let Some(hash) = internal_redirect::admitted_with(host, request)
+    {
+        return internal_redirect::admit_again(worker, host, &hash).map(Pass::Returned);
+    }
+    let permit = permit(worker, host, request.authorization)?;
+    match worker.limiter.admit(host, permit.key().slots()) {
+        Ok(()) => Ok(Pass::Permit(permit)),
+        Err(refusal) => Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal))),
+    }
+}
+
+/// The permit of a value that was authenticated before is renewed. Any other value is authenticated, unless it comes from
+/// an address that has sent too many bad ones.
+fn permit<H: SharedData + Clock + Peer>(
+    worker: &mut Worker,
+    host: &H,
+    authorization: Authorization<'_>,
+) -> Result<Permit, Denial> {
+    worker.begin_request(host);
+    let fingerprint = match authorization {
+        Authorization::Single(value) => Some(worker.fingerprint(value)),
+        _ => None,
+    };
+    if let Some(known) = fingerprint.and_then(|value| worker.recognise(value)) {
+        return known.renewed(|| host.wall());
+    }
+    // Without a value nobody tries a key, and the answer is cheaper than the throttle.
+    let (Some(value), Some(throttle)) = (fingerprint, &worker.throttle) else {
+        return first_seen(worker, host, authorization, fingerprint);
+    };
+    if throttle.was_accepted(value) {
+        return first_seen(worker, host, authorization, fingerprint);
+    }
+    let client = host.client_address().as_deref().and_then(ClientAddress::parse);
+    let at = host.monotonic();
+    if let Some(client) = client {
+        throttle.check(client, at).map_err(Denial::Throttled)?;
+    }
+    let verdict = first_seen(worker, host, authorization, fingerprint);
+    if let Some(throttle) = &mut worker.throttle {
+        match (client, &verdict) {
+            (_, Ok(_)) => throttle.note_success(value),
+            (Some(client), Err(Denial::InvalidApiKey(_))) => throttle.note_failure(client, at),
+            _ => {}
+        }
+    }
+    verdict
+}
+
+/// Authenticates a value that is not recognised, and remembers what comes of it.
+fn first_seen<H: SharedData + Clock>(
+    worker: &mut Worker,
+    host: &H,
+    authorization: Authorization<'_>,
+    fingerprint: Option<Fingerprint>,
+) -> Result<Permit, Denial> {
+    const UNKNOWN: Denial = Denial::InvalidApiKey(InvalidApiKey::Unknown);
+    if fingerprint.is_some_and(|value| worker.is_unknown(value)) {
+        return Err(UNKNOWN);
+    }
+    let accepts = worker.config().accepts;
+    let verdict = authenticate(authorization, accepts, || host.wall(), |hash| worker.find(host, hash));
+    match (fingerprint, &verdict) {
+        (Some(value), Ok(permit)) => worker.remember(value, permit),
+        (Some(value), Err(UNKNOWN)) => worker.remember_unknown(value),
+        _ => {}
+    }
+    verdict
+}
+
+fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edits<'a> {
+    let sets_identity = config.identity_headers && !matches!(pass, Pass::Bypass(_));
+    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
+    let strips = !config.forward_authorization && !matches!(request.authorization, Authorization::Absent);
+    let notes_key = config.internal_redirects && matches!(pass, Pass::Permit(_));
+    Edits { strips, sets_identity, upgrades: request.upgrade, notes_key, forged: &request.forged, pass }
+}
+
+/// Headers for an admitted response when the configuration asks for them: `RateLimit-Policy` and `RateLimit`.
+pub fn rate_limit_headers(worker: &Worker, key: &Rc<KnownKey>) -> Option<[(&'static str, String); 2]> {
+    if key.slots().is_empty() {
+        return None;
+    }
+    let items = key.slots().iter().zip(worker.limiter.remaining(key.slots()));
+    let items = items.map(|(slot, left)| {
+        crate::decision::rate_limit::rate_limit(slot.name(), left.tokens, left.reset_seconds)
+    });
+    let rate_limit = items.collect::<Vec<_>>().join(", ");
+    Some([("ratelimit-policy", key.rate_limit_policy().to_owned()), ("ratelimit", rate_limit)])
+}

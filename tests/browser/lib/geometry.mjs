@@ -1,0 +1,66 @@
+// What is wrong with how a page is laid out at its present width, in words; nothing when all is well. Runs in the page.
+
+/** Texts that lie over each other, stick out of their cell or of the window, or are cut off without a sign; a page that scrolls sideways. */
+export function flaws(leastName) {
+  const found = [];
+  const html = document.documentElement;
+  if (html.scrollWidth > html.clientWidth) found.push(`the page is ${html.scrollWidth - html.clientWidth} px wider than the window`);
+  const styles = new Map();
+  const style = (element) => styles.get(element) ?? styles.set(element, getComputedStyle(element)).get(element);
+  const above = (element, holds) => {
+    for (let at = element; at && at !== html; at = at.parentElement) if (holds(at)) return at;
+    return null;
+  };
+  const unseen = (element) => !element.checkVisibility() || above(element, (at) => style(at).clipPath !== "none" || at.matches(".skip"));
+  const say = (element) => `${element.tagName.toLowerCase()}.${element.className} “${element.textContent.trim().slice(0, 40)}”`;
+
+  // Each line of each text, as far as it shows.
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode, element = node.parentElement;
+    if (!node.data.trim() || element.closest("select, option, script") || unseen(element)) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const clip = above(element, (at) => style(at).overflowX !== "visible")?.getBoundingClientRect();
+    for (const { left, right, top, bottom } of range.getClientRects()) {
+      const line = { element, left, right, top, bottom };
+      if (clip) [line.left, line.right] = [Math.max(left, clip.left), Math.min(right, clip.right)];
+      if (line.right - line.left > 0.5) texts.push(line);
+    }
+  }
+  for (const { element, left, right } of texts) {
+    if (left < -1 || right > html.clientWidth + 1) found.push(`outside the window: ${say(element)}`);
+    const cell = element.closest("td, th, .card, .tile, .button, .badge, .tag, .note, .side")?.getBoundingClientRect();
+    if (cell && (left < cell.left - 1 || right > cell.right + 1)) found.push(`sticks out: ${say(element)}`);
+  }
+  texts.sort((a, b) => a.top - b.top);
+  texts.forEach((one, at) => {
+    for (let next = at + 1; next < texts.length && texts[next].top < one.bottom - 3; next++) {
+      const other = texts[next];
+      const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+      // Lines of a text may touch; letters of different texts may not.
+      if (one.element !== other.element && across > 1 && Math.min(one.bottom, other.bottom) - other.top > 3) {
+        found.push(`${say(one.element)} lies over ${say(other.element)}`);
+      }
+    }
+  });
+
+  for (const element of document.body.querySelectorAll("*")) {
+    if (!/hidden|clip/.test(style(element).overflowX) || unseen(element)) continue;
+    if (element.scrollWidth <= element.clientWidth + 1) continue;
+    const told = style(element).textOverflow === "ellipsis" && element.closest("[title]");
+    if (!told) found.push(`cut off without a sign: ${say(element)}`);
+  }
+  for (const table of document.querySelectorAll("table")) {
+    for (const cell of table.querySelectorAll("tbody th")) {
+      const width = cell.getBoundingClientRect().width;
+      if (width < Math.min(leastName, html.clientWidth / 4)) found.push(`${Math.round(width)} px for ${say(cell)}`);
+    }
+    for (const part of table.querySelectorAll(".button, .badge, .tag, code")) {
+      const cell = part.closest("td, th").getBoundingClientRect(), own = part.getBoundingClientRect();
+      if (own.right > cell.right + 1 || own.left < cell.left - 1) found.push(`leaves its cell: ${say(part)}`);
+    }
+  }
+  return [...new Set(found)].slice(0, 8);
+}

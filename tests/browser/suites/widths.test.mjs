@@ -1,0 +1,108 @@
+// Every page at every width from a small telephone's to a large screen's, in the reader's font size or a larger one, with names, addresses
+// and limits that are long: nothing lies over its neighbour, nothing leaves its place, nothing is cut off unnoticed.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch } from "../lib/browser.mjs";
+import { flaws } from "../lib/geometry.mjs";
+import { start } from "../lib/stack.mjs";
+import { fill, tour } from "../lib/states.mjs";
+
+/** So many CSS pixels are kept for the first column of a list. */
+const LEAST_NAME = 160;
+const WINDOW = { width: 1440, height: 900 };
+const LAPTOPS = [1181, 1200, 1229, 1280, 1345, 1366];
+const NAMES = [
+  "x".repeat(64),
+  "W".repeat(64),
+  "会話ログを毎晩フランクフルトのデータ倉庫へ書き出す分析チームのサービス用の鍵その一",
+  "👩‍👩‍👧‍👦🏳️‍🌈👍🏽".repeat(6),
+  "مفتاح الإنتاج للخدمة الرئيسية في فرانكفورت",
+  "i",
+];
+const LIMITS = ["minute", "hour", "day", "month"].map((name, at) => ({
+  name,
+  requests: 1_000_000 - at,
+  window_seconds: [60, 3_600, 86_400, 2_592_000][at],
+  burst: 999_999,
+}));
+
+let stack;
+
+before(async () => {
+  stack = await start();
+  await fill(stack);
+  await fillWithLongOnes();
+});
+
+after(() => stack?.stop());
+
+async function fillWithLongOnes() {
+  const email = `${"a".repeat(60)}@${"subsidiary-".repeat(5)}example.com`;
+  await stack.api("POST", "/v1/users", { email, workspace: "demo", role: "viewer", password: "a long enough password" });
+  await stack.api("POST", "/v1/workspaces", { name: "Y".repeat(100), slug: "y".repeat(40) });
+  await stack.api("POST", "/v1/users", { email: stack.user.email, workspace: "y".repeat(40), role: "owner" });
+  await stack.api("POST", "/v1/gateway-credentials", { name: "z".repeat(32) });
+  for (const name of NAMES) {
+    const key = await stack.api("POST", "/v1/api-keys", { workspace: "demo", name, environment: "live", limits: LIMITS });
+    if (name.startsWith("W")) await stack.api("POST", `/v1/api-keys/${key.id}/rotate`, { grace: "24h" });
+    if (name.startsWith("x")) await stack.api("POST", `/v1/api-keys/${key.id}/revoke`, {});
+  }
+  await stack.api("POST", "/v1/api-keys", { workspace: "y".repeat(40), name: NAMES[1], environment: "test" });
+}
+
+/** Every 40 px, and every 5 px where the layout changes: the window's own steps, and the list's. */
+function widths() {
+  const all = new Set(LAPTOPS);
+  for (let width = 320; width <= 1920; width += 40) all.add(width);
+  for (const edge of [480, 800, 1190, 1425]) {
+    for (let width = edge - 10; width <= edge + 10; width += 5) all.add(width);
+  }
+  return [...all].sort((a, b) => a - b);
+}
+
+/** Every 80 px, and every 40 px where it is narrow. */
+function coarse(from) {
+  return widths().filter((width) => width >= from && width % (width < 480 ? 40 : 80) === 0);
+}
+
+/** The states of the tour, and the pages of a workspace with a long name. */
+async function everyState(page, visit) {
+  await tour(page, stack, visit);
+  const long = `/w/${"y".repeat(40)}`;
+  for (const path of [long, `${long}/settings`, `${long}/settings/api-keys`, `${long}/settings/api-keys/new`]) {
+    await page.goto(stack.url + path);
+    await visit(path);
+  }
+}
+
+for (const [what, { args, device, without }, sizes] of [
+  ["as it comes", {}, widths()],
+  ["on a screen at 125 %", { device: { deviceScaleFactor: 1.25 } }, [320, ...LAPTOPS, 1536]],
+  ["in German", { device: { locale: "de-DE" } }, [320, 800, ...LAPTOPS]],
+  ["without the script", { without: "**/*.js" }, [320, 800, ...LAPTOPS]],
+  ["with a font of 125 %", { args: ["--blink-settings=defaultFontSize=20"] }, coarse(320)],
+  ["with a font of 200 %", { args: ["--blink-settings=defaultFontSize=32"] }, coarse(640)],
+]) {
+  test(`nothing is in another's place at any width, ${what}`, async () => {
+    const browser = await launch(args);
+    try {
+      const page = await (await browser.newContext({ viewport: WINDOW, ...device })).newPage();
+      if (without) await page.route(without, (route) => route.abort());
+      const told = [];
+      await everyState(page, async (name) => {
+        // Fifty rows that are alike.
+        if (name === "api-keys-many") return;
+        for (const width of sizes) {
+          await page.setViewportSize({ ...WINDOW, width });
+          const found = await page.evaluate(flaws, LEAST_NAME);
+          if (found.length > 0) told.push(`${name}, ${width} px: ${found.join("; ")}`);
+        }
+        await page.setViewportSize(WINDOW);
+      });
+      assert.deepEqual(told, []);
+    } finally {
+      await browser.close();
+    }
+  });
+}
