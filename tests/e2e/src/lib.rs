@@ -23,6 +23,7 @@ pub mod ratelimit;
 pub mod scripted;
 pub mod stack;
 pub mod upstream;
+mod workers;
 
 pub use client::{Answer, Protocol, Request};
 pub use control::Control;
