@@ -56,7 +56,7 @@ start_engine() {
         >"$work/dockerd.log" 2>&1 &
     engine=$!
     local try
-    for try in $(seq 120); do
+    for try in $(seq 480); do
         docker info >/dev/null 2>&1 && return 0
         kill -0 "$engine" 2>/dev/null || break
         sleep 0.25
@@ -140,11 +140,11 @@ status() {
     curl -s -o /dev/null -m 5 -w '%{http_code}' "${header[@]}" "http://127.0.0.1:$FLAMEGATE_GATEWAY_PORT$1" || true
 }
 
-# expect WHAT WANTED COMMAND...: waits until the command prints it, at most 30 s.
+# expect WHAT WANTED COMMAND...: waits until the command prints it, at most two minutes.
 expect() {
     local what=$1 wanted=$2 got= try
     shift 2
-    for try in $(seq 150); do
+    for try in $(seq 600); do
         got=$("$@" 2>/dev/null || true)
         [[ $got == "$wanted" ]] && { say "ok: $what"; return; }
         sleep 0.2
@@ -187,7 +187,7 @@ use_it() {
     expect "a new control plane on the same volume is healthy" healthy health control
     expect "it has the key" active sh -c "docker-compose exec -T control flamegate-control keys get $id --json | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"status\"])'"
     # The gateway asks again within its longest pause; then it enforces the revocation.
-    control keys revoke "$id" --wait 10s
+    control keys revoke "$id" --wait 50s
     expect "the revoked key: 401" 401 status /v1/agents "$key"
     docker-compose restart gateway >/dev/null 2>&1
     expect "a new key at a restarted gateway: 200" 200 status /v1/agents "$(control keys create --workspace acme --name Other --environment live)"
@@ -204,8 +204,15 @@ main() {
     fi
     export FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT
     read -r FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD < <(python3 -c '
-import secrets, socket
-sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+import itertools, random, secrets, socket
+# From below the range of outgoing connections, one of which could take a port before its program does.
+def free(port):
+    try:
+        return [socket.create_server(("127.0.0.1", port))]
+    except OSError:
+        return []
+ports = itertools.count(random.randrange(10_000, 20_000))
+sockets = list(itertools.islice(itertools.chain.from_iterable(map(free, ports)), 2))
 print(*[s.getsockname()[1] for s in sockets], *[secrets.token_hex(32) for _ in range(3)])')
     local secret
     for secret in FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD; do

@@ -60,6 +60,8 @@ pub struct Config {
     pub write_timeout: Duration,
     /// How late the answer to a wrong token comes when an address has sent too many.
     pub guess_pause: Duration,
+    /// How long the page of a revocation waits for gateways.
+    pub receipt_wait: Duration,
     /// How long a shutdown takes requests from whoever could not know of it.
     pub shutdown_drain: Duration,
     /// How long it then waits for requests in progress.
@@ -202,6 +204,7 @@ impl Config {
                     body_timeout: Duration::from_secs(10),
                     write_timeout: Duration::from_secs(20),
                     guess_pause: Duration::from_secs(1),
+                    receipt_wait: Duration::from_secs(5),
                     shutdown_drain: Duration::from_millis(250),
                     shutdown_grace: Duration::from_secs(5),
                 })

@@ -28,7 +28,7 @@ async fn exchange(control: &Control, bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_ends_its_headers_loses_its_connection() {
-    let short = Duration::from_millis(100);
+    let short = Duration::from_millis(500);
     let control =
         Control::tuned(|config| (config.header_timeout, config.idle_timeout) = (short, short)).await;
     for head in ["", "GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: "] {
@@ -36,9 +36,14 @@ async fn a_client_that_never_ends_its_headers_loses_its_connection() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     }
     // One that was idle after a request, too.
-    let answer = exchange(&control, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    control.get("/healthz").await.expect(200);
+    let answered = async {
+        // Where the machine is so busy that a whole head is late, it is sent again.
+        while !exchange(&control, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 200")
+        {}
+    };
+    timeout(PATIENCE, answered).await.expect("an answer, and then the end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +74,11 @@ async fn long_and_many_headers_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_does_not_wait_for_ever_for_a_client() {
-    let control = Control::tuned(|config| config.shutdown_grace = Duration::from_millis(200)).await;
+    let control = Control::tuned(|config| {
+        config.shutdown_grace = Duration::from_millis(200);
+        config.body_timeout = Duration::from_secs(3_600);
+    })
+    .await;
     let mut stream = TcpStream::connect(control.server.address).await.unwrap();
     let head = format!(
         "POST /v1/workspaces HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN}\r\n\
@@ -80,8 +89,8 @@ async fn a_shutdown_does_not_wait_for_ever_for_a_client() {
     let mut asked = [0; 12];
     stream.read_exact(&mut asked).await.unwrap();
     assert_eq!(&asked, b"HTTP/1.1 100");
-    // Less than the ten seconds that it would wait for the body.
-    timeout(Duration::from_secs(8), control.server.stop()).await.expect("it goes down");
+    // Less than the hour that it would wait for the body.
+    timeout(PATIENCE, control.server.stop()).await.expect("it goes down");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,6 +100,7 @@ async fn an_admin_token_has_a_limit_of_its_own() {
         config.admin_tokens = flamegate_control::domain::tokens::Tokens::new([ADMIN, "another-admin-token"]);
     })
     .await;
+    control.clock.stop();
     for _ in 0..3 {
         control.get("/v1/workspaces").await.expect(200);
     }
@@ -186,6 +196,8 @@ async fn tokens_are_replaced_without_a_restart() {
     // A mistake in the files takes nothing away.
     fs::write(folder.path().join("admin"), "short").unwrap();
     program.signal("-HUP");
+    common::eventually("it has looked at them", || program.log().contains("the tokens stay as they were"))
+        .await;
     assert_eq!(statuses(&program.url, new_admin, new_sync).await, (200, 200));
     program.signal("-TERM");
     let (code, log) = program.end();

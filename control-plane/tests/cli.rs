@@ -73,7 +73,7 @@ async fn revoke_prints_the_receipt() {
     let mut gateway = Gateway::new(&control, "gw");
     gateway.catch_up(&control).await;
     gateway.run();
-    let receipt = json_of(&cli(&control, &["keys", "revoke", &id, "--wait", "10s", "--json"]).await);
+    let receipt = json_of(&cli(&control, &["keys", "revoke", &id, "--wait", "50s", "--json"]).await);
     assert_eq!(
         (&receipt["gateways"], &receipt["enforced"], &receipt["pending"]),
         (&json!(1), &json!(1), &json!([]))

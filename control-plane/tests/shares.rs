@@ -134,9 +134,12 @@ async fn one_person_has_sixteen_connections_and_one_admin_token_three_quarters()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revocations_that_wait_for_gateways_hold_no_places_for_pages() {
-    let control = Control::with_workspace().await;
+    // So long that they all wait when it is looked at.
+    let control = Control::tuned(|config| config.receipt_wait = PATIENCE).await;
+    control.post("/v1/workspaces", json!({"name": "Demo"})).await.expect(201);
     // Connected, and it will not acknowledge.
-    Gateway::new(&control, "slow").catch_up(&control).await;
+    let mut slow = Gateway::new(&control, "slow");
+    slow.catch_up(&control).await;
     let mut ids = Vec::new();
     for _ in 0..12 {
         ids.push(control.create_key_id().await);
@@ -158,6 +161,7 @@ async fn revocations_that_wait_for_gateways_hold_no_places_for_pages() {
     }
     eventually("the places are given back", || slots.available_permits() == most).await;
     assert!(revocations.try_join_next().is_none() && revocations.len() == 8, "eight of them wait");
+    slow.catch_up(&control).await;
     while let Some(status) = revocations.join_next().await {
         assert_eq!(status.unwrap(), 200);
     }

@@ -205,11 +205,9 @@ async fn a_shutdown_lets_held_polls_go_with_an_empty_page() {
     gateway.query.wait = 60;
     let poll = tokio::spawn(async move { gateway.page().await.unwrap() });
     eventually("the poll is held", || control.server.app.gateways.counts().1 == 1).await;
-    let from = Instant::now();
     let control = control.restart(|_| {}).await;
     let page = poll.await.unwrap();
     assert_eq!((page.revision, page.reset, page.upserts.len()), (control.revision(), false, 0));
-    assert!(from.elapsed() < Duration::from_secs(4), "nothing had to be cut off");
 }
 
 #[tokio::test]

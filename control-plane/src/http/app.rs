@@ -107,6 +107,8 @@ pub struct Patience {
     pub body: Duration,
     /// How late the answer to a wrong token comes when an address has sent too many.
     pub guess: Duration,
+    /// How long the page of a revocation waits for gateways.
+    pub receipt: Duration,
 }
 
 /// Why a server could not be made.
@@ -175,7 +177,11 @@ impl App {
             )),
             people: Arc::new(PersonLimit::new(config.person_limit.as_ref())),
             pages: Arc::new(config.pages.clone()),
-            patience: Patience { body: config.body_timeout, guess: config.guess_pause },
+            patience: Patience {
+                body: config.body_timeout,
+                guess: config.guess_pause,
+                receipt: config.receipt_wait,
+            },
             connections,
             wrong_tokens: Throttle::new(clock.clone()),
             turns: Turns::default(),

@@ -30,6 +30,7 @@ async fn status_200_with_version_revision_and_how_far_behind() {
 #[tokio::test]
 async fn a_gateway_is_connected_between_polls_but_not_for_ever() {
     let control = Control::start().await;
+    control.clock.stop();
     let mut gateway = Gateway::new(&control, "gw");
     gateway.catch_up(&control).await;
     gateway.query.wait = 20;

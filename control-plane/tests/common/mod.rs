@@ -20,7 +20,7 @@ use tempfile::TempDir;
 pub const ADMIN: &str = "admin-token-for-tests";
 pub const SYNC: &str = "sync-token-for-tests";
 /// Nothing in these tests takes this long unless it is broken.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running control plane.
 pub struct Control {

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 
@@ -43,7 +45,8 @@ pub fn failed(output: &Output, code: i32) -> String {
 pub struct Program {
     pub url: String,
     child: Child,
-    log: Option<std::thread::JoinHandle<String>>,
+    log: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Program {
@@ -69,15 +72,18 @@ impl Program {
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
-        let log = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            stderr.read_to_end(&mut text).unwrap();
-            String::from_utf8_lossy(&text).into_owned()
+        let log = Arc::<Mutex<Vec<u8>>>::default();
+        let written = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            let mut part = [0; 16 * 1024];
+            while let Ok(length @ 1..) = stderr.read(&mut part) {
+                written.lock().unwrap().extend_from_slice(&part[..length]);
+            }
         });
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim_end().strip_prefix("listening on ").expect("it listens").to_owned();
-        Self { child, url, log: Some(log) }
+        Self { child, url, log, reader: Some(reader) }
     }
 
     pub fn cli(&self, args: &[&str]) -> Value {
@@ -93,10 +99,16 @@ impl Program {
         assert!(status.success());
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
     /// Waits for it: its exit code, if it was not killed, and everything that it logged.
     pub fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
-        (code, self.log.take().unwrap().join().unwrap())
+        self.reader.take().unwrap().join().unwrap();
+        (code, self.log())
     }
 }
 

@@ -83,6 +83,7 @@ async fn every_form_of_an_address_has_one_throttle() {
         config.guess_pause = Duration::ZERO;
     })
     .await;
+    control.clock.stop();
     let wrong = async |told: &str| {
         let request = control.http.get(control.url("/v1/api-keys")).bearer_auth("not-the-token-at-all");
         let answer = Answer::of(request.header("x-forwarded-for", told)).await;

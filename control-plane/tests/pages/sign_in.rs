@@ -38,16 +38,20 @@ async fn wrong_passwords_and_unknown_users_get_the_same_answer() {
     add_user(&control, "out@example.com", "demo", "member").await;
     control.post("/v1/users/out@example.com/disable", json!({})).await.expect(200);
     let browser = Browser::new(&control);
-    let mut times = Vec::new();
-    for (email, password) in [
+    let attempts = [
         ("ada@example.com", "wrong horse battery"),
         ("nobody@example.com", PASSWORD),
         ("out@example.com", PASSWORD),
         (id.as_str(), PASSWORD),
-    ] {
+    ];
+    // The best of three: what else the machine does makes one slow, and none fast.
+    let mut times = [Duration::MAX; 4];
+    for number in 0..3 * attempts.len() {
+        let number = number % attempts.len();
+        let (email, password) = attempts[number];
         let started = Instant::now();
         let page = browser.sign_in(email, password).await;
-        times.push(started.elapsed());
+        times[number] = times[number].min(started.elapsed());
         assert_eq!(page.status, 401, "{email}");
         page.shows("The e-mail address or the password is not right.");
         page.hides(password);
@@ -60,6 +64,7 @@ async fn wrong_passwords_and_unknown_users_get_the_same_answer() {
 #[tokio::test]
 async fn guessing_is_slowed_down_for_the_account_and_success_is_not_counted() {
     let control = Control::with_workspace().await;
+    control.clock.stop();
     add_user(&control, "ada@example.com", "demo", "member").await;
     let browser = Browser::new(&control);
     for _ in 0..8 {

@@ -14,17 +14,28 @@ const FLAGS = [
   "--no-first-run",
 ];
 
+/** How long anything in a browser may take on a busy machine before it counts as stuck. */
+const TIMEOUT_MS = 120_000;
+
 /** A new browser with an empty profile, and with these arguments more. */
-export function launch(more = []) {
+export async function launch(more = []) {
   const executablePath = CANDIDATES.find((path) => path && existsSync(path));
   if (!executablePath) throw new Error("no Chromium: run tests/browser/setup.sh, or set CHROMIUM");
-  return chromium.launch({ executablePath, headless: true, args: [...FLAGS, ...more] });
+  const args = [...FLAGS, ...more];
+  const browser = await chromium.launch({ executablePath, headless: true, args, timeout: TIMEOUT_MS });
+  const newContext = browser.newContext.bind(browser);
+  browser.newContext = async (options) => {
+    const context = await newContext(options);
+    context.setDefaultTimeout(TIMEOUT_MS);
+    return context;
+  };
+  return browser;
 }
 
-/** Signs in through the page. */
+/** Signs in through the page; the next page is there when it returns. */
 export async function signIn(page, { url, email, password }) {
   await page.goto(`${url}/sign-in`);
   await page.getByLabel("E-mail address").fill(email);
   await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await Promise.all([page.waitForNavigation(), page.getByRole("button", { name: "Sign in" }).click()]);
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 180_000;
 
 /** Starts everything and waits until the demo key is accepted. */
 export async function start() {
@@ -62,6 +62,13 @@ class Stack {
     return [response.status, answer.error?.code];
   }
 
+  /** Waits until Envoy takes a key: a page waits two seconds for that, and a busy machine may take longer. */
+  async accepts(key) {
+    let got;
+    const is = async () => ([got] = await this.use(key))[0] === 200;
+    await until(() => `Envoy takes the key: ${got}`, 60_000, is);
+  }
+
   /** Everything that the control plane has logged. */
   log() {
     return readFile(join(this.state, "logs/control-plane.log"), "utf8");
@@ -79,17 +86,19 @@ class Stack {
 export async function until(what, timeoutMs, holds) {
   const deadline = Date.now() + timeoutMs;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
+    if (Date.now() > deadline) throw new Error(`not in time: ${typeof what === "string" ? what : what()}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
+/** Ports from below the range of outgoing connections: the browser's could take one of those before its program does. */
 async function freePorts(count) {
   const servers = [];
-  for (let i = 0; i < count; i++) {
+  for (let port = 10_000 + Math.floor(Math.random() * 10_000); servers.length < count; port++) {
     const server = createServer();
-    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    servers.push(server);
+    const listens = new Promise((resolve) => server.once("listening", () => resolve(true)).once("error", () => resolve(false)));
+    server.listen(port, "127.0.0.1");
+    if (await listens) servers.push(server);
   }
   const ports = servers.map((server) => server.address().port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));

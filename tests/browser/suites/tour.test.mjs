@@ -26,6 +26,7 @@ async function openKeys() {
   await page.goto(stack.url);
   await page.getByRole("link", { name: "Settings" }).click();
   await page.getByRole("link", { name: "API Keys" }).click();
+  await page.waitForURL("**/settings/api-keys");
 }
 
 /** Generates a key by the form and returns it as the copy button gives it. */
@@ -46,7 +47,7 @@ test("a user signs in, makes a key, uses it, revokes it, and Envoy refuses it", 
   assert.match(key, /^sk_live_[0-9A-Za-z]{38}$/);
   assert.ok(await page.getByText("This is the only time that the key is shown.").isVisible());
   assert.ok(await page.getByText("Accepted on 1 of 1 gateways").isVisible());
-  assert.deepEqual(await stack.use(key), [200, undefined]);
+  await stack.accepts(key);
 
   await page.getByRole("button", { name: "I have copied the key" }).click();
   const row = page.getByRole("row").filter({ hasText: "Production App" });
@@ -97,15 +98,15 @@ test("a rotated key and its successor both work until the old one is revoked", a
   await page.getByRole("button", { name: "Rotate key" }).click();
   const fresh = await page.locator("#key").innerText();
   assert.notEqual(fresh, old);
-  assert.deepEqual(await stack.use(fresh), [200, undefined]);
-  assert.deepEqual(await stack.use(old), [200, undefined]);
+  await stack.accepts(fresh);
+  await stack.accepts(old);
   await openKeys();
   const ending = page.getByRole("row").filter({ hasText: "Ending" });
   await ending.getByRole("link", { name: "Revoke Rotating" }).click();
   await page.getByRole("button", { name: "Revoke key" }).click();
   await page.getByRole("heading", { name: "Refused on 1 of 1 gateways" }).waitFor();
   assert.deepEqual(await stack.use(old), [401, "INVALID_API_KEY"]);
-  assert.deepEqual(await stack.use(fresh), [200, undefined]);
+  await stack.accepts(fresh);
 });
 
 test("renaming, gateways and the audit log tell what is so", async () => {

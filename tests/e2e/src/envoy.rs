@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    Answer, Protocol, Request, cases, eventually, http1,
+    Answer, Protocol, Request, cases, eventually,
     metrics::Metrics,
     process::{Process, free_port, root},
 };
@@ -167,36 +167,6 @@ impl Envoy {
     /// The metrics of the filter, and Envoy's own about its VMs.
     pub fn metrics(&self) -> Metrics {
         Metrics::parse(&self.admin("/stats/prometheus?filter=^wasm").text())
-    }
-
-    /// One connection to each worker.
-    pub fn connection_to_each_worker(&self) -> Vec<http1::Connection> {
-        let mut found: Vec<Option<http1::Connection>> = (0..WORKERS).map(|_| None).collect();
-        for _ in 0..200 {
-            let before = self.connections_by_worker();
-            let connection = http1::Connection::open(self.port).expect("connection to the gateway");
-            let worker = eventually("a worker has accepted the connection", || {
-                let after = self.connections_by_worker();
-                (0..WORKERS)
-                    .find(|worker| after[*worker] > before[*worker])
-                    .ok_or_else(|| format!("{after:?}"))
-            });
-            found[worker] = Some(connection);
-            if found.iter().all(Option::is_some) {
-                return found.into_iter().flatten().collect();
-            }
-        }
-        panic!("200 connections, and none of them to one of the {WORKERS} workers");
-    }
-
-    /// How many connections each worker has accepted so far.
-    pub fn connections_by_worker(&self) -> Vec<u64> {
-        let text = self.admin("/stats?filter=listener.127.0.0.1_.*worker_.*downstream_cx_total").text();
-        let count = |worker: usize| {
-            let name = format!("{}.worker_{worker}.downstream_cx_total: ", self.port);
-            text.lines().find_map(|line| line.split_once(&name)?.1.parse().ok()).unwrap_or(0)
-        };
-        (0..WORKERS).map(count).collect()
     }
 
     /// What it has logged so far, without the access log.

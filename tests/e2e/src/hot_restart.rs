@@ -9,8 +9,8 @@ use crate::{
     process::{Process, free_port},
 };
 
-/// How long the old one stays when the new one has started, in seconds.
-const OVERLAP: &str = "4";
+/// How long the old one stays when the new one has started, in seconds: as long as a slow machine needs for what is asked of both.
+const OVERLAP: &str = "15";
 
 /// The first Envoy, with a base id of its own.
 pub fn first(folder: &Path, plugin: &Plugin, upstreams: Upstreams) -> Envoy {

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Answer, Request, client::Lines};
-
-/// Longer than anything that is not stuck.
-const TIMEOUT: Duration = Duration::from_secs(15);
+use crate::{Answer, DEADLINE, Request, client::Lines};
 
 /// A connection that stays open between requests.
 pub struct Connection {
@@ -21,7 +18,7 @@ impl Connection {
     pub fn open(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_read_timeout(Some(DEADLINE))?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 

@@ -1,6 +1,6 @@
 //! Cleartext HTTP/2 with prior knowledge.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -8,10 +8,7 @@ use h2::client::{self, SendRequest};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tokio::{net::TcpStream, runtime, time};
 
-use crate::{Answer, Request, client::Lines};
-
-/// Longer than anything that is not stuck.
-const TIMEOUT: Duration = Duration::from_secs(15);
+use crate::{Answer, DEADLINE, Request, client::Lines};
 
 /// A connection that stays open between requests, with the runtime that drives it.
 pub struct Connection {
@@ -60,7 +57,7 @@ impl Connection {
 }
 
 fn block_on<T>(runtime: &runtime::Runtime, work: impl Future<Output = Result<T>>) -> Result<T> {
-    runtime.block_on(async { time::timeout(TIMEOUT, work).await.context("no answer in time")? })
+    runtime.block_on(async { time::timeout(DEADLINE, work).await.context("no answer in time")? })
 }
 
 fn convert(request: &Request) -> Result<http::Request<()>> {

@@ -23,6 +23,7 @@ pub mod ratelimit;
 pub mod scripted;
 pub mod stack;
 pub mod upstream;
+mod workers;
 
 pub use client::{Answer, Protocol, Request};
 pub use control::Control;
@@ -36,7 +37,7 @@ use std::{
 
 /// How long something that must happen may take before a test fails. Generous: a slow machine is no failure, and
 /// nobody waits for it when things work.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Asks again and again until the answer is `Ok`; panics with the last `Err` when [`DEADLINE`] has passed.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {

@@ -4,16 +4,22 @@ use std::{
     fs::{self, File},
     net::TcpListener,
     ops::Deref,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        LazyLock,
+        LazyLock, Mutex,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
     thread,
     time::{Duration, Instant},
 };
+
+use crate::DEADLINE;
 
 /// A started program. Dropping it ends it.
 pub struct Process {
@@ -84,7 +90,7 @@ impl Process {
     pub fn stop(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         self.signal("TERM");
-        while started.elapsed() < Duration::from_secs(10) {
+        while started.elapsed() < DEADLINE {
             if let Some(status) = self.child.try_wait().expect("child") {
                 return (status, started.elapsed());
             }
@@ -121,13 +127,18 @@ pub fn root() -> PathBuf {
 }
 
 /// A port on loopback that nobody listens on. From below the range that Linux gives to outgoing connections, or one of
-/// those could take it before its program does.
+/// those could take it before its program does. Other tests of this machine do not get it as long as this process runs: two
+/// Envoys may listen on one port, and each would get some of the other's connections.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    static CLAIMS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     loop {
         let step = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = u16::try_from(20_000 + step % 10_000).expect("below 30,000");
+        let name = SocketAddr::from_abstract_name(format!("flamegate-test-port-{port}")).expect("a name");
+        let Ok(claim) = UnixListener::bind_addr(&name) else { continue };
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            CLAIMS.lock().expect("claims").push(claim);
             return port;
         }
     }

@@ -6,7 +6,6 @@ use crate::{
     Control, Envoy, Plugin, Request,
     control::NewKey,
     envoy::{Upstreams, render},
-    eventually,
     process::Folder,
     upstream::Upstream,
 };
@@ -63,11 +62,6 @@ impl Stack {
 
     /// Waits until a request with the key gets this status, on every worker.
     pub fn wait_for_status(&self, key: &str, status: u16) {
-        let request = Request::get("/v1/agents").bearer(key);
-        for connection in &mut self.envoy.connection_to_each_worker() {
-            eventually("the gateway's verdict on a key", || {
-                connection.send(&request).map_err(|error| error.to_string())?.expect_status(status)
-            });
-        }
+        self.envoy.wait_for(&Request::get("/v1/agents").bearer(key), status);
     }
 }

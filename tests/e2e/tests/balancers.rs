@@ -23,8 +23,8 @@ struct Site {
     _folder: Folder,
 }
 
-/// A gateway that has its table, behind a balancer that cuts polls.
-fn site(name: &str, cut: Cut, life: Duration) -> Site {
+/// A gateway that has its table, which may be so old, behind a balancer that cuts polls.
+fn site(name: &str, cut: Cut, life: Duration, max_staleness_seconds: u64) -> Site {
     let folder = Folder::new(name);
     let upstream = Upstream::start(&folder);
     let mut control = Control::prepare(&folder);
@@ -34,7 +34,7 @@ fn site(name: &str, cut: Cut, life: Duration) -> Site {
     let key = control.create_key("e2e", "live", json!({"limits": limits}));
     let balancer = Middlebox::start(control.port, (cut, life), Duration::ZERO);
     let upstreams = Upstreams { upstream: upstream.port, control: balancer.port };
-    let plugin = Plugin::singleton(json!({"max_staleness_seconds": 15}));
+    let plugin = Plugin::singleton(json!({"max_staleness_seconds": max_staleness_seconds}));
     let envoy = Envoy::start("envoy", &folder, &plugin, upstreams);
     let site = Site { envoy, balancer, control, key, _upstream: upstream, _folder: folder };
     eventually("the table is there", || site.ask().expect_status(200));
@@ -58,7 +58,8 @@ fn wait(poll: &Seen) -> u64 {
 }
 
 fn a_gateway_learns_how_long_polls_live(name: &str, cut: Cut) {
-    let site = site(name, cut, Duration::from_secs(2));
+    const STALENESS: u64 = 120;
+    let site = site(name, cut, Duration::from_secs(2), STALENESS);
     let polls = eventually("two polls are held to their end after one was cut", || {
         assert_eq!(site.ask().status, 200);
         let seen = site.balancer.seen();
@@ -69,10 +70,12 @@ fn a_gateway_learns_how_long_polls_live(name: &str, cut: Cut) {
             Err(format!("{seen:?}"))
         }
     });
+    // One of a second may be cut, too, on a machine that takes another second for it.
     let cut: Vec<u64> = polls.iter().filter(|poll| poll.status.is_none()).map(wait).collect();
-    assert_eq!(cut, [5], "one was enough: {polls:?}");
+    assert!(cut[0] == 5 && cut[1..].iter().all(|wait| *wait == 1), "one was enough: {polls:?}");
     assert_eq!(wait(polls.last().expect("a poll")), 1);
-    assert!(site.envoy.metrics().value("flamegate_table_age_seconds").is_some_and(|age| age < 15.0));
+    let age = site.envoy.metrics().value("flamegate_table_age_seconds");
+    assert!(age.is_some_and(|age| age < STALENESS as f64), "{age:?}");
 }
 
 #[test]
@@ -93,7 +96,7 @@ fn a_balancer_that_swallows_polls_is_learned() {
 /// No answer arrives, so clients get 503 in the end: the control plane, which sees the polls, must not call that up to date.
 #[test]
 fn a_gateway_that_refuses_because_its_table_is_too_old_is_not_up_to_date() {
-    let site = site("balancer-no-answer", Cut::Never, Duration::ZERO);
+    let site = site("balancer-no-answer", Cut::Never, Duration::ZERO, 15);
     site.balancer.set((Cut::Answer504, Duration::from_nanos(1)));
     let refused = eventually("the table is too old", || site.ask().expect_status(503));
     assert_eq!(refused.code().as_deref(), Some("UNAVAILABLE"));
@@ -113,7 +116,7 @@ fn a_gateway_that_refuses_because_its_table_is_too_old_is_not_up_to_date() {
 /// No poll that is held lives long enough. Once requests are refused, polls are not held any more, and an answer arrives.
 #[test]
 fn polls_that_are_cut_within_a_second_are_not_held_once_the_table_is_too_old() {
-    let site = site("balancer-too-short", Cut::Answer504, Duration::from_millis(700));
+    let site = site("balancer-too-short", Cut::Held504, Duration::from_millis(700), 15);
     eventually("the table is too old", || site.ask().expect_status(503));
     eventually("an answer has arrived", || site.ask().expect_status(200));
     let seen = site.balancer.seen();

@@ -75,7 +75,7 @@ fn each_policy_syncs_and_revokes_for_itself() {
         403,
         "the guard, for no policy"
     );
-    let receipt = stack.control.revoke(&key.id, "10s");
+    let receipt = stack.control.revoke(&key.id, "30s");
     assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(2), &json!(2)), "{receipt}");
     for connection in &mut stack.envoy.connection_to_each_worker() {
         for path in ["/one/a", "/two/a"] {

@@ -92,9 +92,7 @@ fn the_sync_token_is_replaced_and_no_request_notices() {
     let new = start_new(&stack);
     let other = key(&stack.control);
     for envoy in [&stack.envoy, &new] {
-        eventually("both gateways follow", || {
-            envoy.send(&Request::get("/v1/agents").bearer(&other.key)).expect_status(200)
-        });
+        envoy.wait_for(&Request::get("/v1/agents").bearer(&other.key), 200);
         asks_well(envoy);
     }
     restart(&mut stack, NEW.to_owned());

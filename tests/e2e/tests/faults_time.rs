@@ -10,7 +10,6 @@ use std::{
 use flamegate_e2e::{
     Control, Envoy, Plugin, Request,
     envoy::{Upstreams, render},
-    eventually,
     process::{Folder, root},
     upstream::Upstream,
 };
@@ -49,12 +48,7 @@ fn a_clock_that_steps_changes_what_has_expired_and_nothing_else() {
     };
     let (lasting, mortal) = (make(Value::Null), make(json!(now + 3_600)));
     let wait_for = |key: &str, status: u16| {
-        for connection in &mut envoy.connection_to_each_worker() {
-            eventually("a verdict", || {
-                let answer = connection.send(&Request::get("/v1/agents").bearer(key));
-                answer.map_err(|error| error.to_string())?.expect_status(status)
-            });
-        }
+        envoy.wait_for(&Request::get("/v1/agents").bearer(key), status);
     };
     wait_for(&mortal.key, 200);
     wait_for(&lasting.key, 200);

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use flamegate_e2e::{
@@ -115,7 +116,7 @@ fn a_named_credential_works_from_end_to_end_and_its_end_leaves_the_table() {
     until_status(&envoy, &revoked, 200);
     let ids = up_to_date(&control, 1);
     assert!(ids[0].starts_with("eu-west-1/e2e-"), "{ids:?}");
-    let receipt = control.revoke(&revoked.id, "10s");
+    let receipt = control.revoke(&revoked.id, "30s");
     assert_eq!((&receipt["enforced"], &receipt["cut_off"]), (&json!(1), &json!([])), "{receipt}");
     assert_eq!(status(&envoy, &revoked), 401);
     control.data("DELETE", "/v1/gateway-credentials/eu-west-1", None);
@@ -135,8 +136,11 @@ fn a_named_credential_works_from_end_to_end_and_its_end_leaves_the_table() {
 
 #[test]
 fn a_receipt_never_claims_a_frozen_gateway_whatever_a_thief_acknowledges() {
-    let stack = Stack::start("thief-frozen", &Plugin::singleton(json!({})));
-    let plugin = Plugin::singleton(json!({}));
+    // Polls of a minute: whoever is silent for not much longer than that is connected, and a busy machine takes its time.
+    let mut plugin = Plugin::singleton(json!({}));
+    plugin.filter["sync"]["wait_seconds"] = 60.into();
+    plugin.sync.as_mut().expect("the singleton")["sync"]["wait_seconds"] = 60.into();
+    let stack = Stack::start("thief-frozen", &plugin);
     let mut second = Envoy::start("second", &stack.folder, &plugin, stack.upstreams());
     let key = stack.accepted_key("live");
     until_status(&second, &key, 200);
@@ -151,7 +155,7 @@ fn a_receipt_never_claims_a_frozen_gateway_whatever_a_thief_acknowledges() {
         (format!("gateway={name}&epoch={epoch}&after={}", revision + n % 3), session)
     });
     thief.wait_for(100);
-    let receipt = stack.control.revoke(&key.id, "3s");
+    let receipt = stack.control.revoke(&key.id, "10s");
     thief.wait_for(100);
     let again = stack.control.revoke(&key.id, "1s");
     drop(thief);
@@ -184,6 +188,7 @@ fn revocations_work_everywhere_while_a_thief_claims_the_future() {
         let query = format!("gateway=thief-{n}&epoch={epoch}&after={}&wait=25", revision + 1_000 + n);
         (query, Some(format!("{n:032x}")))
     });
+    let started = Instant::now();
     thief.wait_for(200);
     for key in &keys {
         stack.control.revoke(&key.id, "0s");
@@ -196,5 +201,7 @@ fn revocations_work_everywhere_while_a_thief_claims_the_future() {
     assert_eq!(standing(&stack.control).0, same, "nobody had to start over");
     let log = stack.control.log();
     let told = log.lines().filter(|line| line.contains("has seen a revision")).count();
-    assert!((1..10).contains(&told), "{told} lines: {log}");
+    // One in ten seconds, however many polls there are.
+    let most = 1 + (started.elapsed().as_secs() + 1) / 10;
+    assert!((1..=most).contains(&(told as u64)), "{told} lines, at most {most}: {log}");
 }

@@ -118,12 +118,7 @@ fn a_call_that_waits_ends_with_its_key_in_the_same_words() {
     });
     let key = control.create_key("e2e", "live", json!({"limits": []}));
     // Each worker looks at the table in its own time, and the call goes to either.
-    for connection in &mut envoy.connection_to_each_worker() {
-        flamegate_e2e::eventually("the gateway knows the key", || {
-            let answer = connection.send(&Request::get("/v1/agents").bearer(&key.key));
-            answer.map_err(|error| error.to_string())?.expect_status(200)
-        });
-    }
+    envoy.wait_for(&Request::get("/v1/agents").bearer(&key.key), 200);
     let (port, waiting) = (envoy.port, call().bearer(&key.key).header("x-waits", "yes"));
     let client = thread::spawn(move || waiting.send(Protocol::Http2, port).expect("an answer"));
     arrives.recv_timeout(flamegate_e2e::DEADLINE).expect("the call");

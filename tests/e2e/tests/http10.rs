@@ -16,7 +16,7 @@ use serde_json::json;
 /// What comes back until the gateway closes the connection, with the version in its first line.
 fn send(port: u16, request: &str) -> (String, Answer) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connection");
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(15))).expect("a limit");
+    stream.set_read_timeout(Some(flamegate_e2e::DEADLINE)).expect("a limit");
     stream.write_all(request.as_bytes()).expect("sent");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("the gateway closes");

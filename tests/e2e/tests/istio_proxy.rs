@@ -141,7 +141,7 @@ fn delivered_edited_and_a_bad_edit_refused() {
     for _ in 0..50 {
         assert_eq!(stack.envoy.send(&Request::get("/v1/agents").bearer(&second.key)).status, 200);
     }
-    let receipt = stack.control.revoke(&first.id, "10s");
+    let receipt = stack.control.revoke(&first.id, "30s");
     assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(1), &json!(1)), "{receipt}");
     stack.wait_for_status(&first.key, 401);
     while matches!(doomed.read_chunk(), Ok(Some(_))) {}
@@ -159,7 +159,7 @@ fn delivered_edited_and_a_bad_edit_refused() {
     wait_for_realm(&stack, "edited");
     stack.wait_for_status(&second.key, 200);
     let third = stack.accepted_key("live");
-    stack.control.revoke(&third.id, "10s");
+    stack.control.revoke(&third.id, "30s");
     stack.wait_for_status(&third.key, 401);
 }
 
@@ -172,7 +172,7 @@ fn revocation_beside_another_plugin() {
         let key = stack.accepted_key("live");
         let mut connections = stack.envoy.connection_to_each_worker();
         let started = Instant::now();
-        let receipt = stack.control.revoke(&key.id, "10s");
+        let receipt = stack.control.revoke(&key.id, "30s");
         assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(1), &json!(1)), "{receipt}");
         times.push(started.elapsed());
         for connection in &mut connections {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flamegate_e2e::{Plugin, Request, Stack, http1::Connection};
+use flamegate_e2e::{DEADLINE, Plugin, Request, Stack, http1::Connection};
 use serde_json::json;
 
 /// From this many rounds on, the 99th percentile is asserted.
@@ -51,12 +51,7 @@ fn until(workers: &mut [Connection], request: &Request, status: u16) -> Duration
             if answer.status == status {
                 break;
             }
-            assert!(
-                started.elapsed() < Duration::from_secs(20),
-                "still {} after {:?}",
-                answer.status,
-                started.elapsed()
-            );
+            assert!(started.elapsed() < DEADLINE, "still {} after {:?}", answer.status, started.elapsed());
         }
     }
     started.elapsed()

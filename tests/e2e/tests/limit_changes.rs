@@ -37,7 +37,7 @@ impl Gateway {
     /// Waits until every worker enforces all changes so far: it enforces one that is younger.
     fn synced(&self) {
         let last = self.stack.control.create_key("e2e", "live", json!({}));
-        let receipt = self.stack.control.revoke(&last.id, "10s");
+        let receipt = self.stack.control.revoke(&last.id, "30s");
         assert_eq!((&receipt["enforced"], &receipt["pending"]), (&json!(1), &json!([])), "{receipt}");
     }
 

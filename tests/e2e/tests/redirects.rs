@@ -73,12 +73,7 @@ impl Bench {
     /// A key that every worker knows.
     fn good_key(&self) -> NewKey {
         let key = self.key(json!([{"requests": 1_000_000, "window_seconds": 60}]));
-        for connection in &mut self.envoy.connection_to_each_worker() {
-            eventually("the gateway knows the key", || {
-                let answer = connection.send(&Request::get("/v1/agents").bearer(&key.key));
-                answer.map_err(|error| error.to_string())?.expect_status(200)
-            });
-        }
+        self.envoy.wait_for(&Request::get("/v1/agents").bearer(&key.key), 200);
         self.upstream.take();
         key
     }
@@ -315,7 +310,7 @@ fn a_key_that_was_revoked_meanwhile_is_refused() {
     let request = Request::get("/held?302=/v1/b").bearer(&key.key);
     let client = std::thread::spawn(move || request.send(Protocol::Http1, port).expect("an answer"));
     arrives.recv_timeout(flamegate_e2e::DEADLINE).expect("the first pass");
-    bench.control.revoke(&key.id, "10s");
+    bench.control.revoke(&key.id, "30s");
     release.send(()).expect("the upstream");
     let answer = client.join().expect("the client");
     assert_eq!((answer.status, answer.code().as_deref()), (401, Some("INVALID_API_KEY")));

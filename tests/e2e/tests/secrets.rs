@@ -76,7 +76,7 @@ fn use_keys(stack: &Stack) -> Vec<NewKey> {
             misuse(stack, key, protocol);
         }
     }
-    stack.control.revoke(&live.id, "5s");
+    stack.control.revoke(&live.id, "30s");
     stack.wait_for_status(&live.key, 401);
     // The wrong token, in the wrong place: what a person with two secrets does.
     for path in ["/v1/api-keys", "/sync/v1/changes"] {

@@ -61,10 +61,7 @@ fn two_listeners_with_two_configurations() {
     });
     let (live, test) = (stack.accepted_key("live"), stack.accepted_key("test"));
     let request = |key: &str| Request::get("/v1/agents").bearer(key);
-    eventually("the second listener", || {
-        let answer = request(&live.key).send(Protocol::Http1, second).map_err(|error| error.to_string())?;
-        answer.expect_status(200)
-    });
+    stack.envoy.wait_for_at(second, &request(&live.key), 200);
     // Enough connections for both workers, and both listeners in turn on each of them.
     for _ in 0..WORKERS * 8 {
         for protocol in [Protocol::Http1, Protocol::Http2] {
@@ -88,12 +85,18 @@ fn a_listener_that_is_replaced_keeps_its_configuration_until_it_is_drained() {
     let (gateway, control, _upstream, _folder) = reloadable("shared-vm-update");
     let test = control.create_key("e2e", "test", unlimited());
     let request = Request::get("/v1/agents").bearer(&test.key);
-    eventually("the key", || gateway.envoy.send(&request).expect_status(200));
+    gateway.envoy.wait_for(&request, 200);
     let mut old: Vec<Connection> = gateway.envoy.connection_to_each_worker();
     let before = vms(&gateway.envoy);
 
     gateway.reload(|text| text.replace(BOTH, LIVE_ONLY));
-    eventually("the new configuration", || gateway.envoy.send(&request).expect_status(401));
+    // Each worker takes the new listener in its own time, and a connection stays with the one that has accepted it.
+    for worker in 0..WORKERS {
+        eventually("the new configuration", || {
+            let mut connection = gateway.envoy.connection_to_each_worker().swap_remove(worker);
+            connection.send(&request).map_err(|error| error.to_string())?.expect_status(401)
+        });
+    }
     assert_eq!(vms(&gateway.envoy), before, "the new configuration has VMs of its own: this tests nothing");
     for _ in 0..3 {
         for connection in &mut old {
@@ -141,7 +144,7 @@ fn streams_end_with_their_key_after_the_configuration_that_noted_them_is_gone() 
     let (gateway, control, _upstream, _folder) = reloadable("shared-vm-equal");
     let key = control.create_key("e2e", "live", unlimited());
     let request = Request::get("/v1/agents").bearer(&key.key);
-    eventually("the key", || gateway.envoy.send(&request).expect_status(200));
+    gateway.envoy.wait_for(&request, 200);
 
     let second = free_port();
     let mut alone = String::new();

@@ -236,13 +236,13 @@ fn the_first_table_takes_few_round_trips() {
 
 #[test]
 fn a_hot_restart_under_load_refuses_nobody_and_both_processes_count() {
-    a_hot_restart("hot-restart", &Plugin::singleton(json!({})));
+    a_hot_restart("hot-restart", &Plugin::singleton(json!({"start_hold_ms": 60_000})));
 }
 
 /// The table is taken in by a worker that has requests to hold.
 #[test]
 fn the_same_with_an_elected_sync() {
-    a_hot_restart("hot-restart-elected", &Plugin::elected(json!({})));
+    a_hot_restart("hot-restart-elected", &Plugin::elected(json!({"start_hold_ms": 60_000})));
 }
 
 fn a_hot_restart(name: &str, plugin: &Plugin) {
@@ -251,7 +251,7 @@ fn a_hot_restart(name: &str, plugin: &Plugin) {
     let upstreams = Upstreams { control: far.port, ..site.upstreams() };
     let old = hot_restart::first(&site.folder, plugin, upstreams);
     let other = site.control.create_key("e2e", "live", json!({}));
-    eventually("the table is there", || old.send(&site.good()).expect_status(200));
+    old.wait_for(&site.good(), 200);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
@@ -274,7 +274,7 @@ fn a_hot_restart(name: &str, plugin: &Plugin) {
             let current = all.as_array().into_iter().flatten().filter(|gateway| gateway["behind"] == 0);
             if current.count() == 2 { Ok(()) } else { Err(all.to_string()) }
         });
-        let receipt = site.control.revoke(&other.id, "5s");
+        let receipt = site.control.revoke(&other.id, "30s");
         assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(2), &json!(2)), "{receipt}");
         let mut old = old;
         eventually("the old process has ended", || {

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use flamegate_e2e::{DEADLINE, Plugin, Protocol, Request, Stack, control::NewKey, http1::Connection};
+use flamegate_e2e::{
+    DEADLINE, Plugin, Protocol, Request, Stack, control::NewKey, eventually, http1::Connection,
+};
 use h2::client;
 use serde_json::json;
 use tokio::{net::TcpStream, runtime, task::JoinHandle, time};
@@ -19,7 +21,7 @@ const MANY: usize = 5_000;
 /// The HTTP/2 library takes many more small frames on one connection for an attack.
 const PER_CONNECTION: usize = 50;
 /// For everything together.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A stack whose circuit breakers let through as many requests as the test opens.
 fn wide_stack(name: &str) -> Stack {
@@ -105,8 +107,11 @@ fn five_thousand_streams_of_one_key_end_and_nobody_else_notices() {
         }
     };
     runtime.block_on(async { time::timeout(PATIENCE, work).await.expect("all streams end in time") });
-    let metrics = stack.envoy.metrics();
-    assert!(metrics.value("flamegate_streams_ended_total").unwrap_or(0.0) >= 5_000.0);
+    let metrics = eventually("all of them are counted", || {
+        let metrics = stack.envoy.metrics();
+        let ended = metrics.value("flamegate_streams_ended_total").unwrap_or(0.0);
+        if ended >= MANY as f64 { Ok(metrics) } else { Err(ended.to_string()) }
+    });
     for (name, value) in metrics.iter().filter(|(name, _)| name.contains("vm_reload")) {
         assert!(value == 0.0, "{name} is {value}");
     }
@@ -141,7 +146,7 @@ fn streams_go_on_when_the_configuration_says_so() {
     let stack = Stack::start("streams-go-on", &Plugin::singleton(json!({"end_streams": false})));
     let key = stack.accepted_key("live");
     let mut stream = events(&stack, &key);
-    stack.control.revoke(&key.id, "5s");
+    stack.control.revoke(&key.id, "30s");
     stack.wait_for_status(&key.key, 401);
     for _ in 0..3 {
         assert!(stream.read_chunk().expect("an event after the revocation").is_some());

@@ -13,10 +13,9 @@ mod sockets;
 use std::{
     io::{Read, Write as _},
     net::TcpStream,
-    time::Duration,
 };
 
-use flamegate_e2e::{Request, eventually, http1::Connection};
+use flamegate_e2e::{DEADLINE, Request, eventually, http1::Connection};
 use frames::{END_HEADERS, END_STREAM, block, frame, preface};
 use path::{KEY, Path, WAYS, Way};
 use sockets::{HEARD, Manner};
@@ -59,7 +58,7 @@ const FRAME_GOAWAY: u8 = 7;
 /// A connection that has sent this.
 fn send(port: u16, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connection");
-    stream.set_read_timeout(Some(Duration::from_secs(15))).expect("timeout");
+    stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
     stream.write_all(bytes).expect("sent");
     stream
 }

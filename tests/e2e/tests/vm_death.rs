@@ -72,7 +72,7 @@ fn dead_workers_do_not_hold_up_a_receipt() {
     let stack = mortal_stack("vm-death-receipt");
     let key = stack.accepted_key("live");
     kill(&mut stack.envoy.connection_to_each_worker());
-    let receipt = stack.control.revoke(&key.id, "15s");
+    let receipt = stack.control.revoke(&key.id, "30s");
     assert_eq!((&receipt["gateways"], &receipt["enforced"]), (&json!(1), &json!(1)), "{receipt}");
     let request = Request::get("/v1/agents").bearer(&key.key);
     eventually("refused after the revival", || match stack.envoy.send(&request).status {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flamegate_e2e::{Request, http1::Connection, random::Random};
+use flamegate_e2e::{DEADLINE, Request, http1::Connection, random::Random};
 
 /// The upstream's answer.
 pub const OK: u8 = 1;
@@ -130,10 +130,9 @@ impl World {
     fn ask(&self, connection: Option<&mut Connection>, opened: (bool, u64), key: &Key) -> bool {
         let begin = Instant::now();
         let request = Request::get("/v1/agents").bearer(&key.key);
-        let answer = connection.ok_or_else(|| "no connection".to_owned()).and_then(|connection| {
-            connection.set_timeout(Duration::from_secs(15)).map_err(|error| error.to_string())?;
-            connection.send(&request).map_err(|error| error.to_string())
-        });
+        let answer = connection
+            .ok_or_else(|| "no connection".to_owned())
+            .and_then(|connection| connection.send(&request).map_err(|error| error.to_string()));
         let mask = match answer.as_ref().map(|answer| answer.status) {
             Ok(200) => OK,
             Ok(401) => REFUSED,
@@ -191,8 +190,8 @@ impl World {
                     last = other.map_or_else(|e| e.to_string(), |a| format!("{} {}", a.status, a.text()));
                 }
             }
-            if begin.elapsed() > Duration::from_secs(30) {
-                self.accuse(format!("{} {} not {wanted} within 30 s, but {last}", key.id, key.key));
+            if begin.elapsed() > DEADLINE {
+                self.accuse(format!("{} {} not {wanted} within {DEADLINE:?}, but {last}", key.id, key.key));
                 break;
             }
         }

@@ -4,6 +4,7 @@
 use flamegate_e2e::eventually;
 
 use crate::frames::{END_HEADERS, END_STREAM, block, frame, literal, preface, remembered, request};
+use crate::recorder::Arrived;
 use crate::{Target, exchange};
 
 type Attack = (String, Vec<u8>);
@@ -263,8 +264,11 @@ fn no_frame_gets_a_request_through_without_a_key() {
     let (one, two) = whole.split_at(60);
     let split = attack("", [frame(1, END_STREAM, 1, one), frame(9, END_HEADERS, 1, two)].concat()).1;
     exchange(target.envoy.port, &split);
-    let arrived = target.recorder.take();
-    assert!(arrived.iter().any(|arrived| arrived.line.contains("/v1/secret")), "{arrived:?}");
+    eventually("it has arrived", || {
+        let arrived = target.recorder.take();
+        let is_it = |arrived: &Arrived| arrived.line.contains("/v1/secret");
+        if arrived.iter().any(is_it) { Ok(()) } else { Err(format!("{arrived:?}")) }
+    });
 }
 
 /// Rounds of floods that fill what has a bound, and again those that are judged.

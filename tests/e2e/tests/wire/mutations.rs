@@ -122,6 +122,7 @@ fn no_mutation_of_an_upgrade_or_a_preflight_gets_through() {
         assert!(answered > COUNT / 2, "only {answered} of {COUNT} were answered: were they attacks at all?");
     }
     target.assert_well("after the mutations");
+    target.envoy.wait_for_ticks();
     let metrics = target.envoy.metrics();
     for (verdict, reason) in
         [("bypassed", "preflight"), ("bypassed", "path"), ("unauthorized", "preflight_body")]

@@ -1,7 +1,5 @@
 //! Rename, rotate and revoke: each asks on a page of its own, so that no script is needed, and then does it.
 
-use std::time::Duration;
-
 use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
@@ -63,9 +61,6 @@ struct ReceiptPage {
     news: bool,
     at: Moment,
 }
-
-/// How long the receipt waits for the gateways.
-const WAIT: Duration = Duration::from_secs(5);
 
 /// Asks for another name.
 pub(in crate::http::pages) async fn ask_rename(
@@ -193,7 +188,8 @@ pub(in crate::http::pages) async fn revoke(
         Outcome::Changed(id) => return Err(Error::internal(format!("{id} is ended in two ways")).into()),
     };
     let revision = key.revision.unwrap_or(made.revision);
-    let receipt = ReceiptView::wait(&app, &place, revision, news.then_some(made.at), WAIT).await;
+    let receipt =
+        ReceiptView::wait(&app, &place, revision, news.then_some(made.at), app.patience.receipt).await;
     let now = app.clock.now();
     Ok(html(&ReceiptPage {
         chrome: place.chrome("Key revoked", Section::ApiKeys),
