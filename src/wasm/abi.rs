@@ -214,7 +214,7 @@ pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     checked(status)
 }
 
-/// Overwrites a header that is there once. Of several copies Envoy would overwrite the first and keep the others.
+/// Sets a header: adds it when it is not there, and replaces all copies (`HeaderMapImpl::setCopy`; `tests/e2e/tests/response_limits.rs`).
 pub fn replace_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     let status = unsafe {
         proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())

@@ -1,6 +1,6 @@
 //! One request, decided: header bytes in, [`Outcome`] out. The edge only carries it out.
 
-use std::rc::Rc;
+use std::borrow::Cow;
 
 use super::internal_redirect;
 use super::memory::Worker;
@@ -12,6 +12,7 @@ use crate::decision::denial::{Denial, InvalidApiKey, RateLimited, Unavailable};
 use crate::decision::fingerprint::Fingerprint;
 use crate::decision::known_key::KnownKey;
 use crate::decision::metrics::Counter;
+use crate::decision::rate_limit::rate_limit;
 use crate::decision::reply::Reply;
 pub use crate::decision::request::IDENTITY_HEADERS;
 use crate::decision::request::{Forged, Request};
@@ -256,14 +257,17 @@ fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edi
 }
 
 /// Headers for an admitted response when the configuration asks for them: `RateLimit-Policy` and `RateLimit`.
-pub fn rate_limit_headers(worker: &Worker, key: &Rc<KnownKey>) -> Option<[(&'static str, String); 2]> {
+pub fn rate_limit_headers<'k>(
+    worker: &Worker,
+    key: &'k KnownKey,
+) -> Option<[(&'static str, Cow<'k, str>); 2]> {
     if key.slots().is_empty() {
         return None;
     }
-    let items = key.slots().iter().zip(worker.limiter.remaining(key.slots()));
-    let items = items.map(|(slot, left)| {
-        crate::decision::rate_limit::rate_limit(slot.name(), left.tokens, left.reset_seconds)
-    });
-    let rate_limit = items.collect::<Vec<_>>().join(", ");
-    Some([("ratelimit-policy", key.rate_limit_policy().to_owned()), ("ratelimit", rate_limit)])
+    let left = key.slots().iter().zip(worker.limiter.remaining(key.slots()));
+    let left = left.map(|(slot, left)| (slot.name(), left.tokens, left.reset_seconds));
+    Some([
+        ("ratelimit-policy", Cow::Borrowed(key.rate_limit_policy())),
+        ("ratelimit", rate_limit(left).into()),
+    ])
 }

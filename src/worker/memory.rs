@@ -212,7 +212,8 @@ impl Worker {
 
     /// A request was admitted and goes on; `grpc` says whether it is one to Envoy.
     pub fn opened(&mut self, stream: StreamId, permit: Permit, grpc: bool) {
-        let (ends, awaits) = (self.config().end_streams, self.config().rate_limit_on_success);
+        let ends = self.config().end_streams;
+        let awaits = self.config().rate_limit_on_success && !permit.key().slots().is_empty();
         if awaits {
             self.streams.await_response(stream, Rc::clone(permit.key()));
         }
