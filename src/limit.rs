@@ -3,7 +3,7 @@
 //! A worker takes tokens in leases from the state in shared data ([`bucket`]) and spends them without a host call. A lease
 //! doubles while it is used up within 100 ms; what is left of one after 100 ms goes back on the next tick. A lease of at
 //! most burst / 4096 is spare: it is taken at once and stays for a minute, so that a key which is used now and then asks
-//! shared data seldom, too.
+//! shared data seldom, too. A worker with many limits in use takes no more of those.
 //!
 //! **Bound.** T is the emission interval (window / requests), W the number of workers, S the most tokens in a lease:
 //! burst / 64, at least 1, at most 256. Shared and leased tokens together grow by one per T and shrink by one per admitted
