@@ -79,9 +79,51 @@ pub fn equal(left: &[u8], right: &[u8]) -> bool {
     left == right
 }
 
+/// True when all bytes are visible ASCII (0x21 to 0x7E) other than a comma, eight bytes at a time, as in [`equal`].
+pub fn is_visible(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    match text.last_chunk::<8>() {
+        // The last word overlaps the one before.
+        Some(end) => words.iter().chain([end]).all(|word| is_visible_word(u64::from_le_bytes(*word))),
+        None => rest.iter().all(|byte| byte.is_ascii_graphic() && *byte != b','),
+    }
+}
+
+/// Looks at eight bytes ("Bit Twiddling Hacks", Sean Eron Anderson: a byte that is zero, less or more than a number). What is
+/// subtracted borrows from a neighbour only below a byte that is refused anyway.
+const fn is_visible_word(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let comma = word ^ (ONES.wrapping_mul(b',' as u64));
+    let below = word.wrapping_sub(ONES.wrapping_mul(0x21)) & !word;
+    let above = word.wrapping_add(ONES) | word;
+    let commas = comma.wrapping_sub(ONES) & !comma;
+    (below | above | commas) & HIGH == 0
+}
+
 #[cfg(test)]
 mod tests {
-    use super::equal;
+    use super::{equal, is_visible};
+
+    #[test]
+    fn visible_is_what_it_is_byte_by_byte() {
+        let plain = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b',');
+        for len in 0..20 {
+            for place in 0..len {
+                for byte in 0..=u8::MAX {
+                    for around in [b'!', b'~', b'-', b'a'] {
+                        let mut text = vec![around; len];
+                        text[place] = byte;
+                        assert_eq!(
+                            is_visible(&text),
+                            plain(&text),
+                            "{byte:#x} at {place} of {len} among {around:#x}"
+                        );
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn equality_is_that_of_slices() {

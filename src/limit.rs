@@ -3,7 +3,7 @@
 //! A worker takes tokens in leases from the state in shared data ([`bucket`]) and spends them without a host call. A lease
 //! doubles while it is used up within 100 ms; what is left of one after 100 ms goes back on the next tick. A lease of at
 //! most burst / 4096 is spare: it is taken at once and stays for a minute, so that a key which is used now and then asks
-//! shared data seldom, too.
+//! shared data seldom, too. A worker with many limits in use takes no more of those.
 //!
 //! **Bound.** T is the emission interval (window / requests), W the number of workers, S the most tokens in a lease:
 //! burst / 64, at least 1, at most 256. Shared and leased tokens together grow by one per T and shrink by one per admitted
@@ -99,6 +99,11 @@ pub struct Remaining {
 /// Most subjects that a worker remembers; 8192 places of a hash map hold them. A subject beyond them takes its tokens one
 /// by one from shared data until a tick has made room, so nothing is ever evicted and no limit starts over.
 pub const MAX_LEASES: usize = 7000;
+/// With so many subjects a worker takes no spare tokens for the next ones: they would only have to be put back.
+const MOST_WITH_SPARE: usize = MAX_LEASES / 2;
+/// With so many, spare tokens are put back as early as others, to make room. What lies between the two numbers are subjects
+/// that were used just now, once; they are forgotten without a host call.
+const CROWDED: usize = MAX_LEASES / 4 * 3;
 /// Most leases put back per tick: each costs about as much as two or three requests.
 const MAX_SETTLED_PER_TICK: usize = 32;
 /// Each worker looks for states at rest in one bucket every so many ticks.
@@ -136,7 +141,7 @@ impl Limiter {
         let now = host.monotonic();
         self.send_guests_away(host, now);
         self.leases.retain(|_, lease| !lease.is_at_rest(now));
-        let crowded = self.leases.len() > MAX_LEASES / 2;
+        let crowded = self.leases.len() > CROWDED;
         let due = self.leases.iter_mut().filter(|(_, lease)| lease.is_due(now, crowded));
         for (account, lease) in due.take(MAX_SETTLED_PER_TICK) {
             // After a failure the rest would fail too; the next tick tries again.
@@ -205,7 +210,8 @@ impl Limiter {
             if self.leases.len() >= MAX_LEASES && !self.leases.contains_key(&slot.account) {
                 self.guests.push(slot.account);
             }
-            let lease = self.leases.entry(slot.account).or_insert_with(|| Lease::new(slot));
+            let spares = self.leases.len() < MOST_WITH_SPARE;
+            let lease = self.leases.entry(slot.account).or_insert_with(|| Lease::new(slot, spares));
             if lease.has_tokens() {
                 continue;
             }

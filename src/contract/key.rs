@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::bytes::equal;
+use crate::bytes::{equal, is_visible};
 
 /// Which of the product's two environments a key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ impl<'a> ApiKey<'a> {
         let (environment, secret) = [Environment::Live, Environment::Test]
             .into_iter()
             .find_map(|env| Some((env, bytes.strip_prefix(env.key_prefix().as_bytes())?)))?;
-        let visible = !secret.is_empty() && secret.iter().all(|b| b.is_ascii_graphic() && *b != b',');
+        let visible = !secret.is_empty() && is_visible(secret);
         visible.then_some(Self { bytes, environment })
     }
 

@@ -1,11 +1,12 @@
-//! A key record made ready for the request path: everything that can be computed once per key is, so that a request
-//! neither hashes nor formats anything for its limits. Only a refusal's headers are made when they are needed.
+//! A key record made ready for the request path: what each request of the key needs is computed once, so that none hashes
+//! anything for its limits. What is told about limits is made when it is needed, and kept.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 
 use crate::contract::key::KeyHash;
 use crate::contract::record::KeyRecord;
 use crate::decision::headers::Headers;
+use crate::decision::rate_limit;
 use crate::host::WallClock;
 use crate::limit::Slot;
 
@@ -15,7 +16,8 @@ pub struct KnownKey {
     hash: KeyHash,
     record: KeyRecord,
     slots: Vec<Slot>,
-    rate_limit_policy: String,
+    /// Made when it is asked for: a key that is used once and not refused needs none.
+    rate_limit_policy: OnceCell<String>,
     /// The headers of the last refusal, with its slot and seconds: whoever is refused is refused again within the second.
     refusal: RefCell<Option<(usize, u64, Headers)>>,
 }
@@ -26,8 +28,7 @@ impl KnownKey {
     /// Prepares a record.
     pub fn new(hash: KeyHash, record: KeyRecord) -> Self {
         let slots = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
-        let rate_limit_policy = crate::decision::rate_limit::rate_limit_policy(&record.limits);
-        Self { hash, record, slots, rate_limit_policy, refusal: RefCell::default() }
+        Self { hash, record, slots, rate_limit_policy: OnceCell::new(), refusal: RefCell::default() }
     }
 
     /// The key's hash.
@@ -47,7 +48,7 @@ impl KnownKey {
 
     /// `RateLimit-Policy` of all limits together; empty when there are none.
     pub fn rate_limit_policy(&self) -> &str {
-        &self.rate_limit_policy
+        self.rate_limit_policy.get_or_init(|| rate_limit::rate_limit_policy(&self.record.limits))
     }
 
     /// The headers of a 429 because of limit number `slot`, which will admit a request in so many seconds.
@@ -57,8 +58,7 @@ impl KnownKey {
             Some((known, at, headers)) if (*known, *at) == (slot, seconds) => headers.clone(),
             _ => {
                 let name = self.slots.get(slot).map_or("", Slot::name);
-                let headers =
-                    crate::decision::rate_limit::refusal_headers(name, seconds, &self.rate_limit_policy);
+                let headers = rate_limit::refusal_headers(name, seconds, self.rate_limit_policy());
                 *last = Some((slot, seconds, headers.clone()));
                 headers
             }

@@ -51,13 +51,13 @@ struct Answer {
 }
 
 impl Lease {
-    /// Nothing is known yet.
-    pub fn new(slot: &Slot) -> Self {
+    /// Nothing is known yet. Without `spares` it never takes more than its use asks for.
+    pub fn new(slot: &Slot, spares: bool) -> Self {
         Self {
             tokens: 0,
             granted: 0,
             used: 1,
-            spare: slot.sizing.spare,
+            spare: if spares { slot.sizing.spare } else { 0 },
             quota: slot.account.quota,
             granted_at: 0,
             tat: 0,

@@ -297,6 +297,30 @@ fn more_subjects_than_places_are_limited_all_the_same() {
 }
 
 #[test]
+fn in_a_crowd_a_key_that_is_used_once_takes_one_token_and_gives_none_back() {
+    let host = FakeHost::at(100);
+    let mut limiter = Limiter::new();
+    let wide = |n: usize| {
+        slots_in(&format!("ws_{n}"), 1, &[limit("default", Scope::Workspace, (1_000_000, 60, 1_000_000))])
+    };
+    for n in 0..MOST_WITH_SPARE {
+        limiter.admit(&host, &wide(n)).unwrap();
+    }
+    tick(&mut limiter, &host, 10);
+    assert_eq!(limiter.subjects(), MOST_WITH_SPARE, "there is room for what is spare");
+    let (_, before) = host.calls();
+    for n in 0..1_000 {
+        limiter.admit(&host, &wide(MOST_WITH_SPARE + n)).unwrap();
+    }
+    tick(&mut limiter, &host, 10);
+    assert_eq!(host.calls().1 - before, 1_000, "each is counted once, and nothing goes back");
+    assert_eq!(limiter.subjects(), MOST_WITH_SPARE, "the others are forgotten");
+    let (reads, _) = host.calls();
+    limiter.admit(&host, &wide(0)).unwrap();
+    assert_eq!(host.calls().0, reads, "what was spare is still there");
+}
+
+#[test]
 fn a_guest_gives_back_what_another_limit_left_unused() {
     let host = FakeHost::at(100);
     let mut limiter = Limiter::new();

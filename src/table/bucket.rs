@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use crate::bytes::{Reader, put_text};
+use crate::bytes::{Reader, equal, put_text};
 use crate::contract::key::{Environment, KeyHash};
 use crate::contract::record::{KeyRecord, Limit, Scope};
 
@@ -53,10 +53,10 @@ impl<'a> Bucket<'a> {
         let (hashes, _) = reader.take(count.checked_mul(32)?)?.as_chunks();
         let (parts, _) = reader.take(count.checked_mul(3)?)?.as_chunks();
         let (set_lengths, _) = reader.take(usize::from(set_count).checked_mul(2)?)?.as_chunks();
-        let sets = reader.take(sum(set_lengths, usize::MAX, set_length)?)?;
-        let records = reader.take(sum(parts, usize::MAX, record_length)?)?;
+        let sets = reader.take(sum(set_lengths, set_length))?;
+        let records = reader.take(sum(parts, record_length))?;
         reader.end()?;
-        let known_sets = parts.iter().all(|part| set_number(part) < set_count);
+        let known_sets = parts.iter().map(set_number).max().is_none_or(|largest| largest < set_count);
         known_sets.then_some(Self { hashes, parts, set_lengths, sets, records })
     }
 
@@ -75,10 +75,12 @@ impl<'a> Bucket<'a> {
         self.hashes.iter().copied().map(KeyHash)
     }
 
-    /// The encoded record of a key.
+    /// The encoded record of a key. Hashes differ at their ends, which one instruction compares: on WebAssembly a binary search
+    /// compares byte by byte, and what a bucket has in common stands first.
     pub fn find(&self, hash: &KeyHash) -> Option<EncodedRecord<'a>> {
-        let index = self.hashes.binary_search(&hash.0).ok()?;
-        self.record(index, sum(self.parts, index, record_length)?)
+        let wanted = end(&hash.0);
+        let index = self.hashes.iter().position(|other| end(other) == wanted && equal(other, &hash.0))?;
+        self.record(index, sum(self.parts.get(..index)?, record_length))
     }
 
     /// All entries in order.
@@ -96,10 +98,16 @@ impl<'a> Bucket<'a> {
         let part = self.parts.get(index)?;
         let own = self.records.get(start..)?.get(..record_length(part))?;
         let set = usize::from(set_number(part));
-        let limits = self.sets.get(sum(self.set_lengths, set, set_length)?..)?;
+        let limits = self.sets.get(sum(self.set_lengths.get(..set)?, set_length)..)?;
         let limits = limits.get(..set_length(self.set_lengths.get(set)?))?;
         Some(EncodedRecord { own: Cow::Borrowed(own), limits: Cow::Borrowed(limits) })
     }
+}
+
+/// The last eight bytes of a hash.
+const fn end(hash: &[u8; 32]) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = *hash;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn record_length(part: &[u8; 3]) -> usize {
@@ -114,9 +122,9 @@ fn set_length(length: &[u8; 2]) -> usize {
     usize::from(u16::from_le_bytes(*length))
 }
 
-/// Sum of the first `count` lengths.
-fn sum<T>(items: &[T], count: usize, length: impl Fn(&T) -> usize) -> Option<usize> {
-    items.iter().take(count).try_fold(0usize, |sum, item| sum.checked_add(length(item)))
+/// Sum of lengths. None is longer than a `u16`, and each of the items lies in memory as well: it cannot overflow.
+fn sum<T>(items: &[T], length: impl Fn(&T) -> usize) -> usize {
+    items.iter().fold(0, |sum, item| sum.saturating_add(length(item)))
 }
 
 /// Writes a bucket. `entries` must be sorted by hash, each hash once.

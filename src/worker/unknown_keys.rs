@@ -2,7 +2,7 @@
 //! no look at shared data. Random keys at full speed would otherwise take the process's one mutex for each request, and
 //! that is everybody's.
 //!
-//! Memory: 36 bytes per place, as many places as the table has buckets and at most [`MAX_PLACES`], from the first unknown key
+//! Memory: 72 bytes per place, as many places as the table has buckets and at most [`MAX_PLACES`], from the first unknown key
 //! on. Nothing that clients send makes it grow further.
 
 use crate::contract::key::KeyHash;
