@@ -145,11 +145,11 @@ async fn whoever_revokes_the_successor_learns_which_key_still_works() {
     let answer = control.revoke(&third, "0").await;
     assert_eq!(
         ids(&answer),
-        [first.clone()],
+        [first.as_str()],
         "the second ended with its rotation, the first is in its grace"
     );
     assert!(answer["still_working"][0]["expires_at"].is_string());
-    assert_eq!(ids(&control.revoke(&third, "0").await), [first.clone()], "told each time");
+    assert_eq!(ids(&control.revoke(&third, "0").await), [first.as_str()], "told each time");
     let entry = &control.get(&format!("/v1/audit?target={third}")).await.expect(200)[0];
     assert_eq!(
         (&entry["action"], &entry["details"]["still_working"]),
