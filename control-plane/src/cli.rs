@@ -8,6 +8,7 @@ mod bounds_args;
 mod client;
 mod database;
 mod error;
+mod explain;
 mod gateways;
 mod import;
 mod keys;
@@ -25,7 +26,7 @@ use clap::{Parser, Subcommand};
 use self::client::Client;
 use self::error::CliError;
 use self::output::Output;
-use crate::config::ServeArgs;
+use crate::config::{ServeArgs, environment};
 
 /// Everything that can be said on the command line.
 #[derive(Parser)]
@@ -52,6 +53,8 @@ enum Command {
     Backup(database::CopyArgs),
     /// Put a copy in the database's place, while no server runs
     Restore(database::RestoreArgs),
+    /// Why a request with a key is refused: what is known of the key, and what each gateway answers
+    Explain(explain::ExplainArgs),
     /// API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -73,7 +76,7 @@ Environment:
   FLAMEGATE_SYNC_TOKEN    token for gateways (serve)
   FLAMEGATE_METRICS_TOKEN token for /metrics, if that is not for everybody who reaches it (serve)
   FLAMEGATE_ADMIN_TOKEN_FILE, FLAMEGATE_SYNC_TOKEN_FILE, FLAMEGATE_METRICS_TOKEN_FILE
-                          instead: files with tokens, read again on SIGHUP (serve)
+                          instead: files with tokens, for nobody else to read; read again on SIGHUP (serve)
   FLAMEGATE_LOG           what serve logs, for example info or flamegate_control=debug [default: info]
   FLAMEGATE_LOG_FORMAT    text or json [default: text]
 
@@ -85,12 +88,18 @@ Exit codes:
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
     let Cli { url, json, command } = Cli::parse();
+    let odd = environment::check_own();
     let result = match command {
-        Command::Serve(args) => serve::run(&args),
+        // The server tells of all mistakes together.
+        command if !odd.near_misses.is_empty() && !matches!(command, Command::Serve(_)) => {
+            Err(CliError::Usage(odd.near_misses.join("; ")))
+        }
+        Command::Serve(args) => serve::run(&args, odd),
         Command::Check(args) => block_on(database::check(Output { json }, args)),
         Command::Backup(args) => block_on(database::back_up(Output { json }, args)),
         Command::Restore(args) => block_on(database::restore(Output { json }, args)),
-        command => Client::new(url).and_then(|client| block_on(as_client(client, Output { json }, command))),
+        command => Client::new(url, Output { json })
+            .and_then(|client| block_on(as_client(client, Output { json }, command))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -110,6 +119,7 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
     match command {
         // `run` has done these.
         Command::Serve(_) | Command::Check(_) | Command::Backup(_) | Command::Restore(_) => Ok(()),
+        Command::Explain(args) => explain::run(&client, output, args).await,
         Command::Keys(command) => keys::run(&client, output, command).await,
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,
         Command::Users(command) => users::run(&client, output, command).await,

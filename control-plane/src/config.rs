@@ -2,7 +2,9 @@
 //!
 //! Tokens come from the environment or from files (a flag would show in the process list) and are kept as digests.
 
+pub(crate) mod environment;
 mod reader;
+pub(crate) mod secret_file;
 mod times;
 mod token_lists;
 pub(crate) mod urls;
@@ -66,6 +68,8 @@ pub struct Config {
     pub shutdown_drain: Duration,
     /// How long it then waits for requests in progress.
     pub shutdown_grace: Duration,
+    /// What is no mistake, but somebody should know it.
+    pub warnings: Vec<String>,
 }
 
 /// How people reach the pages.
@@ -143,14 +147,14 @@ pub struct ConfigErrors(pub Vec<String>);
 
 const DATABASE: &str = "FLAMEGATE_DATABASE";
 const DEFAULT_DATABASE: &str = "flamegate.db";
-const ADMIN_TOKEN: &str = "FLAMEGATE_ADMIN_TOKEN";
+pub(crate) const ADMIN_TOKEN: &str = "FLAMEGATE_ADMIN_TOKEN";
 const SYNC_TOKEN: &str = "FLAMEGATE_SYNC_TOKEN";
 const METRICS_TOKEN: &str = "FLAMEGATE_METRICS_TOKEN";
 
 impl Config {
     /// Checks flags and environment.
     pub fn load(args: &ServeArgs, source: Source<'_>) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader { source, errors: Vec::new() };
+        let mut reader = Reader { source, errors: Vec::new(), warnings: Vec::new() };
         let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
         let metrics_listen = reader.metrics_listen(&args.metrics_listen);
         let database = reader.setting("database", DATABASE, &args.database, DEFAULT_DATABASE);
@@ -207,6 +211,7 @@ impl Config {
                     receipt_wait: Duration::from_secs(5),
                     shutdown_drain: Duration::from_millis(250),
                     shutdown_grace: Duration::from_secs(5),
+                    warnings: reader.warnings,
                 })
             }
             _ => Err(ConfigErrors(reader.errors)),

@@ -2,9 +2,11 @@
 
 pub(crate) mod addresses;
 pub mod audit;
+pub(crate) mod audit_text;
 pub mod bounds;
 pub mod credentials;
 pub mod error;
+pub mod explain;
 pub(crate) mod fold;
 pub mod gateways;
 pub mod keys;

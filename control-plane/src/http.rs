@@ -8,6 +8,7 @@ pub mod caller;
 pub mod credentials;
 pub mod envelope;
 pub mod error;
+pub mod explain;
 pub mod extract;
 pub mod gateways;
 pub mod health;

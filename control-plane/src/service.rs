@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod clock;
 pub mod credentials;
+pub mod explain;
 pub mod gateways;
 pub mod housekeeping;
 pub mod keys;

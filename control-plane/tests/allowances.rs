@@ -95,7 +95,7 @@ async fn the_quota_holds_for_every_way_to_an_active_key() {
     assert_eq!(active(&control).await, 2);
     // What does not add a key is allowed, also when an operator has lowered the quota since.
     bound(&control, json!({"max_active_keys": 1})).await;
-    control.post(&rotate, json!({})).await.expect(201);
+    control.post(&rotate, json!({"grace": "0"})).await.expect(201);
     control.patch(&ending, json!({"name": "renamed"})).await.expect(200);
     let known = json!({"keys": [imported(1, json!({}))]});
     control.post("/v1/api-keys/import-batch", known).await.expect(200);
@@ -148,7 +148,7 @@ async fn every_record_has_the_ceiling_and_the_workspaces_limits() {
         (&json!("ceiling"), &json!("shared"))
     );
     let rotate = format!("/v1/api-keys/{}/rotate", before["id"].as_str().unwrap());
-    let rotated = control.post(&rotate, json!({})).await.expect(201);
+    let rotated = control.post(&rotate, json!({"grace": "0"})).await.expect(201);
     gateway.catch_up(&control).await;
     assert_eq!(enforced(&gateway, &rotated["id"]), format!("default=9000/1s,{all}"));
     bound(&control, json!({"ceiling": null, "workspace_limits": []})).await;

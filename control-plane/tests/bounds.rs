@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -179,6 +180,9 @@ async fn tokens_are_replaced_without_a_restart() {
     fs::write(folder.path().join("admin"), format!("{old_admin}\n")).unwrap();
     fs::write(folder.path().join("sync"), format!("{old_sync}\n")).unwrap();
     let (admin_file, sync_file) = (folder.path().join("admin"), folder.path().join("sync"));
+    for file in [&admin_file, &sync_file] {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let environment = [
         ("FLAMEGATE_ADMIN_TOKEN", ""),
         ("FLAMEGATE_SYNC_TOKEN", ""),

@@ -59,6 +59,7 @@ async fn a_keys_life_on_the_command_line() {
     let new = json_of(&cli(&control, &["keys", "rotate", &id, "--grace", "24h", "--json"]).await);
     assert_eq!((&new["previous"]["id"], &new["previous"]["status"]), (&json!(id), &json!("active")));
     let shown = succeeded(&cli(&control, &["keys", "get", &id]).await);
+    failed(&cli(&control, &["keys", "rotate", new["id"].as_str().unwrap()]).await, 2);
     assert!(shown.contains("default=100/60s+20") && shown.contains(new["id"].as_str().unwrap()), "{shown}");
     let text = succeeded(&cli(&control, &["keys", "revoke", &id]).await);
     assert_eq!(text, format!("{id} is revoked: refused on 0 of 0 gateways\n"));
@@ -232,7 +233,7 @@ async fn a_file_of_keys_is_imported_in_batches_and_again_without_harm() {
     }
     let path = file.path().to_str().unwrap().to_owned();
     let done = json_of(&cli(&control, &["keys", "import", "--file", &path, "--json"]).await);
-    let all = json!({"imported": 2_500, "skipped": 0, "refused": 0, "revision": 2_500, "refused_lines": []});
+    let all = json!({"imported": 2_500, "skipped": 0, "only_a_hash": 2_500, "refused": 0, "revision": 2_500, "refused_lines": []});
     assert_eq!(done, all);
     let again = succeeded(&cli(&control, &["keys", "import", "--file", &path]).await);
     assert_eq!(again, "imported 0 keys, skipped 2500 that were known already\n");
@@ -244,7 +245,12 @@ async fn a_file_of_keys_is_imported_in_batches_and_again_without_harm() {
     let hash = "ab".repeat(32);
     let args =
         ["keys", "import", "--hash", &hash, "--workspace", "demo", "--name", "k", "--environment", "live"];
-    succeeded(&cli(&control, &args).await);
+    let output = cli(&control, &args).await;
+    succeeded(&output);
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .contains("a hash does not show whether gateways accept its key")
+    );
     assert!(failed(&cli(&control, &args).await, 1).contains("CONFLICT"));
 }
 

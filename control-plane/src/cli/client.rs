@@ -6,7 +6,8 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::error::CliError;
-use crate::config::urls;
+use super::output::Output;
+use crate::config::{ADMIN_TOKEN, secret_file, urls};
 use crate::domain::tokens::token_list;
 
 /// A control plane and the token for it.
@@ -30,6 +31,7 @@ pub(super) struct Call<'a> {
 
 /// How the audit log knows us.
 const AGENT: &str = concat!("flamegate-control/", env!("CARGO_PKG_VERSION"));
+const ADMIN_TOKEN_FILE: &str = "FLAMEGATE_ADMIN_TOKEN_FILE";
 const URL_VARIABLE: &str = "FLAMEGATE_CONTROL_URL";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,15 +40,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {
     /// From `--url` and the environment.
-    pub fn new(url: Option<String>) -> Result<Self, CliError> {
+    pub fn new(url: Option<String>, output: Output) -> Result<Self, CliError> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let given = url.map(|url| ("--url", url));
         let given = given.or_else(|| Some((URL_VARIABLE, variable(URL_VARIABLE)?)));
         let (name, url) = given.unwrap_or_else(|| (URL_VARIABLE, DEFAULT_URL.to_owned()));
         let base = urls::parse(&url).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
-        let tokens = variable("FLAMEGATE_ADMIN_TOKEN").unwrap_or_default();
-        let token = token_list(&tokens).next().map(str::to_owned);
-        let token = token.ok_or_else(|| CliError::Usage("FLAMEGATE_ADMIN_TOKEN is not set".to_owned()))?;
+        let token = admin_token(variable(ADMIN_TOKEN), variable(ADMIN_TOKEN_FILE), output)?;
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
@@ -161,6 +161,31 @@ impl Call<'_> {
                 Err(CliError::Unreachable(base, format!("it answered {status} in a form that is not ours")))
             }
         }
+    }
+}
+
+/// The first token of the list, from the same places as the server's and by the same rules.
+fn admin_token(given: Option<String>, file: Option<String>, output: Output) -> Result<String, CliError> {
+    let usage = |text: String| Err(CliError::Usage(text));
+    let (name, tokens) = match (given, file) {
+        (Some(_), Some(_)) => {
+            return usage(format!("{ADMIN_TOKEN} and {ADMIN_TOKEN_FILE} cannot both be set"));
+        }
+        (Some(tokens), None) => (ADMIN_TOKEN, tokens),
+        (None, Some(path)) => match secret_file::read(&path) {
+            Ok(secret) => {
+                if let Some(warning) = secret.warning {
+                    output.note(&format!("{ADMIN_TOKEN_FILE}: {warning}"));
+                }
+                (ADMIN_TOKEN_FILE, secret.text)
+            }
+            Err(error) => return usage(format!("{ADMIN_TOKEN_FILE}: {error}")),
+        },
+        (None, None) => return usage(format!("{ADMIN_TOKEN} is not set, nor is {ADMIN_TOKEN_FILE}")),
+    };
+    match token_list(&tokens).next() {
+        Some(token) => Ok(token.to_owned()),
+        None => usage(format!("{name}: there is no token in it")),
     }
 }
 

@@ -18,6 +18,10 @@ use crate::http::error::Failure;
 use crate::http::json;
 use crate::http::keys::drafts::ImportKey;
 
+/// What nobody can know of a key that came as a hash.
+pub(super) const ONLY_A_HASH: &str = "a hash does not show whether gateways accept its key: that begins with sk_live_ or sk_test_, \
+    has at most 256 visible ASCII characters, and no comma; whoever has it can look: flamegate-control explain < FILE";
+
 /// Most bytes of lines in a batch; the server takes 2 MiB.
 const MAX_BATCH_BYTES: usize = 1_500_000;
 
@@ -26,14 +30,25 @@ struct Progress {
     output: Output,
     imported: u64,
     skipped: u64,
+    /// Of those that were imported, the ones that came as a hash.
+    only_a_hash: u64,
     revision: u64,
     lines_read: u64,
     /// Lines that were refused, each with its problems.
     refused: Vec<Value>,
 }
 
-/// Lines that may be imported, each with its number.
-type Batch = Vec<(u64, Value)>;
+/// Lines that may be imported.
+type Batch = Vec<Line>;
+
+/// A line that may be imported.
+struct Line {
+    number: u64,
+    /// As the server takes it.
+    key: Value,
+    /// The line had a hash, and not the key.
+    only_a_hash: bool,
+}
 
 pub(super) async fn file(client: &Client, output: Output, path: &Path) -> Result<(), CliError> {
     let mut lines: Box<dyn BufRead> = if path.as_os_str() == "-" {
@@ -56,7 +71,15 @@ pub(super) async fn file(client: &Client, output: Output, path: &Path) -> Result
 
 impl Progress {
     fn new(output: Output) -> Self {
-        Self { output, imported: 0, skipped: 0, revision: 0, lines_read: 0, refused: Vec::new() }
+        Self {
+            output,
+            imported: 0,
+            skipped: 0,
+            only_a_hash: 0,
+            revision: 0,
+            lines_read: 0,
+            refused: Vec::new(),
+        }
     }
 
     /// The next lines that can be sent, perhaps none; `None` at the end of the file.
@@ -75,7 +98,7 @@ impl Progress {
             }
             bytes += line.len();
             match draft(&line) {
-                Ok(draft) => batch.push((self.lines_read, draft)),
+                Ok((key, only_a_hash)) => batch.push(Line { number: self.lines_read, key, only_a_hash }),
                 Err(problems) => self.refuse(self.lines_read, &problems),
             }
         }
@@ -86,7 +109,8 @@ impl Progress {
         if batch.is_empty() {
             return Ok(());
         }
-        let (numbers, keys): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let (lines, keys): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|line| ((line.number, line.only_a_hash), line.key)).unzip();
         let call = client.call(Method::POST, &["api-keys", "import-batch"]);
         let done = call.body(json!({ "keys": keys, "partial": true })).send().await?;
         let number = |name| done.get(name).and_then(Value::as_u64).unwrap_or_default();
@@ -94,7 +118,9 @@ impl Progress {
         self.skipped += number("skipped");
         self.revision = number("revision");
         let outcomes = done.get("keys").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        for (line, outcome) in numbers.into_iter().zip(outcomes) {
+        for ((line, only_a_hash), outcome) in lines.into_iter().zip(outcomes) {
+            let created = outcome.get("created").and_then(Value::as_bool).unwrap_or_default();
+            self.only_a_hash += u64::from(created && only_a_hash);
             if let Some(problems) = outcome.get("problems") {
                 self.refuse(line, problems);
             }
@@ -113,17 +139,20 @@ impl Progress {
     }
 
     fn end(self) -> Result<(), CliError> {
-        let Self { output, imported, skipped, revision, refused, .. } = self;
+        let Self { output, imported, skipped, only_a_hash, revision, refused, .. } = self;
         let count = refused.len();
         if output.json {
-            let told = json!({ "imported": imported, "skipped": skipped, "refused": count, "revision": revision,
-                "refused_lines": refused });
+            let told = json!({ "imported": imported, "skipped": skipped, "only_a_hash": only_a_hash, "refused": count,
+                "revision": revision, "refused_lines": refused });
             output.one(&told, &[])?;
         } else {
             let refused = if count == 0 { String::new() } else { format!(", refused {count}") };
             output.line(&format!(
                 "imported {imported} keys, skipped {skipped} that were known already{refused}"
             ))?;
+        }
+        if only_a_hash > 0 {
+            output.note(&format!("{only_a_hash} came as a hash; {ONLY_A_HASH}"));
         }
         match count {
             0 => Ok(()),
@@ -133,8 +162,9 @@ impl Progress {
     }
 }
 
-/// A line as the server takes it, or what is wrong with it. The key itself, if the line has it, goes no further than this.
-fn draft(line: &[u8]) -> Result<Value, Value> {
+/// A line as the server takes it and whether it had no more than the hash, or what is wrong with it. The key itself, if the line has
+/// it, goes no further than this.
+fn draft(line: &[u8]) -> Result<(Value, bool), Value> {
     let problem = |path: &str, message: &str| json!([{ "path": path, "message": message }]);
     let mut value: Value = serde_json::from_slice(line).map_err(|_| problem("", "it is not JSON"))?;
     if let Some(key) = value.as_object_mut().and_then(|fields| fields.remove("key")) {
@@ -151,12 +181,20 @@ fn draft(line: &[u8]) -> Result<Value, Value> {
             return Err(problem("environment", "must be that of the key's prefix"));
         }
         value["environment"] = json!(environment.as_str());
-        if value.get("key_hint").is_none() {
-            value["key_hint"] = json!(secret::hint_of(environment, key.as_str().unwrap_or_default()));
+        let key = key.as_str().unwrap_or_default();
+        match value.get("key_hint").filter(|hint| !hint.is_null()) {
+            None => value["key_hint"] = json!(secret::hint_of(environment, key)),
+            Some(hint) if hint.as_str().is_some_and(|hint| secret::is_hint_of(environment, hint, key)) => {}
+            Some(_) => {
+                return Err(problem(
+                    "key_hint",
+                    "is not that of the key: leave it out, and it is made of the key",
+                ));
+            }
         }
-        return checked(value.to_string().as_bytes(), value);
+        return checked(value.to_string().as_bytes(), value).map(|value| (value, false));
     }
-    checked(line, value)
+    checked(line, value).map(|value| (value, true))
 }
 
 /// The value, when the server can read it: one that it cannot would be the end of its whole batch.

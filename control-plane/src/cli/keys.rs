@@ -14,7 +14,7 @@ use crate::domain::gateways::PUSHED_OUT;
 
 pub(super) use self::args::KeysCommand;
 
-const COLUMNS: [Column; 8] = [
+pub(super) const COLUMNS: [Column; 8] = [
     ("ID", "/id"),
     ("NAME", "/name"),
     ("WORKSPACE", "/workspace_slug"),
@@ -74,7 +74,7 @@ async fn create(client: &Client, output: Output, args: CreateArgs) -> Result<(),
 
 async fn rotate(client: &Client, output: Output, args: RotateArgs) -> Result<(), CliError> {
     let expires_at = if args.never_expires { Some(Value::Null) } else { args.expiry.to_json()? };
-    let body = object([("grace", args.grace.map(Value::from)), ("expires_at", expires_at)]);
+    let body = object([("grace", Some(Value::from(args.grace))), ("expires_at", expires_at)]);
     let call = client.call(Method::POST, &["api-keys", &args.id, "rotate"]).wait(args.wait.as_deref());
     let made = call.body(body).idempotency_key(args.idempotency_key).send().await?;
     show_new(output, &made)?;
@@ -166,6 +166,9 @@ async fn revoke(client: &Client, output: Output, id: &str, wait: &str) -> Result
     } else {
         output.line(&receipt_text(id, &receipt))?;
     }
+    for earlier in receipt.get("still_working").and_then(Value::as_array).into_iter().flatten() {
+        output.note(&still_working_text(id, earlier));
+    }
     enforced(Some(&receipt))
 }
 
@@ -189,6 +192,16 @@ fn receipt_text(id: &str, receipt: &Value) -> String {
         ));
     }
     text
+}
+
+/// What `id` has replaced and what works on: whoever ends one may have meant both.
+fn still_working_text(id: &str, earlier: &Value) -> String {
+    let text = |name| earlier.get(name).and_then(Value::as_str);
+    let (old, hint) = (text("id").unwrap_or_default(), text("key_hint").unwrap_or_default());
+    let until = text("expires_at").map_or("for good".to_owned(), |end| format!("until {end}"));
+    format!(
+        "{old} ({hint}), which {id} replaced, works on {until}; to end it, too: flamegate-control keys revoke {old}"
+    )
 }
 
 /// Fails when a gateway that may still serve has not confirmed the change, connected or not.
@@ -222,7 +235,9 @@ async fn import_keys(client: &Client, output: Output, args: ImportArgs) -> Resul
         ("limits", args.limits.to_json()),
     ]);
     let key = client.call(Method::POST, &["api-keys", "import"]).body(body).send().await?;
-    output.one(&key, &FIELDS)
+    output.one(&key, &FIELDS)?;
+    output.note(import::ONLY_A_HASH);
+    Ok(())
 }
 
 /// A JSON object of the fields that are given.

@@ -9,7 +9,8 @@ use tracing_subscriber::prelude::*;
 
 use super::error::CliError;
 use super::log_bound::LogBound;
-use crate::config::{Config, ServeArgs};
+use crate::config::environment::Oddities;
+use crate::config::{Config, ConfigErrors, ServeArgs};
 use crate::http::server::Server;
 use crate::service::clock::Clock;
 use crate::service::token_book::TokenBook;
@@ -19,15 +20,33 @@ const REPORT: Duration = Duration::from_secs(10);
 /// Files that are no connections: the database's, the log, the listeners.
 const FILES_OF_ITS_OWN: usize = 128;
 
-pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
+pub(super) fn run(args: &ServeArgs, odd: Oddities) -> Result<(), CliError> {
     let variable = |name: &str| std::env::var(name).ok();
-    let mut config = Config::load(args, &variable).map_err(|errors| CliError::Usage(errors.to_string()))?;
+    let mut config = load(args, odd.near_misses).map_err(|errors| CliError::Usage(errors.to_string()))?;
     let bound = LogBound::default();
     let format = variable("FLAMEGATE_LOG_FORMAT");
     start_log(variable("FLAMEGATE_LOG").as_deref(), format.as_deref(), bound.clone())?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !odd.unknown.is_empty() {
+        let names = odd.unknown.join(", ");
+        tracing::warn!(names, "variables of the environment that nothing reads");
+    }
     config.max_connections = connections_possible(config.max_connections);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(failed)?.block_on(serve(args.clone(), config, bound))
+}
+
+/// The configuration, or every mistake in it and in the names of the variables.
+fn load(args: &ServeArgs, near_misses: Vec<String>) -> Result<Config, ConfigErrors> {
+    let loaded = Config::load(args, &|name| std::env::var(name).ok());
+    if near_misses.is_empty() {
+        return loaded;
+    }
+    let mut errors = near_misses;
+    errors.extend(loaded.err().into_iter().flat_map(|ConfigErrors(errors)| errors));
+    Err(ConfigErrors(errors))
 }
 
 async fn serve(args: ServeArgs, config: Config, bound: LogBound) -> Result<(), CliError> {
@@ -61,6 +80,9 @@ async fn serve(args: ServeArgs, config: Config, bound: LogBound) -> Result<(), C
 fn read_tokens_again(args: &ServeArgs, tokens: &TokenBook) {
     match Config::load(args, &|name| std::env::var(name).ok()) {
         Ok(config) => {
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
+            }
             tokens.replace(config.admin_tokens, config.sync_tokens, config.metrics_tokens);
             tracing::info!("SIGHUP: the tokens were read again");
         }

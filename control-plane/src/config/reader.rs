@@ -7,10 +7,11 @@ use crate::domain::limits;
 /// Where settings come from: `std::env::var` in the program, a map in tests.
 pub type Source<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What is read from, and the mistakes so far.
+/// What is read from, and the mistakes so far, and what is odd.
 pub(super) struct Reader<'a> {
     pub source: Source<'a>,
     pub errors: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 impl Reader<'_> {

@@ -1,6 +1,7 @@
 //! Tokens of the configuration: from a variable, or from the file that another variable names. No error has one in it.
 
 use super::reader::Reader;
+use super::secret_file;
 use crate::domain::tokens::{Tokens, flaw, token_list};
 
 impl Reader<'_> {
@@ -22,10 +23,13 @@ impl Reader<'_> {
                 self.errors.push(format!("{variable} and {file} cannot both be set"));
                 return Tokens::default();
             }
-            (None, Some(path)) => match std::fs::read_to_string(path) {
-                Ok(text) => (file, text),
+            (None, Some(path)) => match secret_file::read(&path) {
+                Ok(secret) => {
+                    self.warnings.extend(secret.warning.map(|warning| format!("{file}: {warning}")));
+                    (file, secret.text)
+                }
                 Err(error) => {
-                    self.errors.push(format!("{file} cannot be read: {error}"));
+                    self.errors.push(format!("{file}: {error}"));
                     return Tokens::default();
                 }
             },
@@ -33,7 +37,9 @@ impl Reader<'_> {
         };
         let tokens: Vec<_> = token_list(&text).collect();
         if tokens.is_empty() {
-            self.errors.push(format!("{name} is not set"));
+            let from_file = name != variable;
+            let what = if from_file { ": there is no token in the file" } else { " is not set" };
+            self.errors.push(format!("{name}{what}"));
         }
         // One line for each kind of flaw, however many tokens have it.
         let mut flaws: Vec<_> = tokens.iter().filter_map(|token| flaw(token)).collect();

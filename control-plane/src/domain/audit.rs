@@ -134,6 +134,8 @@ pub struct AuditFilter {
     pub workspace_seq: Option<i64>,
     /// Only of this action.
     pub action: Option<Action>,
+    /// Only what was done to the thing with this id.
+    pub target_id: Option<String>,
     /// Only entries before this one.
     pub before: Option<i64>,
     /// How many of them to leave out.

@@ -30,6 +30,19 @@ pub struct GatewayView {
     pub last_seen: Timestamp,
 }
 
+/// How many gateways there are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GatewayCounts {
+    /// Connected, and all its workers enforce a revision of ours.
+    pub enforcing: usize,
+    /// Connected, and has not said that it has a table.
+    pub no_table: usize,
+    /// Connected, and refuses requests because our answers do not arrive.
+    pub stale: usize,
+    /// Had a table, is not connected, and was not forgotten: whom receipts name as cut off.
+    pub cut_off: usize,
+}
+
 /// Who enforces a revision. A gateway that does not answer is listed, never left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
@@ -72,6 +85,23 @@ pub struct StoredGateway {
 
 /// What stands behind `<credential>/` for gateways that were pushed out for room after they had acknowledged.
 pub const PUSHED_OUT: &str = "~pushed-out";
+
+impl GatewayCounts {
+    /// How many are connected.
+    pub const fn connected(&self) -> usize {
+        self.enforcing + self.no_table + self.stale
+    }
+
+    /// Each state's name in metrics, and how many are in it.
+    pub const fn by_state(&self) -> [(&'static str, usize); 4] {
+        [
+            ("enforcing", self.enforcing),
+            ("no_table", self.no_table),
+            ("stale", self.stale),
+            ("cut_off", self.cut_off),
+        ]
+    }
+}
 
 impl Receipt {
     /// How many gateways enforce the change.

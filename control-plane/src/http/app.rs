@@ -17,6 +17,7 @@ use crate::domain::keys::KeyCounts;
 use crate::service::audit::Audit;
 use crate::service::clock::Clock;
 use crate::service::credentials::Credentials;
+use crate::service::explain::Explain;
 use crate::service::gateways::Gateways;
 use crate::service::housekeeping::Housekeeping;
 use crate::service::keys::Keys;
@@ -42,6 +43,8 @@ pub struct App {
     pub users: Users,
     /// Who did what.
     pub audit: Audit,
+    /// What is known about one key.
+    pub explain: Explain,
     /// Pages for gateways.
     pub sync: Sync,
     /// Who enforces what.
@@ -164,6 +167,7 @@ impl App {
             workspaces: Workspaces::new(store.clone(), clock.clone(), config.workspace_defaults()),
             users: Users::new(store.clone(), clock.clone()).map_err(BuildError::Other)?,
             audit: Audit::new(store.clone()),
+            explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),
             sync: Sync::new(store.reading_for(Purpose::Sync), known, metrics.clone(), clock.clone(), down),
             gateways,
             credentials,
@@ -277,7 +281,7 @@ impl App {
 
     /// The metrics as text.
     pub async fn metrics_text(&self) -> Result<Vec<u8>, Error> {
-        let (gateways, polls) = self.gateways.counts();
+        let (gateways, polls) = self.gateways.states();
         let (keys, revision) = (self.key_counts().await?, self.store.head().revision);
         let connections = self.connections.census();
         self.metrics.render(&Reading { keys, revision, gateways, polls, connections })

@@ -18,7 +18,7 @@ use crate::domain::error::Error;
 /// Something that was done.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
-struct EntryBody {
+pub(super) struct EntryBody {
     /// Number of the entry; later ones have greater numbers.
     id: i64,
     /// RFC 3339.
@@ -74,6 +74,8 @@ struct AuditQuery {
     workspace: Option<String>,
     /// Only this action, for example `api_key.revoked`.
     action: Option<String>,
+    /// Only what was done to the thing with this id, for example a key's.
+    target: Option<String>,
     /// Most entries, 1 to 200; 50 when it is not given.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
@@ -102,7 +104,7 @@ async fn list(State(app): State<App>, Query(query): Query<AuditQuery>) -> Result
         ),
     };
     let workspace_seq = workspace_row(&app, query.workspace.as_deref()).await?;
-    let filter = AuditFilter { workspace_seq, action, before, offset: 0 };
+    let filter = AuditFilter { workspace_seq, action, target_id: query.target, before, offset: 0 };
     let (found, next) = app.audit.list(&filter, limit).await?;
     Ok(Listing::new(found.into_iter().map(EntryBody::from).collect(), next))
 }

@@ -35,7 +35,10 @@ pub async fn require_sync(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let Ok(credential) = app.credentials.identify(presented(request.headers())?, &app.tokens) else {
+    let Ok(token) = presented(request.headers()) else {
+        return Err(refuse_missing(&app, request).await);
+    };
+    let Ok(credential) = app.credentials.identify(token, &app.tokens) else {
         return Ok(refuse_wrong(&app, TokenKind::Sync, request).await);
     };
     request.extensions_mut().insert(credential);
@@ -67,6 +70,19 @@ pub(super) fn vouch(request: &Request, owner: Owner) {
     if let Some(seat) = request.extensions().get::<Seat>() {
         seat.vouch(owner);
     }
+}
+
+/// Nothing of a poll is guessed by one without a token, so nobody's answer comes late for it; but an Envoy that was started
+/// without its token is to be found.
+async fn refuse_missing(app: &App, request: Request) -> Error {
+    let Ok(Address(address)) = Address::from_request_parts(&mut request.into_parts().0, app).await;
+    app.metrics.refused_token(TokenKind::NoSync);
+    let from = address.map(|address| address.to_string()).unwrap_or_default();
+    tracing::warn!(
+        from,
+        "a poll came without a token, or with more than one: is FLAMEGATE_SYNC_TOKEN set where Envoy starts?"
+    );
+    Error::Unauthorized
 }
 
 /// The answer to a wrong token, which is the same 401 early and late.

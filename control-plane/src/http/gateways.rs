@@ -17,7 +17,7 @@ use crate::domain::gateways::GatewayView;
 /// A gateway: one Envoy process.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Gateway)]
-struct GatewayBody {
+pub(super) struct GatewayBody {
     /// `<credential>/<what it calls itself>`; with `~` and digits behind it when another process has that id.
     #[schema(example = "shared/eu-west-1-1f0c93aa")]
     id: String,
@@ -128,7 +128,7 @@ async fn forget_cut_off(
     Ok(Success::new(ForgottenBody { forgotten }))
 }
 
-fn body(gateway: GatewayView, revision: u64) -> GatewayBody {
+pub(super) fn body(gateway: GatewayView, revision: u64) -> GatewayBody {
     GatewayBody {
         behind: gateway.acknowledged.map(|acknowledged| revision.saturating_sub(acknowledged)),
         id: gateway.id,

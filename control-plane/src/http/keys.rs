@@ -1,6 +1,6 @@
 //! `/v1/api-keys`.
 
-mod bodies;
+pub(super) mod bodies;
 pub(crate) mod drafts;
 
 use std::time::Duration;
@@ -173,10 +173,11 @@ async fn revoke(
     // A removal that has left the log has no revision any more; whoever is up to date enforces it.
     let revision = key.revision.unwrap_or(written.head.revision);
     let receipt = app.receipt(revision, news.then_some(written.at), wait).await;
-    Ok(Success::new(RevokedBody::new(&key, app.clock.now(), receipt)))
+    let still = app.keys.still_working(&key).await?;
+    Ok(Success::new(RevokedBody::new(&key, &still, app.clock.now(), receipt)))
 }
 
-/// Makes a key in the place of another one, which ends after a grace.
+/// Makes a key in the place of another one, which ends after a grace. How long that is must be said: 0 is at once.
 #[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", operation_id = "rotate_api_key",
     tag = "api-keys", security(("admin" = [])),
     params(WaitQuery, ("id" = String, Path, description = "`key_…`"),

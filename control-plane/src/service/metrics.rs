@@ -10,7 +10,7 @@ use prometheus::{
 use prometheus::{Registry, TextEncoder};
 
 use crate::domain::error::Error;
-use crate::domain::gateways::Receipt;
+use crate::domain::gateways::{GatewayCounts, Receipt};
 use crate::domain::keys::KeyCounts;
 
 /// All metrics of one server. Clones share them.
@@ -21,10 +21,12 @@ pub struct Metrics {
     latency: HistogramVec,
     sync_pages: IntCounterVec,
     foreign_epochs: IntCounter,
+    other_histories: IntCounter,
     enforcement: Histogram,
     keys: IntGaugeVec,
     revision: IntGauge,
-    gateways: IntGauge,
+    connected: IntGauge,
+    gateways: IntGaugeVec,
     polls: IntGauge,
     refused_tokens: IntCounterVec,
     connections: IntGaugeVec,
@@ -37,8 +39,8 @@ pub struct Reading {
     pub keys: KeyCounts,
     /// The log's revision.
     pub revision: u64,
-    /// Gateways that are connected.
-    pub gateways: usize,
+    /// Gateways by state.
+    pub gateways: GatewayCounts,
     /// Polls that are held.
     pub polls: u32,
     /// Connections.
@@ -61,6 +63,8 @@ pub enum TokenKind {
     Admin,
     /// `/sync/v1`.
     Sync,
+    /// `/sync/v1`, where none was shown: a gateway that was started without one.
+    NoSync,
     /// `/metrics`.
     Metrics,
 }
@@ -72,11 +76,15 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const ENFORCEMENT_BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0];
 
 impl TokenKind {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Admin, Self::Sync, Self::NoSync, Self::Metrics];
+
     /// Its label, and its name in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::Sync => "sync",
+            Self::NoSync => "sync_missing",
             Self::Metrics => "metrics",
         }
     }
@@ -106,6 +114,10 @@ impl Metrics {
                 "foreign_epochs_total",
                 "Polls of gateways that had the table of another epoch.",
             )?,
+            other_histories: IntCounter::new(
+                "other_histories_total",
+                "Polls of gateways that had seen a revision that the database has not.",
+            )?,
             enforcement: Histogram::with_opts(
                 HistogramOpts::new(
                     "enforcement_seconds",
@@ -115,7 +127,8 @@ impl Metrics {
             )?,
             keys: IntGaugeVec::new(Opts::new("keys", "API keys by state."), &["status"])?,
             revision: IntGauge::new("revision", "Last revision of the log.")?,
-            gateways: IntGauge::new("gateways_connected", "Gateways that changes are expected to reach.")?,
+            connected: IntGauge::new("gateways_connected", "Gateways that changes are expected to reach.")?,
+            gateways: IntGaugeVec::new(Opts::new("gateways", "Gateways by what they do."), &["state"])?,
             polls: IntGauge::new("polls_held", "Polls of gateways in progress.")?,
             refused_tokens: counters(
                 "refused_tokens_total",
@@ -132,18 +145,24 @@ impl Metrics {
             )?,
         };
         this.register_all()?;
+        // An increase from nothing to one is none to Prometheus.
+        for kind in TokenKind::ALL {
+            this.refused_tokens.with_label_values(&[kind.as_str()]);
+        }
         Ok(this)
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 12] = [
+        let all: [Box<dyn Collector>; 14] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
             Box::new(self.foreign_epochs.clone()),
+            Box::new(self.other_histories.clone()),
             Box::new(self.enforcement.clone()),
             Box::new(self.keys.clone()),
             Box::new(self.revision.clone()),
+            Box::new(self.connected.clone()),
             Box::new(self.gateways.clone()),
             Box::new(self.polls.clone()),
             Box::new(self.refused_tokens.clone()),
@@ -177,6 +196,11 @@ impl Metrics {
         self.foreign_epochs.inc();
     }
 
+    /// Counts a gateway that has seen what the database has not.
+    pub fn other_history(&self) {
+        self.other_histories.inc();
+    }
+
     /// Notes how fast gateways enforced a change.
     pub fn receipt(&self, receipt: &Receipt) {
         for ms in receipt.gateways.iter().filter_map(|gateway| gateway.ms) {
@@ -192,12 +216,17 @@ impl Metrics {
             self.keys.with_label_values(&[status]).set(count);
         }
         self.revision.set(i64::try_from(reading.revision).unwrap_or(i64::MAX));
-        self.gateways.set(i64::try_from(reading.gateways).unwrap_or(i64::MAX));
+        let gateways = reading.gateways;
+        let counted = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.connected.set(counted(gateways.connected()));
+        for (state, count) in gateways.by_state() {
+            self.gateways.with_label_values(&[state]).set(counted(count));
+        }
         self.polls.set(i64::from(reading.polls));
         for (class, count) in
             ["stranger", "person", "operator", "gateway"].into_iter().zip(reading.connections.open)
         {
-            self.connections.with_label_values(&[class]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            self.connections.with_label_values(&[class]).set(counted(count));
         }
         self.turned_away.inc_by(reading.connections.turned_away.saturating_sub(self.turned_away.get()));
         let mut text = Vec::new();

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::clock::Clock;
 use crate::contract::MAX_LIMITS;
 use crate::domain::audit::{Action, Actor};
+use crate::domain::audit_text::changed_from;
 use crate::domain::bounds::Bounds;
 use crate::domain::error::{Error, Problems};
 use crate::domain::lists;
@@ -127,8 +130,13 @@ impl Workspaces {
                     let wanted = changes.apply(&before)?;
                     store_changes(tx, &before, &wanted).await?;
                     if wanted.audited() != before.audited() || wanted.name != before.name {
-                        by.did(tx, now, Action::WorkspaceUpdated, wanted.as_target(), wanted.audited())
-                            .await?;
+                        let mut details = wanted.audited();
+                        details["before"] = changed_from(&before.audited(), &details);
+                        if wanted.name != before.name {
+                            details["name"] = json!(wanted.name);
+                            details["before"]["name"] = json!(before.name);
+                        }
+                        by.did(tx, now, Action::WorkspaceUpdated, wanted.as_target(), details).await?;
                     }
                     Ok(wanted)
                 })

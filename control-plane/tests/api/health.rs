@@ -45,6 +45,12 @@ async fn metrics_count_keys_gateways_and_requests_by_route() {
         "flamegate_control_keys{status=\"revoked\"} 1",
         "flamegate_control_revision 3",
         "flamegate_control_gateways_connected 1",
+        "flamegate_control_gateways{state=\"enforcing\"} 1",
+        "flamegate_control_gateways{state=\"no_table\"} 0",
+        "flamegate_control_gateways{state=\"stale\"} 0",
+        "flamegate_control_gateways{state=\"cut_off\"} 0",
+        "flamegate_control_other_histories_total 0",
+        "flamegate_control_refused_tokens_total{kind=\"sync_missing\"} 0",
         "flamegate_control_polls_held 0",
         "flamegate_control_sync_pages_total{kind=\"reset\"} 1",
         "flamegate_control_http_requests_total{method=\"POST\",route=\"/v1/api-keys/{id}/revoke\",status=\"200\"} 1",
@@ -52,6 +58,37 @@ async fn metrics_count_keys_gateways_and_requests_by_route() {
         assert!(text.lines().any(|have| have == line), "{line}\n{text}");
     }
     assert!(!text.contains(&id), "no ids in metrics");
+}
+
+/// What an alert needs: who is connected and serves nothing, who was there and is not, and who comes without a token.
+#[tokio::test]
+async fn metrics_tell_gateways_apart_by_what_they_do() {
+    let control = Control::with_workspace().await;
+    control.create_key_id().await;
+    let state = async |state: &str, count: u32| {
+        let (text, line) =
+            (metrics(&control).await, format!("flamegate_control_gateways{{state=\"{state}\"}} {count}"));
+        assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+    };
+    let mut starting = Gateway::new(&control, "starting");
+    starting.page().await.unwrap();
+    state("no_table", 1).await;
+    let mut stale = Gateway::new(&control, "stale");
+    stale.catch_up(&control).await;
+    stale.query.stale = true;
+    stale.page().await.unwrap();
+    state("stale", 1).await;
+    let mut gone = Gateway::new(&control, "gone");
+    gone.catch_up(&control).await;
+    state("enforcing", 1).await;
+    control.clock.advance(Duration::from_secs(120));
+    state("cut_off", 2).await;
+    state("enforcing", 0).await;
+    let request = control.http.get(control.url("/sync/v1/changes?gateway=a"));
+    Answer::of(request).await.refused(401, "UNAUTHORIZED");
+    let text = metrics(&control).await;
+    assert!(text.contains("flamegate_control_refused_tokens_total{kind=\"sync_missing\"} 1"), "{text}");
+    assert!(text.contains("flamegate_control_refused_tokens_total{kind=\"sync\"} 0"), "{text}");
 }
 
 #[tokio::test]
@@ -69,6 +106,7 @@ async fn the_document_has_every_route_under_a_name_of_its_own() {
         "/v1/workspaces",
         "/v1/workspaces/{id}",
         "/v1/gateways",
+        "/v1/explain",
         "/sync/v1/changes",
         "/healthz",
         "/readyz",

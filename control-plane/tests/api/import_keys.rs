@@ -28,6 +28,34 @@ mod status_201 {
         gateway.catch_up(&control).await;
         assert_eq!(gateway.table[&hash("sk_live_theirs")].id, key["id"].as_str().unwrap());
     }
+
+    #[tokio::test]
+    async fn of_a_hash_alone_no_hint_is_made_up() {
+        let control = Control::with_workspace().await;
+        let key = control.post("/v1/api-keys/import", record("sk_live_theirs")).await.expect(201);
+        assert_eq!(key["key_hint"], "…", "that its prefix is ours is not known");
+        let mut body = record("sk_live_another");
+        body["key_hint"] = json!("…");
+        control.post("/v1/api-keys/import", body).await.expect(201);
+        let known = control.get("/v1/explain?hint=%E2%80%A6").await.expect(200);
+        assert_eq!(known["candidates"].as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_has_the_ids_of_an_import() {
+        let control = Control::with_workspace().await;
+        let keys: Vec<_> = (0..5).map(|n| record(&format!("sk_live_{n}"))).collect();
+        let done = control.post("/v1/api-keys/import-batch", json!({"keys": keys})).await.expect(200);
+        let one = control.post("/v1/api-keys/import", record("sk_live_one")).await.expect(201);
+        let entries = control.get("/v1/audit?action=api_key.imported").await.expect(200);
+        let ids: Vec<_> = done["keys"].as_array().unwrap().iter().map(|key| key["id"].clone()).collect();
+        assert_eq!(entries[1]["details"], json!({"keys": 5, "ids": ids}));
+        assert_eq!(
+            (&entries[0]["target"]["id"], &entries[0]["details"]["environment"]),
+            (&one["id"], &json!("live"))
+        );
+        assert_eq!(entries[0]["details"]["key"], "…");
+    }
 }
 
 mod status_200 {

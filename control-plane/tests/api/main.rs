@@ -4,6 +4,7 @@
 mod common;
 
 mod create_key;
+mod explain;
 mod framework;
 mod gateways;
 mod health;

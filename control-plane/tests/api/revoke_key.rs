@@ -135,3 +135,35 @@ async fn status_422_for_a_wait_that_is_no_time() {
     assert_eq!(problems, ["wait: must be a time such as 5s, 500ms or 5"]);
     assert_eq!(control.revision(), 1, "nothing was revoked");
 }
+
+#[tokio::test]
+async fn whoever_revokes_the_successor_learns_which_key_still_works() {
+    let control = Control::with_workspace().await;
+    let first = control.create_key_id().await;
+    let rotate = async |id: &str, grace: &str| {
+        let new =
+            control.post(&format!("/v1/api-keys/{id}/rotate"), json!({"grace": grace})).await.expect(201);
+        new["id"].as_str().unwrap().to_owned()
+    };
+    let second = rotate(&first, "24h").await;
+    let third = rotate(&second, "0").await;
+    let ids = |answer: &Value| -> Vec<String> {
+        let keys = answer["still_working"].as_array().unwrap();
+        keys.iter().map(|key| key["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let answer = control.revoke(&third, "0").await;
+    assert_eq!(
+        ids(&answer),
+        [first.as_str()],
+        "the second ended with its rotation, the first is in its grace"
+    );
+    assert!(answer["still_working"][0]["expires_at"].is_string());
+    assert_eq!(ids(&control.revoke(&third, "0").await), [first.as_str()], "told each time");
+    let entry = &control.get(&format!("/v1/audit?target={third}")).await.expect(200)[0];
+    assert_eq!(
+        (&entry["action"], &entry["details"]["still_working"]),
+        (&json!("api_key.revoked"), &json!([first]))
+    );
+    assert!(ids(&control.revoke(&first, "0").await).is_empty());
+    assert!(ids(&control.revoke(&third, "0").await).is_empty(), "nothing works any more");
+}

@@ -17,9 +17,8 @@ mod status_201 {
         let body = json!({"workspace": "demo", "name": "App", "environment": "test", "limits": [],
             "expires_at": "2040-01-01T00:00:00Z"});
         let old = control.post("/v1/api-keys", body).await.expect(201);
-        let path = format!("/v1/api-keys/{}/rotate", old["id"].as_str().unwrap());
-        // No body at all is fine.
-        let new = Answer::of(control.request(reqwest::Method::POST, &path)).await.expect(201);
+        let new =
+            rotate(&control, old["id"].as_str().unwrap(), json!({"grace_seconds": 0})).await.expect(201);
         for field in ["name", "workspace", "environment", "limits", "limits_inherited", "expires_at"] {
             assert_eq!(new[field], old[field], "{field}");
         }
@@ -60,7 +59,7 @@ mod status_201 {
 #[tokio::test]
 async fn status_404_for_a_key_that_does_not_exist() {
     let control = Control::start().await;
-    rotate(&control, "key_x", json!({})).await.refused(404, "NOT_FOUND");
+    rotate(&control, "key_x", json!({"grace": "0"})).await.refused(404, "NOT_FOUND");
 }
 
 mod status_409 {
@@ -80,12 +79,12 @@ mod status_409 {
         let control = Control::with_workspace().await;
         let revoked = control.create_key_id().await;
         control.revoke(&revoked, "0").await;
-        rotate(&control, &revoked, json!({})).await.refused(409, "CONFLICT");
+        rotate(&control, &revoked, json!({"grace": "0"})).await.refused(409, "CONFLICT");
         let expired = control.create_key_id().await;
         let soon = control.clock.now().as_second() + 2;
         control.patch(&format!("/v1/api-keys/{expired}"), json!({"expires_at": soon})).await.expect(200);
         control.clock.advance(std::time::Duration::from_secs(3));
-        rotate(&control, &expired, json!({})).await.refused(409, "CONFLICT");
+        rotate(&control, &expired, json!({"grace": "0"})).await.refused(409, "CONFLICT");
     }
 
     #[tokio::test]
@@ -100,6 +99,26 @@ mod status_409 {
         let new = call().await.expect(201);
         assert_eq!(call().await.refused(409, "ALREADY_CREATED")["details"]["id"], new["id"]);
         assert_eq!(control.get("/v1/api-keys").await.expect(200).as_array().unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn status_422_for_a_grace_that_nobody_has_said_and_the_key_works_on() {
+    let control = Control::with_workspace().await;
+    let id = control.create_key_id().await;
+    let told =
+        "grace_seconds: is required, this or grace: how long the old key still works; 0 ends it at once";
+    for body in [json!({}), json!({"expires_at": null}), json!({"grace_seconds": null})] {
+        assert_eq!(rotate(&control, &id, body).await.problems(), [told]);
+    }
+    let path = format!("/v1/api-keys/{id}/rotate");
+    let no_body = Answer::of(control.request(reqwest::Method::POST, &path)).await;
+    assert_eq!(no_body.problems(), [told]);
+    let keys = control.get("/v1/api-keys").await.expect(200);
+    assert_eq!((keys.as_array().unwrap().len(), &keys[0]["status"]), (1, &json!("active")));
+    for body in [json!({"grace": "0"}), json!({"grace": "0s"}), json!({"grace_seconds": 0})] {
+        let id = control.create_key_id().await;
+        assert_eq!(rotate(&control, &id, body).await.expect(201)["previous"]["status"], "revoked");
     }
 }
 

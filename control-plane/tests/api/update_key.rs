@@ -43,7 +43,8 @@ mod status_200 {
         let path = format!("/v1/api-keys/{id}");
         let key = control.patch(&format!("{path}?wait=10s"), json!({"limits": []})).await.expect(200);
         assert_eq!((&key["receipt"]["revision"], &key["receipt"]["enforced"]), (&json!(2), &json!(1)));
-        let new = control.post(&format!("{path}/rotate?wait=10s"), json!({})).await.expect(201);
+        let new =
+            control.post(&format!("{path}/rotate?wait=10s"), json!({"grace_seconds": 0})).await.expect(201);
         assert_eq!((&new["receipt"]["revision"], &new["receipt"]["enforced"]), (&json!(4), &json!(1)));
         let key = control.patch(&path, json!({"name": "x"})).await.expect(200);
         assert_eq!(key.get("receipt"), None);

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use crate::common::{Answer, Control};
 
 /// Every route that takes a body, with one field of text of it.
-const ROUTES: [(Method, &str, &str); 11] = [
+const ROUTES: [(Method, &str, &str); 12] = [
     (Method::POST, "/v1/api-keys", "name"),
     (Method::PATCH, "/v1/api-keys/{id}", "name"),
     (Method::POST, "/v1/api-keys/{id}/rotate", "grace"),
     (Method::POST, "/v1/api-keys/import", "hash"),
     (Method::POST, "/v1/api-keys/import-batch", "keys"),
+    (Method::POST, "/v1/explain", "hash"),
     (Method::POST, "/v1/workspaces", "name"),
     (Method::PATCH, "/v1/workspaces/{id}", "name"),
     (Method::POST, "/v1/users", "email"),

@@ -94,6 +94,11 @@ async fn each_line_is_told_about_and_the_good_ones_are_imported() {
     let output = import(&control, &lines, &[]).await;
     let mut stderr: Vec<_> = failed(&output, 7).lines().map(str::to_owned).collect();
     assert_eq!(stderr.pop(), Some(format!("error: {count} lines were refused")));
+    let hashes = stderr.pop().unwrap();
+    assert!(
+        hashes.starts_with("2 came as a hash; a hash does not show whether gateways accept its key"),
+        "{hashes}"
+    );
     stderr.sort();
     told.sort();
     assert_eq!(stderr, told);
@@ -132,10 +137,16 @@ async fn a_key_is_hashed_here_and_one_that_can_never_work_is_refused() {
     lines.extend(refused.map(|key| of(key).to_string()));
     lines.push(with(of("sk_live_x"), "environment", json!("test")).to_string());
     lines.push(with(of("sk_live_x"), "hash", json!(hash("sk_live_x"))).to_string());
+    // A hint would be believed.
+    for hint in ["sk_live_…klmn", "sk_test_…zzzz", "…x"] {
+        lines.push(with(of("sk_test_0123456789klmn"), "key_hint", json!(hint)).to_string());
+    }
     let output = import(&control, &lines, &[]).await;
     let told = failed(&output, 7);
     assert_eq!(told.matches("gateways accept no such key").count(), refused.len(), "{told}");
-    assert!(told.contains("error: 7 lines were refused") && !told.contains("0123456789"), "{told}");
+    assert_eq!(told.matches("key_hint: is not that of the key").count(), 3, "{told}");
+    assert!(!told.contains("came as a hash"), "{told}");
+    assert!(told.contains("error: 10 lines were refused") && !told.contains("0123456789"), "{told}");
     let keys = control.get("/v1/api-keys").await.expect(200);
     assert_eq!(keys.as_array().unwrap().len(), 1);
     assert_eq!((&keys[0]["environment"], &keys[0]["key_hint"]), (&json!("test"), &json!("sk_test_…ghij")));

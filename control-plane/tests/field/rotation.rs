@@ -47,13 +47,16 @@ async fn a_near_end_is_not_inherited_unnoticed() {
     }
     let (id, _) = ending(&control, 20).await;
     let said = "2040-01-01T00:00:00Z";
-    assert_eq!(rotate(&control, &id, json!({"expires_at": said})).await.expect(201)["expires_at"], said);
+    assert_eq!(
+        rotate(&control, &id, json!({"grace": "0", "expires_at": said})).await.expect(201)["expires_at"],
+        said
+    );
     for (end, told) in
         [(json!(1), "must be in the future"), (json!("soon"), "must be RFC 3339 text or Unix seconds")]
     {
         let (id, _) = ending(&control, 20).await;
         assert_eq!(
-            rotate(&control, &id, json!({"expires_at": end})).await.problems(),
+            rotate(&control, &id, json!({"grace": "0", "expires_at": end})).await.problems(),
             [format!("expires_at: {told}")]
         );
     }
@@ -74,7 +77,7 @@ async fn a_new_key_that_was_lost_can_be_made_again() {
     assert_eq!(new["previous"]["expires_at"], lost["previous"]["expires_at"], "the grace is not longer now");
     assert_eq!(new["previous"]["rotated_to"], new["id"]);
     // A successor that was replaced at once has one that works.
-    let newest = rotate(&control, new["id"].as_str().unwrap(), json!({})).await.expect(201);
+    let newest = rotate(&control, new["id"].as_str().unwrap(), json!({"grace": "0"})).await.expect(201);
     let told = rotate(&control, &id, grace.clone()).await.refused(409, "CONFLICT");
     assert_eq!(told["details"]["id"], newest["id"]);
     // Once the old key is over, it is over.
@@ -91,7 +94,7 @@ async fn the_command_line_says_when_the_new_key_ends_and_that_an_old_one_is_revi
         failed(&cli(&control, &["keys", "rotate", &id, "--grace", "24h"]).await, 1)
             .contains("expires_at: is needed")
     );
-    let both = ["keys", "rotate", &id, "--expires-in", "90d", "--never-expires"];
+    let both = ["keys", "rotate", &id, "--grace", "0", "--expires-in", "90d", "--never-expires"];
     failed(&cli(&control, &both).await, 2);
     let output = cli(&control, &["keys", "rotate", &id, "--grace", "24h", "--expires-in", "90d"]).await;
     succeeded(&output);

@@ -42,6 +42,9 @@ async fn everything_that_is_done_is_told_with_who_and_from_where() {
     assert_eq!(entries[1]["target"]["id"], id.as_str());
     let only = control.get("/v1/audit?action=api_key.rotated&limit=1").await.expect(200);
     assert_eq!(only[0]["details"]["grace_seconds"], 3600);
+    assert_eq!(only[0]["details"]["before"], json!({"expires_at": null}), "when it was to end before");
+    let of_key = control.get(&format!("/v1/audit?target={id}")).await.expect(200);
+    assert_eq!(of_key.as_array().unwrap().len(), 5, "created, renamed, updated, rotated, revoked");
 }
 
 fn line(entry: &Value) -> String {
@@ -100,4 +103,34 @@ async fn no_secret_is_told() {
     let key = page.key();
     assert!(!text.contains(&key[..20]) && !text.contains(PASSWORD) && !text.contains("argon2"), "{text}");
     browser.get("/w/demo/audit").await.hides(&key);
+}
+
+/// Who reads the log later asks what it was before.
+#[tokio::test]
+async fn changes_are_told_with_their_old_and_new_values() {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    let id = control.create_key_id().await;
+    let path = format!("/v1/api-keys/{id}");
+    let limits = |requests: u32| json!({"limits": [{"requests": requests, "window_seconds": 60}]});
+    control.patch(&path, limits(100)).await.expect(200);
+    control.patch(&path, limits(50)).await.expect(200);
+    let entry = &control.get("/v1/audit?action=api_key.updated").await.expect(200)[0];
+    assert_eq!(entry["details"]["before"], json!({"limits": ["default=100/60s"]}), "and nothing that stayed");
+    assert_eq!(entry["details"]["limits"], json!(["default=50/60s"]));
+    let bounds =
+        json!({"name": "Renamed", "max_active_keys": 7, "ceiling": {"requests": 500, "window_seconds": 60}});
+    control.patch("/v1/workspaces/demo", bounds).await.expect(200);
+    let entry = &control.get("/v1/audit?action=workspace.updated").await.expect(200)[0];
+    let before = json!({"name": "Demo", "max_active_keys": 1000, "ceiling": null});
+    assert_eq!((&entry["details"]["before"], &entry["details"]["name"]), (&before, &json!("Renamed")));
+    let page = browser.get("/w/demo/audit").await;
+    for text in [
+        "limits default=100/60s → default=50/60s",
+        "max active keys 1000 → 7",
+        "name Demo → Renamed",
+        "ceiling none → ceiling=500/60s",
+    ] {
+        page.shows(text);
+    }
 }

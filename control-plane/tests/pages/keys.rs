@@ -304,3 +304,23 @@ async fn five_hundred_keys_come_in_pages() {
     last.shows("Device 000");
     last.hides("rel=\"next\"");
 }
+
+#[tokio::test]
+async fn whoever_revokes_the_successor_is_told_which_key_still_works() {
+    let (control, browser) = start().await;
+    let old = control.create_key_id().await;
+    let body = serde_json::json!({"grace": "24h"});
+    let new = control.post(&format!("/v1/api-keys/{old}/rotate"), body).await.expect(201);
+    let revoke = path(new["id"].as_str().unwrap(), "revoke");
+    let (told, link) = ("The key that it replaced", format!("href=\"{}\"", path(&old, "revoke")));
+    let page = browser.get(&revoke).await;
+    page.shows(told);
+    page.shows(&link);
+    let page = browser.submit(&revoke, &revoke, &[]).await;
+    page.shows("Key revoked");
+    page.shows(told);
+    page.shows(&link);
+    let page = browser.submit(&path(&old, "revoke"), &path(&old, "revoke"), &[]).await;
+    page.hides(told);
+    browser.submit(&revoke, &revoke, &[]).await.hides(told);
+}

@@ -110,9 +110,9 @@ pub(in crate::cli) struct UpdateArgs {
 pub(in crate::cli) struct RotateArgs {
     /// key_…
     pub id: String,
-    /// How long the old key still works: 90s, 30m, 24h, 7d; it ends at once when this is not given
+    /// How long the old key still works: 90s, 30m, 24h, 7d; 0 ends it at once, as after a leak
     #[arg(long, value_name = "TIME")]
-    pub grace: Option<String>,
+    pub grace: String,
     /// Of the new key, which otherwise ends when the old one was to end
     #[command(flatten)]
     pub expiry: ExpiryArgs,

@@ -14,6 +14,8 @@ pub struct KeyFilter {
     pub status: Option<Status>,
     /// Only keys whose name, hint or id has this in it, as `fold.rs` compares text.
     pub search: Option<String>,
+    /// Only keys with exactly this hint.
+    pub hint: Option<String>,
     /// Only keys made before the one with this `seq`.
     pub before: Option<i64>,
     /// How many of them to leave out.

@@ -12,7 +12,7 @@ use crate::domain::limits::seconds;
 /// How a key is replaced.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RotateDraft {
-    /// How long the old key still works, in seconds; 0 (the default) ends it at once. At most 90 days.
+    /// How long the old key still works, in seconds; 0 ends it at once. At most 90 days. This or `grace` must be given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_seconds: Option<i64>,
     /// The same as text: `90s`, `30m`, `24h`, `7d`.
@@ -26,6 +26,8 @@ pub struct RotateDraft {
 
 /// A key that ends this soon is not replaced by one that does, unless somebody says so.
 const NEAR: SignedDuration = SignedDuration::from_hours(1);
+
+const NOT_SAID: &str = "is required, this or grace: how long the old key still works; 0 ends it at once";
 
 /// Longest grace: 90 days in seconds.
 const MAX_GRACE_SECONDS: i64 = 90 * 86_400;
@@ -41,7 +43,8 @@ impl RotateDraft {
 
     pub(crate) fn check(&self) -> Result<SignedDuration, Error> {
         let (path, given) = match (self.grace_seconds, &self.grace) {
-            (None, None) => return Ok(SignedDuration::ZERO),
+            // Nobody is to lose a key in use by what they have not said.
+            (None, None) => return Err(Error::invalid("grace_seconds", NOT_SAID)),
             (Some(_), Some(_)) => {
                 return Err(Error::invalid("grace", "give grace or grace_seconds, not both"));
             }

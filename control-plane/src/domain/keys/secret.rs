@@ -72,6 +72,15 @@ pub fn hint_of(environment: Environment, key: &str) -> String {
     hint(environment, if rest.len() >= 4 * HINT_TAIL_LEN { tail } else { "" })
 }
 
+/// The hint of a key of which nothing is known but its hash.
+pub const UNKNOWN_HINT: &str = "…";
+
+/// True when the hint says nothing of a key that is not so.
+pub fn is_hint_of(environment: Environment, hint: &str, key: &str) -> bool {
+    let tail = hint.strip_prefix(environment.key_prefix()).and_then(|rest| rest.strip_prefix('…'));
+    hint == UNKNOWN_HINT || tail.is_some_and(|tail| is_hint(environment, hint) && key.ends_with(tail))
+}
+
 /// True for a hint of `environment`: so short a text cannot be a key that someone imports by mistake.
 pub fn is_hint(environment: Environment, text: &str) -> bool {
     let tail = text.strip_prefix(environment.key_prefix()).and_then(|rest| rest.strip_prefix('…'));
@@ -100,6 +109,17 @@ mod tests {
     fn debug_output_does_not_show_the_key() {
         let made = GeneratedKey::new(Environment::Live).unwrap();
         assert_eq!(format!("{:?}", made.plaintext), "PlaintextKey(redacted)");
+    }
+
+    #[test]
+    fn a_hint_of_a_key_is_true() {
+        let key = "sk_live_legacy-4711";
+        for hint in ["…", "sk_live_…", "sk_live_…4711", "sk_live_…1"] {
+            assert!(is_hint_of(Environment::Live, hint, key), "{hint}");
+        }
+        for hint in ["sk_test_…4711", "sk_live_…4712", "sk_live_…-4711", "4711", ""] {
+            assert!(!is_hint_of(Environment::Live, hint, key), "{hint}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::http::limits::LimitBody;
 /// A key; never its plaintext.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
-pub(super) struct KeyBody {
+pub(in crate::http) struct KeyBody {
     #[schema(example = "key_3nTUpLoF7xeE9sIzUQ")]
     id: String,
     /// Descriptive name.
@@ -89,6 +89,8 @@ pub(super) struct RevokedBody {
     receipt: ReceiptBody,
     /// The key as it is now.
     api_key: KeyBody,
+    /// Keys that this one replaced, directly or not, and that still work: in a grace, or because somebody let them. Newest first.
+    still_working: Vec<KeyBody>,
 }
 
 /// Which gateways enforce a change.
@@ -187,8 +189,12 @@ impl KeyBody {
 }
 
 impl RevokedBody {
-    pub fn new(key: &Key, now: Timestamp, receipt: Receipt) -> Self {
-        Self { receipt: ReceiptBody::new(receipt), api_key: KeyBody::new(key, now) }
+    pub fn new(key: &Key, still_working: &[Key], now: Timestamp, receipt: Receipt) -> Self {
+        Self {
+            receipt: ReceiptBody::new(receipt),
+            api_key: KeyBody::new(key, now),
+            still_working: still_working.iter().map(|key| KeyBody::new(key, now)).collect(),
+        }
     }
 }
 

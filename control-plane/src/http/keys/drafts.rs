@@ -59,11 +59,11 @@ pub(super) struct UpdateKey {
 #[serde(deny_unknown_fields)]
 #[schema(as = RotateKey)]
 pub(super) struct RotateKey {
-    /// How long the old key still works, in seconds; 0 (the default) ends it at once. At most 90 days.
+    /// How long the old key still works, in seconds; 0 ends it at once. At most 90 days. This or `grace` must be given.
     #[serde(default)]
     #[schema(example = 86_400, minimum = 0, maximum = 7_776_000)]
     pub grace_seconds: Option<i64>,
-    /// The same as text: `90s`, `30m`, `24h`, `7d`.
+    /// The same as text: `90s`, `30m`, `24h`, `7d`, and `0` for at once.
     #[serde(default)]
     pub grace: Option<String>,
     /// When the new key stops working: RFC 3339 text or Unix seconds; `null` for never. When it is not given, it ends when the old
@@ -78,7 +78,8 @@ pub(super) struct RotateKey {
 #[serde(deny_unknown_fields)]
 #[schema(as = ImportKey)]
 pub(crate) struct ImportKey {
-    /// SHA-256 of the whole key, prefix included, as 64 hexadecimal digits.
+    /// SHA-256 of the whole key, prefix included, as 64 hexadecimal digits. Whether gateways would accept the key, which must begin
+    /// with `sk_live_` or `sk_test_`, cannot be seen from its hash.
     #[schema(required, value_type = String, pattern = "^[0-9a-fA-F]{64}$")]
     pub hash: Option<String>,
     /// Id or slug of the workspace.
@@ -90,7 +91,8 @@ pub(crate) struct ImportKey {
     /// `live` or `test`, as in the key's prefix.
     #[schema(required, value_type = String, pattern = "^(live|test)$", example = "live")]
     pub environment: Option<String>,
-    /// For people: the prefix, `…`, and at most four characters, for example `sk_live_…a1B2`.
+    /// For people: the prefix, `…`, and at most four characters, for example `sk_live_…a1B2`; `…` when it is not given, since a
+    /// hash says nothing of its key.
     #[serde(default)]
     pub key_hint: Option<String>,
     /// When the key stops working: RFC 3339 text or Unix seconds.

@@ -4,13 +4,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::place::Place;
 use super::view::{Moment, Pager, html};
 use crate::domain::audit::{Action, AuditFilter, Entry};
+use crate::domain::audit_text::details_text;
 use crate::domain::users::Role;
 use crate::http::app::App;
 use crate::http::extract::Query;
@@ -57,6 +57,7 @@ pub(super) async fn show(
     let filter = AuditFilter {
         workspace_seq: Some(place.membership.workspace_seq),
         action: chosen,
+        target_id: None,
         before: None,
         offset: (page - 1) * PAGE,
     };
@@ -127,29 +128,4 @@ const fn words(action: Action) -> &'static str {
         Action::SignedOut => "Signed out",
         Action::SignedOutEverywhere => "Signed out everywhere",
     }
-}
-
-/// `key sk_live_…a1B2 · grace 3600 s`: what is known, in the order of the entry. Whether a member was new to this control
-/// plane is not said: it would tell that they are in another workspace.
-fn details_text(details: &Value) -> String {
-    let line = |(name, value): (&String, &Value)| {
-        let text = match value {
-            Value::Null => return None,
-            Value::Bool(false) => return None,
-            Value::Bool(true) => return Some(name.replace('_', " ")),
-            Value::String(text) => text.clone(),
-            Value::Array(texts) if texts.is_empty() => "none".to_owned(),
-            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
-            other => other.to_string(),
-        };
-        Some(format!("{} {text}", name.replace('_', " ")))
-    };
-    details
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| *name != "new")
-        .filter_map(line)
-        .collect::<Vec<_>>()
-        .join(" · ")
 }

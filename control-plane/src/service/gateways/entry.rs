@@ -100,6 +100,11 @@ impl Gateway {
         self.acks.iter().find(|ack| ack.revision >= revision).copied()
     }
 
+    /// True while it enforces a revision, as far as it has said and that counts.
+    pub fn has_acknowledged(&self) -> bool {
+        !self.acks.is_empty()
+    }
+
     pub fn is_connected(&self, now: Instant) -> bool {
         self.held > 0 || now < self.expected_until
     }

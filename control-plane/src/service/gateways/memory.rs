@@ -16,6 +16,8 @@ use crate::store::Store;
 
 /// How far a stored time may be behind.
 const PRECISION: SignedDuration = SignedDuration::from_mins(1);
+/// Most ids in one entry of the audit log; there may be 10,000 gateways.
+const MOST_TOLD: usize = 1_000;
 /// Rows per write: a revocation waits for no more.
 const ROWS_PER_WRITE: usize = 250;
 
@@ -68,10 +70,12 @@ impl Gateways {
         let gone = self.inner.registry.lock().forget_cut_off(credential, now);
         Self::write(store, &[], &gone).await?;
         let (name, count) = (credential.to_owned(), gone.len());
+        let told: Vec<_> = gone.iter().take(MOST_TOLD).cloned().collect();
         let write = store.write(move |tx| {
             Box::pin(async move {
                 let on = Target { workspace_seq: None, id: None, name: &name };
-                by.did(tx, time, Action::GatewayForgotten, on, json!({ "gateways": count })).await
+                by.did(tx, time, Action::GatewayForgotten, on, json!({ "gateways": count, "ids": told }))
+                    .await
             })
         });
         write.await?;

@@ -21,7 +21,7 @@ use super::registry::Registry;
 use crate::domain::audit::{Action, Actor, Target};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
-use crate::domain::gateways::GatewayView;
+use crate::domain::gateways::{GatewayCounts, GatewayView};
 use crate::service::clock::Clock;
 use crate::store::Store;
 
@@ -75,10 +75,25 @@ impl Gateways {
 
     /// How many gateways are connected, and how many polls are held.
     pub fn counts(&self) -> (usize, u32) {
+        let (states, held) = self.states();
+        (states.connected(), held)
+    }
+
+    /// How many gateways do what, and how many polls are held.
+    pub fn states(&self) -> (GatewayCounts, u32) {
         let now = self.inner.clock.instant();
         let gateways = self.inner.registry.lock();
-        let connected = gateways.iter().filter(|(_, gateway)| gateway.is_connected(now)).count();
-        (connected, gateways.iter().map(|(_, gateway)| gateway.held).sum())
+        let mut counts = GatewayCounts::default();
+        for (_, gateway) in gateways.iter() {
+            match (gateway.is_connected(now), gateway.stale, gateway.has_acknowledged()) {
+                (true, true, _) => counts.stale += 1,
+                (true, false, true) => counts.enforcing += 1,
+                (true, false, false) => counts.no_table += 1,
+                (false, ..) if gateway.has_table && !gateway.is_leaving(now) => counts.cut_off += 1,
+                (false, ..) => {}
+            }
+        }
+        (counts, gateways.iter().map(|(_, gateway)| gateway.held).sum())
     }
 
     /// The last poll under a credential, of a gateway that is remembered.
@@ -105,12 +120,14 @@ impl Gateways {
         let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
         let view = self.inner.registry.lock().forget(id, now).ok_or(Error::NotFound("gateway"))?;
         let ids = [view.id.clone()];
+        let details = json!({ "connected": view.connected, "acknowledged_revision": view.acknowledged,
+            "last_seen": view.last_seen.to_string() });
         let write = store.write(move |tx| {
             Box::pin(async move {
                 tx.forget_gateways(&ids).await?;
                 let [id] = &ids;
                 let on = Target { workspace_seq: None, id: None, name: id };
-                by.did(tx, time, Action::GatewayForgotten, on, json!({})).await
+                by.did(tx, time, Action::GatewayForgotten, on, details).await
             })
         });
         write.await?;

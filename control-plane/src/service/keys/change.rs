@@ -2,13 +2,14 @@
 
 use std::slice;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::named::refuse_key_in;
 use super::once::{refuse_repeat, remember};
 use super::service::{Keys, existing, fitting};
 use crate::domain::audit::{Action, Actor};
+use crate::domain::audit_text::changed_from;
 use crate::domain::error::Error;
 use crate::domain::keys::rotate::not_near;
 use crate::domain::keys::secret::{GeneratedKey, PlaintextKey};
@@ -34,6 +35,9 @@ pub struct Rotated {
     /// The old key as it is now.
     pub previous: Key,
 }
+
+/// How far rotations are followed back: a grace is 90 days at most.
+const MOST_ROTATIONS: u32 = 32;
 
 impl Keys {
     /// Changes name, expiry or limits. A revoked key can only be renamed.
@@ -84,12 +88,22 @@ impl Keys {
                         return Ok(Revoked { key, news: false });
                     }
                     tx.revoke_key(key.seq, now).await?;
-                    let details = json!({ "key": key.hint });
+                    let still: Vec<_> =
+                        still_working(tx, &key, now).await?.into_iter().map(|key| key.id).collect();
+                    let mut details = json!({ "key": key.hint });
+                    if !still.is_empty() {
+                        details["still_working"] = json!(still);
+                    }
                     by.did(tx, now, Action::KeyRevoked, key.as_target(), details).await?;
                     Ok(Revoked { key: existing(tx, &id).await?, news: true })
                 })
             })
             .await
+    }
+
+    /// The keys in whose place this one came and that work all the same, newest first: whoever ends it may have meant them too.
+    pub async fn still_working(&self, key: &Key) -> Result<Vec<Key>, Error> {
+        still_working(&mut *self.store.read().await?, key, self.clock.now()).await
     }
 
     /// Makes a key that inherits everything from an active one, which ends after a grace, but never later than it would
@@ -137,16 +151,28 @@ impl Keys {
                         tx.set_key_expiry(old.seq, Some(end)).await?;
                     }
                     remember(once.as_ref(), tx, &row.id, now).await?;
-                    let (new, old) = (existing(tx, &row.id).await?, existing(tx, &id).await?);
-                    let details = json!({ "key": old.hint, "new_id": new.id, "new_key": new.hint,
-                        "grace_seconds": grace.as_secs() });
-                    by.did(tx, now, Action::KeyRotated, old.as_target(), details).await?;
-                    Ok((new, old))
+                    let (new, now_old) = (existing(tx, &row.id).await?, existing(tx, &id).await?);
+                    note_rotation(tx, &by, now, (&old, &now_old, &new), grace).await?;
+                    Ok((new, now_old))
                 })
             })
             .await?;
         Ok(written.map(|(key, previous)| Rotated { key, previous, plaintext: made.plaintext }))
     }
+}
+
+/// Follows the rotations back.
+async fn still_working(tx: &mut View, key: &Key, now: Timestamp) -> Result<Vec<Key>, Error> {
+    let (mut found, mut earlier) = (Vec::new(), key.rotated_from.clone());
+    for _ in 0..MOST_ROTATIONS {
+        let Some(id) = earlier else { break };
+        let Some(key) = tx.find_key(&id).await? else { break };
+        earlier = key.rotated_from.clone();
+        if key.status(now) == Status::Active {
+            found.push(key);
+        }
+    }
+    Ok(found)
 }
 
 /// When the key that replaces `key` ends, unless somebody says otherwise. Only a key that works can be replaced, and only while
@@ -200,6 +226,7 @@ async fn note_changes(
     }
     if before.expires_at != after.expires_at || before.own_limits != after.own_limits {
         let mut details = after.audited();
+        details["before"] = changed_from(&before.audited(), &details);
         if let Some(next) = &after.rotated_to {
             // It may work on beside what has replaced it.
             details["rotated_to"] = json!(next);
@@ -207,6 +234,24 @@ async fn note_changes(
         by.did(tx, now, Action::KeyUpdated, after.as_target(), details).await?;
     }
     Ok(())
+}
+
+/// What became of the old key, and what the new one is.
+async fn note_rotation(
+    tx: &mut Tx,
+    by: &Actor,
+    now: Timestamp,
+    (before, old, new): (&Key, &Key, &Key),
+    grace: SignedDuration,
+) -> Result<(), Error> {
+    let end = |key: &Key| key.expires_at.map(|end| end.to_string());
+    let mut details = json!({ "key": old.hint, "new_id": new.id, "new_key": new.hint, "new_expires_at": end(new),
+        "grace_seconds": grace.as_secs() });
+    if before.expires_at != old.expires_at {
+        details["expires_at"] = json!(end(old));
+        details["before"] = json!({ "expires_at": end(before) });
+    }
+    by.did(tx, now, Action::KeyRotated, old.as_target(), details).await
 }
 
 fn conflict(message: &str, id: &str) -> Error {

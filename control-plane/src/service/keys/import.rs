@@ -99,17 +99,27 @@ async fn all_or_none(tx: &mut View, plan: &Plan<'_>, at: &str, now: Timestamp) -
     Ok(())
 }
 
-/// One entry per workspace: an import of 100,000 keys is one decision, not that many.
+/// One entry per workspace and batch, with the ids of its keys, 1,000 at most: an import of 100,000 keys is one decision, not that
+/// many.
 async fn note_import(tx: &mut Tx, rows: &[NewKey], now: Timestamp, by: &Actor) -> Result<(), Error> {
-    let mut counts = BTreeMap::<i64, (usize, &NewKey)>::new();
+    let mut by_workspace = BTreeMap::<i64, Vec<&NewKey>>::new();
     for row in rows {
-        counts.entry(row.workspace_seq).or_insert((0, row)).0 += 1;
+        by_workspace.entry(row.workspace_seq).or_default().push(row);
     }
-    for (workspace_seq, (count, first)) in counts {
-        let name = if count == 1 { first.name.clone() } else { format!("{count} keys") };
-        let id = (count == 1).then_some(first.id.as_str());
+    for (workspace_seq, keys) in by_workspace {
+        let (id, name, details) = match keys.as_slice() {
+            [key] => {
+                let mut details = existing(tx, &key.id).await?.audited();
+                details["keys"] = json!(1);
+                (Some(key.id.as_str()), key.name.clone(), details)
+            }
+            keys => {
+                let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
+                (None, format!("{} keys", keys.len()), json!({ "keys": keys.len(), "ids": ids }))
+            }
+        };
         let on = Target { workspace_seq: Some(workspace_seq), id, name: &name };
-        by.did(tx, now, Action::KeysImported, on, json!({ "keys": count })).await?;
+        by.did(tx, now, Action::KeysImported, on, details).await?;
     }
     Ok(())
 }

@@ -149,6 +149,7 @@ impl Sync {
     /// A gateway that has seen what our database has not: an older copy was put in its place, or somebody makes it up. It
     /// starts over, and nobody else.
     fn notice_other_history(&self, request: &ChangesRequest, head: &Head) {
+        self.metrics.other_history();
         let Some(count) = self.notices.admit(&request.credential, Kind::OtherHistory) else { return };
         let (credential, gateway, ours) = (request.credential.name(), &request.gateway, head.revision);
         tracing::error!(credential, %gateway, theirs = request.after, ours, count, "a gateway has seen a revision that the \

@@ -64,6 +64,9 @@ fn restrict(sql: &mut QueryBuilder<Sqlite>, filter: &AuditFilter) {
     if let Some(action) = filter.action {
         sql.push(" AND a.action = ").push_bind(action.as_str());
     }
+    if let Some(id) = &filter.target_id {
+        sql.push(" AND a.target_id = ").push_bind(id.clone());
+    }
 }
 
 fn entry(row: &SqliteRow) -> Result<Entry, Error> {

@@ -205,6 +205,9 @@ fn restrict(sql: &mut QueryBuilder<Sqlite>, filter: &KeyFilter, now: Timestamp) 
         // instr, not LIKE: nothing in what people type is special.
         sql.push(" AND instr(k.folded, ").push_bind(fold(text)).push(") > 0");
     }
+    if let Some(hint) = &filter.hint {
+        sql.push(" AND k.hint = ").push_bind(hint.clone());
+    }
     match filter.status {
         None => {}
         Some(Status::Revoked) => {

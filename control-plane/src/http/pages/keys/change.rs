@@ -49,6 +49,8 @@ struct RevokePage {
     chrome: Chrome,
     key: Row,
     connected: usize,
+    /// What it has replaced and what works on.
+    still_working: Vec<Row>,
 }
 
 #[derive(Template)]
@@ -60,6 +62,8 @@ struct ReceiptPage {
     /// False when the key had been revoked before.
     news: bool,
     at: Moment,
+    /// What it has replaced and what works on.
+    still_working: Vec<Row>,
 }
 
 /// Asks for another name.
@@ -161,7 +165,8 @@ pub(in crate::http::pages) async fn ask_revoke(
     let key = place.key_to_change(&app).await?;
     let (connected, _) = app.gateways.counts();
     let chrome = place.chrome("Revoke key", Section::ApiKeys);
-    Ok(html(&RevokePage { chrome, key: Row::new(&key, app.clock.now()), connected }))
+    let still_working = still_working(&app, &key).await?;
+    Ok(html(&RevokePage { chrome, key: Row::new(&key, app.clock.now()), connected, still_working }))
 }
 
 /// Ends the key and shows the receipt. Sent again, it looks again who refuses the key, and counts as a change.
@@ -190,14 +195,20 @@ pub(in crate::http::pages) async fn revoke(
     let revision = key.revision.unwrap_or(made.revision);
     let receipt =
         ReceiptView::wait(&app, &place, revision, news.then_some(made.at), app.patience.receipt).await;
-    let now = app.clock.now();
+    let (now, still_working) = (app.clock.now(), still_working(&app, &key).await?);
     Ok(html(&ReceiptPage {
+        still_working,
         chrome: place.chrome("Key revoked", Section::ApiKeys),
         at: Moment::new(key.revoked_at.unwrap_or(now)),
         key: Row::new(&key, now),
         receipt,
         news,
     }))
+}
+
+async fn still_working(app: &App, key: &Key) -> Result<Vec<Row>, Error> {
+    let (found, now) = (app.keys.still_working(key).await?, app.clock.now());
+    Ok(found.iter().map(|key| Row::new(key, now)).collect())
 }
 
 fn rename_page(app: &App, place: &Place, key: &Key, name: String, problems: Problems) -> Response {

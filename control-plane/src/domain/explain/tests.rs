@@ -1,0 +1,114 @@
+//! Every state of a gateway against every state of a key.
+
+use super::*;
+use crate::domain::keys::End;
+
+const NOW: i64 = 2_000_000_000;
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn key(change: impl FnOnce(&mut Key)) -> Key {
+    let mut key = Key {
+        seq: 1,
+        id: "key_a".to_owned(),
+        workspace: "ws_a".to_owned(),
+        workspace_seq: 1,
+        workspace_slug: "a".to_owned(),
+        environment: Environment::Live,
+        name: "A".to_owned(),
+        hint: "sk_live_…a1B2".to_owned(),
+        own_limits: None,
+        limits: Vec::new(),
+        created_at: now(),
+        created_by: None,
+        expires_at: None,
+        revoked_at: None,
+        rotated_from: None,
+        rotated_to: None,
+        revision: Some(10),
+    };
+    change(&mut key);
+    key
+}
+
+fn gateway(acknowledged: Option<u64>, change: impl FnOnce(&mut GatewayView)) -> GatewayView {
+    let mut gateway = GatewayView {
+        id: "shared/a".to_owned(),
+        credential: "shared".to_owned(),
+        has_session: true,
+        version: None,
+        connected: true,
+        stale: false,
+        leaving: false,
+        acknowledged,
+        acknowledged_at: None,
+        first_seen: now(),
+        last_seen: now(),
+    };
+    change(&mut gateway);
+    gateway
+}
+
+#[test]
+fn a_gateway_answers_by_what_it_has_acknowledged() {
+    let (active, revoked, expired) = (
+        key(|_| {}),
+        key(|key| key.revoked_at = Some(now())),
+        key(|key| key.expires_at = End::from_second(NOW)),
+    );
+    let of = |gateway: &GatewayView, key: Option<&Key>| Verdict::of_gateway(gateway, key, 12, now());
+    let current = gateway(Some(10), |_| {});
+    assert_eq!(of(&current, Some(&active)), Verdict::Accepted);
+    assert_eq!(of(&current, Some(&revoked)), Verdict::Revoked);
+    assert_eq!(of(&current, Some(&expired)), Verdict::Expired);
+    assert_eq!(of(&current, None), Verdict::Unknown);
+    let older = gateway(Some(9), |_| {});
+    for key in [&active, &revoked, &expired] {
+        assert_eq!(of(&older, Some(key)), Verdict::Behind);
+    }
+    assert_eq!(of(&older, None), Verdict::Unknown, "a key that never was is in no table");
+    // Its removal has left the log: only who is at the head is known to have it.
+    let forgotten = key(|key| (key.revoked_at, key.revision) = (Some(now()), None));
+    assert_eq!(of(&current, Some(&forgotten)), Verdict::Behind);
+    assert_eq!(of(&gateway(Some(12), |_| {}), Some(&forgotten)), Verdict::Revoked);
+}
+
+#[test]
+fn who_has_no_table_or_does_not_count_answers_otherwise() {
+    let active = key(|_| {});
+    let of = |gateway: &GatewayView| Verdict::of_gateway(gateway, Some(&active), 12, now());
+    assert_eq!(of(&gateway(None, |_| {})), Verdict::NoTable);
+    assert_eq!(of(&gateway(None, |gateway| gateway.stale = true)), Verdict::Stale);
+    let mute = |gateway: &mut GatewayView| {
+        (gateway.has_session, gateway.credential) = (false, "eu".to_owned());
+    };
+    assert_eq!(of(&gateway(None, mute)), Verdict::NotKnown);
+    assert_eq!(of(&gateway(None, |gateway| gateway.connected = false)), Verdict::NotKnown);
+    // Cut off, and it had the change: nothing takes that back.
+    assert_eq!(of(&gateway(Some(10), |gateway| gateway.connected = false)), Verdict::Accepted);
+}
+
+#[test]
+fn a_key_is_no_question() {
+    let made = secret::GeneratedKey::new(Environment::Live).unwrap();
+    let key = made.plaintext.expose().to_owned();
+    for draft in [
+        QuestionDraft { id: Some(key.clone()), ..QuestionDraft::default() },
+        QuestionDraft { hint: Some(key.clone()), ..QuestionDraft::default() },
+        QuestionDraft { hash: Some(format!("Bearer {key}")), ..QuestionDraft::default() },
+        QuestionDraft { id: Some("sk_live_short".to_owned()), ..QuestionDraft::default() },
+    ] {
+        let Err(Error::Invalid(problems)) = draft.check() else { panic!("it was taken") };
+        let text = problems.to_json().to_string();
+        assert!(
+            text.contains("looks like an API key") && !text.contains("short") && !text.contains(&key),
+            "{text}"
+        );
+    }
+    let hint = QuestionDraft { hint: Some(made.hint), ..QuestionDraft::default() };
+    assert!(matches!(hint.check(), Ok(Question::Hint(_))));
+    let both = QuestionDraft { id: Some("key_a".into()), hint: Some("sk_live_…".into()), hash: None };
+    assert!(both.check().is_err() && QuestionDraft::default().check().is_err());
+}
