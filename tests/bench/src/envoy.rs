@@ -273,9 +273,11 @@ fn guard_matcher(route: &Value) -> Value {
     };
     let state =
         |key: &str, text: Value| json!({"single_predicate": {"input": input(key), "value_match": text}});
-    let key_id = |text: Value| state("wasm.flamegate.key_id", text);
-    let any = json!({"safe_regex": {"google_re2": {}, "regex": ".+"}});
-    let by_key = json!({"or_matcher": {"predicate": [key_id(json!({"prefix": "key_"})), key_id(any)]}});
+    let there = json!({"name": "there", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.matching.input_matchers.consistent_hashing.v3.ConsistentHashing",
+        "threshold": 0, "modulo": 1}});
+    let by_key =
+        json!({"single_predicate": {"input": input("wasm.flamegate.key_id"), "custom_match": there}});
     let bypassed = |why: &str| state("wasm.flamegate.bypass", json!({"exact": why}));
     let matchers = [by_key, bypassed("path"), bypassed("preflight")].map(|predicate| {
         let routes = action("routes", "RouteList", json!({"routes": [route]}));
