@@ -25,6 +25,7 @@ pub struct Metrics {
     keys: IntGaugeVec,
     revision: IntGauge,
     gateways: IntGauge,
+    serving_nobody: IntGauge,
     polls: IntGauge,
     refused_tokens: IntCounterVec,
     connections: IntGaugeVec,
@@ -39,6 +40,8 @@ pub struct Reading {
     pub revision: u64,
     /// Gateways that are connected.
     pub gateways: usize,
+    /// Those of them that have the keys while none of their workers has.
+    pub serving_nobody: usize,
     /// Polls that are held.
     pub polls: u32,
     /// Connections.
@@ -116,6 +119,10 @@ impl Metrics {
             keys: IntGaugeVec::new(Opts::new("keys", "API keys by state."), &["status"])?,
             revision: IntGauge::new("revision", "Last revision of the log.")?,
             gateways: IntGauge::new("gateways_connected", "Gateways that changes are expected to reach.")?,
+            serving_nobody: IntGauge::new(
+                "gateways_serving_nobody",
+                "Connected gateways that have the keys while none of their workers has.",
+            )?,
             polls: IntGauge::new("polls_held", "Polls of gateways in progress.")?,
             refused_tokens: counters(
                 "refused_tokens_total",
@@ -136,7 +143,7 @@ impl Metrics {
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 12] = [
+        let all: [Box<dyn Collector>; 13] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
@@ -145,6 +152,7 @@ impl Metrics {
             Box::new(self.keys.clone()),
             Box::new(self.revision.clone()),
             Box::new(self.gateways.clone()),
+            Box::new(self.serving_nobody.clone()),
             Box::new(self.polls.clone()),
             Box::new(self.refused_tokens.clone()),
             Box::new(self.connections.clone()),
@@ -193,6 +201,7 @@ impl Metrics {
         }
         self.revision.set(i64::try_from(reading.revision).unwrap_or(i64::MAX));
         self.gateways.set(i64::try_from(reading.gateways).unwrap_or(i64::MAX));
+        self.serving_nobody.set(i64::try_from(reading.serving_nobody).unwrap_or(i64::MAX));
         self.polls.set(i64::from(reading.polls));
         for (class, count) in
             ["stranger", "person", "operator", "gateway"].into_iter().zip(reading.connections.open)
