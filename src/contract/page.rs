@@ -77,8 +77,8 @@ pub struct ChangesQuery {
     /// True when a worker of the gateway refuses requests because the table was not confirmed for too long: no answer has
     /// arrived, whatever the control plane has sent.
     pub stale: bool,
-    /// How many live workers of the gateway decide requests by the table; `None` when that is not known. With 0 it has the keys
-    /// and serves nobody, as when the filter's `vm_id` is not the sync's.
+    /// How many live VMs of the gateway's filter decide requests by the table: one for each worker and one of Envoy's main thread;
+    /// `None` when that is not known. With 0 it has the keys and serves nobody, as when the filter's `vm_id` is not the sync's.
     pub workers: Option<u32>,
     /// What the gateway understands.
     pub accepts: Protocol,
@@ -140,11 +140,11 @@ impl ChangesQuery {
         if let Some(tag) = &self.tag {
             let _ = write!(path, "&tag={tag}");
         }
-        if self.stale {
-            path.push_str("&stale=true");
-        }
         if let Some(workers) = self.workers {
             let _ = write!(path, "&workers={workers}");
+        }
+        if self.stale {
+            path.push_str("&stale=true");
         }
         if let Some(version) = self.accepts.accepts() {
             let _ = write!(path, "&accepts={version}");

@@ -54,7 +54,9 @@ impl NoTable {
         let filler = filler(sync, lease::is_held(host, now));
         let (mode, vm_id) = (name(sync.mode), shown(vm_id().as_deref()));
         let seconds = waited / NANOS_PER_SECOND;
-        Some(format!("no key table for {seconds} s, keys get 503: sync.mode \"{mode}\", {vm_id}; {filler}"))
+        Some(format!(
+            "no key table for {seconds} s, no key gets through: sync.mode \"{mode}\", {vm_id}; {filler}"
+        ))
     }
 }
 
@@ -81,11 +83,9 @@ fn filler(sync: &SyncConfig, is_led: bool) -> String {
             "a sync shares this data and has received no table yet: its own lines say why (`sync failed`)"
                 .to_owned()
         }
-        SyncMode::Singleton => {
-            "no sync shares this data: is there an envoy.bootstrap.wasm with role \"sync\" in \
+        SyncMode::Singleton => "no sync shares this data: is there a WasmService with role \"sync\" in \
              bootstrap_extensions, and is the vm_id in its line `sync leads as` the same?"
-                .to_owned()
-        }
+            .to_owned(),
         SyncMode::Elected => {
             format!(
                 "one of this process's own contexts should fetch it from cluster \"{cluster}\": see `sync failed`"

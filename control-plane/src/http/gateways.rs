@@ -32,8 +32,8 @@ struct GatewayBody {
     /// True when it answers 503 because its table was not confirmed for `max_staleness_seconds`: it polls, and our answers do
     /// not arrive.
     stale: bool,
-    /// How many of its workers decide requests by the keys that it has; null for a filter that does not say. With 0 for longer
-    /// than a start takes it answers 503 to everybody, as when the filter's `vm_id` is not the sync's.
+    /// How many VMs of its filter decide requests by the keys that it has: one for each worker, and one of Envoy's main thread; null
+    /// for a filter that does not say. With 0 for longer than a start takes it answers 503 to everybody, as when the filter's `vm_id` is not the sync's.
     workers: Option<u32>,
     /// True when it is forgotten once it is not connected any more; ends after ten minutes.
     leaving: bool,

@@ -37,7 +37,7 @@ struct ChangesQuery {
     wait: Option<String>,
     /// `true` when the gateway refuses requests because no answer has confirmed its table for too long.
     stale: Option<bool>,
-    /// How many live workers of the gateway decide requests by the table.
+    /// How many live VMs of the gateway's filter decide requests by the table.
     workers: Option<u32>,
     /// During a reset: the last hash that arrived.
     cursor: Option<String>,

@@ -46,8 +46,8 @@ fn named() -> BTreeSet<String> {
     let expressions = expressions();
     assert!(expressions.len() > 25, "{} expressions", expressions.len());
     let words = expressions.iter().flat_map(|expression| {
-        // Not the values of labels; the name that is a pattern is another test's.
-        let outside = expression.split('"').step_by(2);
+        // Not labels and their values; the name that is a pattern is another test's.
+        let outside = expression.split(['{', '}']).step_by(2);
         outside.flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
     });
     words
@@ -67,6 +67,9 @@ fn every_metric_that_alerts_and_dashboard_name_is_there() {
     let stack = Stack::start("alerts", &Plugin::singleton(json!({})));
     let key = stack.accepted_key("live");
     stack.control.revoke(&key.id, "15s");
+    // A wrong token, which is counted when there was one.
+    let wrong = Request::get("/sync/v1/changes").bearer("a-token-of-nobody");
+    wrong.send(Protocol::Http1, stack.control.port).expect("an answer");
     let named = named();
     eventually("the metrics", || {
         let mut there = names(&stack.envoy.admin("/stats/prometheus").text());
