@@ -99,12 +99,12 @@ impl Driver {
     /// Call it on every tick.
     pub fn tick<H: SharedData + Clock + Callouts>(&mut self, host: &H) {
         let now = host.now();
+        // Without shared data there is nothing to keep and nothing to decide on.
+        let Ok(status) = Status::read(host) else { return };
+        self.reports.tell(status.is_some(), now.monotonic);
         if now.monotonic < self.resting_until {
             return;
         }
-        // Without shared data there is nothing to keep and nothing to decide on.
-        let Ok(status) = Status::read(host) else { return };
-        self.reports.tell(status.is_some());
         match self.lease.hold(host, now.monotonic) {
             Ok(Some(process)) => self.lead(host, process, status.as_ref()),
             Ok(None) | Err(_) => self.stand_back(),
@@ -148,7 +148,7 @@ impl Driver {
                 Event::Page(page)
             }
             Err(failure) => {
-                self.failed(failure.why);
+                self.failed(failure.why, host.now().monotonic);
                 if failure.kind == Kind::Unauthorized {
                     self.counts.increment(Counter::SyncUnauthorized);
                 }
@@ -229,7 +229,7 @@ impl Driver {
             let failures = machine.failures();
             let effect = machine.on(event, now.monotonic, random_u64());
             if is_tick && machine.failures() > failures {
-                self.failed("a poll was never answered".to_owned());
+                self.failed("a poll was never answered".to_owned(), now.monotonic);
             }
             self.log_state_change();
             self.tagged.note(host, self.machine.as_ref().and_then(Machine::position));
@@ -242,16 +242,17 @@ impl Driver {
                     }
                     Err(error) => {
                         let cluster = &self.config.cluster;
-                        self.failed(format!(
+                        let why = format!(
                             "poll not sent, is there a cluster \"{cluster}\" (sync.cluster)? {error}"
-                        ));
+                        );
+                        self.failed(why, now.monotonic);
                         event = Event::Failed(Kind::Refused);
                     }
                 },
                 Some(effect) => {
                     let result = self.apply(host, effect, now);
                     if let Err(error) = result {
-                        self.failed(format!("page not applied: {error:?}"));
+                        self.failed(format!("page not applied: {error:?}"), now.monotonic);
                     }
                     if result == Err(ApplyError::Contended) {
                         return self.retire(host);
@@ -324,9 +325,9 @@ impl Driver {
         }
     }
 
-    fn failed(&mut self, why: String) {
+    fn failed(&mut self, why: String, now: Monotonic) {
         self.counts.increment(Counter::SyncFailures);
-        self.reports.failed(why);
+        self.reports.failed(why, now);
     }
 
     fn log_state_change(&mut self) {

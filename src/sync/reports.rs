@@ -1,37 +1,44 @@
 //! What operators read of the sync: outages, once each, and tables that are not what one expects after the last one.
 //!
-//! An outage is told at the tick after it began, not when it begins: a process that goes down loses its poll and does not tick
-//! again, and that is no fault.
+//! An outage is told once it has lasted for 2 s: a control plane that is started again, a single poll that something cuts, and everything
+//! going down together are none. The counter counts them all the same.
 
 use crate::decision::metrics::{Counter, Counts};
+use crate::host::Monotonic;
 use crate::table::status::Status;
 
 /// What was said, and what the next table is compared with.
 #[derive(Debug, Default)]
 pub struct Reports {
-    /// Why the sync fails, until that was said.
-    unsaid: Option<String>,
+    /// Since when and why the sync fails, until that was said.
+    unsaid: Option<(Monotonic, String)>,
     is_failing: bool,
     /// Epoch and number of keys of the last whole table.
     last: Option<(String, u64)>,
 }
 
+/// How long an outage lasts before it is told, in nanoseconds.
+const TELL_AFTER_NS: u64 = 2_000_000_000;
 /// A table of fewer keys says little when it shrinks.
 const FEW_KEYS: u64 = 10;
 
 impl Reports {
     /// The sync has failed, for this reason.
-    pub fn failed(&mut self, why: String) {
+    pub fn failed(&mut self, why: String, now: Monotonic) {
         log::debug!("flamegate: sync failed: {why}");
-        if !self.is_failing {
-            self.is_failing = true;
-            self.unsaid = Some(why);
+        match &mut self.unsaid {
+            // What lasts is worth more than how it began.
+            Some((_, last)) => *last = why,
+            None if self.is_failing => {}
+            None => self.unsaid = Some((now, why)),
         }
+        self.is_failing = true;
     }
 
-    /// A tick: says what failed since the last one, once per outage.
-    pub fn tell(&mut self, has_table: bool) {
-        let Some(why) = self.unsaid.take() else { return };
+    /// A tick: says what failed, once per outage.
+    pub fn tell(&mut self, has_table: bool, now: Monotonic) {
+        let lasts = |(since, _): &mut (Monotonic, String)| now.saturating_sub(*since) >= TELL_AFTER_NS;
+        let Some((_, why)) = self.unsaid.take_if(lasts) else { return };
         if has_table {
             log::warn!("flamegate: sync failed, the last good table stays: {why}");
         } else {
@@ -127,15 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_told_at_the_next_tick_and_once() {
+    fn an_outage_is_told_when_it_lasts_and_once() {
         let mut reports = Reports::default();
-        reports.failed("cut".to_owned());
-        assert_eq!(reports.unsaid.as_deref(), Some("cut"), "who goes down now has said nothing");
-        reports.tell(false);
-        reports.failed("cut again".to_owned());
+        reports.failed("cut".to_owned(), 5);
+        reports.failed("cut again".to_owned(), 6);
+        reports.tell(false, TELL_AFTER_NS + 4);
+        assert_eq!(reports.unsaid, Some((5, "cut again".to_owned())), "who goes down now has said nothing");
+        reports.tell(false, TELL_AFTER_NS + 5);
+        reports.failed("and again".to_owned(), TELL_AFTER_NS + 6);
         assert_eq!(reports.unsaid, None);
         reports.works();
-        reports.failed("another outage".to_owned());
+        reports.failed("another outage".to_owned(), TELL_AFTER_NS + 7);
         assert!(reports.unsaid.is_some());
         reports.works();
         assert!(!reports.is_failing && reports.unsaid.is_none(), "over before anybody was told");

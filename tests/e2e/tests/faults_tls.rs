@@ -129,8 +129,11 @@ fn an_expired_certificate_stops_the_sync_and_nothing_else_until_it_is_renewed() 
         let now = failures();
         if now >= before + 3.0 { Ok(()) } else { Err(format!("{now}")) }
     });
-    let log = stack.envoy.log();
-    assert!(log.contains("the last good table stays: answer with status 503"), "{log}");
+    eventually("the log names the status", || {
+        let log = stack.envoy.log();
+        let is_told = log.contains("the last good table stays: answer with status 503");
+        if is_told { Ok(()) } else { Err(log) }
+    });
     // Nobody may take part who cannot prove who it is: the revocation does not arrive, and the table stays.
     stack.control.revoke(&revoked.id, "0s");
     for key in [&kept, &revoked] {

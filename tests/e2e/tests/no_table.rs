@@ -1,7 +1,5 @@
 //! Gateways without a key table, and what operators see of them: the log, the gauges, the control plane's list.
 
-use std::thread;
-
 use flamegate_e2e::{
     Envoy, Plugin, Request, Stack,
     envoy::{Upstreams, WORKERS},
@@ -98,29 +96,6 @@ fn a_cluster_that_is_not_there_is_named() {
     line(&envoy, &["[warning]", "there is no key table yet", "is there a cluster \"nowhere\""]);
     line(&envoy, &["no key table for", "\"elected\""]);
     assert!(!envoy.log().contains("the last good table stays"), "there is none: {}", envoy.log());
-}
-
-/// Envoy ends its own polls when it goes down, and that is no outage.
-#[test]
-fn a_shutdown_raises_no_alarm() {
-    thread::scope(|scope| {
-        for (name, plugin) in
-            [("end-singleton", Plugin::singleton(json!({}))), ("end-elected", Plugin::elected(json!({})))]
-        {
-            scope.spawn(move || {
-                let mut stack = Stack::start(name, &plugin);
-                stack.accepted_key("live");
-                stack.envoy.signal("TERM");
-                eventually("Envoy has ended", || {
-                    if stack.envoy.has_ended() { Ok(()) } else { Err("it runs".to_owned()) }
-                });
-                let log = stack.envoy.log();
-                let alarm =
-                    log.lines().find(|line| line.contains("[warning]") && line.contains("sync failed"));
-                assert_eq!(alarm, None, "{log}");
-            });
-        }
-    });
 }
 
 /// No control plane is nothing to be missed.
