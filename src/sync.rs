@@ -11,6 +11,6 @@ pub mod lease;
 pub mod machine;
 pub mod no_table;
 pub mod patience;
-mod reports;
+pub mod reports;
 pub mod session;
 pub mod tagged_position;
