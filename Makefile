@@ -56,11 +56,15 @@ run: build ## run gateway, control plane and a demo upstream on loopback, until 
 	@exec envoy/run.py
 
 .PHONY: test
-test: build test-native test-image test-e2e test-oldest test-api test-browser compose-test ## run all tests
+test: build test-native test-alerts test-image test-e2e test-oldest test-api test-browser compose-test ## run all tests
 
 .PHONY: test-native
 test-native: ## run the tests that need no Envoy
 	$(CARGO) test --locked --workspace --exclude flamegate-e2e
+
+.PHONY: test-alerts
+test-alerts: ## run the unit tests of the alert rules, and check the Compose files without an engine
+	@PROMTOOL=$$(tests/compose/promtool.sh) && export PROMTOOL && python3 -B tests/compose/static.py
 
 .PHONY: test-e2e
 test-e2e: ## run the tests on a real Envoy (after `make build`)

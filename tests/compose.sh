@@ -195,6 +195,8 @@ use_it() {
 }
 
 main() {
+    PROMTOOL=$(tests/compose/promtool.sh)
+    export PROMTOOL
     python3 -B tests/compose/static.py
     install_missing
     if ! start_engine; then
@@ -227,7 +229,8 @@ print(*[s.getsockname()[1] for s in sockets], *[secrets.token_hex(32) for _ in r
     use_it
     docker exec "$(docker-compose ps -q gateway)" bash -c \
         "exec 3<>/dev/tcp/127.0.0.1/9902 && printf 'GET /stats/prometheus HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' >&3 && cat <&3" > "$work/metrics.txt"
-    python3 -B tests/compose/static.py "$work/metrics.txt"
+    curl -s -m 5 -o "$work/control.txt" "http://127.0.0.1:$FLAMEGATE_CONTROL_PORT/metrics"
+    python3 -B tests/compose/static.py "$work/metrics.txt" "$work/control.txt"
     say 'passed'
 }
 

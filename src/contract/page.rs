@@ -77,6 +77,9 @@ pub struct ChangesQuery {
     /// True when a worker of the gateway refuses requests because the table was not confirmed for too long: no answer has
     /// arrived, whatever the control plane has sent.
     pub stale: bool,
+    /// How many live VMs of the gateway's filter decide requests by the table: one for each worker and one of Envoy's main thread;
+    /// `None` when that is not known. With 0 it has the keys and serves nobody, as when the filter's `vm_id` is not the sync's.
+    pub workers: Option<u32>,
     /// What the gateway understands.
     pub accepts: Protocol,
     /// During a reset, the last hash already received: the answer goes on behind it.
@@ -136,6 +139,9 @@ impl ChangesQuery {
         }
         if let Some(tag) = &self.tag {
             let _ = write!(path, "&tag={tag}");
+        }
+        if let Some(workers) = self.workers {
+            let _ = write!(path, "&workers={workers}");
         }
         if self.stale {
             path.push_str("&stale=true");

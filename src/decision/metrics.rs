@@ -39,10 +39,12 @@ pub enum Counter {
     StreamsEnded,
     SyncPages,
     SyncFailures,
+    SyncUnauthorized,
+    TableEpochChanges,
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 27] = [
+pub const COUNTERS: [&str; 29] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.permitted.redirected",
     "flamegate_requests_total.bypassed.path",
@@ -70,10 +72,20 @@ pub const COUNTERS: [&str; 27] = [
     "flamegate_streams_ended_total",
     "flamegate_sync_pages_total",
     "flamegate_sync_failures_total",
+    "flamegate_sync_unauthorized_total",
+    "flamegate_table_epoch_changes_total",
 ];
 
-/// Names of the gauges: number of keys, revision, and age of the table in seconds.
-pub const GAUGES: [&str; 3] = ["flamegate_keys", "flamegate_revision", "flamegate_table_age_seconds"];
+/// Names of the gauges: number of keys; revision; age of the table in seconds; whether there is a table (1) or none (0); and when
+/// the control plane last confirmed it, in seconds since the Unix epoch (0 while there is none). The last one is true even where
+/// nobody is left to write it.
+pub const GAUGES: [&str; 5] = [
+    "flamegate_keys",
+    "flamegate_revision",
+    "flamegate_table_age_seconds",
+    "flamegate_table_present",
+    "flamegate_table_confirmed_timestamp_seconds",
+];
 
 /// Counts since the last flush.
 #[derive(Clone, Debug, Default)]

@@ -10,12 +10,15 @@ use crate::decision::metrics::{Counter, Counts};
 use crate::host::{Callouts, Clock, HostError, Monotonic, Now, SharedData, random_u64};
 use crate::table::status::Status;
 use crate::table::writer::{ApplyError, TableWriter};
-use crate::worker::{roster, stale};
+use crate::worker::stale;
 
 use super::failure::{Failure, Kind};
+use super::followers::{is_enforced, served_by};
 use super::lease::Lease;
 use super::machine::{Effect, Event, Machine, Settings};
+use super::no_table;
 use super::patience::POLL_GRACE_SECONDS;
+use super::reports::Reports;
 use super::session;
 use super::tagged_position::{self, Tagged};
 use crate::contract::page::{ChangesQuery, Page};
@@ -40,7 +43,8 @@ pub struct Driver {
     writer: TableWriter,
     /// The call that the machine waits for.
     call: Option<u32>,
-    was_failing: bool,
+    reports: Reports,
+    vm_id: Option<String>,
     /// Pages and failures until the next flush.
     pub counts: Counts,
 }
@@ -49,6 +53,9 @@ pub struct Driver {
 const FAILURES_BEFORE_REST: u32 = 8;
 /// How long it does, in nanoseconds, and as much again by chance.
 const REST_NS: u64 = 5_000_000_000;
+
+/// Longest hold of a poll while no worker has the table, in seconds.
+const ALONE_WAIT_SECONDS: u32 = 2;
 
 /// The host's status for what is not there.
 const NOT_FOUND: u32 = 1;
@@ -72,9 +79,16 @@ impl Driver {
             resting_until: 0,
             writer: TableWriter::default(),
             call: None,
-            was_failing: false,
+            reports: Reports::default(),
+            vm_id: None,
             counts: Counts::default(),
         }
+    }
+
+    /// The same, with the `vm_id` that its line in the log says: who reads it compares it with the filter's.
+    #[must_use]
+    pub fn in_vm(self, vm_id: Option<String>) -> Self {
+        Self { vm_id, ..self }
     }
 
     /// True while this candidate keeps the table.
@@ -85,11 +99,12 @@ impl Driver {
     /// Call it on every tick.
     pub fn tick<H: SharedData + Clock + Callouts>(&mut self, host: &H) {
         let now = host.now();
+        // Without shared data there is nothing to keep and nothing to decide on.
+        let Ok(status) = Status::read(host) else { return };
+        self.reports.tell(status.is_some(), now.monotonic);
         if now.monotonic < self.resting_until {
             return;
         }
-        // Without shared data there is nothing to keep and nothing to decide on.
-        let Ok(status) = Status::read(host) else { return };
         match self.lease.hold(host, now.monotonic) {
             Ok(Some(process)) => self.lead(host, process, status.as_ref()),
             Ok(None) | Err(_) => self.stand_back(),
@@ -133,7 +148,10 @@ impl Driver {
                 Event::Page(page)
             }
             Err(failure) => {
-                self.failed(&failure.why);
+                self.failed(failure.why, host.now().monotonic);
+                if failure.kind == Kind::Unauthorized {
+                    self.counts.increment(Counter::SyncUnauthorized);
+                }
                 Event::Failed(failure.kind)
             }
         };
@@ -186,7 +204,9 @@ impl Driver {
             },
             retry_ms: self.config.retry_ms,
         };
-        log::info!("flamegate: sync leads as {}", settings.gateway);
+        let vm_id = no_table::shown(self.vm_id.as_deref());
+        log::info!("flamegate: sync leads as {}, {vm_id}", settings.gateway);
+        self.reports.begin(status);
         self.writer = TableWriter::resume(status);
         self.machine = Some(Machine::new(settings, position, resets_in_a_row));
     }
@@ -209,7 +229,7 @@ impl Driver {
             let failures = machine.failures();
             let effect = machine.on(event, now.monotonic, random_u64());
             if is_tick && machine.failures() > failures {
-                self.failed("a poll was never answered");
+                self.failed("a poll was never answered".to_owned(), now.monotonic);
             }
             self.log_state_change();
             self.tagged.note(host, self.machine.as_ref().and_then(Machine::position));
@@ -221,14 +241,18 @@ impl Driver {
                         return;
                     }
                     Err(error) => {
-                        self.failed(&format!("poll not sent: {error}"));
+                        let cluster = &self.config.cluster;
+                        let why = format!(
+                            "poll not sent, is there a cluster \"{cluster}\" (sync.cluster)? {error}"
+                        );
+                        self.failed(why, now.monotonic);
                         event = Event::Failed(Kind::Refused);
                     }
                 },
                 Some(effect) => {
                     let result = self.apply(host, effect, now);
                     if let Err(error) = result {
-                        self.failed(&format!("page not applied: {error:?}"));
+                        self.failed(format!("page not applied: {error:?}"), now.monotonic);
                     }
                     if result == Err(ApplyError::Contended) {
                         return self.retire(host);
@@ -241,15 +265,17 @@ impl Driver {
 
     fn apply<H: SharedData>(&mut self, host: &H, effect: Effect, now: Now) -> Result<(), ApplyError> {
         match effect {
-            Effect::ApplyDifference(page) => self.writer.apply_difference(host, &page, now).map(drop),
+            Effect::ApplyDifference(page) => {
+                let status = self.writer.apply_difference(host, &page, now)?;
+                self.reports.table(&status, &mut self.counts);
+                Ok(())
+            }
             Effect::ApplyReset { page, after } => {
                 let status = self.writer.apply_reset(host, &page, after, now)?;
                 if let Some(status) = status {
-                    log::info!(
-                        "flamegate: table received: {} keys, revision {}",
-                        status.keys,
-                        status.revision
-                    );
+                    let Status { keys, revision, .. } = status;
+                    log::info!("flamegate: table received: {keys} keys, revision {revision}");
+                    self.reports.table(&status, &mut self.counts);
                 }
                 Ok(())
             }
@@ -270,8 +296,15 @@ impl Driver {
         let Some(session) = &self.session else { return Err(HostError(NOT_FOUND)) };
         let seconds = query.wait.saturating_add(POLL_GRACE_SECONDS);
         let stale = stale::is_told(host, now.monotonic);
-        // Whoever refuses requests until an answer comes does not ask for it to be held back.
-        let query = ChangesQuery { stale, wait: if stale { 0 } else { query.wait }, ..query };
+        let workers = served_by(host, now.monotonic);
+        let wait = match workers {
+            // Whoever refuses requests until an answer comes does not ask for it to be held back.
+            _ if stale => 0,
+            // The first worker is news, too.
+            Some(0) => query.wait.min(ALONE_WAIT_SECONDS),
+            _ => query.wait,
+        };
+        let query = ChangesQuery { stale, workers, wait, ..query };
         host.call(&Call {
             cluster: &self.config.cluster,
             authority: &self.config.authority,
@@ -292,28 +325,17 @@ impl Driver {
         }
     }
 
-    fn failed(&mut self, failure: &str) {
+    fn failed(&mut self, why: String, now: Monotonic) {
         self.counts.increment(Counter::SyncFailures);
-        log::debug!("flamegate: sync failed: {failure}");
-        if !self.was_failing {
-            log::warn!("flamegate: sync failed, the last good table stays: {failure}");
-            self.was_failing = true;
-        }
+        self.reports.failed(why, now);
     }
 
     fn log_state_change(&mut self) {
         let failing = self.machine.as_ref().is_none_or(|machine| machine.failures() > 0);
-        if self.was_failing && !failing && self.call.is_none() {
-            log::info!("flamegate: sync works again");
-            self.was_failing = false;
+        if !failing && self.call.is_none() {
+            self.reports.works();
         }
     }
-}
-
-/// True when every live worker enforces the table as `status` says it is; false when that cannot be told.
-fn is_enforced<H: SharedData>(host: &H, status: &Status, now: Now) -> bool {
-    let position = (status.incarnation, status.sequence);
-    roster::read(host).is_ok_and(|roster| roster::all_enforce(&roster, position, now.monotonic))
 }
 
 /// A number that tells control planes apart.

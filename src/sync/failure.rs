@@ -15,6 +15,8 @@ pub struct Failure {
 pub enum Kind {
     /// Nothing: the control plane said no, or could not be asked.
     Refused,
+    /// Nothing: the token is not one of the control plane's.
+    Unauthorized,
     /// An answer came, and it is no page: cut short, too large, or somebody else's.
     Unreadable,
     /// The proxy had no connection, or lost it before an answer. Sooner than any poll is held that is a control plane that is away.
@@ -30,6 +32,7 @@ impl Failure {
         let kind = match status {
             b"408" | b"502" | b"504" => Kind::Lost,
             b"503" if !json => Kind::Unreached,
+            b"401" => Kind::Unauthorized,
             _ => Kind::Refused,
         };
         Self { why: format!("answer with status {}", String::from_utf8_lossy(status)), kind }
@@ -50,7 +53,7 @@ impl Kind {
     /// True when the answer may have been too large for the way; `soon`: it failed sooner than any poll is held.
     pub const fn may_be_too_large(self, soon: bool) -> bool {
         match self {
-            Self::Refused => false,
+            Self::Refused | Self::Unauthorized => false,
             Self::Unreached => !soon,
             Self::Unreadable | Self::Lost => true,
         }

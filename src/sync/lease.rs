@@ -89,6 +89,12 @@ impl Lease {
     }
 }
 
+/// True when somebody syncs into this shared data.
+pub fn is_held<H: SharedData>(host: &H, now: Monotonic) -> bool {
+    let stored = host.read(LEADER_KEY).ok().flatten();
+    stored.and_then(|stored| Term::decode(&stored.bytes)).is_some_and(|term| term.until > now)
+}
+
 fn random_process() -> u32 {
     u32::try_from(random_u64() & u64::from(u32::MAX)).unwrap_or(0)
 }

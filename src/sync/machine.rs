@@ -183,7 +183,9 @@ impl Machine {
             gateway: self.settings.gateway.clone(),
             limit: if position.is_some() { self.settings.page_size } else { self.settings.first_page_size },
             wait: self.patience.wait(),
+            // The driver knows these two.
             stale: false,
+            workers: None,
             // What this filter enforces.
             accepts: Protocol::One,
             cursor: self.reset.as_ref().map(|reset| reset.cursor),

@@ -18,7 +18,8 @@ pub struct Metrics {
 }
 
 /// How often the gauges are written, in nanoseconds.
-const GAUGE_PERIOD_NS: u64 = 1_000_000_000;
+const GAUGE_PERIOD_NS: u64 = NANOS_PER_SECOND;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 impl Metrics {
     /// Adds what was counted since the last flush.
@@ -43,16 +44,21 @@ impl Metrics {
     }
 
     /// Sets the gauges to what `status` says. Every worker writes the same. Without a table there are no keys, and the
-    /// age goes on from the last table, or from the first look when there never was one.
+    /// age goes on from the last table, or from the first look when there never was one. Who never records has no gauges: a gateway
+    /// with static keys alone is not one without a table.
     pub fn record(&mut self, status: Option<&Status>, now: Now) {
-        self.define();
+        if self.gauges.is_empty() {
+            self.gauges = GAUGES.iter().map(|name| abi::define_metric(Metric::Gauge, name).ok()).collect();
+        }
         let since = self.fresh.get_or_insert(now.monotonic);
         if let Some(status) = status {
             *since = now.monotonic.saturating_sub(status.age_ns(now));
         }
-        let age_seconds = now.monotonic.saturating_sub(*since) / 1_000_000_000;
+        let age_seconds = now.monotonic.saturating_sub(*since) / NANOS_PER_SECOND;
         let (keys, revision) = status.map_or((0, 0), |status| (status.keys, status.revision));
-        for (id, value) in self.gauges.iter().zip([keys, revision, age_seconds]) {
+        let confirmed = status.map_or(0, |status| status.synced.wall / NANOS_PER_SECOND);
+        let values = [keys, revision, age_seconds, u64::from(status.is_some()), confirmed];
+        for (id, value) in self.gauges.iter().zip(values) {
             if let Some(id) = id {
                 let _ = abi::record_metric(*id, value);
             }
@@ -63,7 +69,6 @@ impl Metrics {
         if self.counters.is_empty() {
             self.counters =
                 COUNTERS.iter().map(|name| abi::define_metric(Metric::Counter, name).ok()).collect();
-            self.gauges = GAUGES.iter().map(|name| abi::define_metric(Metric::Gauge, name).ok()).collect();
         }
     }
 }

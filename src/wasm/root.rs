@@ -167,7 +167,7 @@ impl Drop for Root {
     fn drop(&mut self) {
         let heir = vm::remove_root(self.id);
         let Ok(mut state) = self.state.try_borrow_mut() else { return };
-        let State { worker, driver, metrics } = &mut *state;
+        let State { worker, driver, metrics, .. } = &mut *state;
         if let Some(driver) = driver {
             driver.retire(&Envoy);
             metrics.flush(&mut driver.counts);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::config::{Config, Role, SyncMode};
 use crate::host::Clock as _;
 use crate::sync::driver::Driver;
-use crate::table::status::Status;
+use crate::sync::no_table::NoTable;
 use crate::worker::Worker;
 
 use super::abi;
@@ -25,6 +25,7 @@ pub struct State {
     pub worker: Option<Worker>,
     pub driver: Option<Driver>,
     pub metrics: Metrics,
+    no_table: NoTable,
 }
 
 impl State {
@@ -36,7 +37,8 @@ impl State {
             let node =
                 ["xds\0node\0id", "node\0id"].into_iter().find_map(|path| abi::property(path).ok().flatten());
             let node = node.unwrap_or_default();
-            Driver::new(sync.clone(), &String::from_utf8_lossy(&node), Envoy.monotonic())
+            let driver = Driver::new(sync.clone(), &String::from_utf8_lossy(&node), Envoy.monotonic());
+            driver.in_vm(vm_id())
         });
         self.worker = (config.role == Role::Filter).then(|| {
             let mut worker = Worker::new(config);
@@ -58,11 +60,20 @@ impl State {
         if let Some(worker) = &mut self.worker {
             worker.tick(&Envoy);
             self.metrics.flush(&mut worker.counts);
-            if gauges_due {
+            // Only who decides requests knows what they are decided by: a sync of another `vm_id` has a table of its own.
+            if gauges_due && let Some(sync) = worker.sync() {
                 self.metrics.record(worker.status(), now);
+                let has_table = worker.status().is_some();
+                if let Some(line) = self.no_table.due(&Envoy, has_table, sync, vm_id, now.monotonic) {
+                    log::warn!("flamegate: {line}");
+                }
             }
-        } else if gauges_due && let Ok(status) = Status::read(&Envoy) {
-            self.metrics.record(status.as_ref(), now);
         }
     }
+}
+
+/// The `vm_id` of this VM, where the host says it.
+fn vm_id() -> Option<String> {
+    let id = abi::property("plugin_vm_id").ok().flatten()?;
+    Some(String::from_utf8_lossy(&id).into_owned())
 }

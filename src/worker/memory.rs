@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
-use crate::config::{Config, FilterConfig};
+use crate::config::{Config, FilterConfig, SyncConfig};
 use crate::contract::key::KeyHash;
 use crate::decision::auth::Permit;
 use crate::decision::denial::Unavailable;
@@ -101,6 +101,11 @@ impl Worker {
     /// How requests are decided.
     pub fn config(&self) -> &FilterConfig {
         &self.config.filter
+    }
+
+    /// How the table gets here; `None` with static keys alone.
+    pub fn sync(&self) -> Option<&SyncConfig> {
+        self.config.sync.as_ref()
     }
 
     /// The table's status as this worker enforces it.

@@ -90,6 +90,13 @@ pub fn all_enforce(roster: &[Entry], position: Position, now: Monotonic) -> bool
     roster.iter().filter(live).all(|entry| entry.position.0 == incarnation && entry.position.1 >= sequence)
 }
 
+/// How many live workers have the table of `incarnation`.
+pub fn count_with_table(roster: &[Entry], incarnation: u64, now: Monotonic) -> u32 {
+    let serves =
+        |entry: &&Entry| entry.position.0 == incarnation && now.saturating_sub(entry.seen) < DEAD_AFTER_NS;
+    u32::try_from(roster.iter().filter(serves).count()).unwrap_or(u32::MAX)
+}
+
 fn write_line<H: SharedData>(host: &H, line: Entry) -> Result<Write, HostError> {
     for _ in 0..ATTEMPTS {
         let stored = host.read(ROSTER_KEY)?;

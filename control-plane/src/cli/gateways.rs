@@ -55,11 +55,12 @@ enum GatewaysCommand {
     Credentials,
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     ("GATEWAY", "/id"),
     ("VERSION", "/version"),
     ("CONNECTED", "/connected"),
     ("STALE", "/stale"),
+    ("WORKERS", "/workers"),
     ("SESSION", "/session"),
     ("REVISION", "/acknowledged_revision"),
     ("BEHIND", "/behind"),

@@ -98,6 +98,10 @@ impl Verdict {
         if gateway.connected && gateway.stale {
             return Self::Stale;
         }
+        // Its sync has the keys, its workers have none of them: another `vm_id`.
+        if gateway.connected && gateway.workers == Some(0) {
+            return Self::NoTable;
+        }
         let Some(acknowledged) = gateway.acknowledged else {
             // Who has no session counts under the shared token only.
             let speaks = gateway.has_session || gateway.credential == super::credentials::SHARED;

@@ -18,6 +18,9 @@ pub struct GatewayView {
     pub connected: bool,
     /// True when it refuses requests because its table was not confirmed for too long: our answers do not arrive.
     pub stale: bool,
+    /// How many live VMs of its filter decide requests by its table (one for each worker, and one of Envoy's main thread); `None`
+    /// for a filter that does not say. With 0 it serves nobody.
+    pub workers: Option<u32>,
     /// True when it will be forgotten once it is not connected any more; for ten minutes after that was asked.
     pub leaving: bool,
     /// The last revision that all its workers enforce; `None` while its table is empty, of another history, or too old.

@@ -282,9 +282,10 @@ impl App {
     /// The metrics as text.
     pub async fn metrics_text(&self) -> Result<Vec<u8>, Error> {
         let (gateways, polls) = self.gateways.states();
+        let serving_nobody = self.gateways.serving_nobody();
         let (keys, revision) = (self.key_counts().await?, self.store.head().revision);
         let connections = self.connections.census();
-        self.metrics.render(&Reading { keys, revision, gateways, polls, connections })
+        self.metrics.render(&Reading { keys, revision, gateways, serving_nobody, polls, connections })
     }
 
     /// Counts the keys by state, or says what was counted a moment ago: that looks at every key, and anyone may ask. Those who

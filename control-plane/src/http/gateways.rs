@@ -32,6 +32,9 @@ pub(super) struct GatewayBody {
     /// True when it answers 503 because its table was not confirmed for `max_staleness_seconds`: it polls, and our answers do
     /// not arrive.
     stale: bool,
+    /// How many VMs of its filter decide requests by the keys that it has: one for each worker, and one of Envoy's main thread; null
+    /// for a filter that does not say. With 0 for longer than a start takes it answers 503 to everybody, as when the filter's `vm_id` is not the sync's.
+    workers: Option<u32>,
     /// True when it is forgotten once it is not connected any more; ends after ten minutes.
     leaving: bool,
     /// The last revision that all its workers enforce; null while it has no table or is stale.
@@ -137,6 +140,7 @@ pub(super) fn body(gateway: GatewayView, revision: u64) -> GatewayBody {
         version: gateway.version,
         connected: gateway.connected,
         stale: gateway.stale,
+        workers: gateway.workers,
         leaving: gateway.leaving,
         acknowledged_revision: gateway.acknowledged,
         acknowledged_at: gateway.acknowledged_at.map(|time| time.to_string()),

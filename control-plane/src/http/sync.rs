@@ -37,6 +37,8 @@ struct ChangesQuery {
     wait: Option<String>,
     /// `true` when the gateway refuses requests because no answer has confirmed its table for too long.
     stale: Option<bool>,
+    /// How many live VMs of the gateway's filter decide requests by the table.
+    workers: Option<u32>,
     /// During a reset: the last hash that arrived.
     cursor: Option<String>,
 }
@@ -90,6 +92,7 @@ impl ChangesQuery {
             limit: page_limit(self.limit),
             wait: wait(self.wait.as_deref(), MAX_WAIT)?,
             stale: self.stale.unwrap_or(false),
+            workers: self.workers,
             cursor: cursor.flatten(),
         })
     }

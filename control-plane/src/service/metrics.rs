@@ -27,6 +27,7 @@ pub struct Metrics {
     revision: IntGauge,
     connected: IntGauge,
     gateways: IntGaugeVec,
+    serving_nobody: IntGauge,
     polls: IntGauge,
     refused_tokens: IntCounterVec,
     connections: IntGaugeVec,
@@ -41,6 +42,8 @@ pub struct Reading {
     pub revision: u64,
     /// Gateways by state.
     pub gateways: GatewayCounts,
+    /// Those of them that are connected and have the keys while none of their workers has.
+    pub serving_nobody: usize,
     /// Polls that are held.
     pub polls: u32,
     /// Connections.
@@ -129,6 +132,10 @@ impl Metrics {
             revision: IntGauge::new("revision", "Last revision of the log.")?,
             connected: IntGauge::new("gateways_connected", "Gateways that changes are expected to reach.")?,
             gateways: IntGaugeVec::new(Opts::new("gateways", "Gateways by what they do."), &["state"])?,
+            serving_nobody: IntGauge::new(
+                "gateways_serving_nobody",
+                "Connected gateways that have the keys while none of their workers has.",
+            )?,
             polls: IntGauge::new("polls_held", "Polls of gateways in progress.")?,
             refused_tokens: counters(
                 "refused_tokens_total",
@@ -153,7 +160,7 @@ impl Metrics {
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 14] = [
+        let all: [Box<dyn Collector>; 15] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
@@ -164,6 +171,7 @@ impl Metrics {
             Box::new(self.revision.clone()),
             Box::new(self.connected.clone()),
             Box::new(self.gateways.clone()),
+            Box::new(self.serving_nobody.clone()),
             Box::new(self.polls.clone()),
             Box::new(self.refused_tokens.clone()),
             Box::new(self.connections.clone()),
@@ -222,6 +230,7 @@ impl Metrics {
         for (state, count) in gateways.by_state() {
             self.gateways.with_label_values(&[state]).set(counted(count));
         }
+        self.serving_nobody.set(counted(reading.serving_nobody));
         self.polls.set(i64::from(reading.polls));
         for (class, count) in
             ["stranger", "person", "operator", "gateway"].into_iter().zip(reading.connections.open)

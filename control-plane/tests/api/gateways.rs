@@ -70,6 +70,24 @@ async fn a_gateway_that_was_not_seen_for_a_day_is_forgotten() {
     assert_eq!(control.get("/v1/gateways").await.expect(200), json!([]));
 }
 
+/// It has the keys, and nobody there decides by them.
+#[tokio::test]
+async fn a_gateway_whose_workers_have_no_keys_shows() {
+    let control = Control::with_workspace().await;
+    let mut gateway = Gateway::new(&control, "gw");
+    gateway.catch_up(&control).await;
+    let workers = async || control.get("/v1/gateways").await.expect(200)[0]["workers"].clone();
+    let alone = || control.server.app.gateways.serving_nobody();
+    assert_eq!((workers().await, alone()), (json!(null), 0), "a filter that does not say");
+    for (told, counted) in [(0, 1), (2, 0), (0, 1)] {
+        gateway.query.workers = Some(told);
+        gateway.poll().await.unwrap();
+        assert_eq!((workers().await, alone()), (json!(told), counted));
+    }
+    control.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(alone(), 0, "it is gone");
+}
+
 /// It polls, and answers its clients with 503: no answer of ours has reached it for too long.
 #[tokio::test]
 async fn a_gateway_that_refuses_requests_is_stale_and_has_acknowledged_nothing() {

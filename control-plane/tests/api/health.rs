@@ -51,6 +51,7 @@ async fn metrics_count_keys_gateways_and_requests_by_route() {
         "flamegate_control_gateways{state=\"cut_off\"} 0",
         "flamegate_control_other_histories_total 0",
         "flamegate_control_refused_tokens_total{kind=\"sync_missing\"} 0",
+        "flamegate_control_gateways_serving_nobody 0",
         "flamegate_control_polls_held 0",
         "flamegate_control_sync_pages_total{kind=\"reset\"} 1",
         "flamegate_control_http_requests_total{method=\"POST\",route=\"/v1/api-keys/{id}/revoke\",status=\"200\"} 1",

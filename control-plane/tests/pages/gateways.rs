@@ -26,6 +26,12 @@ async fn the_page_tells_credentials_sessions_and_who_is_cut_off() {
     for text in ["eu-west-1/edge-1", "shared/edge-2", "1 connected", "1 cut off", "Cut off", "No session"] {
         page.shows(text);
     }
+    let mut alone = Gateway::new(&control, "edge-4");
+    alone.catch_up(&control).await;
+    browser.get("/w/demo/gateways").await.hides("No worker has the keys");
+    alone.query.workers = Some(0);
+    alone.poll().await.unwrap();
+    browser.get("/w/demo/gateways").await.shows("No worker has the keys");
     let mut refusing = Gateway::new(&control, "edge-3");
     refusing.catch_up(&control).await;
     browser.get("/w/demo/gateways").await.hides("Refuses requests");

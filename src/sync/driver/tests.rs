@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Config, SyncMode};
 use crate::contract::samples::{self, hash, record};
 use crate::host::fake::FakeHost;
-use crate::worker::Worker;
+use crate::worker::{Worker, roster};
 
 const TICK_NS: u64 = 20_000_000;
 
@@ -183,6 +183,50 @@ fn a_missing_cluster_is_tried_again() {
     assert!((2..10).contains(&failures), "{failures} tries in two seconds");
     host.refuse_sending(false);
     next_call(&mut driver, &host, 0);
+}
+
+#[test]
+fn a_poll_says_how_many_workers_have_the_table_and_is_short_while_none_has() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n", 0);
+    let (call, path) = next_call(&mut driver, &host, 0);
+    assert!(path.contains("wait=2s&") && path.contains("&workers=0"), "{path}");
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    let (call, path) = next_call(&mut driver, &host, 1);
+    assert!(path.contains("wait=2s&") && path.contains("&workers=0"), "a filter of another vm_id: {path}");
+    let mut readers = [worker(), worker()];
+    readers.iter_mut().for_each(|reader| reader.tick(&host));
+    driver.answer(&host, call, Ok(&page(6, false, &[2], &[])));
+    readers.iter_mut().for_each(|reader| reader.tick(&host));
+    let (_, path) = next_call(&mut driver, &host, 2);
+    assert!(path.contains("wait=25s&") && path.contains("&workers=2"), "{path}");
+}
+
+#[test]
+fn a_wrong_token_is_counted_by_itself_too() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n", 0);
+    for (index, status) in [b"401", b"403", b"500", b"401"].into_iter().enumerate() {
+        let (call, _) = next_call(&mut driver, &host, index);
+        driver.answer(&host, call, Err(Failure::status(status, true)));
+    }
+    assert_eq!(driver.counts.get(Counter::SyncFailures), 4);
+    assert_eq!(driver.counts.get(Counter::SyncUnauthorized), 2);
+}
+
+#[test]
+fn another_databases_table_is_counted() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "n", 0);
+    let mut reader = worker();
+    for (index, epoch) in ["e_1", "e_1", "e_2"].into_iter().enumerate() {
+        reader.tick(&host);
+        let (call, _) = next_call(&mut driver, &host, index);
+        let page = samples::page(5 + index as u64, [(hash(1), record(1))], []);
+        let page = Page { epoch: epoch.to_owned(), reset: true, ..page };
+        driver.answer(&host, call, Ok(&serde_json::to_vec(&page).unwrap()));
+    }
+    assert_eq!(driver.counts.get(Counter::TableEpochChanges), 1);
 }
 
 #[test]

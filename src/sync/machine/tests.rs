@@ -36,6 +36,7 @@ fn poll(epoch: Option<&str>, after: u64, cursor: Option<u8>) -> Option<Effect> {
         limit: 10,
         wait: 25,
         stale: false,
+        workers: None,
         accepts: Protocol::One,
         cursor: cursor.map(|seed| KeyHash([seed; 32])),
     }))

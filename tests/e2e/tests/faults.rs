@@ -50,8 +50,11 @@ fn a_wrong_sync_token_shows_and_costs_nothing_until_it_is_right() {
         if log.contains("answer with status 401") { Ok(()) } else { Err(log) }
     });
     eventually("the failure is counted", || {
-        let failures = stack.envoy.metrics().value("flamegate_sync_failures_total").unwrap_or(0.0);
-        if failures >= 1.0 { Ok(()) } else { Err(format!("{failures}")) }
+        let metrics = stack.envoy.metrics();
+        let count = |name: &str| metrics.value(name).unwrap_or(0.0);
+        let (all, token) =
+            (count("flamegate_sync_failures_total"), count("flamegate_sync_unauthorized_total"));
+        if token >= 1.0 && all >= token { Ok(()) } else { Err(format!("{token} of {all}")) }
     });
     stack.wait_for_status(&key.key, 200);
     stack.control.stop();

@@ -129,9 +129,10 @@ fn an_expired_certificate_stops_the_sync_and_nothing_else_until_it_is_renewed() 
         let now = failures();
         if now >= before + 3.0 { Ok(()) } else { Err(format!("{now}")) }
     });
-    eventually("the log says why", || {
+    eventually("the log names the status", || {
         let log = stack.envoy.log();
-        if log.contains("the last good table stays: answer with status 503") { Ok(()) } else { Err(log) }
+        let is_told = log.contains("the last good table stays: answer with status 503");
+        if is_told { Ok(()) } else { Err(log) }
     });
     // Nobody may take part who cannot prove who it is: the revocation does not arrive, and the table stays.
     stack.control.revoke(&revoked.id, "0s");

@@ -41,6 +41,7 @@ fn gateway(acknowledged: Option<u64>, change: impl FnOnce(&mut GatewayView)) -> 
         version: None,
         connected: true,
         stale: false,
+        workers: Some(3),
         leaving: false,
         acknowledged,
         acknowledged_at: None,
@@ -81,6 +82,8 @@ fn who_has_no_table_or_does_not_count_answers_otherwise() {
     let of = |gateway: &GatewayView| Verdict::of_gateway(gateway, Some(&active), 12, now());
     assert_eq!(of(&gateway(None, |_| {})), Verdict::NoTable);
     assert_eq!(of(&gateway(None, |gateway| gateway.stale = true)), Verdict::Stale);
+    // Its sync has acknowledged everything, and none of its workers has the keys.
+    assert_eq!(of(&gateway(Some(10), |gateway| gateway.workers = Some(0))), Verdict::NoTable);
     let mute = |gateway: &mut GatewayView| {
         (gateway.has_session, gateway.credential) = (false, "eu".to_owned());
     };

@@ -20,6 +20,8 @@ pub(super) struct Gateway {
     pub last_seen: Timestamp,
     /// What its last poll said.
     pub stale: bool,
+    /// What its last poll said, if it did: how many workers have the table.
+    pub workers: Option<u32>,
     /// Polls in progress.
     pub held: u32,
     /// Ends the newest of them.
@@ -65,6 +67,7 @@ impl Gateway {
             first_seen,
             last_seen,
             stale: false,
+            workers: None,
             held: 0,
             newest: None,
             expected_until,
@@ -109,6 +112,11 @@ impl Gateway {
         self.held > 0 || now < self.expected_until
     }
 
+    /// It has the keys, and no worker of it has.
+    pub fn serves_nobody(&self) -> bool {
+        self.has_table && self.workers == Some(0)
+    }
+
     /// Whoever is still there after a while did not leave, or is a new process under the old name.
     pub fn is_leaving(&self, now: Instant) -> bool {
         self.leaving.is_some_and(|since| now.saturating_duration_since(since) < TIME_TO_LEAVE)
@@ -138,6 +146,7 @@ impl Gateway {
             version: self.version.clone(),
             connected: self.is_connected(now),
             stale: self.stale,
+            workers: self.workers,
             leaving: self.is_leaving(now),
             acknowledged: last.map(|ack| ack.revision),
             acknowledged_at: last.map(|ack| ack.time),

@@ -25,4 +25,6 @@ pub struct Hello {
     pub wait: Duration,
     /// True when it refuses requests because no answer of ours has confirmed its table for too long.
     pub stale: bool,
+    /// How many of its workers have the table; `None` for a filter that does not say.
+    pub workers: Option<u32>,
 }

@@ -70,7 +70,7 @@ impl Entries {
         if !self.by_id.contains_key(&id) {
             self.make_room(time, now);
         }
-        let Hello { credential, session, version, wait, stale, .. } = hello;
+        let Hello { credential, session, version, wait, stale, workers, .. } = hello;
         let new = || Gateway::seen(credential, session, (time, time), now);
         let gateway = self.by_id.entry(id.clone()).or_insert_with(new);
         // One held poll per gateway: whoever asks again has lost the answer to the last one.
@@ -79,6 +79,7 @@ impl Entries {
         gateway.tie(session);
         gateway.version = version;
         gateway.stale = stale;
+        gateway.workers = workers;
         gateway.last_seen = time;
         gateway.held += 1;
         gateway.expected_until = now + wait * 2 + MARGIN;

@@ -96,6 +96,13 @@ impl Gateways {
         (counts, gateways.iter().map(|(_, gateway)| gateway.held).sum())
     }
 
+    /// How many connected gateways have the keys while none of their workers has.
+    pub fn serving_nobody(&self) -> usize {
+        let now = self.inner.clock.instant();
+        let gateways = self.inner.registry.lock();
+        gateways.iter().filter(|(_, gateway)| gateway.is_connected(now) && gateway.serves_nobody()).count()
+    }
+
     /// The last poll under a credential, of a gateway that is remembered.
     pub fn last_seen(&self, credential: &str) -> Option<Timestamp> {
         let gateways = self.inner.registry.lock();

@@ -24,6 +24,7 @@ fn hello(credential: &str, name: &str, session: u8) -> Hello {
         version: None,
         wait: WAIT,
         stale: false,
+        workers: None,
     }
 }
 

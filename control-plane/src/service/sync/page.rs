@@ -36,6 +36,8 @@ pub struct ChangesRequest {
     pub wait: Duration,
     /// It refuses requests because its table was not confirmed for too long.
     pub stale: bool,
+    /// How many of its workers have the table; `None` for a filter that does not say.
+    pub workers: Option<u32>,
     /// During a reset: everything up to here has arrived.
     pub cursor: Option<KeyHash>,
 }

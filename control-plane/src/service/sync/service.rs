@@ -68,6 +68,7 @@ impl Sync {
             version: request.version.clone(),
             wait: request.wait,
             stale: request.stale,
+            workers: request.workers,
         });
         let body = self.answer(&request, &poll).await?;
         // The last moment at which a revocation can keep it back.

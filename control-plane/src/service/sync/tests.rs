@@ -45,6 +45,7 @@ fn request(last: u8) -> ChangesRequest {
         limit: DEFAULT_LIMIT,
         wait: Duration::ZERO,
         stale: false,
+        workers: None,
         cursor: None,
     }
 }
