@@ -28,6 +28,18 @@ pub(super) struct Call<'a> {
     wait: Duration,
 }
 
+/// From `--url`, the environment, or the default.
+pub(super) fn base_url(url: Option<String>) -> Result<Url, CliError> {
+    let given = url.map(|url| ("--url", url));
+    let given = given.or_else(|| Some((URL_VARIABLE, variable(URL_VARIABLE)?)));
+    let (name, url) = given.unwrap_or_else(|| (URL_VARIABLE, DEFAULT_URL.to_owned()));
+    urls::parse(&url).map_err(|error| CliError::Usage(format!("{name}: {error}")))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// How the audit log knows us.
 const AGENT: &str = concat!("flamegate-control/", env!("CARGO_PKG_VERSION"));
 const URL_VARIABLE: &str = "FLAMEGATE_CONTROL_URL";
@@ -39,11 +51,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 impl Client {
     /// From `--url` and the environment.
     pub fn new(url: Option<String>) -> Result<Self, CliError> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let given = url.map(|url| ("--url", url));
-        let given = given.or_else(|| Some((URL_VARIABLE, variable(URL_VARIABLE)?)));
-        let (name, url) = given.unwrap_or_else(|| (URL_VARIABLE, DEFAULT_URL.to_owned()));
-        let base = urls::parse(&url).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
+        let base = base_url(url)?;
         let tokens = variable("FLAMEGATE_ADMIN_TOKEN").unwrap_or_default();
         let token = token_list(&tokens).next().map(str::to_owned);
         let token = token.ok_or_else(|| CliError::Usage("FLAMEGATE_ADMIN_TOKEN is not set".to_owned()))?;
@@ -170,7 +178,8 @@ fn refused(status: u16, answer: &Value) -> CliError {
     CliError::Api { status, code: text("code"), message: text("message"), error }
 }
 
-fn last_cause(error: &dyn std::error::Error) -> String {
+/// What went wrong at the bottom of an error.
+pub(super) fn last_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
