@@ -73,7 +73,11 @@ pub const CHECKER: Plan = Plan {
         ),
         floor("model", &["model", "guard"], "listeners, routes, clusters; what makes a guard"),
         floor("plugin", &["plugin"], "one plugin configuration, by the filter's own parser"),
-        floor("parts", &["chain", "bypass", "cluster", "process"], "what can be said of each part by itself"),
+        floor(
+            "parts",
+            &["chain", "bypass", "cluster", "process", "tree"],
+            "what can be said of each part by itself",
+        ),
         floor("around", &["routes", "neighbours", "connection", "logs"], "what stands around the filter"),
         floor("filters", &["filters"], "every HTTP chain"),
         floor("input", &["input"], "which kind of text it is, and what is done with each"),

@@ -16,9 +16,6 @@ pub enum Guard {
 }
 
 const PREFIX: &str = "wasm.flamegate.";
-/// Filter state that is there on a permit or a bypass only.
-const PASSES: [&str; 4] = ["key_id", "workspace_id", "environment", "bypass"];
-
 /// What the rules of an RBAC filter are worth (`RBAC`, or `rbac` of `RBACPerRoute`).
 pub fn of_rbac(rbac: &At<'_>) -> Guard {
     let mentions = |at: &At<'_>| at.texts().iter().any(|(text, _)| text.starts_with(PREFIX));
@@ -47,22 +44,43 @@ fn asks(principal: &At<'_>) -> bool {
     if let Some(any) = ids("or_ids") {
         return !any.is_empty() && any.iter().all(asks);
     }
-    principal.get("filter_state").is_some_and(|matcher| is_pass(&matcher))
+    principal.get("filter_state").is_some_and(|matcher| in_matcher(&matcher).is_some())
 }
 
-/// True for a route that matches requests with our filter state only (`RouteMatch`).
-pub fn in_match(route_match: &At<'_>) -> bool {
-    route_match.list("filter_state").iter().any(is_pass)
+/// What is asked for of who gets on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// An identity.
+    Key,
+    /// That no key was needed.
+    Bypass,
 }
 
-/// True for a `FilterStateMatcher` on filter state of who may pass. An empty value is matched by nobody but who is not there.
-fn is_pass(matcher: &At<'_>) -> bool {
-    let name = matcher.text_of("key").strip_prefix(PREFIX);
-    let is_empty = matcher.get("string_match").is_some_and(|value| {
-        value.get("exact").is_some_and(|at| at.text() == Some(""))
-            || value.get("prefix").is_some_and(|at| at.text() == Some(""))
-    });
-    name.is_some_and(|name| PASSES.contains(&name)) && !is_empty
+/// What a route asks for (`RouteMatch`).
+pub fn in_match(route_match: &At<'_>) -> Option<Asked> {
+    route_match.list("filter_state").iter().find_map(in_matcher)
+}
+
+/// What a `FilterStateMatcher` asks for.
+fn in_matcher(matcher: &At<'_>) -> Option<Asked> {
+    let is_empty = matcher.get("string_match").is_some_and(|value| matches_empty(&value));
+    asked(matcher.text_of("key")).filter(|_| !is_empty)
+}
+
+/// What filter state of this name says; nothing when it is not there on a permit or a bypass only.
+pub fn asked(key: &str) -> Option<Asked> {
+    match key.strip_prefix(PREFIX)? {
+        "bypass" => Some(Asked::Bypass),
+        "key_id" | "workspace_id" | "environment" => Some(Asked::Key),
+        _ => None,
+    }
+}
+
+/// True for a `StringMatcher` that an empty text fits, too.
+pub fn matches_empty(value: &At<'_>) -> bool {
+    let is_empty = |name| value.get(name).is_some_and(|at| at.text() == Some(""));
+    let regex = value.dig(&["safe_regex", "regex"]).and_then(|at| at.text());
+    ["exact", "prefix", "suffix", "contains"].into_iter().any(is_empty) || matches!(regex, Some("" | ".*"))
 }
 
 /// The names of our filter state that stand below a node, `wasm.flamegate.` left away, with their places.

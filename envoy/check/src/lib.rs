@@ -45,6 +45,7 @@ mod routes;
 pub mod rules;
 mod running;
 mod text;
+mod tree;
 
 pub use flamegate::config::Role;
 

@@ -27,8 +27,9 @@ pub fn check(chain: &Chain<'_, '_>, findings: &mut Findings) {
             secret_header(&header, header.text(), findings);
         }
         let Some(plugin) = chain.plugin else { continue };
-        for (name, at) in
-            guard::names(&config).iter().filter(|(name, _)| !plugin.publishes(name) && *name != "admitted")
+        for (name, at) in guard::names(&config)
+            .iter()
+            .filter(|(name, _)| !plugin.publishes(name) && !["admitted", "denied"].contains(name))
         {
             findings.at(&rules::STATE_LOG, at, format!("wasm.flamegate.{name} is logged and not published"));
         }

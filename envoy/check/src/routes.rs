@@ -5,16 +5,19 @@ use flamegate::config::FilterConfig;
 use crate::bypass::{self, described, is_open};
 use crate::chain::{Chain, published};
 use crate::finding::Findings;
-use crate::guard::{self, Guard};
+use crate::guard::{self, Asked, Guard};
 use crate::model::{Model, RBAC};
 use crate::node::At;
 use crate::rules;
+use crate::tree;
 
 /// A route and what may change filters for it, the outermost first.
 struct Route<'a> {
     at: At<'a>,
     /// Route configuration, virtual host, route, weighted cluster.
     levels: Vec<At<'a>>,
+    /// What was asked for before it is reached, by itself or by the tree that leads to it.
+    asked: Option<Asked>,
 }
 
 /// How many of the levels stand above the route.
@@ -25,7 +28,10 @@ fn all<'a>(model: &Model<'a>, manager: &At<'a>) -> Vec<Route<'a>> {
     let Some(config) = model.routes_of(manager) else { return Vec::new() };
     let mut found = Vec::new();
     for host in config.list("virtual_hosts") {
-        for at in host.list("routes") {
+        let plain = host.list("routes").into_iter().map(|at| (at, None));
+        let tree = host.get("matcher").map(|matcher| tree::walk(&matcher).routes).unwrap_or_default();
+        for (at, asked) in plain.chain(tree) {
+            let asked = asked.or_else(|| guard::in_match(&at.get("match")?));
             let levels = vec![config.clone(), host.clone(), at.clone()];
             let weighted =
                 at.dig(&["route", "weighted_clusters"]).map(|all| all.list("clusters")).unwrap_or_default();
@@ -33,30 +39,34 @@ fn all<'a>(model: &Model<'a>, manager: &At<'a>) -> Vec<Route<'a>> {
                 weighted.into_iter().filter(|one| one.get("typed_per_filter_config").is_some()).collect();
             for cluster in &changing {
                 let levels = levels.iter().chain([cluster]).cloned().collect();
-                found.push(Route { at: at.clone(), levels });
+                found.push(Route { at: at.clone(), levels, asked });
             }
             if changing.is_empty() {
-                found.push(Route { at, levels });
+                found.push(Route { at, levels, asked });
             }
         }
     }
     found
 }
 
+/// All routes of a manager by themselves.
+pub fn plain<'a>(model: &Model<'a>, manager: &At<'a>) -> Vec<At<'a>> {
+    all(model, manager).into_iter().map(|route| route.at).collect()
+}
+
 /// True when a request can get to an upstream, or when that cannot be told.
 pub fn reach_an_upstream(model: &Model<'_>, manager: &At<'_>) -> bool {
     let Some(config) = model.routes_of(manager) else { return true };
-    let hosts = config.list("virtual_hosts");
-    let plain = hosts.iter().all(|host| host.get("matcher").is_none()) && config.get("vhds").is_none();
-    !plain || hosts.iter().flat_map(|host| host.list("routes")).any(|route| route.get("route").is_some())
+    let trees = config.list("virtual_hosts").into_iter().filter_map(|host| host.get("matcher"));
+    let unclear = trees.into_iter().any(|matcher| !tree::walk(&matcher).unclear.is_empty());
+    unclear
+        || config.get("vhds").is_some()
+        || plain(model, manager).iter().any(|route| route.get("route").is_some())
 }
 
-/// True when some routes ask for filter state themselves.
+/// True when some routes ask for filter state themselves, or a tree before them.
 pub fn have_guards(model: &Model<'_>, manager: &At<'_>) -> bool {
-    model.routes_of(manager).is_none()
-        || all(model, manager)
-            .iter()
-            .any(|route| route.at.get("match").is_some_and(|route_match| guard::in_match(&route_match)))
+    model.routes_of(manager).is_none() || all(model, manager).iter().any(|route| route.asked.is_some())
 }
 
 /// Checks the routes of a chain.
@@ -74,7 +84,9 @@ pub fn check<'a>(model: &Model<'a>, chain: &Chain<'a, '_>, findings: &mut Findin
         one(chain, route, any_guard, config, findings);
     }
     if let Some(config) = config {
-        bypass::check(&routes.iter().map(|route| route.at.clone()).collect::<Vec<_>>(), config, findings);
+        // Who needs no key has no identity, and does not get to routes that ask for one.
+        let routes = routes.iter().filter(|route| route.asked != Some(Asked::Key));
+        bypass::check(&routes.map(|route| route.at.clone()).collect::<Vec<_>>(), config, findings);
     }
 }
 
@@ -97,12 +109,15 @@ fn unseen<'a>(model: &Model<'a>, chain: &Chain<'a, '_>, findings: &mut Findings)
             format!("virtual hosts of listener {listener} come by discovery"),
         );
     }
-    for host in config.list("virtual_hosts").iter().filter(|host| host.get("matcher").is_some()) {
-        findings.at(
-            &rules::UNSEEN,
-            host,
-            format!("the matcher tree of virtual host {} is not judged", host.text_of("name")),
-        );
+    for matcher in config.list("virtual_hosts").iter().filter_map(|host| host.get("matcher")) {
+        published(chain, &matcher, findings);
+        for part in tree::walk(&matcher).unclear {
+            findings.at(
+                &rules::UNSEEN,
+                &part,
+                "this part of the matcher tree is of a form that is not judged",
+            );
+        }
     }
 }
 
@@ -116,14 +131,12 @@ fn one(
     let Some(route_match) = route.at.get("match") else { return };
     published(chain, &route_match, findings);
     let Some(filter) = chain.http.filters.get(chain.position) else { return };
-    let asks = guard::in_match(&route_match);
+    let asks = route.asked.is_some();
     if asks {
         late(chain, route, findings);
     }
-    let route = &Route {
-        at: route.at.clone(),
-        levels: route.levels.iter().take(if asks { HOST } else { usize::MAX }).cloned().collect(),
-    };
+    let levels = route.levels.iter().take(if asks { HOST } else { usize::MAX }).cloned().collect();
+    let route = &Route { at: route.at.clone(), levels, asked: route.asked };
     let is_on = is_on(route, filter.name, filter.at.is("disabled"));
     let is_guarded = asks || rbac_guards(chain, route, findings);
     let name = described(&route.at, &route_match);

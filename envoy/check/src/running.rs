@@ -7,6 +7,7 @@ use crate::model::Model;
 use crate::node::{At, Node};
 use crate::options::Options;
 use crate::plugin::{Plugin, is_ours};
+use crate::routes;
 
 /// The sync of a gateway, as it is configured.
 pub struct Sync {
@@ -32,9 +33,8 @@ fn speakers<'a>(dump: &'a Node) -> Vec<Plugin<'a>> {
 pub fn guards(dump: &Node) -> Vec<String> {
     let model = Model::of_dump(&dump.root());
     let is_exact = |manager: &At<'_>| {
-        let hosts = model.routes_of(manager).map(|routes| routes.list("virtual_hosts")).unwrap_or_default();
-        let routes = hosts.iter().flat_map(|host| host.list("routes"));
-        let mut direct = routes.filter(|route| route.get("direct_response").is_some()).peekable();
+        let routes = routes::plain(&model, manager);
+        let mut direct = routes.iter().filter(|route| route.get("direct_response").is_some()).peekable();
         direct.peek().is_some() && direct.all(|route| route.text_of("name") == "flamegate-guard")
     };
     let managers = model.http().into_iter().map(|http| http.manager);

@@ -139,7 +139,7 @@ fn each_planted_mistake_is_found_in_words() {
 #[test]
 fn every_rule_has_a_planted_mistake() {
     let planted: BTreeSet<_> = ROWS.iter().map(|row| row.rule).collect();
-    // These two have tests of their own below.
+    // One has a test below, the other is what a running Envoy says (`running.rs`).
     let own = BTreeSet::from(["token-not-here", "update-refused"]);
     let rules: BTreeSet<_> = rules::FILE_RULES.iter().map(|rule| rule.name).collect();
     assert_eq!(rules.difference(&planted).copied().collect::<BTreeSet<_>>(), own);
@@ -206,6 +206,46 @@ fn routes_that_ask_for_filter_state_themselves_are_guarded() {
     let wrong =
         found(&guarded.replace("wasm.flamegate.key_id, string_match", "wasm.flamegate.denied, string_match"));
     assert!(wrong.iter().any(|finding| finding.rule.name == "guard-missing"), "{wrong:#?}");
+}
+
+/// `GOOD` with a matcher tree in the place of guard and routes; `key` is what the first branch asks for.
+fn with_tree(key: &str, otherwise: &str) -> String {
+    let (start, end) = (GOOD.find(GUARD).unwrap(), GOOD.find(ROUTER).unwrap());
+    let bare = format!("{}{}", &GOOD[..start], &GOOD[end..]);
+    let (start, end) =
+        (bare.find("                      routes:\n").unwrap(), bare.find("  clusters:\n").unwrap());
+    let route = "\"@type\": type.googleapis.com/envoy.config.route.v3.Route";
+    let input = format!(
+        "input: {{ name: i, typed_config: {{ \"@type\": type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput, key: {key} }} }}"
+    );
+    let tree = format!(
+        "                      matcher:
+                        matcher_list:
+                          matchers:
+                            - predicate: {{ or_matcher: {{ predicate: [
+                                {{ single_predicate: {{ {input}, value_match: {{ prefix: key_ }} }} }},
+                                {{ single_predicate: {{ {input}, value_match: {{ safe_regex: {{ regex: .+ }} }} }} }}] }} }}
+                              on_match: {{ action: {{ name: a, typed_config: {{ \"@type\": type.googleapis.com/envoy.config.route.v3.RouteList, routes: [{{ match: {{ prefix: /v1/ }}, route: {{ cluster: upstream, prefix_rewrite: / }} }}] }} }} }}
+                        on_no_match: {{ action: {{ name: b, typed_config: {{ {route}, match: {{ prefix: / }}, {otherwise} }} }} }}
+"
+    );
+    format!("{}{tree}{}", &bare[..start], &bare[end..])
+}
+
+#[test]
+fn routes_that_a_tree_leads_to_by_filter_state_are_guarded() {
+    let closed = "direct_response: { status: 403 }";
+    assert_eq!(found(&with_tree("wasm.flamegate.key_id", closed)), []);
+    let rules = |text: &str| found(text).iter().map(|finding| finding.rule.name).collect::<Vec<_>>();
+    assert_eq!(rules(&with_tree("wasm.flamegate.denied", closed))[0], "guard-missing");
+    assert_eq!(rules(&with_tree("another.key_id", closed)), ["guard-missing"]);
+    let open = found(&with_tree("wasm.flamegate.key_id", "route: { cluster: upstream }"));
+    assert!(
+        open.len() == 1 && open[0].rule.name == "route-unguarded" && open[0].what.contains("prefix /"),
+        "{open:#?}"
+    );
+    let unknown = with_tree("wasm.flamegate.key_id", closed).replace("route.v3.Route,", "other.Action,");
+    assert_eq!(rules(&unknown), ["not-seen"]);
 }
 
 #[test]
