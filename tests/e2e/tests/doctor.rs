@@ -56,7 +56,7 @@ fn named(rules: &[&str], ask: impl Fn() -> (Option<i32>, Vec<Value>)) -> Vec<Val
         let error = found.iter().any(|finding| finding["severity"] == "error");
         assert_eq!(code, Some(i32::from(error)), "{found:#?}");
         let has = |rule: &&str| found.iter().any(|finding| finding["rule"] == **rule);
-        if rules.iter().all(|rule| has(&rule)) { Ok(found) } else { Err(format!("{rules:?} in {found:#?}")) }
+        if rules.iter().all(has) { Ok(found) } else { Err(format!("{rules:?} in {found:#?}")) }
     })
 }
 
