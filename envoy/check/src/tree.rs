@@ -22,7 +22,7 @@ pub fn walk<'a>(matcher: &At<'a>) -> Leads<'a> {
 fn tree<'a>(matcher: &At<'a>, asked: Option<Asked>, leads: &mut Leads<'a>) {
     let rows = matcher.get("matcher_list").map(|list| list.list("matchers")).unwrap_or_default();
     for row in &rows {
-        let here = row.get("predicate").and_then(|predicate| in_predicate(&predicate));
+        let here = row.get("predicate").and_then(|predicate| in_predicate(&predicate, &mut leads.unclear));
         lead(row.get("on_match"), asked.or(here), leads);
     }
     if let Some(by_value) = matcher.get("matcher_tree") {
@@ -58,19 +58,28 @@ fn lead<'a>(on_match: Option<At<'a>>, asked: Option<Asked>, leads: &mut Leads<'a
 }
 
 /// What every request that a predicate is true for has.
-fn in_predicate(predicate: &At<'_>) -> Option<Asked> {
+fn in_predicate<'a>(predicate: &At<'a>, unclear: &mut Vec<At<'a>>) -> Option<Asked> {
     let several = |name| predicate.get(name).map(|all| all.list("predicate"));
     if let Some(any) = several("or_matcher") {
-        let asked: Option<Vec<_>> = any.iter().map(in_predicate).collect();
+        let asked: Option<Vec<_>> = any.iter().map(|one| in_predicate(one, unclear)).collect();
         let asked = asked.filter(|asked| !asked.is_empty())?;
         return Some(if asked.contains(&Asked::Bypass) { Asked::Bypass } else { Asked::Key });
     }
     if let Some(all) = several("and_matcher") {
-        return all.iter().find_map(in_predicate);
+        return all.iter().find_map(|one| in_predicate(one, unclear));
     }
     let single = predicate.get("single_predicate")?;
-    let value = single.get("value_match")?;
-    in_input(&single.get("input")?).filter(|_| !guard::matches_empty(&value))
+    let asked = in_input(&single.get("input")?)?;
+    if let Some(value) = single.get("value_match") {
+        return Some(asked).filter(|_| !guard::matches_empty(&value));
+    }
+    let custom = single.get("custom_match")?;
+    let kind = custom.get("typed_config").map(|config| config.typed().0).unwrap_or_default();
+    // By its hash: a value that is not there has none.
+    if !kind.ends_with(".ConsistentHashing") {
+        unclear.push(custom);
+    }
+    Some(asked)
 }
 
 fn in_input(input: &At<'_>) -> Option<Asked> {

@@ -244,6 +244,17 @@ fn routes_that_a_tree_leads_to_by_filter_state_are_guarded() {
         open.len() == 1 && open[0].rule.name == "route-unguarded" && open[0].what.contains("prefix /"),
         "{open:#?}"
     );
+    let hashed = |kind: &str| {
+        let matcher = format!(
+            "custom_match: {{ name: there, typed_config: {{ \"@type\": type.googleapis.com/{kind}, modulo: 1 }} }}"
+        );
+        with_tree("wasm.flamegate.key_id", closed).replace("value_match: { prefix: key_ }", &matcher)
+    };
+    assert_eq!(
+        rules(&hashed("envoy.extensions.matching.input_matchers.consistent_hashing.v3.ConsistentHashing")),
+        [""; 0]
+    );
+    assert_eq!(rules(&hashed("another.Matcher")), ["not-seen"]);
     let unknown = with_tree("wasm.flamegate.key_id", closed).replace("route.v3.Route,", "other.Action,");
     assert_eq!(rules(&unknown), ["not-seen"]);
 }
