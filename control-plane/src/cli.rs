@@ -5,8 +5,10 @@
 
 mod audit;
 mod bounds_args;
+mod check_config;
 mod client;
 mod database;
+mod doctor;
 mod error;
 mod explain;
 mod gateways;
@@ -49,6 +51,10 @@ enum Command {
     Serve(ServeArgs),
     /// Look whether the database is sound
     Check(database::DatabaseArgs),
+    /// Check plugin configurations and Envoy's, without starting anything
+    CheckConfig(check_config::CheckConfigArgs),
+    /// Look what is wrong with tokens, control plane and gateways
+    Doctor(doctor::DoctorArgs),
     /// Copy the database, also while it is in use
     Backup(database::CopyArgs),
     /// Put a copy in the database's place, while no server runs
@@ -96,6 +102,8 @@ pub fn run() -> ExitCode {
         }
         Command::Serve(args) => serve::run(&args, odd),
         Command::Check(args) => block_on(database::check(Output { json }, args)),
+        Command::CheckConfig(args) => check_config::run(Output { json }, &args),
+        Command::Doctor(args) => block_on(doctor::run(Output { json }, url, args)),
         Command::Backup(args) => block_on(database::back_up(Output { json }, args)),
         Command::Restore(args) => block_on(database::restore(Output { json }, args)),
         command => Client::new(url, Output { json })
@@ -119,6 +127,7 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
     match command {
         // `run` has done these.
         Command::Serve(_) | Command::Check(_) | Command::Backup(_) | Command::Restore(_) => Ok(()),
+        Command::CheckConfig(_) | Command::Doctor(_) => Ok(()),
         Command::Explain(args) => explain::run(&client, output, args).await,
         Command::Keys(command) => keys::run(&client, output, command).await,
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,

@@ -1,4 +1,4 @@
-//! The plan of the house, enforced: which floors the filter and the control plane have, that every file stands on one, that no import
+//! The plan of the house, enforced: which floors the filter, the control plane and the checker have, that every file stands on one, that no import
 //! goes up a floor, and that no files import each other in a circle. `docs/ARCHITECTURE.md` shows the same floors.
 //!
 //! An import is any path of the code that leads to another file: `use`, a path in an expression or a macro, and `mod`, since a parent that
@@ -22,7 +22,7 @@ use std::path::Path;
 
 use circles::circles;
 use imports::{House, Import};
-use plan::{CONTROL_PLANE, FILTER, Plan};
+use plan::{CHECKER, CONTROL_PLANE, FILTER, Plan};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -76,8 +76,35 @@ fn the_control_plane_stands_on_its_floors() {
 }
 
 #[test]
+fn the_checker_stands_on_its_floors() {
+    assert_sound(&CHECKER);
+}
+
+#[test]
+fn the_checker_takes_the_parser_of_the_filter_and_asks_nothing_of_the_machine() {
+    let house = house(&CHECKER);
+    let taken = house.paths_into("flamegate");
+    let others: Vec<_> = taken.iter().filter(|path| !path.contains("flamegate::config")).collect();
+    assert!(!taken.is_empty() && others.is_empty(), "{others:#?}");
+    let machine = ["std::fs", "std::env", "std::net", "std::io", "std::process", "std::thread"];
+    let asked: Vec<_> = house
+        .paths_into("std")
+        .into_iter()
+        .filter(|path| machine.iter().any(|name| path.contains(name)))
+        .collect();
+    assert!(asked.is_empty(), "{asked:#?}");
+}
+
+#[test]
+fn only_the_command_line_takes_the_checker() {
+    let taken = house(&CONTROL_PLANE).paths_into("flamegate_check");
+    let others: Vec<_> = taken.iter().filter(|path| !path.starts_with("cli/")).collect();
+    assert!(!taken.is_empty() && others.is_empty(), "{others:#?}");
+}
+
+#[test]
 fn no_floor_is_empty() {
-    for plan in [&FILTER, &CONTROL_PLANE] {
+    for plan in [&FILTER, &CONTROL_PLANE, &CHECKER] {
         let house = house(plan);
         let lived_in: BTreeSet<_> = house.files().filter_map(|file| plan.floor_of(file)).collect();
         assert_eq!(lived_in.len(), plan.floors.len(), "{}", plan.folder);
@@ -97,7 +124,7 @@ fn the_control_plane_takes_the_contract_of_the_filter_and_nothing_else() {
 #[test]
 fn the_document_shows_the_same_floors() {
     let text = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
-    for plan in [&FILTER, &CONTROL_PLANE] {
+    for plan in [&FILTER, &CONTROL_PLANE, &CHECKER] {
         let drawing = plan.drawing();
         assert!(text.contains(&drawing), "docs/ARCHITECTURE.md must contain\n```text\n{drawing}```");
     }

@@ -59,6 +59,34 @@ pub const CONTROL_PLANE: Plan = Plan {
     ],
 };
 
+/// The checker stands between: it takes the filter's parser, and the control plane's command line takes it.
+pub const CHECKER: Plan = Plan {
+    folder: "envoy/check/src",
+    crate_name: "flamegate_check",
+    floors: &[
+        floor("tree", &["node"], "a configuration as a tree, with lines"),
+        floor("ground", &["text", "finding"], "text to trees; what, where, why, what to do"),
+        floor(
+            "rules",
+            &["rules", "gateway_rules", "options"],
+            "every kind of mistake; what is known beside the text",
+        ),
+        floor("model", &["model", "guard"], "listeners, routes, clusters; what makes a guard"),
+        floor("plugin", &["plugin"], "one plugin configuration, by the filter's own parser"),
+        floor(
+            "parts",
+            &["chain", "bypass", "cluster", "process", "tree"],
+            "what can be said of each part by itself",
+        ),
+        floor("around", &["routes", "neighbours", "connection", "logs"], "what stands around the filter"),
+        floor("filters", &["filters"], "every HTTP chain"),
+        floor("input", &["input"], "which kind of text it is, and what is done with each"),
+        floor("running", &["running"], "what a running Envoy says of its sync and its guards"),
+        floor("gateway", &["gateway"], "a gateway, by its admin interface"),
+        floor("control", &["control"], "a control plane, by its answers; tokens"),
+    ],
+};
+
 impl Plan {
     /// The crate's root and its program stand above all floors.
     pub fn is_roof(&self, file: &str) -> bool {

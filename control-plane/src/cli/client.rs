@@ -29,6 +29,18 @@ pub(super) struct Call<'a> {
     wait: Duration,
 }
 
+/// From `--url`, the environment, or the default.
+pub(super) fn base_url(url: Option<String>) -> Result<Url, CliError> {
+    let given = url.map(|url| ("--url", url));
+    let given = given.or_else(|| Some((URL_VARIABLE, variable(URL_VARIABLE)?)));
+    let (name, url) = given.unwrap_or_else(|| (URL_VARIABLE, DEFAULT_URL.to_owned()));
+    urls::parse(&url).map_err(|error| CliError::Usage(format!("{name}: {error}")))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// How the audit log knows us.
 const AGENT: &str = concat!("flamegate-control/", env!("CARGO_PKG_VERSION"));
 const ADMIN_TOKEN_FILE: &str = "FLAMEGATE_ADMIN_TOKEN_FILE";
@@ -41,11 +53,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 impl Client {
     /// From `--url` and the environment.
     pub fn new(url: Option<String>, output: Output) -> Result<Self, CliError> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let given = url.map(|url| ("--url", url));
-        let given = given.or_else(|| Some((URL_VARIABLE, variable(URL_VARIABLE)?)));
-        let (name, url) = given.unwrap_or_else(|| (URL_VARIABLE, DEFAULT_URL.to_owned()));
-        let base = urls::parse(&url).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
+        let base = base_url(url)?;
         let token = admin_token(variable(ADMIN_TOKEN), variable(ADMIN_TOKEN_FILE), output)?;
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -195,7 +203,8 @@ fn refused(status: u16, answer: &Value) -> CliError {
     CliError::Api { status, code: text("code"), message: text("message"), error }
 }
 
-fn last_cause(error: &dyn std::error::Error) -> String {
+/// What went wrong at the bottom of an error.
+pub(super) fn last_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

@@ -1,0 +1,68 @@
+//! What the environment names on this machine: tokens, their files, the database.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use flamegate_check::{Finding, Token, TokenFile, gateway_rules as rules, tokens};
+
+use crate::config;
+use crate::domain::tokens::{flaw, token_list};
+use crate::store::maintenance;
+
+const ADMIN: &str = "FLAMEGATE_ADMIN_TOKEN";
+const METRICS: &str = "FLAMEGATE_METRICS_TOKEN";
+const VARIABLES: [&str; 3] = [ADMIN, "FLAMEGATE_SYNC_TOKEN", METRICS];
+
+/// What is wrong here, and the admin token to ask with, if there is one.
+pub(super) async fn look() -> (Vec<Finding>, Option<String>) {
+    let all: Vec<_> = VARIABLES.iter().map(|variable| read(variable)).collect();
+    let mut findings = tokens(&all, &flaw);
+    findings.extend(database().await);
+    (findings, first(ADMIN))
+}
+
+/// The token for `/metrics`, if there is one.
+pub(super) fn metrics_token() -> Option<String> {
+    first(METRICS)
+}
+
+fn first(variable: &str) -> Option<String> {
+    let Token { text, file, .. } = read(variable);
+    let text = text.or_else(|| file?.text.ok())?;
+    token_list(&text).next().map(str::to_owned)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn read(name: &str) -> Token {
+    let file = variable(&format!("{name}_FILE")).map(|path| {
+        let mode = std::fs::metadata(&path).map(|file| file.mode()).unwrap_or_default();
+        let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        TokenFile { path, text, mode }
+    });
+    Token { variable: name.to_owned(), text: variable(name), file }
+}
+
+/// The database, when it is on this machine.
+async fn database() -> Vec<Finding> {
+    let named = variable("FLAMEGATE_DATABASE").is_some();
+    let path = config::database(&variable);
+    let finding = |rule, what| Finding { rule, path: shown(&path), line: 0, what };
+    if !path.exists() {
+        let missing = || finding(&rules::DATABASE_MISSING, "there is no such file".to_owned());
+        return named.then(missing).into_iter().collect();
+    }
+    match maintenance::inspect(&path).await {
+        Ok(inspection) => {
+            inspection.problems.into_iter().map(|problem| finding(&rules::DATABASE, problem)).collect()
+        }
+        Err(error) => vec![finding(&rules::DATABASE, error.to_string())],
+    }
+}
+
+/// The absolute path: a relative one means another file elsewhere.
+fn shown(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}

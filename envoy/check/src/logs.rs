@@ -1,0 +1,63 @@
+//! What is logged of a request: never a credential, and no query.
+
+use crate::chain::Chain;
+use crate::finding::Findings;
+use crate::guard;
+use crate::node::At;
+use crate::rules;
+
+/// Checks access logs and traces of a chain.
+pub fn check(chain: &Chain<'_, '_>, findings: &mut Findings) {
+    let manager = &chain.http.manager;
+    for log in manager.list("access_log") {
+        let Some(config) = log.get("typed_config") else { continue };
+        formats(&config, findings);
+        let has_format = ["log_format", "format", "json_format", "typed_json_format"]
+            .iter()
+            .any(|name| config.get(name).is_some());
+        let kind = config.typed().0;
+        if !has_format && (kind.contains(".file.") || kind.contains(".stream.")) {
+            findings.at(
+                &rules::LOG_QUERY,
+                &config,
+                "the access log has Envoy's default format, with the query",
+            );
+        }
+        for header in config.list("additional_request_headers_to_log") {
+            secret_header(&header, header.text(), findings);
+        }
+        let Some(plugin) = chain.plugin else { continue };
+        for (name, at) in guard::names(&config)
+            .iter()
+            .filter(|(name, _)| !plugin.publishes(name) && !["admitted", "denied"].contains(name))
+        {
+            findings.at(&rules::STATE_LOG, at, format!("wasm.flamegate.{name} is logged and not published"));
+        }
+    }
+    let tags = manager.get("tracing").map(|tracing| tracing.list("custom_tags")).unwrap_or_default();
+    for tag in tags {
+        secret_header(&tag, tag.get("request_header").map(|header| header.text_of("name")), findings);
+    }
+}
+
+fn secret_header(at: &At<'_>, name: Option<&str>, findings: &mut Findings) {
+    if name.is_some_and(|name| name.eq_ignore_ascii_case("authorization")) {
+        findings.at(&rules::LOG_SECRET, at, "the header authorization is recorded");
+    }
+}
+
+fn formats(config: &At<'_>, findings: &mut Findings) {
+    for (text, at) in config.texts() {
+        let upper = text.to_ascii_uppercase();
+        if upper.contains("%REQ(AUTHORIZATION") || upper.contains("?AUTHORIZATION)") {
+            findings.at(&rules::LOG_SECRET, &at, "the header authorization is logged");
+        }
+        if text.contains("wasm.flamegate.admitted") {
+            findings.at(&rules::LOG_SECRET, &at, "wasm.flamegate.admitted is logged: it is the key's hash");
+        }
+        let path = ["%REQ(:PATH)", "?:PATH)", "%PATH(WQ"].iter().any(|operator| upper.contains(operator));
+        if path {
+            findings.at(&rules::LOG_QUERY, &at, "the path is logged with its query");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The rules: why each matters, and what to do. `docs/CHECKS.md` is this list, held to it by a test.
+
+use crate::finding::Rule;
+use crate::finding::Severity::{Error, Hint, Warning};
+
+rules! { FILE_RULES "Every rule of the checker of files.";
+    NOT_READ Error "not-read" "Envoy cannot read it either." "Mend the text at this place."
+    TEMPLATE Error "template" "Envoy reads no placeholders: it takes the text as it stands and does not start." "Fill them in, as make run does. The rest was checked as if they were."
+    TWICE Error "field-twice" "Only one of the two counts, or Envoy refuses the file." "Take one out."
+    NO_FLAMEGATE Error "no-flamegate" "Nothing here looks at keys: every request passes." "Put the filter into the chain (README, Use it in your own Envoy)."
+    UNGUARDED_LISTENER Warning "listener-without-flamegate" "Requests to this listener need no key." "If that is not meant, give it filter and guard, too."
+    UNSEEN Warning "not-seen" "What comes from elsewhere can open a route, and this checker has not seen it." "Check the running Envoy: flamegate-control doctor --envoy-admin URL."
+
+    PLUGIN Error "plugin-configuration" "The filter refuses a configuration with a mistake: at start Envoy ends, an update is not taken. A sync part with one is found only when Envoy starts; envoy --mode validate does not look at it." "docs/CONFIGURATION.md has the field."
+    PLUGIN_UNSEEN Warning "plugin-configuration-not-seen" "Whether the filter starts depends on it." "Give this checker the text itself, too."
+    ROLE Error "role" "A filter with role sync refuses every request, and a sync with role filter fetches nothing." "Role filter in the HTTP filter, role sync in the bootstrap extension."
+    TOKEN_NOT_HERE Warning "token-not-here" "Without its token the plugin refuses its configuration, and Envoy does not start. envoy --mode validate does not notice it for the bootstrap part." "Start Envoy with this variable set. If it is set there and only not here, ignore this."
+    TOKEN_IN_FILE Warning "token-in-file" "/config_dump shows the token to whoever reaches the admin port." "host_env_keys with the variable's name, and the token in Envoy's environment."
+    ARTIFACT Error "artifact" "The ordinary artifact refuses rate_limit_headers \"always\", and Envoy does not start." "Use dist/flamegate-response-headers.wasm, or \"denied\"."
+
+    SYNC_MISSING Error "sync-missing" "In singleton mode the filter only reads the table. Without a bootstrap extension that fills it every request gets 503 for ever." "Add the bootstrap extension with role sync, or set sync.mode to elected."
+    SYNC_UNUSED Warning "sync-unused" "The filter syncs by itself (elected) or not at all; the bootstrap extension costs connections for nothing." "Leave the bootstrap extension out, or set sync.mode of the filter to singleton."
+    VM_ID Error "vm-id" "Shared data hangs on vm_id: the filter never sees the table that the sync fills, and answers 503 for ever." "Write the same vm_id in both."
+    VM_SHARED Warning "vm-configuration" "With equal vm_id, code and vm_config.configuration both live in one VM of the main thread." "Give the bootstrap part a vm_config.configuration of its own, such as sync."
+    NOT_SINGLETON Error "not-a-singleton" "Without singleton: true there is a sync on every worker, and their calls share one lease and one name." "Set singleton: true."
+    WAIT_DIFFERS Warning "wait-seconds-differ" "The filter judges max_staleness_seconds by its own sync.wait_seconds." "Write the same sync.wait_seconds in both."
+    CLUSTER Error "cluster-missing" "Polls cannot be sent: no table, and every request gets 503." "Define the cluster that sync.cluster names."
+    CLUSTER_UNSEEN Warning "cluster-not-seen" "If discovery does not bring it, polls cannot be sent and every request gets 503." "Look at /clusters of the running Envoy, or define it statically."
+    CLUSTER_TIME Warning "cluster-time-out" "A poll is held for sync.wait_seconds and given up 5 s later. What cuts it earlier makes shorter polls, and late revocations." "A longer time, or a shorter sync.wait_seconds."
+    CLUSTER_IDLE Hint "cluster-idle-time-out" "The control plane closes a connection 75 s after an answer (FLAMEGATE_IDLE_TIMEOUT); Envoy keeps it for an hour by default, and a poll that meets the close fails once." "common_http_protocol_options.idle_timeout: 60s for this cluster."
+    CLUSTER_TLS Warning "cluster-tls-unverified" "Without validation_context any certificate is taken, and whoever stands in between can let keys in." "Name trusted_ca and match_typed_subject_alt_names."
+
+    FAIL_OPEN Error "fail-open" "When a VM fails, requests pass without a key." "failure_policy: FAIL_RELOAD, and no fail_open."
+    FAIL_POLICY Warning "failure-policy" "A worker whose VM has died answers 503 to everything until Envoy restarts." "failure_policy: FAIL_RELOAD."
+    OPTIONAL Error "optional-filter" "Envoy goes on without a filter that is optional and cannot be made: requests pass without a key." "Take is_optional out."
+    TWO_FILTERS Error "two-filters" "With two Flamegate filters in one chain limits may count twice, and with two configurations in one VM requests get 503." "Take one out, or give each a vm_config.configuration of its own."
+    UPGRADE_FILTERS Error "upgrade-filters" "An upgrade with filters of its own passes them instead of http_filters: it needs no key." "Leave filters out of upgrade_configs, or put filter and guard into them."
+    BEFORE_CACHE Error "cache-before" "A cache before the filter answers without asking for a key." "Put it behind filter and guard."
+    BEFORE_LIMIT Warning "rate-limit-before" "Before the filter there is no identity: descriptors with the key id are empty, and refused requests are counted." "Put it behind filter and guard."
+    CACHE_KEY Warning "cache-key" "The filter takes Authorization away, so one workspace can get what was made for another." "The cache's key has to hold the workspace (envoy/recipes/cache.yaml)."
+    CACHE_GUARD Error "cache-unguarded" "A cache answers before the router, so routes that ask for filter state do not guard it: on a worker without the filter's VM it answers without a key." "Put an RBAC guard between filter and cache (envoy/recipes/cache.yaml)."
+    JWT_BYPASS Warning "jwt-behind-bypass" "Bypassed requests lose Authorization before the JWT filter sees it." "Switch the filter off for that route by typed_per_filter_config, or set forward_authorization."
+
+    NO_GUARD Error "guard-missing" "Envoy goes on without a Wasm filter whose VM could not be made on a worker, whatever failure_policy says. Then requests pass without a key." "Put the guard behind the filter (envoy/envoy.yaml)."
+    GUARD_ORDER Error "guard-before-filter" "Before the filter there is no identity: every request gets 403." "Put it behind the filter."
+    GUARD_WEAK Error "guard-open" "A guard lets through what any one of its policies allows, and this one asks for no filter state of Flamegate." "Every policy has to ask for wasm.flamegate.key_id or wasm.flamegate.bypass."
+    GUARD_UNSEEN Warning "guard-not-judged" "It is too general to be judged here." "Test it: without the filter every request must be refused."
+    ROUTE_UNGUARDED Error "route-unguarded" "On a worker without the filter's VM this route passes without a key." "Give the route the guard: a filter_state match, or leave the guard on."
+    ROUTE_OPEN Warning "route-open" "Filter and guard are off here: no key is needed, and what the client sends as x-flametalk-… and Authorization goes upstream unless it is removed." "If that is meant, remove both (envoy/recipes/routes.yaml); otherwise take the lines out."
+    ROUTE_DEAD Error "route-dead" "The filter is off for this route and the guard is not: every request to it gets 403." "Switch both off, or neither."
+    ROUTE_LATE Warning "route-settings-late" "A route that asks for the filter's state is found only after the filter has run. Filters up to it take their settings from the route that was found first, and disabled is taken from there for every filter." "Say it on the virtual host, or on a route without filter_state (docs/deploy/placement.md)."
+    GUARD_UNNAMED Hint "guard-unnamed" "Its refusals cannot be told from those of other rules in Envoy's metrics." "rules_stat_prefix: flamegate_guard."
+    STATE_MISSING Error "filter-state" "The guard asks for filter state that the filter does not publish: every request gets 403." "Name it in filter_state."
+    STATE_LOG Warning "filter-state-unpublished" "It is always empty." "Name it in filter_state, or take it from the identity headers."
+
+    PATHS Warning "paths" "Routes and upstream may read a path differently than the filter does: //internal, /x/..%2finternal." "normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: REJECT_REQUEST."
+    BYPASS_ALL Error "bypass-all" "Every request passes without a key." "Name the paths that need none."
+    BYPASS_REWRITE Warning "bypass-rewritten" "What is open here is another path at the upstream." "Look whether all that it leads to may be open."
+    BYPASS_ROUTE Hint "bypass-wide" "Requests to these routes need no key, too." "A narrower rule, if that is not meant."
+    ADDRESS Warning "client-address" "Without it Envoy takes the client's address from what the client says, and failure_throttle can be walked around or turned against others." "use_remote_address: true, with xff_num_trusted_hops behind proxies of your own."
+    REDIRECTS Warning "internal-redirects" "What Envoy sends through the filters again has no key any more, and gets 401." "internal_redirects: true in the filter's configuration."
+    HOLD Warning "start-hold" "A request that waits for the first table is given up before start_hold_ms is over." "A longer time here, or a shorter start_hold_ms."
+    LOG_SECRET Error "log-secret" "The log holds credentials, and whoever reads it can use them." "Log %FILTER_STATE(wasm.flamegate.key_id:PLAIN)% instead."
+    LOG_QUERY Warning "log-query" "Clients put keys into the query by mistake, and they stay in the log." "%PATH(NQ:ORIG_OR_PATH)%."
+    STATS Warning "stats-tags" "Without these tags verdict and reason are part of the metrics' names, and alerts and dashboards show nothing." "Copy stats_config from envoy/envoy.yaml."
+    DELIVERY Error "update-refused" "Envoy goes on with what it had before." "Mend what the message names."
+}
