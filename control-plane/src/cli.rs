@@ -7,9 +7,11 @@ mod audit;
 mod bounds_args;
 mod client;
 mod database;
+mod envoy_config;
 mod error;
 mod gateways;
 mod import;
+mod init;
 mod keys;
 mod limit_args;
 mod log_bound;
@@ -46,6 +48,10 @@ struct Cli {
 enum Command {
     /// Run the control plane
     Serve(ServeArgs),
+    /// Make a new database, tokens and environment files
+    Init(init::InitArgs),
+    /// Write a whole Envoy configuration for an API that is there
+    EnvoyConfig(Box<envoy_config::EnvoyConfigArgs>),
     /// Look whether the database is sound
     Check(database::DatabaseArgs),
     /// Copy the database, also while it is in use
@@ -87,6 +93,8 @@ pub fn run() -> ExitCode {
     let Cli { url, json, command } = Cli::parse();
     let result = match command {
         Command::Serve(args) => serve::run(&args),
+        Command::Init(args) => block_on(init::run(Output { json }, args)),
+        Command::EnvoyConfig(args) => envoy_config::run(Output { json }, *args),
         Command::Check(args) => block_on(database::check(Output { json }, args)),
         Command::Backup(args) => block_on(database::back_up(Output { json }, args)),
         Command::Restore(args) => block_on(database::restore(Output { json }, args)),
@@ -109,7 +117,8 @@ fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliE
 async fn as_client(client: Client, output: Output, command: Command) -> Result<(), CliError> {
     match command {
         // `run` has done these.
-        Command::Serve(_) | Command::Check(_) | Command::Backup(_) | Command::Restore(_) => Ok(()),
+        Command::Serve(_) | Command::Init(_) | Command::EnvoyConfig(_) => Ok(()),
+        Command::Check(_) | Command::Backup(_) | Command::Restore(_) => Ok(()),
         Command::Keys(command) => keys::run(&client, output, command).await,
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,
         Command::Users(command) => users::run(&client, output, command).await,
