@@ -7,6 +7,7 @@
 mod fields;
 mod mistakes;
 mod parse;
+mod published;
 mod settings;
 mod workspace_limits;
 

@@ -10,6 +10,7 @@ pub mod fingerprint;
 pub mod headers;
 pub mod known_key;
 pub mod metrics;
+pub mod published;
 pub mod rate_limit;
 pub mod reply;
 pub mod request;

@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod decide;
+pub mod denied;
 pub mod hashers;
 pub mod held;
 pub mod internal_redirect;

@@ -14,6 +14,7 @@ use crate::decision::throttle::ThrottleConfig;
 
 use super::fields::{Fields, parse_json};
 use super::mistakes::{ConfigError, Mistakes};
+use super::published;
 use super::settings::{Config, FilterConfig, Role, SyncConfig, SyncMode};
 use super::workspace_limits;
 
@@ -104,6 +105,9 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
     let throttle = root.child("failure_throttle");
     let failure_throttle = throttle.and_then(|(value, path)| parse_throttle(value, &path, root.mistakes()));
     let bypass = root.list("bypass", parse_bypass);
+    let names = root.child("filter_state");
+    let published =
+        names.map(|(value, path)| published::read(value, &path, root.mistakes())).unwrap_or_default();
     let start_hold = root.number("start_hold_ms", 3_000, 0, 60_000);
     FilterConfig {
         realm,
@@ -114,7 +118,7 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
         cors_preflight: root.flag("cors_preflight", true),
         forward_authorization: root.flag("forward_authorization", false),
         identity_headers: root.flag("identity_headers", true),
-        filter_state: root.flag("filter_state", true),
+        published,
         end_streams: root.flag("end_streams", true),
         internal_redirects: root.flag("internal_redirects", false),
         rate_limit_on_success: parse_rate_limit_headers(root),

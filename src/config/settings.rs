@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::decision::auth::Accepts;
 use crate::decision::bypass::BypassRule;
 use crate::decision::known_key::KnownKey;
+use crate::decision::published::Published;
 use crate::decision::throttle::ThrottleConfig;
 
 /// What one plugin instance is configured to do.
@@ -45,8 +46,8 @@ pub struct FilterConfig {
     pub forward_authorization: bool,
     /// Whether the identity goes upstream as headers.
     pub identity_headers: bool,
-    /// Whether the identity is published as filter state.
-    pub filter_state: bool,
+    /// What is published as filter state.
+    pub published: Published,
     /// Whether open streams end when their key is gone.
     pub end_streams: bool,
     /// Whether `RateLimit` headers are also on responses that were admitted.

@@ -3,6 +3,7 @@
 use super::parse::FILTER_FIELDS;
 use super::*;
 use crate::decision::auth::Accepts;
+use crate::decision::published::Published;
 
 fn parse(json: &str) -> Result<Config, ConfigError> {
     Config::parse(json.as_bytes(), |name| (name == "FLAMEGATE_SYNC_TOKEN").then(|| "token".to_owned()))
@@ -23,7 +24,8 @@ fn an_almost_empty_configuration_has_the_documented_defaults() {
     assert_eq!(filter.realm, "flametalk");
     assert_eq!(filter.accepts, Accepts { live: true, test: true, checksum_only: false });
     assert!(filter.bypass.is_empty() && filter.static_keys.is_empty());
-    assert!(filter.cors_preflight && filter.identity_headers && filter.filter_state && filter.end_streams);
+    assert!(filter.cors_preflight && filter.identity_headers && filter.end_streams);
+    assert_eq!(filter.published, Published::default());
     assert!(!filter.forward_authorization && !filter.rate_limit_on_success);
     assert_eq!((filter.cache_records, filter.max_staleness_ns), (4096, None));
     assert_eq!(filter.failure_throttle, None);
@@ -37,7 +39,7 @@ fn an_almost_empty_configuration_has_the_documented_defaults() {
 fn every_field_is_read() {
     let json = format!(
         r#"{{"role":"filter","realm":"acme","environments":["test"],"cors_preflight":false,"forward_authorization":true,
-        "identity_headers":false,"filter_state":false,"end_streams":false,"rate_limit_headers":"always","require_checksum":true,"tick_ms":5,
+        "identity_headers":false,"filter_state":["denied","workspace_id"],"end_streams":false,"rate_limit_headers":"always","require_checksum":true,"tick_ms":5,
         "cache_records":7,"max_staleness_seconds":60,
         "failure_throttle":{{"failures":20,"window_seconds":60,"addresses":1000}},
         "bypass":[{{"path":"/healthz"}},{{"path":"/public/","match":"prefix","methods":["GET","HEAD"],"upgrade":true}}],
@@ -51,6 +53,11 @@ fn every_field_is_read() {
     assert_eq!(config.filter.accepts, Accepts { live: false, test: true, checksum_only: true });
     assert_eq!(config.filter.bypass[1].methods, ["GET", "HEAD"]);
     assert!(!config.filter.end_streams);
+    let published = config.filter.published;
+    assert_eq!(
+        (published.identity(), published.bypass(), published.denied()),
+        ([true, false, false], false, true)
+    );
     assert!(config.filter.bypass[1].prefix && !config.filter.bypass[0].prefix);
     assert!(config.filter.bypass[1].upgrade && !config.filter.bypass[0].upgrade);
     assert_eq!(config.filter.max_staleness_ns, Some(60_000_000_000));
@@ -65,7 +72,7 @@ fn every_field_is_read() {
 #[test]
 fn all_mistakes_are_reported_at_once_with_their_paths() {
     let found = mistakes(
-        r#"{"relam":"x","environments":["prod"],"tick_ms":0,"cors_preflight":"yes","rate_limit_headers":"sometimes",
+        r#"{"relam":"x","environments":["prod"],"filter_state":["key_id","keyid"],"tick_ms":0,"cors_preflight":"yes","rate_limit_headers":"sometimes",
         "failure_throttle":{"failures":0,"addresses":1,"per":"ip"},
         "bypass":[{"path":"public"},{"path":"/public","match":"prefix"},{"match":"exact"},{"path":"/a/../b"},7,
           {"path":"/x","methods":["get"],"regex":true,"upgrade":"yes"},
@@ -77,6 +84,7 @@ fn all_mistakes_are_reported_at_once_with_their_paths() {
     for path in [
         "relam: unknown field",
         "environments[0]: one of",
+        "filter_state[1]: one of \"key_id\", \"workspace_id\", \"environment\", \"denied\"",
         "tick_ms: a whole number from 1 to 500",
         "cors_preflight: true or false, not this text",
         "rate_limit_headers: one of \"denied\", \"always\"",
@@ -123,6 +131,9 @@ fn contradictions_are_mistakes() {
         (r#"{"sync":{},"max_staleness_seconds":30}"#, "max_staleness_seconds: 0 (off) or at least 35"),
         (r#"{"static_keys":[],"max_staleness_seconds":60}"#, "max_staleness_seconds: has no meaning without"),
         (r#"{"sync":{},"environments":[]}"#, "environments: at least one"),
+        (r#"{"sync":{},"filter_state":false}"#, "filter_state: a list of names: what was false is []"),
+        (r#"{"sync":{},"filter_state":"key_id"}"#, "filter_state: a list of names, as [\"key_id\"]"),
+        (r#"{"sync":{},"filter_state":true}"#, "filter_state: a list of names: leave it out"),
         (r#"{"sync":{},"realm":"a\"b"}"#, "realm: printable ASCII without quotes"),
         (r#"{"sync":{"mode":"elected","token_env":"NONE"}}"#, "sync.token_env: environment variable NONE"),
         (r#"{"role":"sync","sync":{"token_env":"NONE"}}"#, "sync.token_env: environment variable NONE"),

@@ -103,6 +103,14 @@ impl Counts {
     }
 }
 
+impl Counter {
+    /// The last word of its name: for a request, the label `reason`.
+    pub fn reason(self) -> &'static str {
+        let name = COUNTERS.get(self as usize).copied().unwrap_or_default();
+        name.rsplit('.').next().unwrap_or_default()
+    }
+}
+
 impl From<&Permit> for Counter {
     fn from(_: &Permit) -> Self {
         Self::PermittedKey

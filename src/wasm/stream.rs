@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use crate::contract::key::KeyHash;
 use crate::decision::denial::{Denial, Unavailable};
 use crate::decision::metrics::Counter;
+use crate::decision::published;
 use crate::decision::reply::{Replies, Reply};
 use crate::decision::request::{self, Request};
 use crate::host::HostError;
 use crate::worker::Worker;
-use crate::worker::decide::{
-    BYPASS_STATE, Edits, IDENTITY_HEADERS, IDENTITY_STATE, Outcome, Pass, decide, identity,
-};
+use crate::worker::decide::{Edits, IDENTITY_HEADERS, Outcome, Pass, decide, identity};
+use crate::worker::denied::denied;
 use crate::worker::held::HeldRequest;
 use crate::worker::internal_redirect;
 use crate::worker::log_limit::LogLimit;
@@ -124,6 +124,7 @@ fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counter)
         let decision = decide(worker, &Envoy, &request);
         let next = match decision.outcome {
             Outcome::Answer(reply) => {
+                tell_access_log(worker, &request, decision.counter)?;
                 send(&reply)?;
                 Next::Stop
             }
@@ -142,17 +143,39 @@ fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counter)
     })?
 }
 
+/// What is in the access log of a request that is refused: whose key it was, if the configuration asks for that, and not what the
+/// client says that it is.
+fn tell_access_log(worker: &mut Worker, request: &Request<'_>, counter: Counter) -> Result<(), HostError> {
+    let sent = IDENTITY_HEADERS.iter().zip(request.forged.copies()).filter(|(_, copies)| *copies > 0);
+    for (name, _) in sent {
+        abi::remove_header(Map::Request, name.as_bytes())?;
+    }
+    if worker.config().published.denied()
+        && let Some(text) = denied(worker, &Envoy, request, counter)
+    {
+        // Information for the operator; the answer is right without it.
+        let _ = abi::set_filter_state(published::DENIED, text.as_bytes());
+    }
+    Ok(())
+}
+
 fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<(), HostError> {
     edits.removals().try_for_each(|name| abi::remove_header(Map::Request, name))?;
     if edits.upgrades {
         abi::replace_header(Map::Request, "connection", "upgrade")?;
     }
     let config = worker.config();
+    let published = config.published;
+    // Guards match routes by filter state. The host looks the route up anew when a header changes, and only then: not now, but when
+    // somebody next asks for it.
+    if published.bypass() && edits.leaves_headers() {
+        abi::forget_route()?;
+    }
     let (overwritten, notes_key) = (edits.overwritten(), edits.notes_key);
     match edits.pass {
         Pass::Bypass(bypass) => {
-            if config.filter_state {
-                abi::set_filter_state(BYPASS_STATE, bypass.as_str().as_bytes())?;
+            if published.bypass() {
+                abi::set_filter_state(published::BYPASS, bypass.as_str().as_bytes())?;
             }
         }
         Pass::Permit(permit) | Pass::Returned(permit) => {
@@ -166,8 +189,8 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
                     }
                 }
             }
-            if config.filter_state {
-                for (name, value) in IDENTITY_STATE.iter().zip(values) {
+            for ((name, value), wanted) in published::IDENTITY.iter().zip(values).zip(published.identity()) {
+                if wanted {
                     abi::set_filter_state(name, value.as_bytes())?;
                 }
             }

@@ -69,6 +69,11 @@ impl<'a> Edits<'a> {
             .chain(self.forged.others())
     }
 
+    /// True when no header changes at all: then the host keeps the route that it found before.
+    pub fn leaves_headers(&self) -> bool {
+        !self.sets_identity && !self.upgrades && self.removals().next().is_none()
+    }
+
     /// Which of [`IDENTITY_HEADERS`] are there and are overwritten, when all are set: those of which the client sent one copy. It
     /// is cheaper than to remove and add. Of several copies Envoy would overwrite the first and keep the others.
     pub fn overwritten(&self) -> [bool; IDENTITY_HEADERS.len()] {
@@ -86,12 +91,6 @@ pub enum Pass {
     /// It needs no key and has no identity.
     Bypass(Bypass),
 }
-
-/// Names of the identity in filter state, in the order of [`identity`]. Envoy puts `wasm.` before them.
-pub const IDENTITY_STATE: [&str; 3] = ["flamegate.workspace_id", "flamegate.key_id", "flamegate.environment"];
-
-/// Name of the filter state that says why a request needed no key.
-pub const BYPASS_STATE: &str = "flamegate.bypass";
 
 /// Who is calling: workspace id, key id, environment.
 pub fn identity(key: &KnownKey) -> [&str; 3] {

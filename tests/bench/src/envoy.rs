@@ -24,6 +24,19 @@ pub struct Setup {
     pub upstream: Option<u16>,
     /// Worker threads.
     pub workers: u32,
+    /// What refuses a request that the filter has not seen.
+    pub guard: Guard,
+}
+
+/// The guard behind the filter, in its two forms (docs/adr/0027-the-guard-chooses-the-routes.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// None.
+    None,
+    /// As in `envoy/envoy.yaml`: filter state chooses the list of routes, and without it the answer is 403.
+    Matcher,
+    /// As in Istio and Envoy Gateway: an RBAC filter.
+    Rbac,
 }
 
 /// Ports of one Envoy.
@@ -42,8 +55,12 @@ pub enum Flamegate {
     Bare,
     /// Identity headers; `authorization` and whatever the client sent under `x-flametalk-*` removed.
     Headers,
-    /// The defaults: identity headers and filter state.
+    /// The defaults: identity headers, and the key id as filter state.
     Default,
+    /// The defaults, and the guard of `envoy/envoy.yaml`.
+    Shipped,
+    /// The defaults, and the guard of Istio and Envoy Gateway.
+    ShippedRbac,
     /// Bare, and `RateLimit` headers on what is admitted.
     RateLimit,
 }
@@ -51,7 +68,14 @@ pub enum Flamegate {
 impl Setup {
     /// No filter at all.
     pub const fn none() -> Self {
-        Self { filters: Vec::new(), clusters: Vec::new(), bootstrap: Vec::new(), upstream: None, workers: 1 }
+        Self {
+            filters: Vec::new(),
+            clusters: Vec::new(),
+            bootstrap: Vec::new(),
+            upstream: None,
+            workers: 1,
+            guard: Guard::None,
+        }
     }
 
     fn with(filters: Vec<Value>) -> Self {
@@ -138,19 +162,24 @@ impl Setup {
         let wasm = artifact(if adds_to_responses { FILTER_FOR_RESPONSES } else { FILTER }, "make wasm")?;
         let sync = json!({"mode": "singleton"});
         let mut config = match state {
-            Flamegate::Default => json!({}),
-            Flamegate::Headers => json!({"filter_state": false}),
+            Flamegate::Default | Flamegate::Shipped | Flamegate::ShippedRbac => json!({}),
+            Flamegate::Headers => json!({"filter_state": []}),
             Flamegate::Bare => {
-                json!({"identity_headers": false, "filter_state": false, "forward_authorization": true})
+                json!({"identity_headers": false, "filter_state": [], "forward_authorization": true})
             }
             Flamegate::RateLimit => {
-                json!({"identity_headers": false, "filter_state": false, "forward_authorization": true,
+                json!({"identity_headers": false, "filter_state": [], "forward_authorization": true,
                        "rate_limit_headers": "always"})
             }
         };
         config["tick_ms"] = json!(tick_ms);
         config["sync"] = sync.clone();
         let mut setup = Self::with(vec![wasm_filter("flamegate", &wasm, "", &config, &[])]);
+        setup.guard = match state {
+            Flamegate::Shipped => Guard::Matcher,
+            Flamegate::ShippedRbac => Guard::Rbac,
+            _ => Guard::None,
+        };
         let token: &[&str] = &["FLAMEGATE_SYNC_TOKEN"];
         let plugin = plugin("flamegate-sync", &wasm, "sync", &json!({"role": "sync", "sync": sync}), token);
         setup.bootstrap.push(json!({"name": "envoy.bootstrap.wasm", "typed_config": {
@@ -175,6 +204,17 @@ impl Setup {
 
     fn config(&self, ports: Ports) -> Value {
         let mut filters = self.filters.clone();
+        if self.guard == Guard::Rbac {
+            let state = |key: &str, text: Value| json!({"filter_state": {"key": key, "string_match": text}});
+            let bypass = |why: &str| state("wasm.flamegate.bypass", json!({"exact": why}));
+            let by_key = state("wasm.flamegate.key_id", json!({"safe_regex": {"regex": ".+"}}));
+            let principals = json!([by_key, bypass("path"), bypass("preflight")]);
+            filters.push(json!({"name": "flamegate-guard", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+                "rules_stat_prefix": "flamegate_guard",
+                "rules": {"action": "ALLOW", "policies": {"seen-by-flamegate": {
+                    "permissions": [{"any": true}], "principals": principals}}}}}));
+        }
         filters.push(json!({"name": "router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
         let mut clusters = self.clusters.clone();
@@ -186,10 +226,16 @@ impl Setup {
                 clusters.push(cluster("upstream", port, false));
             }
         }
+        let mut host = json!({"name": "gateway", "domains": ["*"]});
+        if self.guard == Guard::Matcher {
+            host["matcher"] = guard_matcher(&route);
+        } else {
+            host["routes"] = json!([route]);
+        }
         let manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "gateway", "codec_type": "AUTO", "http_filters": filters,
-            "route_config": {"virtual_hosts": [{"name": "gateway", "domains": ["*"], "routes": [route]}]}});
+            "route_config": {"virtual_hosts": [host]}});
         json!({
             "node": {"id": "bench", "cluster": "bench"},
             "admin": {"address": address(ports.admin)},
@@ -213,6 +259,31 @@ pub fn extra_keys() -> Vec<Key> {
 /// A table of `count` ordinary keys and the extra ones.
 pub fn table(count: u32) -> Keys {
     Keys::new(crate::keys::Kind::Ordinary, count, &extra_keys())
+}
+
+/// The guard of `envoy/envoy.yaml` before this route.
+fn guard_matcher(route: &Value) -> Value {
+    let action = |name: &str, kind: &str, mut what: Value| {
+        what["@type"] = json!(format!("type.googleapis.com/envoy.config.route.v3.{kind}"));
+        json!({"action": {"name": name, "typed_config": what}})
+    };
+    let input = |key: &str| {
+        json!({"name": key, "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", "key": key}})
+    };
+    let state =
+        |key: &str, text: Value| json!({"single_predicate": {"input": input(key), "value_match": text}});
+    let key_id = |text: Value| state("wasm.flamegate.key_id", text);
+    let any = json!({"safe_regex": {"google_re2": {}, "regex": ".+"}});
+    let by_key = json!({"or_matcher": {"predicate": [key_id(json!({"prefix": "key_"})), key_id(any)]}});
+    let bypassed = |why: &str| state("wasm.flamegate.bypass", json!({"exact": why}));
+    let matchers = [by_key, bypassed("path"), bypassed("preflight")].map(|predicate| {
+        let routes = action("routes", "RouteList", json!({"routes": [route]}));
+        json!({"predicate": predicate, "on_match": routes})
+    });
+    let closed =
+        json!({"match": {"prefix": "/"}, "name": "flamegate-guard", "direct_response": {"status": 403}});
+    json!({"matcher_list": {"matchers": matchers}, "on_no_match": action("flamegate-guard", "Route", closed)})
 }
 
 fn address(port: u16) -> Value {

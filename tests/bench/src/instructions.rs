@@ -146,7 +146,14 @@ impl<'a> Instructions<'a> {
         let control = Control::start(table(keys))?;
         let count = Some(control.keys().all().len());
         let known = keys.min(1_000);
-        for state in [Flamegate::Bare, Flamegate::Headers, Flamegate::Default, Flamegate::RateLimit] {
+        for state in [
+            Flamegate::Bare,
+            Flamegate::Headers,
+            Flamegate::Default,
+            Flamegate::Shipped,
+            Flamegate::ShippedRbac,
+            Flamegate::RateLimit,
+        ] {
             let mut rows = rows::flamegate(state, known);
             if state == Flamegate::Bare && keys > 4_096 {
                 rows.push(series(

@@ -116,6 +116,7 @@ fn short(id: &str) -> String {
         "bare-hot" => "Flamegate bare",
         "headers-hot" => "Flamegate, headers and cleaning",
         "default-hot" => "Flamegate, defaults",
+        "shipped-hot" => "Flamegate as shipped, guarded",
         "ratelimit-hot" => "Flamegate, RateLimit headers",
         "missing" => "Flamegate 401, no key",
         "random" => "Flamegate 401, unknown key",

@@ -124,7 +124,21 @@ pub fn flamegate(state: Flamegate, known: u32) -> Vec<Series> {
         ],
         Flamegate::Default => vec![series(
             "default-hot",
-            "Flamegate with its defaults: identity headers and filter state",
+            "Flamegate with its defaults, without a guard: identity headers, and the key id as filter state",
+            hot,
+            200,
+        )],
+        Flamegate::Shipped => {
+            vec![series(
+                "shipped-hot",
+                "Flamegate as shipped: its defaults, and the guard behind it",
+                hot,
+                200,
+            )]
+        }
+        Flamegate::ShippedRbac => vec![series(
+            "shipped-rbac-hot",
+            "Flamegate as shipped for Istio and Envoy Gateway: its defaults, and an RBAC filter as the guard",
             hot,
             200,
         )],

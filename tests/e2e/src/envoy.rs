@@ -105,7 +105,11 @@ impl Envoy {
         upstreams: Upstreams,
     ) -> Self {
         Self::start_with(name, folder, |ports, access_log| {
-            cut(&render(plugin, upstreams, ports, access_log), "- name: flamegate\n", "# The guard.")
+            cut(
+                &render(plugin, upstreams, ports, access_log),
+                "- name: flamegate\n",
+                "- name: envoy.filters.http.router",
+            )
         })
     }
 
@@ -280,6 +284,15 @@ pub fn render(plugin: &Plugin, upstreams: Upstreams, (port, admin): Ports, acces
         ("SYNC_CONFIG", plugin.sync.clone().unwrap_or_default().to_string()),
     ];
     fill(text, &values)
+}
+
+/// `envoy.yaml` without the guard: one route for everything.
+pub fn without_guard(text: &str) -> String {
+    let (begin, end) = ("                      matcher:\n", "\n  clusters:\n");
+    let (before, rest) = text.split_once(begin).expect("the guard");
+    let (_, after) = rest.split_once(end).expect("the clusters");
+    let route = "- { match: { prefix: / }, route: { cluster: upstream, timeout: 0s } }";
+    format!("{before}                      routes:\n                        {route}\n{end}{after}")
 }
 
 /// `envoy.yaml` with another protocol to the upstream: a field of `HttpProtocolOptions` and its value.

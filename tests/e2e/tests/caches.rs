@@ -147,11 +147,12 @@ fn each_workspace_gets_its_own() {
 fn what_we_answer_ourselves_is_kept_by_nobody() {
     // As somebody would who wants a cache in front to keep everything.
     let stack = Stack::start_changed("cache-refusals", &Plugin::singleton(json!({})), |text| {
-        let route = "route: { cluster: upstream, timeout: 0s }";
+        // On all routes: what is refused is answered on the guard's.
+        let routes = "                      matcher:\n";
         let header =
             "response_headers_to_add: [{ header: { key: cache-control, value: \"public, max-age=60\" } }]";
-        assert!(text.contains(route));
-        text.replace(route, &format!("{route}\n                          {header}"))
+        assert!(text.contains(routes));
+        text.replace(routes, &format!("                      {header}\n{routes}"))
     });
     let once = json!({"limits": [{"requests": 1, "window_seconds": 3600, "burst": 1}]});
     let limited = stack.control.create_key("e2e", "live", once);

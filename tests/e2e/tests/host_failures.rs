@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use flamegate_e2e::{
     Control, Envoy, Plugin, Request,
-    envoy::{Upstreams, render},
+    envoy::{Upstreams, render, without_guard},
     eventually,
     http1::{Connection, encode},
     process::{Folder, root},
@@ -133,9 +133,7 @@ fn a_host_call_that_fails_is_a_503_and_never_a_pass() {
 fn a_request_that_stops_goes_nowhere_whatever_comes_behind_its_headers() {
     let change = |text: String| {
         let stops = format!("{OWN_FIELD}                        allow_on_headers_stop_iteration: true\n");
-        let (before, guard) = text.split_once("                  # The guard.").expect("the guard");
-        let router = guard.find("                  - name: envoy.filters.http.router").expect("the router");
-        format!("{before}{}", &guard[router..]).replacen(OWN_FIELD, &stops, 1)
+        without_guard(&text).replacen(OWN_FIELD, &stops, 1)
     };
     for denied in [&[][..], &["proxy_send_local_response"]] {
         let filter = json!({"static_keys": [{"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test"}]});

@@ -234,8 +234,9 @@ fn with_internal_clients(text: &str) -> String {
 
 /// A second Flamegate behind the first, in a VM of its own.
 fn twice(text: &str) -> String {
-    let (begin, end) = ("                  - name: flamegate\n", "                  # The guard.");
-    let first = &text[text.find(begin).expect("the filter")..text.find(end).expect("the guard")];
+    let (begin, end) =
+        ("                  - name: flamegate\n", "                  - name: envoy.filters.http.router");
+    let first = &text[text.find(begin).expect("the filter")..text.find(end).expect("the router")];
     let value = "{ \"@type\": type.googleapis.com/google.protobuf.StringValue, value: second }";
     let vm = "                          vm_id: flamegate\n";
     let second = first.replace(vm, &format!("{vm}                          configuration: {value}\n"));

@@ -222,7 +222,8 @@ fn other_listener(listener: &str, port: u16) -> String {
 /// The filter chain with a second filter after the first: a copy of it that `change` has changed.
 fn chain(text: &str, change: impl FnOnce(String) -> String) -> String {
     let start = text.find("                  - name: flamegate\n").expect("the filter");
-    let end = start + text[start..].find("                  # The guard.").expect("the guard");
+    let end = start
+        + text[start..].find("                  - name: envoy.filters.http.router").expect("the router");
     let second = change(text[start..end].replacen("- name: flamegate", "- name: second", 1));
     format!("{}{second}{}", &text[..end], &text[end..])
 }

@@ -12,9 +12,18 @@ pub(super) struct Jwt {
     pub audiences: Vec<Plain>,
 }
 
-/// A JWT begins with `{"` in base64url, a key with `sk_`. Whatever the rest is, Envoy's filter judges it.
-const MATCH: &str =
-    r#"headers: [{ name: authorization, string_match: { safe_regex: { regex: "Bearer +eyJ.*" } } }]"#;
+/// Which requests have a JWT: one begins with `{"` in base64url, a key with `sk_`. Whatever the rest is, Envoy's filter judges it. Last of
+/// the guard's matchers, so that a request with a key, which has filter state by then, is not asked for it.
+const MATCHER: &str = r#"- predicate:
+    single_predicate:
+      input: { name: authorization, typed_config: { "@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: authorization } }
+      value_match: { safe_regex: { google_re2: {}, regex: "Bearer +eyJ.*" } }
+  on_match:
+    action:
+      name: by-jwt
+      typed_config:
+        "@type": type.googleapis.com/envoy.config.route.v3.RouteList
+        routes:"#;
 const FILTER_OFF: &str =
     r#"{ "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true }"#;
 
@@ -60,16 +69,15 @@ impl Jwt {
         text
     }
 
-    /// The routes of requests with a JWT, before those of keys, with the same time-outs.
+    /// The routes of requests with a JWT, with the same time-outs as those of keys.
     pub fn routes(streams: &[PathText]) -> String {
         let long = "timeout: 0s, idle_timeout: 3600s";
-        let mut routes: Vec<_> = streams
-            .iter()
-            .map(|path| route(&format!("path_separated_prefix: \"{}\"", path.0), long))
-            .collect();
-        routes.push(route("prefix: /, grpc: {}", long));
+        let mut routes = vec![route("prefix: /, grpc: {}", long)];
+        routes.extend(
+            streams.iter().map(|path| route(&format!("path_separated_prefix: \"{}\"", path.0), long)),
+        );
         routes.push(route("prefix: /", "timeout: 0s"));
-        routes.join("\n")
+        format!("{MATCHER}\n{}", indented(&routes.join("\n"), 10))
     }
 
     /// What Flamegate cleans where it is on: what a client sends under the identity's names, whatever stands for a dash.
@@ -85,8 +93,8 @@ impl Jwt {
 
 fn route(path: &str, times: &str) -> String {
     format!(
-        "- match: {{ {path}, {MATCH} }}\n  route: {{ cluster: upstream, {times} }}\n  typed_per_filter_config:\n    \
-         flamegate: {FILTER_OFF}\n    guard: {FILTER_OFF}\n    \
+        "- match: {{ {path} }}\n  route: {{ cluster: upstream, {times} }}\n  typed_per_filter_config:\n    \
+         flamegate: {FILTER_OFF}\n    \
          jwt: {{ \"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig, requirement_name: jwt }}"
     )
 }

@@ -41,9 +41,6 @@ pub(super) enum TemplateError {
 pub(super) fn render(gateway: &Gateway) -> Result<String, TemplateError> {
     let body = SOURCE.split_once("\nnode:").ok_or_else(|| missing("node:"))?.1;
     let mut text = format!("{}\nnode:{body}", HEAD.trim_end());
-    let open = section(&text, "open")?.to_owned();
-    let open = gateway.open.iter().map(|path| open_route(&open, path)).collect::<Result<Vec<_>, _>>()?;
-    replace(&mut text, "open", &open.concat())?;
     let streams = section(&text, "streams")?.to_owned();
     let streams =
         gateway.streams.iter().map(|path| stream_route(&streams, path)).collect::<Result<Vec<_>, _>>()?;
@@ -105,16 +102,7 @@ fn json_of(text: &str, name: &str) -> Result<Value, TemplateError> {
     serde_json::from_str(text).map_err(|_| missing(&format!("{name} that is JSON")))
 }
 
-/// The demo's route for one open path, with another one in it.
-fn open_route(routes: &str, path: &OpenPath) -> Result<String, TemplateError> {
-    let (demo, wanted) = if path.is_prefix() {
-        ("prefix: /public/", format!("prefix: \"{}\"", path.0))
-    } else {
-        ("path: /healthz", format!("path: \"{}\"", path.0))
-    };
-    route_with(routes, demo, &wanted)
-}
-
+/// The demo's route for one stream, with another one in it.
 fn stream_route(routes: &str, path: &PathText) -> Result<String, TemplateError> {
     let demo = "path_separated_prefix: /v1/events";
     route_with(routes, demo, &format!("path_separated_prefix: \"{}\"", path.0))

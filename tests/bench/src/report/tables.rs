@@ -22,7 +22,7 @@ const OTHERS: [&str; 7] = [
     "ext-authz-grpc",
 ];
 /// Flamegate's states, in the order of the tables.
-const STATES: [&str; 15] = [
+const STATES: [&str; 17] = [
     "bare-hot",
     "bare-unlimited",
     "bare-cycle",
@@ -33,6 +33,8 @@ const STATES: [&str; 15] = [
     "headers-forged-one",
     "headers-forged-all",
     "default-hot",
+    "shipped-hot",
+    "shipped-rbac-hot",
     "ratelimit-hot",
     "missing",
     "unknown",
@@ -40,7 +42,8 @@ const STATES: [&str; 15] = [
     "used-up",
 ];
 /// Flamegate's states in the comparison with others.
-const COMPARED: [&str; 6] = ["bare-hot", "headers-hot", "default-hot", "missing", "random", "used-up"];
+const COMPARED: [&str; 7] =
+    ["bare-hot", "headers-hot", "default-hot", "shipped-hot", "missing", "random", "used-up"];
 /// What issue 6 asks for: instructions added at 1,000 keys.
 const TARGETS: [(&str, f64); 2] = [("bare-hot", 24_000.0), ("headers-hot", 40_000.0)];
 
