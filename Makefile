@@ -43,6 +43,14 @@ image: wasm ## pack the filter as an OCI image for Istio and Envoy Gateway: dist
 sbom: build ## write what the control plane is built from, as CycloneDX: dist/flamegate-control.cdx.json
 	@python3 -B envoy/image/sbom.py flamegate-control dist/flamegate-control dist/flamegate-control.cdx.json
 
+.PHONY: release
+release: build image sbom ## pack what a release has: dist/release (archive, image, lists of crates, checksums)
+	@python3 -B envoy/image/release.py
+
+.PHONY: test-release
+test-release: ## check dist/release, and that it comes out the same twice (after `make release`; REBUILD=1 builds the filter again)
+	REBUILD=$(REBUILD) python3 -B tests/release.py
+
 .PHONY: test-image
 test-image: ## check the image's layout, and that it comes out the same twice (after `make wasm`)
 	python3 -B tests/image.py
@@ -56,7 +64,7 @@ run: build ## run gateway, control plane and a demo upstream on loopback, until 
 	@exec envoy/run.py
 
 .PHONY: test
-test: build test-native test-alerts test-image test-e2e test-oldest test-api test-browser compose-test ## run all tests
+test: build test-native test-alerts test-image release test-release test-e2e test-oldest test-api test-browser compose-test ## run all tests
 
 .PHONY: test-native
 test-native: ## run the tests that need no Envoy

@@ -147,7 +147,8 @@ class Stack:
         envoy += ["--concurrency", "2", "--disable-hot-restart", "--log-level", "warning"]
         sync_token = {"FLAMEGATE_SYNC_TOKEN": self.secret["FLAMEGATE_SYNC_TOKEN"]}
         self.launch("upstream", [str(ROOT / "dist" / "demo-upstream"), upstream], plain, f"http://{upstream}/healthz")
-        self.launch("control-plane", [str(CONTROL), "serve"], serving, f"{self.control}/readyz")
+        serve = [str(CONTROL), "serve"] + ([] if (STATE / "flamegate.db").exists() else ["--init"])
+        self.launch("control-plane", serve, serving, f"{self.control}/readyz")
         self.launch("envoy", envoy, plain | sync_token, f"{self.admin}/ready")
 
     def launch(self, name: str, command: list[str], environment: dict[str, str], url: str) -> None:

@@ -225,6 +225,8 @@ print(*[s.getsockname()[1] for s in sockets], *[secrets.token_hex(32) for _ in r
         say 'NOT RUN: Compose 2 is not installed; config -q ran on 1.29 only'
     make_bases
     build_images
+    docker-compose run --rm --no-deps control init --database /data/flamegate.db >"$work/init.log" 2>&1 ||
+        { cat "$work/init.log" >&2; fail "init"; }
     docker-compose up -d --no-build >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; fail "up"; }
     use_it
     docker exec "$(docker-compose ps -q gateway)" bash -c \

@@ -30,7 +30,7 @@ cleanup() {
 trap cleanup EXIT
 
 export FLAMEGATE_ADMIN_TOKEN=admin-token-of-the-fuzzer FLAMEGATE_SYNC_TOKEN=sync-token-of-the-fuzzer
-FLAMEGATE_LOG=error dist/flamegate-control serve --listen 127.0.0.1:0 --database "$state/control.db" >"$state/out" &
+FLAMEGATE_LOG=error dist/flamegate-control serve --init --listen 127.0.0.1:0 --database "$state/control.db" >"$state/out" &
 server=$!
 for _ in $(seq 600); do
     url=$(sed -n 's/^listening on //p' "$state/out")

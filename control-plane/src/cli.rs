@@ -9,10 +9,12 @@ mod check_config;
 mod client;
 mod database;
 mod doctor;
+mod envoy_config;
 mod error;
 mod explain;
 mod gateways;
 mod import;
+mod init;
 mod keys;
 mod limit_args;
 mod log_bound;
@@ -49,6 +51,10 @@ struct Cli {
 enum Command {
     /// Run the control plane
     Serve(ServeArgs),
+    /// Make a new database, tokens and environment files
+    Init(init::InitArgs),
+    /// Write a whole Envoy configuration for an API that is there
+    EnvoyConfig(Box<envoy_config::EnvoyConfigArgs>),
     /// Look whether the database is sound
     Check(database::DatabaseArgs),
     /// Check plugin configurations and Envoy's, without starting anything
@@ -101,6 +107,8 @@ pub fn run() -> ExitCode {
             Err(CliError::Usage(odd.near_misses.join("; ")))
         }
         Command::Serve(args) => serve::run(&args, odd),
+        Command::Init(args) => block_on(init::run(Output { json }, args)),
+        Command::EnvoyConfig(args) => envoy_config::run(Output { json }, *args),
         Command::Check(args) => block_on(database::check(Output { json }, args)),
         Command::CheckConfig(args) => check_config::run(Output { json }, &args),
         Command::Doctor(args) => block_on(doctor::run(Output { json }, url, args)),
@@ -126,7 +134,8 @@ fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliE
 async fn as_client(client: Client, output: Output, command: Command) -> Result<(), CliError> {
     match command {
         // `run` has done these.
-        Command::Serve(_) | Command::Check(_) | Command::Backup(_) | Command::Restore(_) => Ok(()),
+        Command::Serve(_) | Command::Init(_) | Command::EnvoyConfig(_) => Ok(()),
+        Command::Check(_) | Command::Backup(_) | Command::Restore(_) => Ok(()),
         Command::CheckConfig(_) | Command::Doctor(_) => Ok(()),
         Command::Explain(args) => explain::run(&client, output, args).await,
         Command::Keys(command) => keys::run(&client, output, command).await,

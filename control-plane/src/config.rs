@@ -28,8 +28,10 @@ use crate::domain::workspaces::Defaults;
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The SQLite file.
+    /// The SQLite file, absolute.
     pub database: PathBuf,
+    /// Make the database where there is none, and let it replace the tables of gateways that have another's.
+    pub init: bool,
     /// Who may use `/v1`.
     pub admin_tokens: Tokens,
     /// Who may use `/sync/v1`.
@@ -100,6 +102,10 @@ pub struct ServeArgs {
     /// SQLite file [env: FLAMEGATE_DATABASE] [default: flamegate.db]
     #[arg(long, value_name = "FILE")]
     pub database: Option<String>,
+    /// Make a new database where there is none, in which no key works yet, and replace with it the tables that gateways
+    /// have from another one. For one start, not for good
+    #[arg(long)]
+    pub init: bool,
     /// Limits of new workspaces, comma-separated, or "none" [env: FLAMEGATE_DEFAULT_LIMITS] [default: 100/60s+20]
     #[arg(long, value_name = "LIMITS")]
     pub default_limits: Option<String>,
@@ -157,7 +163,7 @@ impl Config {
         let mut reader = Reader { source, errors: Vec::new(), warnings: Vec::new() };
         let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
         let metrics_listen = reader.metrics_listen(&args.metrics_listen);
-        let database = reader.setting("database", DATABASE, &args.database, DEFAULT_DATABASE);
+        let database = reader.database(&args.database);
         let removals_kept =
             reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
         let max_connections =
@@ -192,6 +198,7 @@ impl Config {
                 Ok(Self {
                     listen,
                     database,
+                    init: args.init,
                     admin_tokens,
                     sync_tokens,
                     metrics_tokens,
@@ -226,10 +233,19 @@ impl Config {
 
 /// The database file when no flag names it.
 pub fn database(source: Source<'_>) -> PathBuf {
-    source(DATABASE).map_or_else(|| PathBuf::from(DEFAULT_DATABASE), PathBuf::from)
+    absolute(source(DATABASE).map_or_else(|| PathBuf::from(DEFAULT_DATABASE), PathBuf::from))
+}
+
+/// Errors and the log name the file so that it is found from everywhere.
+pub fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 impl Reader<'_> {
+    fn database(&mut self, given: &Option<String>) -> Option<PathBuf> {
+        self.setting("database", DATABASE, given, DEFAULT_DATABASE).map(absolute)
+    }
+
     /// `None` when there is none.
     fn metrics_listen(&mut self, given: &Option<String>) -> Option<SocketAddr> {
         let (name, text) = self.text("metrics-listen", "FLAMEGATE_METRICS_LISTEN", given, "");

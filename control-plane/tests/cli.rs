@@ -307,7 +307,7 @@ fn serve_refuses_a_bad_configuration_and_a_database_in_use() {
     assert!(failed(&serve(&second, &tokens), 1).contains("is in use by another flamegate-control"));
     let taken = program.url.strip_prefix("http://").unwrap();
     let other = directory.path().join("other.db");
-    let taken = ["--listen", taken, "--database", other.to_str().unwrap()];
+    let taken = ["--init", "--listen", taken, "--database", other.to_str().unwrap()];
     assert!(failed(&serve(&taken, &tokens), 1).contains("cannot listen on"));
     program.signal("-TERM");
     program.end();

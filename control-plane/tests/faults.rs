@@ -145,7 +145,15 @@ fn on_a_read_only_disk_it_does_not_start_and_says_why() {
         format!("mount -t tmpfs -o size=2m tmpfs '{mount}' && mount -o remount,ro '{mount}' && exec \"$@\"");
     let mut line = starter(&script);
     let database = folder.path().join("control.db");
-    line.extend([PROGRAM, "serve", "--listen", "127.0.0.1:0", "--database", database.to_str().unwrap()]);
+    line.extend([
+        PROGRAM,
+        "serve",
+        "--init",
+        "--listen",
+        "127.0.0.1:0",
+        "--database",
+        database.to_str().unwrap(),
+    ]);
     let mut command = Command::new(line[0]);
     command.args(&line[1..]).env("FLAMEGATE_ADMIN_TOKEN", ADMIN).env("FLAMEGATE_SYNC_TOKEN", SYNC);
     let error = failed(&command.output().unwrap(), 1);

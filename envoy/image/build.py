@@ -48,15 +48,15 @@ def source_date() -> int:
     return int(os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct") or 0)
 
 
-def tar_of(files: dict[str, bytes], seconds: int) -> bytes:
-    """A tar archive with root's files, sorted, all of one time."""
+def tar_of(files: dict[str, bytes], seconds: int, programs: frozenset[str] = frozenset()) -> bytes:
+    """A tar archive with root's files, sorted, all of one time; programs may be run."""
     folders = sorted({str(parent) for name in files for parent in Path(name).parents if str(parent) != "."})
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name in [*folders, *sorted(files)]:
             entry = tarfile.TarInfo(name)
             entry.mtime = seconds
-            entry.mode = 0o444 if name in files else 0o755
+            entry.mode = 0o444 if name in files and name not in programs else 0o755
             entry.type = tarfile.REGTYPE if name in files else tarfile.DIRTYPE
             entry.size = len(files.get(name, b""))
             archive.addfile(entry, io.BytesIO(files.get(name, b"")))

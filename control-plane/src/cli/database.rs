@@ -97,7 +97,7 @@ pub(super) async fn restore(output: Output, args: RestoreArgs) -> Result<(), Cli
 
 impl DatabaseArgs {
     fn path(self) -> PathBuf {
-        self.database.unwrap_or_else(|| config::database(&|name| std::env::var(name).ok()))
+        self.database.map_or_else(|| config::database(&|name| std::env::var(name).ok()), config::absolute)
     }
 }
 

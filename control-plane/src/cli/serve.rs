@@ -11,9 +11,11 @@ use super::error::CliError;
 use super::log_bound::LogBound;
 use crate::config::environment::Oddities;
 use crate::config::{Config, ConfigErrors, ServeArgs};
-use crate::http::server::Server;
+use crate::http::app::BuildError;
+use crate::http::server::{Server, StartError};
 use crate::service::clock::Clock;
 use crate::service::token_book::TokenBook;
+use crate::store::OpenError;
 
 /// How often the log says what was held back.
 const REPORT: Duration = Duration::from_secs(10);
@@ -55,7 +57,11 @@ async fn serve(args: ServeArgs, config: Config, bound: LogBound) -> Result<(), C
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let database = config.database.clone();
-    let server = Server::start(config, Clock::default()).await.map_err(failed)?;
+    if config.init && database.exists() {
+        tracing::warn!(database = %database.display(), "--init: a database is there already and is used; while --init is given, it \
+            replaces the tables of gateways that have another database's");
+    }
+    let server = Server::start(config, Clock::default()).await.map_err(not_started)?;
     let (address, head) = (server.address, server.app.store.head());
     tracing::info!(%address, database = %database.display(), epoch = head.epoch, revision = head.revision, "serving");
     // For whoever started us on port 0. A closed standard output is no reason to stop.
@@ -126,6 +132,16 @@ fn start_log(filter: Option<&str>, format: Option<&str>, bound: LogBound) -> Res
     };
     tracing_subscriber::registry().with(layer.with_filter(filter.and(bound))).init();
     Ok(())
+}
+
+/// Which database is a matter of configuration: starting again changes nothing.
+fn not_started(error: StartError) -> CliError {
+    match error {
+        StartError::Build(BuildError::Open(OpenError::Missing(_) | OpenError::Foreign(_))) => {
+            CliError::Usage(error.to_string())
+        }
+        error => failed(error),
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> CliError {

@@ -13,6 +13,17 @@ pub struct Head {
     pub tag: String,
 }
 
+/// How the name of a history begins that a restore began. One that a new database began has another: gateways take the
+/// place of another history with a restored one, and with a new one only when told.
+pub const RESTORED_EPOCH: &str = "r_";
+
+impl Head {
+    /// Whether this history began with a restore.
+    pub fn is_restored(&self) -> bool {
+        self.epoch.starts_with(RESTORED_EPOCH)
+    }
+}
+
 /// One line of a page: what became of a hash.
 #[derive(Debug)]
 pub struct Change {

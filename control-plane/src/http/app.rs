@@ -151,7 +151,11 @@ const fn most_polls(connections: usize) -> usize {
 impl App {
     /// Opens the database and wires the services.
     pub async fn open(config: &Config, clock: Clock) -> Result<Self, BuildError> {
-        let store = Store::open(&config.database).await?;
+        let store = if config.init {
+            Store::open_or_make(&config.database).await?
+        } else {
+            Store::open(&config.database).await?
+        };
         let metrics = Metrics::new().map_err(BuildError::Other)?;
         let gateways = Gateways::load(&store, clock.clone()).await.map_err(BuildError::Other)?;
         let connections = Connections::new(Shares::of(config.max_connections, config.pages.trust_proxy));
@@ -168,7 +172,8 @@ impl App {
             users: Users::new(store.clone(), clock.clone()).map_err(BuildError::Other)?,
             audit: Audit::new(store.clone()),
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),
-            sync: Sync::new(store.reading_for(Purpose::Sync), known, metrics.clone(), clock.clone(), down),
+            sync: Sync::new(store.reading_for(Purpose::Sync), known, metrics.clone(), clock.clone(), down)
+                .replacing_tables(config.init),
             gateways,
             credentials,
             metrics,

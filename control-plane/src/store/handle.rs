@@ -38,9 +38,14 @@ pub struct Written<T> {
 pub struct Reader(Box<dyn Lent>);
 
 impl Store {
-    /// Opens the file, creating it (readable by its owner only) when it is not there, and migrates it.
+    /// Opens the database that is there, and migrates it.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         Ok(Self::on(Sqlite::open(path).await?))
+    }
+
+    /// The same, and makes one (readable by its owner only) where there is none.
+    pub async fn open_or_make(path: &Path) -> Result<Self, OpenError> {
+        Ok(Self::on(Sqlite::open_or_make(path).await?))
     }
 
     /// The store on an engine that is open.

@@ -95,6 +95,16 @@ impl Control {
         Self::start_with(directory, clock, settings).await
     }
 
+    /// Stops it and starts it again on the same database as `serve` without `--init` does, doing something in between.
+    pub async fn restart_uninitialised(self, between: impl FnOnce(&Path)) -> Self {
+        let Self { server, clock, directory, .. } = self;
+        server.stop().await;
+        let database = directory.path().join("control.db");
+        between(&database);
+        let config = Config { init: false, ..config(&database) };
+        Self::start_from(directory, clock, config).await
+    }
+
     /// One round of housekeeping that keeps this many removals in the log.
     pub async fn housekeeping(&self, removals_kept: u32) {
         self.server.app.housekeeping(removals_kept).round().await.unwrap();
@@ -204,7 +214,7 @@ fn config_with(database: &Path, settings: &[(&str, &str)]) -> Config {
         "FLAMEGATE_DATABASE" => Some(database.to_str().unwrap().to_owned()),
         other => settings.iter().find(|(name, _)| *name == other).map(|(_, value)| (*value).to_owned()),
     };
-    Config::load(&ServeArgs::default(), &source).unwrap()
+    Config::load(&ServeArgs { init: true, ..ServeArgs::default() }, &source).unwrap()
 }
 
 /// Waits for something that another task is about to do.

@@ -57,11 +57,21 @@ impl Program {
 
     /// Started by another program (such as `unshare`), and with more environment.
     pub fn serve_by(starter: &[&str], database: &Path, environment: &[(&str, &str)]) -> Self {
-        let line = [starter, &[PROGRAM, "serve", "--listen", "127.0.0.1:0", "--database"]].concat();
+        let tokens = [("FLAMEGATE_ADMIN_TOKEN", ADMIN), ("FLAMEGATE_SYNC_TOKEN", SYNC)];
+        let starter =
+            [starter, &[PROGRAM, "serve", "--init", "--database", database.to_str().unwrap()]].concat();
+        Self::start(&starter, &[&tokens, environment].concat())
+    }
+
+    /// With a database and tokens that the starter knows of.
+    pub fn serve_plain(starter: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start(&[starter, &[PROGRAM, "serve"]].concat(), environment)
+    }
+
+    fn start(line: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(line[0]);
-        command.args(&line[1..]).arg(database).env_clear();
+        command.args(&line[1..]).args(["--listen", "127.0.0.1:0"]).env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command.env("FLAMEGATE_ADMIN_TOKEN", ADMIN).env("FLAMEGATE_SYNC_TOKEN", SYNC);
         for (name, value) in environment {
             // Nothing takes a variable away.
             if value.is_empty() {

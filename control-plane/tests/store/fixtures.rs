@@ -26,7 +26,7 @@ pub struct Database {
 pub async fn sqlite() -> Database {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("control.db");
-    Database { store: Store::open(&at).await.unwrap(), at, _folder: folder }
+    Database { store: Store::open_or_make(&at).await.unwrap(), at, _folder: folder }
 }
 
 impl Database {

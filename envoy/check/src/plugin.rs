@@ -35,7 +35,7 @@ pub struct Visible {
 }
 
 /// Filter state that is published unless `filter_state` says otherwise.
-const PUBLISHED: [&str; 3] = ["key_id", "workspace_id", "environment"];
+const PUBLISHED: [&str; 1] = ["key_id"];
 /// Stands for a token that nobody has to know here.
 const SOME_TOKEN: &str = "some-token";
 
@@ -169,7 +169,7 @@ impl<'a> Plugin<'a> {
     pub fn publishes(&self, name: &str) -> bool {
         let name = if name == "bypass" { "key_id" } else { name };
         match self.json.get("filter_state") {
-            None | Some(Json::Bool(true)) => PUBLISHED.contains(&name),
+            None => PUBLISHED.contains(&name),
             Some(Json::Array(names)) => names.iter().any(|known| known.as_str() == Some(name)),
             Some(_) => false,
         }

@@ -57,7 +57,7 @@ impl Real {
             ("FLAMEGATE_LISTEN", &listen),
             ("FLAMEGATE_DATABASE", &database),
         ];
-        let line = [self.program.display().to_string(), "serve".to_owned()];
+        let line = [self.program.display().to_string(), "serve".to_owned(), "--init".to_owned()];
         let mut process = Process::start("control-plane", folder, &line, &environment)?;
         process.wait_until("the control plane is ready", START, || get(self.port, "/readyz").is_ok())?;
         Ok(process)

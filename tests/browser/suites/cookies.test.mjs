@@ -26,7 +26,7 @@ before(async () => {
     FLAMEGATE_DATABASE: join(folder, "control.db"),
     FLAMEGATE_PUBLIC_URL: PUBLIC,
   };
-  server = spawn(PROGRAM, ["serve"], { env, stdio: ["ignore", "pipe", "ignore"] });
+  server = spawn(PROGRAM, ["serve", "--init"], { env, stdio: ["ignore", "pipe", "ignore"] });
   for await (const line of createInterface({ input: server.stdout })) {
     port = line.match(/^listening on http:\/\/127\.0\.0\.1:(\d+)$/)?.[1];
     if (port) break;

@@ -1,6 +1,7 @@
 //! The control plane as a process, and its REST API.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -20,6 +21,8 @@ pub struct Control {
     folder: PathBuf,
     /// Tokens for gateways, comma-separated, from its next start.
     pub sync_tokens: String,
+    /// Whether it is started with `--init`: it then makes its database, and gateways take it whatever they had.
+    pub init: bool,
     /// Its port, the same after a restart.
     pub port: u16,
 }
@@ -39,7 +42,7 @@ impl Control {
     /// A control plane that is not started yet: only its port is known.
     pub fn prepare(folder: &Path) -> Self {
         let sync_tokens = SYNC_TOKEN.to_owned();
-        Self { process: None, folder: folder.to_owned(), sync_tokens, port: free_port() }
+        Self { process: None, folder: folder.to_owned(), sync_tokens, init: true, port: free_port() }
     }
 
     /// Starts it and waits until it is ready.
@@ -48,6 +51,7 @@ impl Control {
         let process = Process::start("control-plane", &program, &self.folder, |command| {
             command
                 .arg("serve")
+                .args(self.init.then_some("--init"))
                 .env("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN)
                 .env("FLAMEGATE_SYNC_TOKEN", &self.sync_tokens);
             command.env("FLAMEGATE_LISTEN", format!("127.0.0.1:{}", self.port));
@@ -66,6 +70,19 @@ impl Control {
             let (status, _) = process.stop();
             assert!(status.success(), "the control plane stopped with {status}: {}", process.log());
         }
+    }
+
+    /// Makes a new, empty database in the place of its own, while it does not run.
+    pub fn replace_database(&self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = self.database().into_os_string();
+            file.push(suffix);
+            drop(std::fs::remove_file(file));
+        }
+        let program = root().join("dist/flamegate-control");
+        let made = Command::new(program).args(["init", "--database"]).arg(self.database()).output();
+        let made = made.expect("flamegate-control");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 
     /// Kills it in the middle of whatever it does (SIGKILL).

@@ -170,9 +170,10 @@ fn what_is_configured_wrong_is_named() {
                 rules: { policies: { a: { permissions: [{ any: true }], principals: [{ filter_state: { key: wasm.flamegate.key_id, string_match: { prefix: k } } }] } } } }\n";
     let guard = format!("{rbac}                  - name: flamegate\n");
     let order = ("                  - name: flamegate\n", guard.as_str());
-    let forgotten = "                      routes:\n                        - match: { prefix: /forgotten/ }\n                          route: { cluster: upstream }\n                          \
-                     typed_per_filter_config: { guard: { \"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true } }\n";
-    let route = ("                      routes:\n", forgotten);
+    // Whoever has nothing of the filter is let through.
+    let refuses = "direct_response: { status: 403, body: { inline_string: '{\"success\":false,\"error\":{\"code\":\"MISCONFIGURED\",\
+                   \"message\":\"This gateway is not set up to pass requests\"}}' } }";
+    let route = (refuses, "route: { cluster: upstream }");
     let rows: [(&str, &[&str], (&str, &str)); 5] = [
         ("doctor-cluster", &["cluster-missing", "control-cluster-without-host", "table-missing"], cluster),
         ("doctor-vm-id", &["vm-id", "table-missing"], vm_id),

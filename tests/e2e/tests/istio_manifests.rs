@@ -139,3 +139,34 @@ fn no_secret_stands_in_a_manifest_and_the_variants_differ_where_they_must() {
     }
     assert_eq!(plugin("sidecar")["spec"]["match"], json!([{"mode": "SERVER"}]));
 }
+
+#[test]
+fn the_control_planes_pod_makes_no_database_and_its_job_makes_one_on_the_same_volume() {
+    let folder = root().join("envoy/kubernetes");
+    let set = documents(&folder.join("control-plane.yaml")).remove(0);
+    let job = documents(&folder.join("init.yaml")).remove(0);
+    let (pod, init) = (&set["spec"]["template"]["spec"], &job["spec"]["template"]["spec"]);
+    let container = &pod["containers"][0];
+    assert_eq!(
+        container["args"],
+        json!(["serve"]),
+        "an --init that stays would empty every gateway with a lost volume"
+    );
+    assert_eq!((&set["spec"]["replicas"], &pod["enableServiceLinks"]), (&json!(1), &json!(false)));
+    let database =
+        items(&container["env"]).find(|one| one["name"] == "FLAMEGATE_DATABASE").expect("its database");
+    assert_eq!(init["containers"][0]["args"], json!(["init", "--database", database["value"]]));
+    let claim = &set["spec"]["volumeClaimTemplates"][0]["metadata"]["name"];
+    let claim = format!(
+        "{}-{}-0",
+        claim.as_str().expect("a name"),
+        set["metadata"]["name"].as_str().expect("a name")
+    );
+    assert_eq!(init["volumes"][0]["persistentVolumeClaim"]["claimName"], json!(claim));
+    assert_eq!(container["volumeMounts"], init["containers"][0]["volumeMounts"]);
+    assert_eq!(pod["securityContext"], init["securityContext"]);
+    // The pod is the one that the Service finds.
+    let service = documents(&root().join("envoy/istio/control-plane/control-plane.yaml")).remove(0);
+    assert_eq!(service["spec"]["selector"], set["spec"]["template"]["metadata"]["labels"]);
+    assert_eq!(service["metadata"]["name"], set["spec"]["serviceName"]);
+}

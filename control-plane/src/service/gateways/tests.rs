@@ -220,7 +220,7 @@ async fn a_thief_who_fills_the_registry_pushes_out_its_own_inventions() {
 #[tokio::test]
 async fn who_was_pushed_out_for_room_is_told_as_one_for_a_day_or_until_an_operator_forgets_it() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("control.db")).await.unwrap();
+    let store = Store::open_or_make(&directory.path().join("control.db")).await.unwrap();
     let clock = Clock::default();
     let gateways = Gateways::new(clock.clone());
     flood(&gateways, &clock, Some(2)).await;
@@ -241,7 +241,7 @@ async fn who_was_pushed_out_for_room_is_told_as_one_for_a_day_or_until_an_operat
 #[tokio::test]
 async fn names_that_never_acknowledged_go_after_minutes_and_the_others_after_a_day() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("control.db")).await.unwrap();
+    let store = Store::open_or_make(&directory.path().join("control.db")).await.unwrap();
     let clock = Clock::default();
     let gateways = Gateways::new(clock.clone());
     poll(&gateways, hello("shared", "real", 1), 1);
@@ -263,7 +263,7 @@ async fn names_that_never_acknowledged_go_after_minutes_and_the_others_after_a_d
 #[tokio::test]
 async fn who_acknowledges_first_or_ties_its_name_is_to_be_stored_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("control.db")).await.unwrap();
+    let store = Store::open_or_make(&directory.path().join("control.db")).await.unwrap();
     let gateways = Gateways::new(Clock::default());
     // What is invented and has no table causes no write.
     gateways.begin(hello("shared", "invented", 2)).finish();
@@ -280,7 +280,7 @@ async fn who_acknowledges_first_or_ties_its_name_is_to_be_stored_at_once() {
 #[tokio::test]
 async fn a_restart_remembers_whose_name_it_is() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("control.db")).await.unwrap();
+    let store = Store::open_or_make(&directory.path().join("control.db")).await.unwrap();
     let gateways = Gateways::new(Clock::default());
     // Tied after it was stored without a session.
     poll(&gateways, hello("shared", "gw", 0), 1);
@@ -296,7 +296,7 @@ async fn a_restart_remembers_whose_name_it_is() {
 #[tokio::test]
 async fn who_is_forgotten_is_not_told_and_who_still_polls_goes_when_it_is_gone() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("control.db")).await.unwrap();
+    let store = Store::open_or_make(&directory.path().join("control.db")).await.unwrap();
     let clock = Clock::default();
     let gateways = Gateways::new(clock.clone());
     let by = || Actor::admin_token(crate::domain::audit::Via::Cli, None);
@@ -320,7 +320,7 @@ async fn who_is_forgotten_is_not_told_and_who_still_polls_goes_when_it_is_gone()
 #[tokio::test]
 async fn who_is_still_there_ten_minutes_after_it_was_to_leave_did_not_leave() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("control.db")).await.unwrap();
+    let store = Store::open_or_make(&directory.path().join("control.db")).await.unwrap();
     let clock = Clock::default();
     let gateways = Gateways::new(clock.clone());
     poll(&gateways, hello("shared", "stays", 1), 1);

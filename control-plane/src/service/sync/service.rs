@@ -38,7 +38,12 @@ pub struct Sync {
     pub(super) lanes: Arc<Lanes>,
     pub(super) notices: Arc<Notices>,
     pub(super) metrics: Metrics,
+    /// Whether gateways with the table of another database get ours, even where nobody has restored this one.
+    pub(super) replaces_tables: bool,
 }
+
+/// What a gateway is told that comes with the table of another database. It goes on with that.
+const KEEPS_ITS_TABLE: &str = "the gateway has the table of another database, and this one was neither restored nor started with --init";
 
 impl Sync {
     /// The service; once `shutdown` turns true, held polls are answered with an empty page.
@@ -52,7 +57,23 @@ impl Sync {
         let recent = Arc::new(Recent::new(store.clone(), metrics.clone()));
         let lanes = Arc::new(Lanes::new(store.clone(), credentials.clone(), metrics.clone()));
         let notices = Arc::new(Notices::new(clock));
-        Self { store, gateways, credentials, shutdown, recent, lanes, notices, metrics }
+        Self {
+            store,
+            gateways,
+            credentials,
+            shutdown,
+            recent,
+            lanes,
+            notices,
+            metrics,
+            replaces_tables: false,
+        }
+    }
+
+    /// The same; when told so, whoever comes with the table of another database gets this one's in its place.
+    #[must_use]
+    pub fn replacing_tables(self, replaces_tables: bool) -> Self {
+        Self { replaces_tables, ..self }
     }
 
     /// The answer to a poll: a page as JSON.
@@ -85,6 +106,11 @@ impl Sync {
         if request.epoch.as_deref() != Some(head.epoch.as_str()) || request.cursor.is_some() {
             self.notice_foreign_epoch(request, &head);
             poll.acknowledges(None);
+            // Half a reset is not stopped: it was begun when this was allowed.
+            let begins = request.epoch.is_some() && request.cursor.is_none();
+            if begins && !self.replaces_tables && !head.is_restored() {
+                return Err(Error::Unavailable(KEEPS_ITS_TABLE));
+            }
             return self.lanes.part_of_reset(request).await;
         }
         if request.is_at(&head) {
@@ -135,7 +161,8 @@ impl Sync {
     }
 
     /// A gateway with a table of another epoch: once after a restored or replaced database. When it goes on, two control
-    /// planes with different databases stand behind one name, and gateways take the table of one after the other.
+    /// planes with different databases stand behind one name, and gateways take the table of one after the other; or this is
+    /// not the database that it should be, and gateways keep the table that they have.
     fn notice_foreign_epoch(&self, request: &ChangesRequest, head: &Head) {
         let begins = request.cursor.is_none();
         let Some(theirs) = request.epoch.as_deref().filter(|_| begins) else { return };
@@ -143,6 +170,11 @@ impl Sync {
         let Some(count) = self.notices.admit(&request.credential, Kind::ForeignEpoch) else { return };
         let theirs = if is_name(theirs) { theirs } else { "not a name" };
         let (credential, gateway, ours) = (request.credential.name(), &request.gateway, &head.epoch);
+        if !self.replaces_tables && !head.is_restored() {
+            tracing::error!(credential, %gateway, theirs, ours, count, "a gateway has the table of another database and keeps it: is \
+                this the right database? Restore a backup of the right one, or start once with --init to replace all tables with this one's");
+            return;
+        }
         tracing::warn!(credential, %gateway, theirs, ours, count, "a gateway has the table of another epoch and fetches ours; if \
             this goes on, a second control plane with another database is reached by the same name");
     }

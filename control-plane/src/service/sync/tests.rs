@@ -21,7 +21,7 @@ fn by() -> Actor {
 
 /// The service over a new database, with a credential `eu`.
 async fn service(directory: &tempfile::TempDir) -> (Sync, watch::Sender<bool>) {
-    let store = Store::open(&directory.path().join("control.db")).await.unwrap();
+    let store = Store::open_or_make(&directory.path().join("control.db")).await.unwrap();
     let clock = Clock::default();
     let gateways = Gateways::new(clock.clone());
     let credentials =

@@ -10,6 +10,15 @@ pub enum OpenError {
     /// The file or its lock file cannot be made or opened.
     #[error("cannot open {0}: {1}")]
     File(PathBuf, std::io::Error),
+    /// There is no database, and none was to be made.
+    #[error(
+        "there is no database at {0}: name the right file (--database, FLAMEGATE_DATABASE), put a backup there (flamegate-control \
+        restore), or make a new one, in which no key works (flamegate-control init, or serve --init)"
+    )]
+    Missing(PathBuf),
+    /// The file holds something else.
+    #[error("{0} is no database of flamegate-control: it is left as it is")]
+    Foreign(PathBuf),
     /// Another process serves this database.
     #[error("{0} is in use by another flamegate-control")]
     InUse(PathBuf),

@@ -12,7 +12,7 @@ use super::tags;
 use super::values::{enforced, environment, hash, limits, signed, unsigned};
 use crate::contract::{KeyHash, KeyRecord};
 use crate::domain::error::Error;
-use crate::domain::log::{Change, Head, Page, Since};
+use crate::domain::log::{Change, Head, Page, RESTORED_EPOCH, Since};
 use crate::domain::random;
 use crate::store::seam::log::{ReadLog, WriteLog};
 
@@ -106,10 +106,10 @@ pub(super) async fn ensure_epoch(tx: &mut SqliteConnection) -> Result<(), Error>
     Ok(())
 }
 
-/// Begins a new history: every gateway will fetch the whole table. The revision goes on, so it never goes back.
+/// Begins a new history with what was restored: every gateway will fetch the whole table. The revision goes on, so it never goes back.
 pub(super) async fn new_epoch(tx: &mut SqliteConnection) -> Result<(), Error> {
     sqlx::query("UPDATE revision_log SET epoch = ?, revision = revision + 1")
-        .bind(random::id("e_")?)
+        .bind(random::id(RESTORED_EPOCH)?)
         .execute(tx)
         .await?;
     Ok(())

@@ -3,11 +3,13 @@
 //! One write at a time, in `BEGIN IMMEDIATE`, flushed to disk before it is acknowledged (`synchronous=FULL`): a revocation that was
 //! answered survives a crash.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use sqlx::ConnectOptions as _;
+use sqlx::Connection as _;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous,
@@ -38,9 +40,18 @@ pub struct Sqlite {
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Sqlite {
-    /// Opens the file, creating it (readable by its owner only) when it is not there, and migrates it.
+    /// Opens the database that is there, and migrates it. Where there is none nothing is made, not even the lock's file.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        if !is_ours(path).await? {
+            return Err(OpenError::Missing(path.to_owned()));
+        }
+        Self::open_or_make(path).await
+    }
+
+    /// The same, and makes one (readable by its owner only) where there is none or an empty file.
+    pub async fn open_or_make(path: &Path) -> Result<Self, OpenError> {
         let lock = lock(path)?;
+        is_ours(path).await?;
         create_private(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -100,6 +111,24 @@ impl Engine for Sqlite {
         if let Err(error) = self.lock.unlock() {
             tracing::warn!(%error, "the database's lock stays until this process ends");
         }
+    }
+}
+
+/// Whether a database is there; false where there is no file, or nothing in it. Changes nothing.
+async fn is_ours(path: &Path) -> Result<bool, OpenError> {
+    if fs::metadata(path).map_or(true, |file| file.len() == 0) {
+        return Ok(false);
+    }
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+    let mut connection = options.connect().await?;
+    // The first table that migrations make is their own.
+    let sql = "SELECT COUNT(*), COALESCE(SUM(name = '_sqlx_migrations'), 0) FROM sqlite_schema";
+    let (all, ours): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut connection).await?;
+    let _ = connection.close().await;
+    match (all, ours) {
+        (0, _) => Ok(false),
+        (_, 0) => Err(OpenError::Foreign(path.to_owned())),
+        _ => Ok(true),
     }
 }
 

@@ -1,9 +1,6 @@
 //! What must hold in both sync modes. `sync_singleton.rs` and `sync_elected.rs` run each of these.
 
-use std::{
-    fs,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use flamegate_e2e::{
     Control, Envoy, Plugin, Request, Stack, control::NewKey, envoy::Upstreams, eventually, http1,
@@ -95,14 +92,29 @@ pub fn another_database(mode: Mode) {
     let mut stack = Stack::start("another-database", &mode(json!({})));
     let old = stack.accepted_key("live");
     stack.control.stop();
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = stack.control.database().into_os_string();
-        file.push(suffix);
-        drop(fs::remove_file(file));
-    }
+    stack.control.replace_database();
+    // Nobody said that this database is the right one: the gateway keeps its table, though it asks again and again.
+    stack.control.init = false;
     stack.control.start();
     stack.control.create_workspace("e2e");
-    stack.accepted_key("live");
+    let new = stack.control.create_key("e2e", "live", json!({}));
+    for round in 1..=3 {
+        eventually("the gateway has asked", || {
+            let metrics = stack.control.call("GET", "/metrics", None).text();
+            let count =
+                metrics.lines().find_map(|line| line.strip_prefix("flamegate_control_foreign_epochs_total "));
+            let count = count.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+            if count >= round { Ok(()) } else { Err(metrics) }
+        });
+    }
+    assert!(stack.control.log().contains("has the table of another database and keeps it"));
+    stack.wait_for_status(&new.key, 401);
+    stack.wait_for_status(&old.key, 200);
+    // Now somebody does.
+    stack.control.stop();
+    stack.control.init = true;
+    stack.control.start();
+    stack.wait_for_status(&new.key, 200);
     stack.wait_for_status(&old.key, 401);
 }
 

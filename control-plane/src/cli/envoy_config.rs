@@ -1,0 +1,97 @@
+//! `envoy-config`: one whole configuration of Envoy for an API that is there, made from the file that the tests run.
+//!
+//! Nothing is left to fill in. What goes into the text is checked first, so that none of it can mean anything else there.
+
+mod jwt;
+mod template;
+mod values;
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use self::jwt::Jwt;
+use self::template::Gateway;
+use self::values::{Endpoint, Keys, OpenPath, PathText, Plain};
+use super::error::CliError;
+use super::output::Output;
+
+/// The gateway that is wanted.
+#[derive(Args)]
+pub(super) struct EnvoyConfigArgs {
+    /// Your API
+    #[arg(long, value_name = "HOST:PORT")]
+    upstream: Endpoint,
+    /// The control plane, as Envoy reaches it
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    control: Endpoint,
+    /// The filter, as Envoy finds it
+    #[arg(long, value_name = "FILE", default_value = "/etc/envoy/flamegate.wasm")]
+    wasm: PathText,
+    /// Where clients connect
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:10000")]
+    listen: Endpoint,
+    /// Port of Envoy's admin interface, on 127.0.0.1
+    #[arg(long, value_name = "PORT", default_value_t = 9901)]
+    admin_port: u16,
+    /// Access log, a line of JSON per request
+    #[arg(long, value_name = "FILE", default_value = "/dev/stdout")]
+    access_log: PathText,
+    /// Name of this gateway at the control plane
+    #[arg(long, value_name = "NAME", default_value = "gateway")]
+    name: Plain,
+    /// A path that needs no key, such as /healthz; everything below it when it ends in '/'. May be given several times
+    #[arg(long, value_name = "PATH")]
+    open: Vec<OpenPath>,
+    /// A path, with all below it, whose answers may go on for long: event streams, WebSockets. May be given several times
+    #[arg(long, value_name = "PATH")]
+    stream: Vec<PathText>,
+    /// JWTs of this issuer are good beside keys: a bearer token that begins like a JWT is checked by Envoy, any other is a key
+    #[arg(long, value_name = "TEXT", requires = "jwt_jwks")]
+    jwt_issuer: Option<Plain>,
+    /// The issuer's keys: an http or https URL, or a file
+    #[arg(long, value_name = "URL|FILE", requires = "jwt_issuer")]
+    jwt_jwks: Option<Keys>,
+    /// Whom a JWT must be for. May be given several times; without it a JWT of the issuer is good whomever it is for
+    #[arg(long, value_name = "TEXT", requires = "jwt_issuer")]
+    jwt_audience: Vec<Plain>,
+    /// A new file for it, instead of standard output; never one that is there
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Prints the configuration, or writes it to a new file.
+pub(super) fn run(output: Output, args: EnvoyConfigArgs) -> Result<(), CliError> {
+    let file = args.output.clone();
+    let text = template::render(&args.gateway()).map_err(|problem| CliError::Usage(problem.to_string()))?;
+    let Some(file) = file else { return output.line(text.trim_end()) };
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&file)
+        .and_then(|mut new| new.write_all(text.as_bytes()));
+    written.map_err(|error| CliError::Other(format!("{}: {error}", file.display())))?;
+    output.note(&format!("{} was written; `envoy --mode validate -c {0}` looks at it", file.display()));
+    Ok(())
+}
+
+impl EnvoyConfigArgs {
+    fn gateway(self) -> Gateway {
+        let audiences = self.jwt_audience;
+        let jwt = self.jwt_issuer.zip(self.jwt_jwks).map(|(issuer, keys)| Jwt { issuer, keys, audiences });
+        Gateway {
+            upstream: self.upstream,
+            control: self.control,
+            wasm: self.wasm,
+            listen: self.listen,
+            admin_port: self.admin_port,
+            access_log: self.access_log,
+            name: self.name,
+            open: self.open,
+            streams: self.stream,
+            jwt,
+        }
+    }
+}

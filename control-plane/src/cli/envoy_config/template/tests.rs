@@ -1,0 +1,105 @@
+use super::*;
+use crate::cli::envoy_config::values::Keys;
+
+fn gateway() -> Gateway {
+    Gateway {
+        upstream: "api.internal:8081".parse().unwrap(),
+        control: "127.0.0.1:8080".parse().unwrap(),
+        wasm: "/etc/envoy/flamegate.wasm".parse().unwrap(),
+        listen: "0.0.0.0:10000".parse().unwrap(),
+        admin_port: 9901,
+        access_log: "/dev/stdout".parse().unwrap(),
+        name: "eu-1".parse().unwrap(),
+        open: Vec::new(),
+        streams: Vec::new(),
+        jwt: None,
+    }
+}
+
+fn jwt(keys: &str) -> Option<Jwt> {
+    let audiences = vec!["api".parse().unwrap()];
+    Some(Jwt { issuer: "https://login.example.com".parse().unwrap(), keys: keys.parse().unwrap(), audiences })
+}
+
+#[test]
+fn nothing_of_the_demo_and_no_place_is_left() {
+    let text = render(&gateway()).unwrap();
+    for word in ["${", "# [", "/public/", "/healthz\"", "/v1/events", "jwt", "filter.json and"] {
+        assert!(!text.contains(word), "{word} in {text}");
+    }
+    for part in ["name: flamegate\n", "envoy.bootstrap.wasm", "api.internal", "stats_tags", "\"bypass\":[]"] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+}
+
+#[test]
+fn it_is_the_file_that_the_tests_run_but_for_marked_parts() {
+    // Every line of the source that is outside of the marks and has no place in it, in order.
+    let text = render(&gateway()).unwrap();
+    let mut lines = text.lines();
+    let mut inside = false;
+    for line in SOURCE.split_once("\nnode:").unwrap().1.lines().skip(1) {
+        let mark = line.trim();
+        match mark {
+            "# [streams]" => inside = true,
+            "# [end of streams]" => inside = false,
+            _ if inside || mark.starts_with("# [") || line.contains("${") => {}
+            _ => assert!(lines.any(|found| found == line), "{line}"),
+        }
+    }
+}
+
+#[test]
+fn open_paths_are_rules_of_the_filter_and_streams_get_routes() {
+    let mut gateway = gateway();
+    gateway.open = vec!["/livez".parse().unwrap(), "/docs/".parse().unwrap()];
+    gateway.streams = vec!["/feed".parse().unwrap()];
+    let text = render(&gateway).unwrap();
+    for part in [
+        "path_separated_prefix: \"/feed\"",
+        r#"{"match":"exact","path":"/livez"}"#,
+        r#"{"match":"prefix","path":"/docs/"}"#,
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    gateway.open = vec!["/.flamegate/ready".parse().unwrap()];
+    assert!(render(&gateway).unwrap_err().to_string().contains("whether it is ready"));
+}
+
+#[test]
+fn keys_of_an_issuer_come_by_tls_or_not_or_from_a_file() {
+    let with = |keys: &str| render(&Gateway { jwt: jwt(keys), ..gateway() }).unwrap();
+    let text = with("https://login.example.com/keys.json");
+    for part in [
+        "cluster: jwks",
+        "sni: \"login.example.com\"",
+        "port_value: 443",
+        "audiences: [\"api\"]",
+        "early_header_mutation",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    assert_eq!(text.matches("requirement_name: jwt").count(), 2, "gRPC, and everything else");
+    let text = with("http://127.0.0.1:9000/keys");
+    assert!(text.contains("port_value: 9000") && !text.contains("transport_socket"), "{text}");
+    let text = with("/etc/envoy/jwks.json");
+    assert!(text.contains("local_jwks") && !text.contains("name: jwks"), "{text}");
+}
+
+#[test]
+fn what_could_end_a_quotation_is_refused() {
+    for text in ["a\"b:1", "a b:1", ":1", "a:0", "a:65536", "a", "[::1:1", "a\n:1"] {
+        assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
+    }
+    assert_eq!("[::1]:80".parse::<Endpoint>().unwrap().host, "::1");
+    for text in ["x", "/a\"", "/a b", "/a\n", "/a'b", "/${X}", "/a{b}"] {
+        assert!(text.parse::<PathText>().is_err(), "{text:?}");
+    }
+    assert!("/".parse::<OpenPath>().is_err());
+    for text in ["", "a\"", "a\\", "a b", "${X}"] {
+        assert!(text.parse::<Plain>().is_err(), "{text:?}");
+    }
+    for text in ["ftp://a/b", "https://a\"b/c", "https:///x", "keys.json", "https://u:p@host/x"] {
+        assert!(text.parse::<Keys>().is_err(), "{text:?}");
+    }
+}

@@ -1,0 +1,125 @@
+//! `init`: a new database, tokens, and the files with environment variables that name them, each made once and never
+//! written over.
+//!
+//! `serve` makes no database by itself: one that is started in another folder would else serve an empty table, and every key
+//! at every gateway would end.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::error::CliError;
+use super::output::{Column, Output};
+use crate::config;
+use crate::domain::random;
+use crate::store::Store;
+
+/// What to make.
+#[derive(Args)]
+pub(super) struct InitArgs {
+    /// Folder for the database, the tokens and the environment files; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "flamegate", conflicts_with = "database")]
+    dir: PathBuf,
+    /// Make this database only, as for a container that gets its tokens elsewhere
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+}
+
+/// base62 characters of a token: 256 bits.
+const TOKEN_LEN: usize = 43;
+const COLUMNS: [Column; 5] = [
+    ("DATABASE", "/database"),
+    ("ADMIN TOKEN", "/admin_token"),
+    ("SYNC TOKEN", "/sync_token"),
+    ("FOR SERVE", "/serve_env"),
+    ("FOR ENVOY", "/gateway_env"),
+];
+
+/// Makes what is named; when anything of it is there, nothing.
+pub(super) async fn run(output: Output, args: InitArgs) -> Result<(), CliError> {
+    if let Some(database) = args.database {
+        let database = config::absolute(database);
+        refuse_existing(&[&database])?;
+        make_database(&database).await?;
+        return output.one(&json!({ "database": database }), &COLUMNS[..1]);
+    }
+    let folder = config::absolute(args.dir);
+    let made = |name: &str| folder.join(name);
+    let (database, admin, sync) = (made("flamegate.db"), made("admin-token"), made("sync-token"));
+    let (serve_env, gateway_env) = (made("flamegate.env"), made("gateway.env"));
+    check_quotable(&folder)?;
+    refuse_existing(&[&database, &admin, &sync, &serve_env, &gateway_env])?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| at(&folder, error))?;
+    let (admin_token, sync_token) = (token()?, token()?);
+    write_new(&admin, &format!("{}\n", *admin_token))?;
+    write_new(&sync, &format!("{}\n", *sync_token))?;
+    write_new(&serve_env, &for_serve(&database, &admin, &sync))?;
+    write_new(&gateway_env, &format!("FLAMEGATE_SYNC_TOKEN={}\n", *sync_token))?;
+    make_database(&database).await?;
+    let value = json!({
+        "database": database, "admin_token": admin, "sync_token": sync, "serve_env": serve_env, "gateway_env": gateway_env,
+    });
+    output.one(&value, &COLUMNS)
+}
+
+async fn make_database(path: &Path) -> Result<(), CliError> {
+    let store = Store::open_or_make(path).await.map_err(|error| CliError::Other(error.to_string()))?;
+    store.close().await;
+    Ok(())
+}
+
+/// Variables for `serve`, as shells and systemd read them.
+fn for_serve(database: &Path, admin: &Path, sync: &Path) -> String {
+    let line = |name: &str, path: &Path| format!("{name}=\"{}\"\n", path.display());
+    [
+        line("FLAMEGATE_DATABASE", database),
+        line("FLAMEGATE_ADMIN_TOKEN_FILE", admin),
+        line("FLAMEGATE_SYNC_TOKEN_FILE", sync),
+    ]
+    .concat()
+}
+
+/// A path that means the same in quotes to a shell and to systemd.
+fn check_quotable(folder: &Path) -> Result<(), CliError> {
+    let plain = |c: char| !c.is_control() && !matches!(c, '"' | '\\' | '$' | '`' | '%');
+    if folder.to_str().is_some_and(|text| text.chars().all(plain)) {
+        return Ok(());
+    }
+    let reason = "--dir: a path with a quote, a backslash, '$', '`', '%' or a control character cannot be written into environment files";
+    Err(CliError::Usage(reason.to_owned()))
+}
+
+fn refuse_existing(paths: &[&Path]) -> Result<(), CliError> {
+    let there: Vec<_> = paths
+        .iter()
+        .filter(|path| fs::symlink_metadata(path).is_ok())
+        .map(|path| path.display().to_string())
+        .collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::Other(format!("nothing was made, for there is already: {}", there.join(", "))))
+}
+
+fn token() -> Result<Zeroizing<String>, CliError> {
+    random::base62(TOKEN_LEN).map_err(|error| CliError::Other(error.to_string()))
+}
+
+/// A file that only its owner reads, and that was not there.
+fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+    written.map_err(|error| at(path, error))
+}
+
+fn at(path: &Path, error: io::Error) -> CliError {
+    CliError::Other(format!("{}: {error}", path.display()))
+}
