@@ -271,21 +271,20 @@ fn guard_matcher(route: &Value) -> Value {
         json!({"name": key, "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", "key": key}})
     };
-    let state =
-        |key: &str, text: Value| json!({"single_predicate": {"input": input(key), "value_match": text}});
     let there = json!({"name": "there", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.matching.input_matchers.consistent_hashing.v3.ConsistentHashing",
         "threshold": 0, "modulo": 1}});
     let by_key =
         json!({"single_predicate": {"input": input("wasm.flamegate.key_id"), "custom_match": there}});
-    let bypassed = |why: &str| state("wasm.flamegate.bypass", json!({"exact": why}));
-    let matchers = [by_key, bypassed("path"), bypassed("preflight")].map(|predicate| {
-        let routes = action("routes", "RouteList", json!({"routes": [route]}));
-        json!({"predicate": predicate, "on_match": routes})
-    });
+    let routes = || action("routes", "RouteList", json!({"routes": [route]}));
     let closed =
         json!({"match": {"prefix": "/"}, "name": "flamegate-guard", "direct_response": {"status": 403}});
-    json!({"matcher_list": {"matchers": matchers}, "on_no_match": action("flamegate-guard", "Route", closed)})
+    let bypassed = json!({"matcher": {
+        "matcher_tree": {
+            "input": input("wasm.flamegate.bypass"),
+            "exact_match_map": {"map": {"path": routes(), "preflight": routes()}}},
+        "on_no_match": action("flamegate-guard", "Route", closed)}});
+    json!({"matcher_list": {"matchers": [{"predicate": by_key, "on_match": routes()}]}, "on_no_match": bypassed})
 }
 
 fn address(port: u16) -> Value {
