@@ -330,7 +330,7 @@ async fn a_statement_that_reads_for_too_long_is_interrupted() {
     const ENDLESS: &str =
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
     let folder = tempfile::tempdir().unwrap();
-    let database = Sqlite::open(&folder.path().join("control.db")).await.unwrap();
+    let database = Sqlite::open_or_make(&folder.path().join("control.db")).await.unwrap();
     for purpose in [Purpose::Pages, Purpose::Lists] {
         let mut connection = database.connection(purpose).await.unwrap();
         let read = sqlx::query(ENDLESS).fetch_one(&mut *connection);

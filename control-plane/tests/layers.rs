@@ -54,7 +54,8 @@ fn the_domain_is_told_what_time_it_is() {
 fn a_plaintext_is_exposed_in_three_answers() {
     // Two show a key, one a gateway's token.
     let answers = ["http/keys/bodies.rs", "http/pages/keys/reveal.rs", "http/credentials.rs"];
-    let allowed = ["domain/keys/secret.rs", answers[0], answers[1], answers[2]];
+    let tests = "domain/explain/tests.rs";
+    let allowed = ["domain/keys/secret.rs", tests, answers[0], answers[1], answers[2]];
     assert_eq!(offenders(&allowed, &[".expose()"]), Vec::<PathBuf>::new());
 }
 
