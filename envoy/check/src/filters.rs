@@ -26,6 +26,9 @@ pub fn check<'a>(model: &Model<'a>, options: &Options<'_>, findings: &mut Findin
     if chains.is_empty() {
         none(model, findings);
     }
+    if any {
+        beside(model, findings);
+    }
     plugins
 }
 
@@ -44,6 +47,27 @@ fn without(model: &Model<'_>, http: &Http<'_>, any: bool, findings: &mut Finding
         findings.at(&rules::UNGUARDED_LISTENER, &http.manager, what);
     } else {
         findings.at(&rules::NO_FLAMEGATE, &http.manager, "there is no Flamegate filter in any HTTP chain");
+    }
+}
+
+/// What goes past every HTTP chain, or writes what only the filter should.
+fn beside(model: &Model<'_>, findings: &mut Findings) {
+    for (listener, filter) in model.network() {
+        let kind = filter.get("typed_config").map(|config| config.typed().0).unwrap_or_default();
+        if filter.get("config_discovery").is_some() {
+            let what =
+                format!("the filter {} of listener {listener} comes by discovery", filter.text_of("name"));
+            findings.at(&rules::UNSEEN, &filter, what);
+        } else if kind.ends_with(".TcpProxy") {
+            let what = format!("listener {listener} passes connections on (tcp_proxy), whatever is in them");
+            findings.at(&rules::UNGUARDED_LISTENER, &filter, what);
+        }
+    }
+    let places = model.listeners.iter().chain(&model.routes).chain(&model.filters);
+    for key in places.flat_map(|at| at.all_of("object_key")) {
+        if key.text().is_some_and(|text| text.starts_with(guard::PREFIX)) {
+            findings.at(&rules::STATE_FORGED, &key, "filter state of Flamegate's name is set here");
+        }
     }
 }
 
@@ -69,7 +93,7 @@ fn one<'a>(
     let chain = Chain { http, position, plugin: plugin.as_ref() };
     failing(filter, findings);
     artifact(&chain, &config, findings);
-    neighbours::check(&chain, findings);
+    neighbours::check(model, &chain, findings);
     guards(model, &chain, findings);
     routes::check(model, &chain, findings);
     connection::check(&chain, findings);

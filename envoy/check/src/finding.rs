@@ -75,7 +75,7 @@ impl Finding {
 impl Findings {
     /// Notes one at a node.
     pub fn at(&mut self, rule: &'static Rule, at: &At<'_>, what: impl Into<String>) {
-        self.add(rule, &at.path, at.node.line, what);
+        self.add(rule, &at.path(), at.node.line, what);
     }
 
     /// Notes one that has no node.

@@ -131,21 +131,28 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The network filters of all listeners, with the listeners' names.
+    pub fn network(&self) -> Vec<(&'a str, At<'a>)> {
+        let of = |listener: &At<'a>| {
+            let name = listener.text_of("name");
+            network_of(listener).into_iter().map(move |filter| (name, filter))
+        };
+        self.listeners.iter().flat_map(of).collect()
+    }
+
     /// All HTTP chains.
     pub fn http(&self) -> Vec<Http<'a>> {
         let mut found = Vec::new();
         for listener in &self.listeners {
             let name = listener.text_of("name");
-            let chains =
-                listener.list("filter_chains").into_iter().chain(listener.get("default_filter_chain"));
-            let filters = chains.flat_map(|chain| chain.list("filters"));
+            let filters = network_of(listener).into_iter();
             let typed = filters.filter_map(|filter| filter.get("typed_config"));
             let api = listener.dig(&["api_listener", "api_listener"]);
             for config in typed.chain(api) {
                 let (kind, manager) = config.typed();
                 if kind.ends_with(MANAGER) {
                     let filters = manager.list("http_filters").iter().map(|at| self.filter(at)).collect();
-                    let listener = if name.is_empty() { listener.path.clone() } else { name.to_owned() };
+                    let listener = if name.is_empty() { listener.path() } else { name.to_owned() };
                     found.push(Http { listener, manager, filters });
                 }
             }
@@ -195,6 +202,12 @@ impl<'a> Model<'a> {
         let typed = extensions.iter().filter_map(|at| Some(at.get("typed_config")?.typed()));
         typed.filter(|(kind, _)| kind.ends_with(".WasmService")).map(|(_, at)| at).collect()
     }
+}
+
+/// The network filters of a listener's chains.
+fn network_of<'a>(listener: &At<'a>) -> Vec<At<'a>> {
+    let chains = listener.list("filter_chains").into_iter().chain(listener.get("default_filter_chain"));
+    chains.flat_map(|chain| chain.list("filters")).collect()
 }
 
 /// True when a document is what Envoy says about itself.
