@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::envoy_config::values::Keys;
+use crate::cli::envoy_config::values::{Keys, StreamPath};
 
 fn gateway() -> Gateway {
     Gateway {
@@ -96,6 +96,9 @@ fn what_could_end_a_quotation_is_refused() {
         assert!(text.parse::<PathText>().is_err(), "{text:?}");
     }
     assert!("/".parse::<OpenPath>().is_err());
+    // Envoy refuses a path_separated_prefix with a slash at its end.
+    assert_eq!("/v1/events/".parse::<StreamPath>().unwrap().0.0, "/v1/events");
+    assert!("/".parse::<StreamPath>().is_err() && "//".parse::<StreamPath>().is_err());
     for text in ["", "a\"", "a\\", "a b", "${X}"] {
         assert!(text.parse::<Plain>().is_err(), "{text:?}");
     }
