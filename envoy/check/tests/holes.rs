@@ -178,6 +178,23 @@ fn small_files_that_stand_for_large_trees_are_refused() {
 }
 
 #[test]
+fn each_of_many_mistakes_is_told_once() {
+    let off = off!("true");
+    let route = |number: usize| {
+        format!(
+            "                        - match: {{ prefix: /v1/{number} }}\n                          route: {{ cluster: upstream }}\n                          typed_per_filter_config: {{ guard: {off} }}\n"
+        )
+    };
+    let routes: String = (0..20_000).map(route).collect();
+    let findings = found(&GOOD.replacen(
+        "                      routes:\n",
+        &format!("                      routes:\n{routes}"),
+        1,
+    ));
+    assert_eq!(findings.iter().filter(|finding| finding.rule.name == "route-unguarded").count(), 20_000);
+}
+
+#[test]
 fn a_long_name_is_not_repeated_for_all_that_is_below_it() {
     let name = "k".repeat(1_000_000);
     let texts = vec!["\"flamegate\""; 20_000].join(",");
