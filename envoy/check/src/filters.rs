@@ -25,6 +25,7 @@ pub fn check<'a>(model: &Model<'a>, options: &Options<'_>, findings: &mut Findin
     }
     if chains.is_empty() {
         none(model, findings);
+        plugins.extend(alone(model, options, findings));
     }
     if any {
         beside(model, findings);
@@ -69,6 +70,27 @@ fn beside(model: &Model<'_>, findings: &mut Findings) {
             findings.at(&rules::STATE_FORGED, &key, "filter state of Flamegate's name is set here");
         }
     }
+}
+
+/// What discovery delivers without the chain that it is for.
+fn alone<'a>(model: &Model<'a>, options: &Options<'_>, findings: &mut Findings) -> Vec<Plugin<'a>> {
+    if model.bootstrap.is_some() {
+        return Vec::new();
+    }
+    for routes in model.routes.iter().chain(&model.parts) {
+        findings.at(
+            &rules::UNSEEN,
+            routes,
+            "these routes come without their listener: its filter and guard are not here",
+        );
+    }
+    let delivered = model.filters.iter().map(|at| model.delivered(at)).filter(is_flamegate);
+    let plugin = |filter: Filter<'a>| {
+        failing(&filter, findings);
+        findings.at(&rules::UNSEEN, &filter.at, "the filter comes without its chain: the guard is not here");
+        Plugin::of_envoy(&filter.config.as_ref()?.get("config")?, options, findings)
+    };
+    delivered.filter_map(plugin).collect()
 }
 
 fn none(model: &Model<'_>, findings: &mut Findings) {

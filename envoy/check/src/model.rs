@@ -15,6 +15,8 @@ pub struct Model<'a> {
     pub routes: Vec<At<'a>>,
     /// HTTP filters that chains name (ECDS).
     pub filters: Vec<At<'a>>,
+    /// Parts of route configurations that come by themselves: virtual hosts (VHDS), scopes (SRDS).
+    pub parts: Vec<At<'a>>,
     /// Updates that Envoy refused, with its words.
     pub refused: Vec<(At<'a>, String)>,
     /// True for what a running Envoy says about itself: then nothing comes that is not here.
@@ -73,6 +75,7 @@ impl<'a> Model<'a> {
                 Some("Cluster") => model.clusters.push(at),
                 Some("RouteConfiguration") => model.routes.push(at),
                 Some("TypedExtensionConfig") => model.filters.push(at),
+                Some("VirtualHost" | "ScopedRouteConfiguration") => model.parts.push(at),
                 _ => {}
             }
         }
@@ -172,6 +175,13 @@ impl<'a> Model<'a> {
             (kind, Some(config))
         });
         Filter { name, at: at.clone(), kind, config }
+    }
+
+    /// A filter as discovery delivers it.
+    pub fn delivered(&self, at: &At<'a>) -> Filter<'a> {
+        let config = at.get("typed_config").map(|config| config.typed());
+        let (kind, config) = config.map_or(("", None), |(kind, config)| (kind, Some(config)));
+        Filter { name: at.text_of("name"), at: at.clone(), kind, config }
     }
 
     /// The routes of a manager; nothing when they are not here.

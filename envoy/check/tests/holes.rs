@@ -177,6 +177,50 @@ fn small_files_that_stand_for_large_trees_are_refused() {
     }
 }
 
+/// A route configuration, a filter, a resource of a mesh, each alone.
+#[test]
+fn a_part_alone_is_never_called_fine() {
+    let wasm = "{ name: flamegate, root_id: flamegate, failure_policy: FAIL_OPEN, configuration: { \"@type\": x/google.protobuf.StringValue, value: '{\"bypass\": [{\"path\": \"/\", \"match\": \"prefix\"}], \"sync\": {\"mode\": \"singleton\"}}' } }";
+    let resource = |kind: &str, more: &str| {
+        format!("resources:\n  - {{ \"@type\": type.googleapis.com/{kind}, name: flamegate, {more} }}\n")
+    };
+    let filter = resource(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        &format!(
+            "typed_config: {{ \"@type\": x/envoy.extensions.filters.http.wasm.v3.Wasm, config: {wasm} }}"
+        ),
+    );
+    let of_mesh = |kind: &str, spec: &str| {
+        format!("apiVersion: v1\nkind: {kind}\nmetadata: {{ name: flamegate }}\nspec: {spec}\n")
+    };
+    for (rule, text) in [
+        ("not-seen", resource("envoy.config.route.v3.RouteConfiguration", "virtual_hosts: []")),
+        ("not-seen", resource("envoy.config.route.v3.VirtualHost", "routes: []")),
+        ("not-seen", filter.clone()),
+        ("fail-open", filter.clone()),
+        ("bypass-all", filter),
+        (
+            "fail-open",
+            of_mesh("WasmPlugin", "{ url: oci://x/flamegate, failStrategy: FAIL_OPEN, pluginConfig: {} }"),
+        ),
+        ("failure-policy", of_mesh("WasmPlugin", "{ url: oci://x/flamegate, pluginConfig: {} }")),
+        (
+            "fail-open",
+            of_mesh("EnvoyExtensionPolicy", "{ wasm: [{ name: flamegate, failOpen: true, config: {} }] }"),
+        ),
+        (
+            "not-seen",
+            of_mesh(
+                "EnvoyFilter",
+                "{ configPatches: [{ applyTo: HTTP_ROUTE, patch: { value: { name: flamegate } } }] }",
+            ),
+        ),
+    ] {
+        let findings = found(&text);
+        assert!(findings.iter().any(|finding| finding.rule.name == rule), "{rule} of {text}: {findings:#?}");
+    }
+}
+
 #[test]
 fn each_of_many_mistakes_is_told_once() {
     let off = off!("true");
