@@ -65,7 +65,11 @@ pub(super) struct EnvoyConfigArgs {
 /// Prints the configuration, or writes it to a new file.
 pub(super) fn run(output: Output, args: EnvoyConfigArgs) -> Result<(), CliError> {
     let file = args.output.clone();
-    let text = template::render(&args.gateway()).map_err(|problem| CliError::Usage(problem.to_string()))?;
+    let gateway = args.gateway();
+    if let Some(warning) = gateway.jwt.as_ref().and_then(Jwt::warning) {
+        output.note(warning);
+    }
+    let text = template::render(&gateway).map_err(|problem| CliError::Usage(problem.to_string()))?;
     let Some(file) = file else { return output.line(text.trim_end()) };
     let written = OpenOptions::new()
         .write(true)

@@ -75,6 +75,7 @@ fn keys_of_an_issuer_come_by_tls_or_not_or_from_a_file() {
         "sni: \"login.example.com\"",
         "port_value: 443",
         "audiences: [\"api\"]",
+        "require_expiration: true",
         "early_header_mutation",
     ] {
         assert!(text.contains(part), "no {part} in {text}");
@@ -84,6 +85,17 @@ fn keys_of_an_issuer_come_by_tls_or_not_or_from_a_file() {
     assert!(text.contains("port_value: 9000") && !text.contains("transport_socket"), "{text}");
     let text = with("/etc/envoy/jwks.json");
     assert!(text.contains("local_jwks") && !text.contains("name: jwks"), "{text}");
+}
+
+#[test]
+fn keys_without_tls_from_elsewhere_are_worth_a_word() {
+    let warns = |keys: &str| jwt(keys).unwrap().warning().is_some();
+    assert!(warns("http://login.example.com/keys.json") && warns("http://10.0.0.1:9000/keys"));
+    for fine in
+        ["https://login.example.com/keys", "http://127.0.0.1:9000/k", "http://localhost/k", "/etc/keys.json"]
+    {
+        assert!(!warns(fine), "{fine}");
+    }
 }
 
 #[test]
