@@ -115,7 +115,8 @@ fn one<'a>(
     let chain = Chain { http, position, plugin: plugin.as_ref() };
     failing(filter, findings);
     artifact(&chain, &config, findings);
-    neighbours::check(model, &chain, findings);
+    neighbours::check(&chain, findings);
+    upgrades(model, &chain, findings);
     guards(model, &chain, findings);
     routes::check(model, &chain, findings);
     connection::check(&chain, findings);
@@ -209,5 +210,29 @@ fn guards(model: &Model<'_>, chain: &Chain<'_, '_>, findings: &mut Findings) {
     if !is_guarded {
         let what = format!("listener {} has no guard behind the filter", chain.http.listener);
         findings.at(&rules::NO_GUARD, &chain.http.manager, what);
+    }
+}
+
+/// Upgrades with filters of their own, which go past those of the chain.
+fn upgrades<'a>(model: &Model<'a>, chain: &Chain<'a, '_>, findings: &mut Findings) {
+    for upgrade in chain.http.manager.list("upgrade_configs") {
+        let own: Vec<_> = upgrade.list("filters").iter().map(|at| model.filter(at)).collect();
+        let is_on = |filter: &Filter<'_>| !filter.at.is("disabled");
+        let guards = |filter: &Filter<'_>| {
+            let worth = filter.config.as_ref().map_or(Guard::Foreign, guard::of_rbac);
+            filter.kind == RBAC && is_on(filter) && matches!(worth, Guard::Closed | Guard::Unclear)
+        };
+        let position = own.iter().position(|filter| is_flamegate(filter) && is_on(filter));
+        let is_guarded = position.is_some_and(|at| {
+            own.iter().skip(at).any(guards) || routes::have_guards(model, &chain.http.manager)
+        });
+        if !own.is_empty() && !is_guarded {
+            let kind = upgrade.text_of("upgrade_type");
+            findings.at(
+                &rules::UPGRADE_FILTERS,
+                &upgrade,
+                format!("upgrades of type {kind} have filters of their own"),
+            );
+        }
     }
 }

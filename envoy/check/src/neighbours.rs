@@ -3,11 +3,11 @@
 use crate::chain::{Chain, is_flamegate};
 use crate::finding::Findings;
 use crate::guard::{self, Guard};
-use crate::model::{Filter, Model, RBAC};
-use crate::{routes, rules};
+use crate::model::Filter;
+use crate::rules;
 
-/// Checks the other filters of a chain, and upgrades that go past it.
-pub fn check<'a>(model: &Model<'a>, chain: &Chain<'a, '_>, findings: &mut Findings) {
+/// Checks the other filters of a chain.
+pub fn check(chain: &Chain<'_, '_>, findings: &mut Findings) {
     let (before, behind) = chain.http.filters.split_at(chain.position);
     let behind = behind.get(1..).unwrap_or_default();
     for cache in before.iter().filter(|filter| is_cache(filter)) {
@@ -22,7 +22,6 @@ pub fn check<'a>(model: &Model<'a>, chain: &Chain<'a, '_>, findings: &mut Findin
     }
     cached(behind, findings);
     tokens(chain, behind, findings);
-    upgrades(model, chain, findings);
 }
 
 fn is_cache(filter: &Filter<'_>) -> bool {
@@ -58,28 +57,5 @@ fn tokens(chain: &Chain<'_, '_>, behind: &[Filter<'_>], findings: &mut Findings)
     if let Some(jwt) = jwt.filter(|_| bypasses) {
         let what = format!("{} stands behind the filter, which has bypass rules", jwt.name);
         findings.at(&rules::JWT_BYPASS, &jwt.at, what);
-    }
-}
-
-fn upgrades<'a>(model: &Model<'a>, chain: &Chain<'a, '_>, findings: &mut Findings) {
-    for upgrade in chain.http.manager.list("upgrade_configs") {
-        let own: Vec<_> = upgrade.list("filters").iter().map(|at| model.filter(at)).collect();
-        let is_on = |filter: &Filter<'_>| !filter.at.is("disabled");
-        let guards = |filter: &Filter<'_>| {
-            let worth = filter.config.as_ref().map_or(Guard::Foreign, guard::of_rbac);
-            filter.kind == RBAC && is_on(filter) && matches!(worth, Guard::Closed | Guard::Unclear)
-        };
-        let position = own.iter().position(|filter| is_flamegate(filter) && is_on(filter));
-        let is_guarded = position.is_some_and(|at| {
-            own.iter().skip(at).any(guards) || routes::have_guards(model, &chain.http.manager)
-        });
-        if !own.is_empty() && !is_guarded {
-            let kind = upgrade.text_of("upgrade_type");
-            findings.at(
-                &rules::UPGRADE_FILTERS,
-                &upgrade,
-                format!("upgrades of type {kind} have filters of their own"),
-            );
-        }
     }
 }
