@@ -1,6 +1,6 @@
 //! `check-config`: plugin configurations and Envoy's, read by the checker; and how findings are shown, for `doctor`, too.
 
-use std::io::Read as _;
+use std::io::Read;
 
 use clap::{Args, ValueEnum};
 use flamegate_check::{Finding, Options, Role, Severity, check};
@@ -53,12 +53,17 @@ pub(super) fn run(output: Output, args: &CheckConfigArgs) -> Result<(), CliError
     show(output, &all)
 }
 
+/// More than any configuration, and than what `doctor` reads of a gateway.
+const MOST_BYTES: u64 = 128 << 20;
+
 fn read(file: &str) -> std::io::Result<String> {
-    if file != "-" {
-        return std::fs::read_to_string(file);
-    }
+    let from: Box<dyn Read> =
+        if file == "-" { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(file)?) };
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
+    from.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(std::io::Error::other(format!("it has more than {} MiB", MOST_BYTES >> 20)));
+    }
     Ok(text)
 }
 

@@ -5,7 +5,9 @@ mod http;
 mod local;
 
 use clap::Args;
-use flamegate_check::{Admin, Control, Finding, STATS_FILTER, Severity, control, look, summary};
+use flamegate_check::{
+    Admin, Control, Finding, STATS_FILTER, Severity, control, gateway_rules as rules, look, summary,
+};
 use reqwest::Url;
 use serde_json::Value;
 
@@ -51,8 +53,8 @@ pub(super) async fn run(output: Output, url: Option<String>, args: DoctorArgs) -
         seen.push((admin, envoy(&http, admin).await));
     }
     // Asked after the gateways: none of them is ahead of it then.
-    let answers = ask(&http, &base, token.as_deref()).await;
-    findings.extend(control(&answers, env!("CARGO_PKG_VERSION")));
+    let (answers, of_control) = control_plane(&http, &base, token.as_deref()).await;
+    findings.extend(of_control);
     output.note(&answers.summary());
     for (url, admin) in seen {
         match admin {
@@ -72,11 +74,27 @@ pub(super) async fn run(output: Output, url: Option<String>, args: DoctorArgs) -
     show(output, &all)
 }
 
+/// The control plane, and what is wrong with it. Where a gateway has acknowledged nothing it is asked again: that one may have started
+/// just now.
+async fn control_plane(http: &Http, base: &Url, token: Option<&str>) -> (Control, Vec<Finding>) {
+    let look = |answers: &Control| control(answers, env!("CARGO_PKG_VERSION"));
+    let answers = ask(http, base, token).await;
+    let findings = look(&answers);
+    let starts = [rules::WITHOUT_OUR_TABLE.name, rules::SERVES_NOBODY.name];
+    if !findings.iter().any(|finding| starts.contains(&finding.rule.name)) {
+        return (answers, findings);
+    }
+    tokio::time::sleep(SECOND_LOOK).await;
+    let again = ask(http, base, token).await;
+    let findings = look(&again);
+    (again, findings)
+}
+
 /// What is wrong with a gateway. One that is behind is asked again: a change may have been on its way.
 async fn gateway(http: &Http, url: &Url, admin: Admin, answers: &Control) -> Vec<Finding> {
     let known = answers.known();
     let findings = look(&admin, &known);
-    if !findings.iter().any(|finding| finding.rule.name == flamegate_check::gateway_rules::BEHIND.name) {
+    if !findings.iter().any(|finding| finding.rule.name == rules::BEHIND.name) {
         return findings;
     }
     tokio::time::sleep(SECOND_LOOK).await;
@@ -87,12 +105,7 @@ async fn gateway(http: &Http, url: &Url, admin: Admin, answers: &Control) -> Vec
 }
 
 fn unreachable_admin(url: &Url, why: String) -> Finding {
-    Finding {
-        rule: &flamegate_check::gateway_rules::ADMIN_UNREACHABLE,
-        path: url.to_string(),
-        line: 0,
-        what: why,
-    }
+    Finding { rule: &rules::ADMIN_UNREACHABLE, path: url.to_string(), line: 0, what: why }
 }
 
 /// The pages of an admin interface.

@@ -14,7 +14,7 @@ use clap::Args;
 
 use self::jwt::Jwt;
 use self::template::Gateway;
-use self::values::{Endpoint, Keys, OpenPath, PathText, Plain};
+use self::values::{Endpoint, Keys, OpenPath, PathText, Plain, StreamPath};
 use super::error::CliError;
 use super::output::Output;
 
@@ -47,7 +47,7 @@ pub(super) struct EnvoyConfigArgs {
     open: Vec<OpenPath>,
     /// A path, with all below it, whose answers may go on for long: event streams, WebSockets. May be given several times
     #[arg(long, value_name = "PATH")]
-    stream: Vec<PathText>,
+    stream: Vec<StreamPath>,
     /// JWTs of this issuer are good beside keys: a bearer token that begins like a JWT is checked by Envoy, any other is a key
     #[arg(long, value_name = "TEXT", requires = "jwt_jwks")]
     jwt_issuer: Option<Plain>,
@@ -65,7 +65,11 @@ pub(super) struct EnvoyConfigArgs {
 /// Prints the configuration, or writes it to a new file.
 pub(super) fn run(output: Output, args: EnvoyConfigArgs) -> Result<(), CliError> {
     let file = args.output.clone();
-    let text = template::render(&args.gateway()).map_err(|problem| CliError::Usage(problem.to_string()))?;
+    let gateway = args.gateway();
+    if let Some(warning) = gateway.jwt.as_ref().and_then(Jwt::warning) {
+        output.note(warning);
+    }
+    let text = template::render(&gateway).map_err(|problem| CliError::Usage(problem.to_string()))?;
     let Some(file) = file else { return output.line(text.trim_end()) };
     let written = OpenOptions::new()
         .write(true)
@@ -90,7 +94,7 @@ impl EnvoyConfigArgs {
             access_log: self.access_log,
             name: self.name,
             open: self.open,
-            streams: self.stream,
+            streams: self.stream.into_iter().map(|path| path.0).collect(),
             jwt,
         }
     }

@@ -69,8 +69,10 @@ const AROUND: [&str; 22] = [
     "FLAMEGATE_UPSTREAM_PORT",
 ];
 
-/// More slips than these make another word of it.
+/// More slips than these make another word of it; of a short word, fewer: `FLAMEGATE_TAG` is not `FLAMEGATE_LOG`.
 const SLIPS: usize = 2;
+/// For each slip a setting's name has so many letters after the prefix.
+const LETTERS_PER_SLIP: usize = 3;
 /// Longest name that is repeated: a variable may have any.
 const MAX_SHOWN: usize = 64;
 
@@ -119,7 +121,9 @@ fn is_service_link(name: &str) -> bool {
 /// The setting that was probably meant.
 fn nearest(name: &str) -> Option<&'static str> {
     let near = SETTINGS.into_iter().map(|known| (distance(name, known), known));
-    near.filter(|(slips, _)| *slips <= SLIPS).min().map(|(_, known)| known)
+    let is_near =
+        |known: &str, slips: usize| slips <= SLIPS && slips * LETTERS_PER_SLIP <= known.len() - PREFIX.len();
+    near.filter(|(slips, known)| is_near(known, *slips)).min().map(|(_, known)| known)
 }
 
 /// How many slips there are between two names: a character too much, missing, another one, or two that changed places (the optimal
@@ -170,6 +174,9 @@ mod tests {
             "FLAMEGATE_CONTROL_PORT_8080_TCP_ADDR",
             "FLAMEGATE_SERVICE_HOST",
             "FLAMEGATE_PORT_80_UDP",
+            "FLAMEGATE_DATABASE_PORT",
+            "FLAMEGATE_DATABASE_PORT_5432_TCP_ADDR",
+            "FLAMEGATE_LISTEN_SERVICE_PORT_HTTPS_ADMIN",
             "FLAMEGATE_DEMO_KEY",
             "FLAMEGATE_ADMIN_TOKEN_FILE",
             "PATH",
@@ -190,13 +197,16 @@ mod tests {
             ("FLAMEGATE_LOGFORMAT", "FLAMEGATE_LOG_FORMAT"),
             ("FLAMEGATE_TRUST_PROXIE", "FLAMEGATE_TRUST_PROXY"),
             ("FLAMEGATE_SESION_IDEL", "FLAMEGATE_SESSION_IDLE"),
+            ("FLAMEGATE_LOGS", "FLAMEGATE_LOG"),
         ] {
             let odd = of(&[name]);
             assert_eq!(odd.near_misses, [format!("{name} is not a setting: is {meant} meant?")]);
             assert!(odd.unknown.is_empty());
         }
-        let odd = of(&["FLAMEGATE_COLOUR", "FLAMEGATE_DB", "FLAMEGATE_LOG_LEVEL"]);
-        assert_eq!(odd.unknown, ["FLAMEGATE_COLOUR", "FLAMEGATE_DB", "FLAMEGATE_LOG_LEVEL"]);
+        let other =
+            ["FLAMEGATE_COLOUR", "FLAMEGATE_DB", "FLAMEGATE_LOG_LEVEL", "FLAMEGATE_POD", "FLAMEGATE_TAG"];
+        let odd = of(&other);
+        assert_eq!(odd.unknown, other);
         assert!(odd.near_misses.is_empty());
     }
 

@@ -42,13 +42,14 @@ pub enum Verdict {
     Revoked,
     /// 401: the key's time is over.
     Expired,
-    /// 503: the gateway has not said that it has a table of ours.
+    /// 503: the gateway says that none of its workers has a table.
     NoTable,
     /// 503: our answers do not arrive, and its table is too old by its own configuration.
     Stale,
     /// As before the key's last change, which it has not acknowledged.
     Behind,
-    /// What it enforces is not known: it is not connected, or its acknowledgements do not count.
+    /// What it enforces is not known: it is not connected, has acknowledged nothing of this database, or its acknowledgements do not
+    /// count.
     NotKnown,
 }
 
@@ -102,11 +103,8 @@ impl Verdict {
         if gateway.connected && gateway.workers == Some(0) {
             return Self::NoTable;
         }
-        let Some(acknowledged) = gateway.acknowledged else {
-            // Who has no session counts under the shared token only.
-            let speaks = gateway.has_session || gateway.credential == super::credentials::SHARED;
-            return if gateway.connected && speaks { Self::NoTable } else { Self::NotKnown };
-        };
+        // What it serves by is not ours, or not whole: the table of another database, or the old one while it fetches ours.
+        let Some(acknowledged) = gateway.acknowledged else { return Self::NotKnown };
         // What no key has was never in a table.
         let needed = key.map_or(0, |key| key.revision.unwrap_or(head));
         if acknowledged < needed { Self::Behind } else { Self::of_key(key, now) }
@@ -156,7 +154,7 @@ impl Verdict {
             Self::Revoked => "the key is revoked",
             Self::Expired => "the key has expired",
             Self::NoTable => {
-                "the gateway has not said that it has a key table: it starts, or its workers have none"
+                "the gateway says that its workers have no key table: it starts, or its sync fills another vm_id's"
             }
             Self::Stale => {
                 "our answers do not reach the gateway, and its table is older than its max_staleness_seconds"
@@ -165,7 +163,8 @@ impl Verdict {
                 "the gateway has not acknowledged the key's last change, and may answer as before it"
             }
             Self::NotKnown => {
-                "the gateway is not connected, or its acknowledgements do not count: it serves by the table that it has"
+                "the gateway is not connected, its acknowledgements do not count, or it has acknowledged nothing of this \
+                 database: it serves by the table that it has, and may accept what is revoked here"
             }
         }
     }

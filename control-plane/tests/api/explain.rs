@@ -75,7 +75,13 @@ mod status_200 {
         let mut starting = Gateway::new(&control, "starting");
         current.catch_up(&control).await;
         behind.catch_up(&control).await;
+        starting.query.workers = Some(0);
         starting.page().await.unwrap();
+        // Until it has all of ours, it serves by the table of another database, or keeps that (ADR 0033).
+        let mut foreign = Gateway::new(&control, "foreign");
+        foreign.query.epoch = Some("e_another".to_owned());
+        foreign.query.workers = Some(3);
+        foreign.page().await.unwrap();
         control.revoke(&id, "0").await;
         current.catch_up(&control).await;
         let known = by_id(&control, &id).await;
@@ -87,6 +93,7 @@ mod status_200 {
         assert_eq!(of("current"), (Some(401), "revoked"));
         assert_eq!(of("behind"), (None, "behind"));
         assert_eq!(of("starting"), (Some(503), "no_table"));
+        assert_eq!(of("foreign"), (None, "not_known"));
         assert_eq!(answer(&known), (Some(401), "revoked"));
         let unknown = control.post("/v1/explain", json!({"hash": "0".repeat(64)})).await.expect(200);
         assert_eq!((&unknown["key"], answer(&unknown)), (&Value::Null, (Some(401), "unknown")));

@@ -24,6 +24,10 @@ fn path_of<'a>(route_match: &At<'a>) -> Path<'a> {
 
 /// True when every request of this match needs no key by a bypass rule.
 pub fn is_open(config: &FilterConfig, route_match: &At<'_>) -> bool {
+    // The filter knows letters apart.
+    if route_match.is_not("case_sensitive") {
+        return false;
+    }
     let rules = config.bypass.iter().filter(|rule| rule.methods.is_empty());
     rules.into_iter().any(|rule| match path_of(route_match) {
         Path::Exact(path) => rule.opens(path),

@@ -167,6 +167,11 @@ pub fn control(answers: &Control, here: &str) -> Vec<Finding> {
     findings.sorted()
 }
 
+/// Its acknowledgements may not count.
+fn has_no_session(gateway: &Json) -> bool {
+    gateway.get("session") == Some(&Json::Bool(false))
+}
+
 fn gateways(answers: &Control, findings: &mut Findings) {
     let place = format!("{}/v1/gateways", answers.url);
     let id = |gateway: &Json| gateway.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
@@ -179,6 +184,16 @@ fn gateways(answers: &Control, findings: &mut Findings) {
             findings.add(&rules::STALE, &place, 0, format!("{} is stale", id(gateway)));
         } else if !connected && acknowledged.is_some_and(Json::is_u64) {
             findings.add(&rules::CUT_OFF, &place, 0, format!("{} is cut off", id(gateway)));
+        } else if connected && gateway.get("workers").and_then(Json::as_u64) == Some(0) {
+            findings.add(
+                &rules::SERVES_NOBODY,
+                &place,
+                0,
+                format!("no worker of {} has a table", id(gateway)),
+            );
+        } else if connected && acknowledged.is_none_or(Json::is_null) && !has_no_session(gateway) {
+            let what = format!("{} has acknowledged nothing of this database", id(gateway));
+            findings.add(&rules::WITHOUT_OUR_TABLE, &place, 0, what);
         } else if connected && gateway.get("behind").and_then(Json::as_u64).unwrap_or_default() > 0 {
             findings.add(
                 &rules::BEHIND,
@@ -187,7 +202,7 @@ fn gateways(answers: &Control, findings: &mut Findings) {
                 format!("{} is {} revisions behind", id(gateway), gateway["behind"]),
             );
         }
-        if connected && gateway.get("session") == Some(&Json::Bool(false)) {
+        if connected && has_no_session(gateway) {
             findings.add(&rules::NO_SESSION, &place, 0, format!("{} sends no session", id(gateway)));
         }
     }

@@ -25,6 +25,10 @@ pub fn check<'a>(model: &Model<'a>, options: &Options<'_>, findings: &mut Findin
     }
     if chains.is_empty() {
         none(model, findings);
+        plugins.extend(alone(model, options, findings));
+    }
+    if any {
+        beside(model, findings);
     }
     plugins
 }
@@ -45,6 +49,48 @@ fn without(model: &Model<'_>, http: &Http<'_>, any: bool, findings: &mut Finding
     } else {
         findings.at(&rules::NO_FLAMEGATE, &http.manager, "there is no Flamegate filter in any HTTP chain");
     }
+}
+
+/// What goes past every HTTP chain, or writes what only the filter should.
+fn beside(model: &Model<'_>, findings: &mut Findings) {
+    for (listener, filter) in model.network() {
+        let kind = filter.get("typed_config").map(|config| config.typed().0).unwrap_or_default();
+        if filter.get("config_discovery").is_some() {
+            let what =
+                format!("the filter {} of listener {listener} comes by discovery", filter.text_of("name"));
+            findings.at(&rules::UNSEEN, &filter, what);
+        } else if kind.ends_with(".TcpProxy") {
+            let what = format!("listener {listener} passes connections on (tcp_proxy), whatever is in them");
+            findings.at(&rules::UNGUARDED_LISTENER, &filter, what);
+        }
+    }
+    let places = model.listeners.iter().chain(&model.routes).chain(&model.filters);
+    for key in places.flat_map(|at| at.all_of("object_key")) {
+        if key.text().is_some_and(|text| text.starts_with(guard::PREFIX)) {
+            findings.at(&rules::STATE_FORGED, &key, "filter state of Flamegate's name is set here");
+        }
+    }
+}
+
+/// What discovery delivers without the chain that it is for.
+fn alone<'a>(model: &Model<'a>, options: &Options<'_>, findings: &mut Findings) -> Vec<Plugin<'a>> {
+    if model.bootstrap.is_some() {
+        return Vec::new();
+    }
+    for routes in model.routes.iter().chain(&model.parts) {
+        findings.at(
+            &rules::UNSEEN,
+            routes,
+            "these routes come without their listener: its filter and guard are not here",
+        );
+    }
+    let delivered = model.filters.iter().map(|at| model.delivered(at)).filter(is_flamegate);
+    let plugin = |filter: Filter<'a>| {
+        failing(&filter, findings);
+        findings.at(&rules::UNSEEN, &filter.at, "the filter comes without its chain: the guard is not here");
+        Plugin::of_envoy(&filter.config.as_ref()?.get("config")?, options, findings)
+    };
+    delivered.filter_map(plugin).collect()
 }
 
 fn none(model: &Model<'_>, findings: &mut Findings) {
@@ -70,6 +116,7 @@ fn one<'a>(
     failing(filter, findings);
     artifact(&chain, &config, findings);
     neighbours::check(&chain, findings);
+    upgrades(model, &chain, findings);
     guards(model, &chain, findings);
     routes::check(model, &chain, findings);
     connection::check(&chain, findings);
@@ -163,5 +210,29 @@ fn guards(model: &Model<'_>, chain: &Chain<'_, '_>, findings: &mut Findings) {
     if !is_guarded {
         let what = format!("listener {} has no guard behind the filter", chain.http.listener);
         findings.at(&rules::NO_GUARD, &chain.http.manager, what);
+    }
+}
+
+/// Upgrades with filters of their own, which go past those of the chain.
+fn upgrades<'a>(model: &Model<'a>, chain: &Chain<'a, '_>, findings: &mut Findings) {
+    for upgrade in chain.http.manager.list("upgrade_configs") {
+        let own: Vec<_> = upgrade.list("filters").iter().map(|at| model.filter(at)).collect();
+        let is_on = |filter: &Filter<'_>| !filter.at.is("disabled");
+        let guards = |filter: &Filter<'_>| {
+            let worth = filter.config.as_ref().map_or(Guard::Foreign, guard::of_rbac);
+            filter.kind == RBAC && is_on(filter) && matches!(worth, Guard::Closed | Guard::Unclear)
+        };
+        let position = own.iter().position(|filter| is_flamegate(filter) && is_on(filter));
+        let is_guarded = position.is_some_and(|at| {
+            own.iter().skip(at).any(guards) || routes::have_guards(model, &chain.http.manager)
+        });
+        if !own.is_empty() && !is_guarded {
+            let kind = upgrade.text_of("upgrade_type");
+            findings.at(
+                &rules::UPGRADE_FILTERS,
+                &upgrade,
+                format!("upgrades of type {kind} have filters of their own"),
+            );
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! What was found: where, what, why it matters, what to do. Why and what to do belong to the rule (`rules`), and a finding never
 //! repeats a value that may be a secret.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::node::At;
@@ -42,9 +44,9 @@ pub struct Finding {
     pub what: String,
 }
 
-/// All that were found.
+/// All that were found, and what is known already: rule, path, line, words.
 #[derive(Debug, Default)]
-pub struct Findings(pub Vec<Finding>);
+pub struct Findings(pub Vec<Finding>, HashSet<(&'static str, String, usize, String)>);
 
 impl Severity {
     /// As a word.
@@ -75,14 +77,15 @@ impl Finding {
 impl Findings {
     /// Notes one at a node.
     pub fn at(&mut self, rule: &'static Rule, at: &At<'_>, what: impl Into<String>) {
-        self.add(rule, &at.path, at.node.line, what);
+        self.add(rule, &at.path(), at.node.line, what);
     }
 
     /// Notes one that has no node.
     pub fn add(&mut self, rule: &'static Rule, path: &str, line: usize, what: impl Into<String>) {
-        let finding = Finding { rule, path: path.to_owned(), line, what: what.into() };
-        if !self.0.contains(&finding) {
-            self.0.push(finding);
+        let (path, what) = (path.to_owned(), what.into());
+        // By a set: a file may have as many mistakes as lines.
+        if self.1.insert((rule.name, path.clone(), line, what.clone())) {
+            self.0.push(Finding { rule, path, line, what });
         }
     }
 

@@ -32,6 +32,8 @@ rules! { RUNNING_RULES "Every rule about running programs.";
     NO_GATEWAY Warning "no-gateway" "No gateway fetches keys from this control plane." "Does Envoy run with the sync, and does its cluster lead here?"
     STALE Error "gateway-stale" "It answers 503: its polls arrive and the answers do not." "Find what is in between (docs/deploy/checklist.md)."
     CUT_OFF Warning "gateway-cut-off" "It may still serve by an old table, and receipts of revocations name it." "If it is gone for good: flamegate-control gateways forget ID."
+    WITHOUT_OUR_TABLE Error "gateway-without-our-table" "It has acknowledged nothing of this database: it starts, or serves by the table of another one, and revocations do not reach it." "If it stays so, its log and the control plane's name the cause (docs/adr/0033-a-new-database-is-said.md)."
+    SERVES_NOBODY Error "gateway-serves-nobody" "Its sync has the keys and none of its workers has: they answer 503." "The same vm_id in both parts (docs/FAILURE-MODES.md#other-vm-id)."
     NO_SESSION Hint "gateway-without-session" "Its acknowledgements can be forged by whoever has the token." "Update its filter."
     FOREIGN_EPOCHS Warning "foreign-epochs" "Gateways came with the table of another database; a few times after a restore is normal." "If it goes on, stop the second control plane."
     REFUSED_TOKENS Warning "refused-sync-tokens" "A gateway with a wrong token gets no keys; or somebody guesses." "The control plane's log has the addresses."
@@ -40,6 +42,6 @@ rules! { RUNNING_RULES "Every rule about running programs.";
     TOKEN_FILE Error "token-file" "The control plane does not start, or goes on with the tokens that it had." "Write the token into the file, readable for its user."
     TOKEN_MODE Warning "token-file-mode" "Everybody on this machine can read the token." "chmod 600."
     TOKENS_EQUAL Error "tokens-equal" "Whoever has a gateway's token could do everything; the control plane does not start." "Make another one: openssl rand -hex 32."
-    DATABASE_MISSING Warning "database-missing" "A control plane that is started with this would begin an empty one." "Name the file by an absolute path in FLAMEGATE_DATABASE."
+    DATABASE_MISSING Warning "database-missing" "A control plane that is started with this ends at once." "Name the file by an absolute path in FLAMEGATE_DATABASE."
     DATABASE Error "database" "Keys may be lost or wrong." "flamegate-control restore of the latest backup; then revoke again what was revoked since."
 }

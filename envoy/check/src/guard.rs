@@ -1,6 +1,6 @@
 //! What makes a guard: whatever it lets through has filter state that only the filter writes, and only for who may pass.
 
-use crate::node::At;
+use crate::node::{At, Value};
 
 /// What a guard is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,8 @@ pub enum Guard {
     Unclear,
 }
 
-const PREFIX: &str = "wasm.flamegate.";
+/// How the names of our filter state begin.
+pub const PREFIX: &str = "wasm.flamegate.";
 /// What the rules of an RBAC filter are worth (`RBAC`, or `rbac` of `RBACPerRoute`).
 pub fn of_rbac(rbac: &At<'_>) -> Guard {
     let mentions = |at: &At<'_>| at.texts().iter().any(|(text, _)| text.starts_with(PREFIX));
@@ -26,7 +27,12 @@ pub fn of_rbac(rbac: &At<'_>) -> Guard {
     if !mentions(&rules) {
         return Guard::Foreign;
     }
-    let allows = matches!(rules.text_of("action"), "ALLOW" | "");
+    // 0 is ALLOW by its number; every other one, and whatever cannot be read, is not.
+    let allows = rules.get("action").is_none_or(|action| match &action.node.value {
+        Value::Text(name) => name == "ALLOW",
+        Value::Number(number) => number.as_u64() == Some(0),
+        _ => false,
+    });
     let policies = rules.get("policies").map(|policies| policies.fields()).unwrap_or_default();
     let closed = policies.iter().all(|(_, policy)| {
         let principals = policy.list("principals");

@@ -99,6 +99,17 @@ fn kubernetes(root: &At<'_>, options: &Options<'_>, findings: &mut Findings) -> 
     let is_ours = |texts: &At<'_>| texts.texts().iter().any(|(text, _)| text.contains("flamegate"));
     match root.text_of("kind") {
         "WasmPlugin" if is_ours(root) => {
+            match spec.text_of("failStrategy") {
+                "FAIL_RELOAD" => {}
+                "FAIL_OPEN" => findings.at(&rules::FAIL_OPEN, &spec, "failStrategy is FAIL_OPEN"),
+                other => {
+                    let what = format!(
+                        "failStrategy is {}",
+                        if other.is_empty() { "not set" } else { "another one" }
+                    );
+                    findings.at(&rules::FAIL_POLICY, &spec, what);
+                }
+            }
             let Some(config) = spec.get("pluginConfig") else {
                 findings.at(
                     &rules::PLUGIN_UNSEEN,
@@ -119,11 +130,18 @@ fn kubernetes(root: &At<'_>, options: &Options<'_>, findings: &mut Findings) -> 
         }
         "EnvoyExtensionPolicy" => {
             for wasm in spec.list("wasm").iter().filter(|wasm| is_ours(wasm)) {
+                if wasm.is("failOpen") {
+                    findings.at(&rules::FAIL_OPEN, wasm, "failOpen is true");
+                }
                 let keys = wasm.get("env").map(|env| env.list("hostKeys")).unwrap_or_default();
                 let host = keys.iter().filter_map(|key| Some(key.text()?.to_owned())).collect();
                 let config = wasm.get("config").unwrap_or_else(|| wasm.clone());
                 resource(&config, &Visible { host, ..Visible::default() }, options, findings);
             }
+        }
+        "EnvoyFilter" | "EnvoyPatchPolicy" if is_ours(root) => {
+            let what = "what the proxy makes of these patches is seen in the proxy only";
+            findings.at(&rules::UNSEEN, root, what);
         }
         _ => {}
     }

@@ -48,15 +48,23 @@ fn secret_header(at: &At<'_>, name: Option<&str>, findings: &mut Findings) {
 
 fn formats(config: &At<'_>, findings: &mut Findings) {
     for (text, at) in config.texts() {
-        let upper = text.to_ascii_uppercase();
-        if upper.contains("%REQ(AUTHORIZATION") || upper.contains("?AUTHORIZATION)") {
+        // Two names of one operator; and expressions, which are not read, but what they name is.
+        let upper = text.to_ascii_uppercase().replace("%REQUEST_HEADER(", "%REQ(");
+        let has_expression = upper.contains("%CEL(");
+        let expressed = |names: &[&str]| has_expression && names.iter().any(|name| upper.contains(name));
+        if upper.contains("%REQ(AUTHORIZATION")
+            || upper.contains("?AUTHORIZATION)")
+            || expressed(&["AUTHORIZATION"])
+        {
             findings.at(&rules::LOG_SECRET, &at, "the header authorization is logged");
         }
         if text.contains("wasm.flamegate.admitted") {
             findings.at(&rules::LOG_SECRET, &at, "wasm.flamegate.admitted is logged: it is the key's hash");
         }
-        let path = ["%REQ(:PATH)", "?:PATH)", "%PATH(WQ"].iter().any(|operator| upper.contains(operator));
-        if path {
+        // Without parameters %PATH% has the query.
+        let operators = ["%REQ(:PATH)", "?:PATH)", "%PATH(WQ", "%PATH%", "%QUERY_PARAM("];
+        let path = operators.iter().any(|operator| upper.contains(operator));
+        if path || expressed(&["REQUEST.PATH", "REQUEST.QUERY"]) {
             findings.at(&rules::LOG_QUERY, &at, "the path is logged with its query");
         }
     }

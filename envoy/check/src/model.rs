@@ -15,6 +15,8 @@ pub struct Model<'a> {
     pub routes: Vec<At<'a>>,
     /// HTTP filters that chains name (ECDS).
     pub filters: Vec<At<'a>>,
+    /// Parts of route configurations that come by themselves: virtual hosts (VHDS), scopes (SRDS).
+    pub parts: Vec<At<'a>>,
     /// Updates that Envoy refused, with its words.
     pub refused: Vec<(At<'a>, String)>,
     /// True for what a running Envoy says about itself: then nothing comes that is not here.
@@ -73,6 +75,7 @@ impl<'a> Model<'a> {
                 Some("Cluster") => model.clusters.push(at),
                 Some("RouteConfiguration") => model.routes.push(at),
                 Some("TypedExtensionConfig") => model.filters.push(at),
+                Some("VirtualHost" | "ScopedRouteConfiguration") => model.parts.push(at),
                 _ => {}
             }
         }
@@ -131,21 +134,28 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The network filters of all listeners, with the listeners' names.
+    pub fn network(&self) -> Vec<(&'a str, At<'a>)> {
+        let of = |listener: &At<'a>| {
+            let name = listener.text_of("name");
+            network_of(listener).into_iter().map(move |filter| (name, filter))
+        };
+        self.listeners.iter().flat_map(of).collect()
+    }
+
     /// All HTTP chains.
     pub fn http(&self) -> Vec<Http<'a>> {
         let mut found = Vec::new();
         for listener in &self.listeners {
             let name = listener.text_of("name");
-            let chains =
-                listener.list("filter_chains").into_iter().chain(listener.get("default_filter_chain"));
-            let filters = chains.flat_map(|chain| chain.list("filters"));
+            let filters = network_of(listener).into_iter();
             let typed = filters.filter_map(|filter| filter.get("typed_config"));
             let api = listener.dig(&["api_listener", "api_listener"]);
             for config in typed.chain(api) {
                 let (kind, manager) = config.typed();
                 if kind.ends_with(MANAGER) {
                     let filters = manager.list("http_filters").iter().map(|at| self.filter(at)).collect();
-                    let listener = if name.is_empty() { listener.path.clone() } else { name.to_owned() };
+                    let listener = if name.is_empty() { listener.path() } else { name.to_owned() };
                     found.push(Http { listener, manager, filters });
                 }
             }
@@ -165,6 +175,13 @@ impl<'a> Model<'a> {
             (kind, Some(config))
         });
         Filter { name, at: at.clone(), kind, config }
+    }
+
+    /// A filter as discovery delivers it.
+    pub fn delivered(&self, at: &At<'a>) -> Filter<'a> {
+        let config = at.get("typed_config").map(|config| config.typed());
+        let (kind, config) = config.map_or(("", None), |(kind, config)| (kind, Some(config)));
+        Filter { name: at.text_of("name"), at: at.clone(), kind, config }
     }
 
     /// The routes of a manager; nothing when they are not here.
@@ -195,6 +212,12 @@ impl<'a> Model<'a> {
         let typed = extensions.iter().filter_map(|at| Some(at.get("typed_config")?.typed()));
         typed.filter(|(kind, _)| kind.ends_with(".WasmService")).map(|(_, at)| at).collect()
     }
+}
+
+/// The network filters of a listener's chains.
+fn network_of<'a>(listener: &At<'a>) -> Vec<At<'a>> {
+    let chains = listener.list("filter_chains").into_iter().chain(listener.get("default_filter_chain"));
+    chains.flat_map(|chain| chain.list("filters")).collect()
 }
 
 /// True when a document is what Envoy says about itself.

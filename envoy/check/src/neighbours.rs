@@ -6,7 +6,7 @@ use crate::guard::{self, Guard};
 use crate::model::Filter;
 use crate::rules;
 
-/// Checks the other filters of a chain, and upgrades that go past it.
+/// Checks the other filters of a chain.
 pub fn check(chain: &Chain<'_, '_>, findings: &mut Findings) {
     let (before, behind) = chain.http.filters.split_at(chain.position);
     let behind = behind.get(1..).unwrap_or_default();
@@ -22,7 +22,6 @@ pub fn check(chain: &Chain<'_, '_>, findings: &mut Findings) {
     }
     cached(behind, findings);
     tokens(chain, behind, findings);
-    upgrades(chain, findings);
 }
 
 fn is_cache(filter: &Filter<'_>) -> bool {
@@ -58,20 +57,5 @@ fn tokens(chain: &Chain<'_, '_>, behind: &[Filter<'_>], findings: &mut Findings)
     if let Some(jwt) = jwt.filter(|_| bypasses) {
         let what = format!("{} stands behind the filter, which has bypass rules", jwt.name);
         findings.at(&rules::JWT_BYPASS, &jwt.at, what);
-    }
-}
-
-fn upgrades(chain: &Chain<'_, '_>, findings: &mut Findings) {
-    for upgrade in chain.http.manager.list("upgrade_configs") {
-        let own = upgrade.list("filters");
-        let ours = own.iter().any(|at| at.texts().iter().any(|(text, _)| text.contains("flamegate")));
-        if !own.is_empty() && !ours {
-            let kind = upgrade.text_of("upgrade_type");
-            findings.at(
-                &rules::UPGRADE_FILTERS,
-                &upgrade,
-                format!("upgrades of type {kind} have filters of their own"),
-            );
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! A configuration as a tree: of YAML with the line of every node, of JSON without. Fields are found by their name in `snake_case`
 //! or in `lowerCamelCase`, since Envoy takes both.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Number, Value as Json};
 
 /// A node and where it began.
@@ -34,9 +36,25 @@ pub enum Value {
 pub struct At<'a> {
     /// The node.
     pub node: &'a Node,
-    /// As `static_resources.listeners[0].name`.
-    pub path: String,
+    /// The last step to it; nothing for the root.
+    step: Option<Rc<Step<'a>>>,
 }
+
+/// A step from a node to one below it. Whole paths are written when somebody wants to read them: a file may have many long ones.
+#[derive(Debug)]
+struct Step<'a> {
+    before: Option<Rc<Self>>,
+    part: Part<'a>,
+}
+
+#[derive(Debug)]
+enum Part<'a> {
+    Field(&'a str),
+    Index(usize),
+}
+
+/// Longest part of a field's name that a path repeats, in characters.
+const MOST_SHOWN: usize = 80;
 
 impl Node {
     /// From JSON, which has no lines.
@@ -71,7 +89,7 @@ impl Node {
 
     /// The root of a tree.
     pub fn root(&self) -> At<'_> {
-        At { node: self, path: String::new() }
+        At { node: self, step: None }
     }
 }
 
@@ -80,7 +98,7 @@ impl<'a> At<'a> {
     pub fn get(&self, name: &str) -> Option<At<'a>> {
         let Value::Object(fields) = &self.node.value else { return None };
         let (found, node) = fields.iter().find(|(field, _)| field == name || is_camel_of(field, name))?;
-        (node.value != Value::Null).then(|| self.child(found, node))
+        (node.value != Value::Null).then(|| self.below(Part::Field(found), node))
     }
 
     /// The field at the end of several names.
@@ -97,7 +115,7 @@ impl<'a> At<'a> {
     pub fn items(&self) -> Vec<At<'a>> {
         match &self.node.value {
             Value::List(items) => {
-                let item = |(index, node)| At { node, path: format!("{}[{index}]", self.path) };
+                let item = |(index, node)| self.below(Part::Index(index), node);
                 items.iter().enumerate().map(item).collect()
             }
             Value::Object(_) => vec![self.clone()],
@@ -108,9 +126,10 @@ impl<'a> At<'a> {
     /// The fields of this object.
     pub fn fields(&self) -> Vec<(&'a str, At<'a>)> {
         match &self.node.value {
-            Value::Object(fields) => {
-                fields.iter().map(|(name, node)| (name.as_str(), self.child(name, node))).collect()
-            }
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, node)| (name.as_str(), self.below(Part::Field(name), node)))
+                .collect(),
             _ => Vec::new(),
         }
     }
@@ -128,9 +147,53 @@ impl<'a> At<'a> {
         self.get(name).and_then(|at| at.text()).unwrap_or_default()
     }
 
-    /// True for a field that is `true`.
+    /// True for a field that is true.
     pub fn is(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|at| at.node.value == Value::Flag(true))
+        self.get(name).and_then(|at| at.flag()) == Some(true)
+    }
+
+    /// True for a field that is false.
+    pub fn is_not(&self, name: &str) -> bool {
+        self.get(name).and_then(|at| at.flag()) == Some(false)
+    }
+
+    /// As Envoy reads it: `yes`, `on` and `y` are true in its YAML, and it takes `"true"` as well.
+    fn flag(&self) -> Option<bool> {
+        match &self.node.value {
+            Value::Flag(flag) => Some(*flag),
+            Value::Text(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "y" => Some(true),
+                "false" | "no" | "off" | "n" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The fields of this name, however deep below this node.
+    pub fn all_of(&self, name: &str) -> Vec<At<'a>> {
+        let here = self.get(name);
+        let below = match &self.node.value {
+            Value::List(_) => self.items(),
+            _ => self.fields().into_iter().map(|(_, at)| at).collect(),
+        };
+        here.into_iter().chain(below.iter().flat_map(|at| at.all_of(name))).collect()
+    }
+
+    /// As `static_resources.listeners[0].name`.
+    pub fn path(&self) -> String {
+        let steps = std::iter::successors(self.step.as_deref(), |step| step.before.as_deref());
+        let mut text = String::new();
+        for step in steps.collect::<Vec<_>>().into_iter().rev() {
+            match step.part {
+                Part::Index(index) => text.push_str(&format!("[{index}]")),
+                Part::Field(name) => {
+                    text.push_str(if text.is_empty() { "" } else { "." });
+                    text.extend(name.chars().take(MOST_SHOWN));
+                }
+            }
+        }
+        text
     }
 
     /// A duration of a field in seconds: `25s`, `0.5s`.
@@ -164,9 +227,8 @@ impl<'a> At<'a> {
         }
     }
 
-    fn child(&self, name: &str, node: &'a Node) -> At<'a> {
-        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
-        At { node, path }
+    fn below(&self, part: Part<'a>, node: &'a Node) -> At<'a> {
+        At { node, step: Some(Rc::new(Step { before: self.step.clone(), part })) }
     }
 }
 

@@ -199,6 +199,18 @@ fn changes<'a>(route: &Route<'a>, name: &str) -> Vec<At<'a>> {
         .collect()
 }
 
+/// What a route's own rules for a guard are worth.
+fn weak(own: &At<'_>, name: &str, worth: Guard, findings: &mut Findings) {
+    match worth {
+        Guard::Open => {
+            let what = format!("{name} has a policy without filter state of Flamegate here");
+            findings.at(&rules::GUARD_WEAK, own, what);
+        }
+        Guard::Unclear => findings.at(&rules::GUARD_UNSEEN, own, format!("{name} uses a matcher tree here")),
+        Guard::Closed | Guard::Foreign => {}
+    }
+}
+
 /// True when an RBAC filter behind ours guards the route.
 fn rbac_guards(chain: &Chain<'_, '_>, route: &Route<'_>, findings: &mut Findings) -> bool {
     let behind = chain.http.filters.iter().skip(chain.position.saturating_add(1));
@@ -215,7 +227,9 @@ fn rbac_guards(chain: &Chain<'_, '_>, route: &Route<'_>, findings: &mut Findings
         let worth = match own {
             Some(own) => {
                 published(chain, &own, findings);
-                own.get("rbac").map_or(Guard::Foreign, |rbac| guard::of_rbac(&rbac))
+                let worth = own.get("rbac").map_or(Guard::Foreign, |rbac| guard::of_rbac(&rbac));
+                weak(&own, filter.name, worth, findings);
+                worth
             }
             None => filter.config.as_ref().map_or(Guard::Foreign, guard::of_rbac),
         };

@@ -51,6 +51,7 @@ rules! { FILE_RULES "Every rule of the checker of files.";
     ROUTE_LATE Warning "route-settings-late" "A route that asks for the filter's state is found only after the filter has run. Filters up to it take their settings from the route that was found first, and disabled is taken from there for every filter." "Say it on the virtual host, or on a route without filter_state (docs/deploy/placement.md)."
     GUARD_UNNAMED Hint "guard-unnamed" "Its refusals cannot be told from those of other rules in Envoy's metrics." "rules_stat_prefix: flamegate_guard."
     STATE_MISSING Error "filter-state" "The guard asks for filter state that the filter does not publish: every request gets 403." "Name it in filter_state."
+    STATE_FORGED Error "filter-state-set" "Guards and logs take filter state of this name for the filter's word. Whoever sets it lets requests through, perhaps with what the client says." "Another name in object_key."
     STATE_LOG Warning "filter-state-unpublished" "It is always empty." "Name it in filter_state, or take it from the identity headers."
 
     PATHS Warning "paths" "Routes and upstream may read a path differently than the filter does: //internal, /x/..%2finternal." "normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: REJECT_REQUEST."

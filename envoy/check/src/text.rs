@@ -10,6 +10,8 @@ use crate::node::{Node, Value};
 
 /// Most nodes of a file, aliases counted with all that they stand for.
 const MAX_NODES: usize = 1_000_000;
+/// As many bytes of a text that is copied count as a value.
+const TEXT_OF_A_VALUE: usize = 64;
 /// Deepest nesting.
 const MAX_DEPTH: usize = 200;
 
@@ -111,8 +113,13 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => {
                 let unknown = || NotRead { line, what: "an alias of an anchor that is not there".to_owned() };
+                let node = self.anchors.get(&anchor).ok_or_else(unknown)?;
+                if self.open.len().saturating_add(depth(node)) > MAX_DEPTH {
+                    return Err(NotRead { line, what: format!("it is nested deeper than {MAX_DEPTH}") });
+                }
+                self.nodes = self.nodes.saturating_add(size(node));
+                self.bounded(line)?;
                 let node = self.anchors.get(&anchor).cloned().ok_or_else(unknown)?;
-                self.nodes = self.nodes.saturating_add(size(&node));
                 self.put(node, 0)
             }
             Event::DocumentStart(_) => {
@@ -142,10 +149,10 @@ impl Builder {
     }
 
     fn put(&mut self, node: Node, anchor: usize) -> Result<(), NotRead> {
-        self.nodes = self.nodes.saturating_add(1);
-        if self.nodes > MAX_NODES {
-            return Err(NotRead { line: node.line, what: format!("it has more than {MAX_NODES} values") });
-        }
+        // What an anchor keeps is a copy, and may have anchors in it that keep copies of parts of it.
+        let copy = if anchor > 0 { size(&node) } else { 0 };
+        self.nodes = self.nodes.saturating_add(copy).saturating_add(1);
+        self.bounded(node.line)?;
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -156,6 +163,14 @@ impl Builder {
                 Some(name) => open.entries.push((name, node)),
                 None => open.name = Some(name_of(&node)),
             },
+        }
+        Ok(())
+    }
+
+    fn bounded(&self, line: usize) -> Result<(), NotRead> {
+        if self.nodes > MAX_NODES {
+            let what = format!("it has more than {MAX_NODES} values, or aliases that stand for so many");
+            return Err(NotRead { line, what });
         }
         Ok(())
     }
@@ -187,13 +202,28 @@ impl Builder {
     }
 }
 
+/// What a copy of it takes, in values; a long text counts as several.
 fn size(node: &Node) -> usize {
+    let text = |text: &String| text.len() / TEXT_OF_A_VALUE;
     let below: usize = match &node.value {
         Value::List(items) => items.iter().map(size).sum(),
-        Value::Object(fields) => fields.iter().map(|(_, node)| size(node)).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, node)| text(name).saturating_add(size(node))).sum()
+        }
+        Value::Text(of) => text(of),
         _ => 0,
     };
     below.saturating_add(1)
+}
+
+/// How many levels there are below it, and itself.
+fn depth(node: &Node) -> usize {
+    let deepest = match &node.value {
+        Value::List(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.iter().map(|(_, node)| depth(node)).max(),
+        _ => return 0,
+    };
+    deepest.unwrap_or(0).saturating_add(1)
 }
 
 fn name_of(node: &Node) -> String {

@@ -60,6 +60,7 @@ const ROWS: &[Row] = &[
         "filename: /etc/envoy/flamegate.wasm } }\n                        configuration" => "filename: /etc/envoy/other.wasm } }\n                        configuration"),
     row!("listener-without-flamegate", "listener side", "  clusters:\n" => concat!("    - name: side\n      filter_chains: [{ filters: [{ name: hcm, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, ",
         "route_config: { virtual_hosts: [{ routes: [{ match: { prefix: / }, route: { cluster: upstream } }] }] }, http_filters: [] } }] }]\n  clusters:\n")),
+    row!("filter-state-set", "is set here", FILTER => "                http_filters:\n                  - name: says\n                    typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config, on_request_headers: [{ object_key: wasm.flamegate.key_id }] }\n"),
     row!("not-seen", "the routes api", "                route_config:\n" => "                rds: { route_config_name: api }\n                unused:\n"),
     row!("plugin-configuration", "bypass[0].path: a path with one reading", "\"/healthz\"}" => "\"healthz\"}"),
     row!("plugin-configuration", "sync.clutser: unknown field", "\"cluster\": \"flamegate-control\"" => "\"clutser\": \"x\""),

@@ -191,6 +191,12 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<Finding>)> {
         ("no-gateway", "no gateway", control(&Control { gateways: Vec::new(), ..answers() }, HERE)),
         ("gateway-stale", "shared/edge1", with_gateway(json!({"stale": true}))),
         ("gateway-cut-off", "shared/edge1", with_gateway(json!({"connected": false}))),
+        (
+            "gateway-without-our-table",
+            "shared/edge1",
+            with_gateway(json!({"acknowledged_revision": null, "workers": 3})),
+        ),
+        ("gateway-serves-nobody", "shared/edge1", with_gateway(json!({"workers": 0}))),
         ("gateway-without-session", "shared/edge1", with_gateway(json!({"session": false}))),
         ("foreign-epochs", "2 polls", with_metrics("flamegate_control_foreign_epochs_total 2")),
         (

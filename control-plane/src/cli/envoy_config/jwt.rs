@@ -3,6 +3,8 @@
 //! A request with a JWT takes a route of its own, on which Flamegate is off: for Flamegate it would be a wrong key, and a bypass rule
 //! would take the `Authorization` header away. So what Flamegate cleans there, the early header mutation has to.
 
+use std::net::IpAddr;
+
 use super::values::{Endpoint, Keys, PathText, Plain};
 
 /// What a JWT must be to be good.
@@ -28,7 +30,8 @@ const FILTER_OFF: &str =
     r#"{ "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true }"#;
 
 impl Jwt {
-    /// The filter, in front of Flamegate; it does something on routes that ask for it only.
+    /// The filter, in front of Flamegate; it does something on routes that ask for it only. A JWT that never ends could not be taken back,
+    /// so there is none (RFC 9068, 2.2).
     pub fn filter(&self) -> String {
         let audiences = match self.audiences.as_slice() {
             [] => String::new(),
@@ -46,12 +49,22 @@ impl Jwt {
         };
         let issuer = &self.issuer.0;
         let provider = format!(
-            "issuer: \"{issuer}\"\n{audiences}forward: true\nfrom_headers: [{{ name: authorization, value_prefix: \"Bearer \" }}]\n{keys}"
+            "issuer: \"{issuer}\"\n{audiences}require_expiration: true\nforward: true\nfrom_headers: [{{ name: authorization, value_prefix: \"Bearer \" }}]\n{keys}"
         );
         format!(
             "- name: jwt\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication\n    \
              providers:\n      issuer:\n{}\n    requirement_map: {{ jwt: {{ provider_name: issuer }} }}",
             indented(&provider, 8)
+        )
+    }
+
+    /// What whoever asked for this should know.
+    pub fn warning(&self) -> Option<&'static str> {
+        let Keys::Url { endpoint, tls: false, .. } = &self.keys else { return None };
+        let is_here =
+            endpoint.host == "localhost" || endpoint.host.parse::<IpAddr>().is_ok_and(|at| at.is_loopback());
+        (!is_here).then_some(
+            "the issuer's keys are fetched without TLS: whoever stands between Envoy and the issuer can make JWTs that are good",
         )
     }
 

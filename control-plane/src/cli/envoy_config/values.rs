@@ -16,6 +16,10 @@ pub(super) struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathText(pub String);
 
+/// A path with all below it, without the slash at its end: Envoy takes none there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StreamPath(pub PathText);
+
 /// A path that needs no key; with all below it when it ends in a slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OpenPath(pub String);
@@ -60,6 +64,17 @@ impl FromStr for PathText {
             return Ok(Self(text.to_owned()));
         }
         Err("a path from '/' on, of letters, digits and -._~@:+,=")
+    }
+}
+
+impl FromStr for StreamPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match PathText::from_str(text)?.0.trim_end_matches('/') {
+            "" => Err("not \"/\", which would be every path"),
+            path => Ok(Self(PathText(path.to_owned()))),
+        }
     }
 }
 

@@ -80,7 +80,10 @@ fn a_gateway_answers_by_what_it_has_acknowledged() {
 fn who_has_no_table_or_does_not_count_answers_otherwise() {
     let active = key(|_| {});
     let of = |gateway: &GatewayView| Verdict::of_gateway(gateway, Some(&active), 12, now());
-    assert_eq!(of(&gateway(None, |_| {})), Verdict::NoTable);
+    assert_eq!(of(&gateway(None, |gateway| gateway.workers = Some(0))), Verdict::NoTable);
+    // It keeps the table of another database (ADR 0033), or is half through a new one: nobody here knows what it accepts.
+    assert_eq!(of(&gateway(None, |_| {})), Verdict::NotKnown);
+    assert_eq!(of(&gateway(None, |gateway| gateway.workers = None)), Verdict::NotKnown);
     assert_eq!(of(&gateway(None, |gateway| gateway.stale = true)), Verdict::Stale);
     // Its sync has acknowledged everything, and none of its workers has the keys.
     assert_eq!(of(&gateway(Some(10), |gateway| gateway.workers = Some(0))), Verdict::NoTable);

@@ -1,7 +1,7 @@
 //! The written configuration is `envoy/envoy.yaml` with the user's values.
 
 use super::*;
-use crate::cli::envoy_config::values::Keys;
+use crate::cli::envoy_config::values::{Keys, StreamPath};
 
 fn gateway() -> Gateway {
     Gateway {
@@ -77,6 +77,7 @@ fn keys_of_an_issuer_come_by_tls_or_not_or_from_a_file() {
         "sni: \"login.example.com\"",
         "port_value: 443",
         "audiences: [\"api\"]",
+        "require_expiration: true",
         "early_header_mutation",
     ] {
         assert!(text.contains(part), "no {part} in {text}");
@@ -89,6 +90,17 @@ fn keys_of_an_issuer_come_by_tls_or_not_or_from_a_file() {
 }
 
 #[test]
+fn keys_without_tls_from_elsewhere_are_worth_a_word() {
+    let warns = |keys: &str| jwt(keys).unwrap().warning().is_some();
+    assert!(warns("http://login.example.com/keys.json") && warns("http://10.0.0.1:9000/keys"));
+    for fine in
+        ["https://login.example.com/keys", "http://127.0.0.1:9000/k", "http://localhost/k", "/etc/keys.json"]
+    {
+        assert!(!warns(fine), "{fine}");
+    }
+}
+
+#[test]
 fn what_could_end_a_quotation_is_refused() {
     for text in ["a\"b:1", "a b:1", ":1", "a:0", "a:65536", "a", "[::1:1", "a\n:1"] {
         assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
@@ -98,6 +110,9 @@ fn what_could_end_a_quotation_is_refused() {
         assert!(text.parse::<PathText>().is_err(), "{text:?}");
     }
     assert!("/".parse::<OpenPath>().is_err());
+    // Envoy refuses a path_separated_prefix with a slash at its end.
+    assert_eq!("/v1/events/".parse::<StreamPath>().unwrap().0.0, "/v1/events");
+    assert!("/".parse::<StreamPath>().is_err() && "//".parse::<StreamPath>().is_err());
     for text in ["", "a\"", "a\\", "a b", "${X}"] {
         assert!(text.parse::<Plain>().is_err(), "{text:?}");
     }
