@@ -52,10 +52,11 @@ export function flaws(leastName) {
     const told = style(element).textOverflow === "ellipsis" && element.closest("[title]");
     if (!told) found.push(`cut off without a sign: ${say(element)}`);
   }
-  // A choice that is wider than its field loses its end.
+  // A choice that is wider than its field loses its end; in a window of less than 20 letters' heights only the open list has room.
+  const isNarrow = html.clientWidth < 20 * parseFloat(style(html).fontSize);
   const pen = document.createElement("canvas").getContext("2d");
   for (const select of document.querySelectorAll("select")) {
-    if (unseen(select)) continue;
+    if (isNarrow || unseen(select)) continue;
     const { font, paddingLeft, paddingRight } = style(select);
     pen.font = font;
     const room = select.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
