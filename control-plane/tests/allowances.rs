@@ -168,8 +168,8 @@ async fn no_key_gets_a_limit_that_is_looser_than_the_ceiling() {
     let path = format!("/v1/api-keys/{id}");
     for (requests, window, burst) in [(101, 60, 20), (100, 60, 21), (100, 59, 20), (1_000_000, 1, 1)] {
         let loose = json!({"limits": [{"requests": requests, "window_seconds": window, "burst": burst}]});
-        let told =
-            "must be within the workspace's ceiling of 100/60s+20: at most that rate, and at most 20 at once";
+        let told = "must be within the workspace's ceiling of 100 per 60 seconds, 20 at once: neither a higher rate nor more \
+            at once";
         let answers = [
             ("limits: ", create(&control, loose.clone()).await),
             ("limits: ", control.patch(&path, loose.clone()).await),
@@ -230,7 +230,8 @@ async fn one_limit_of_a_workspace_has_one_set_of_numbers() {
     let made = create(&control, json!({"limits": shared(5)})).await.expect(201);
     assert_eq!(made["limits"].as_array().unwrap().len(), 1, "it is the workspace's and nothing more");
     let path = format!("/v1/api-keys/{}", made["id"].as_str().unwrap());
-    let told = "limits[0]: the workspace's limit of this name is 5/3600s, for all its keys";
+    let told =
+        "limits[0]: the workspace's limit of this name is 5 per 3600 seconds, 5 at once, for all its keys";
     assert_eq!(create(&control, json!({"limits": shared(50)})).await.problems(), [told]);
     assert_eq!(control.patch(&path, json!({"limits": shared(50)})).await.problems(), [told]);
     assert_eq!(

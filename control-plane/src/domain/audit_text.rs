@@ -34,7 +34,8 @@ fn field(name: &str, value: &Value, before: Option<&Value>) -> Option<String> {
     }
 }
 
-fn text(name: &str, value: &Value) -> String {
+/// A value of a field.
+pub(crate) fn text(name: &str, value: &Value) -> String {
     match value {
         Value::Null => match name {
             "expires_at" | "new_expires_at" => "never",

@@ -84,10 +84,10 @@ impl Bounds {
         if let Some(ceiling) = &self.ceiling {
             let within = names_ceiling || kept.iter().any(|limit| is_within(limit, ceiling));
             if !within && !kept.is_empty() {
-                let (numbers, burst) = (numbers(ceiling), ceiling.burst());
+                let numbers = numbers(ceiling);
                 let text = format!(
-                    "one of them must be within the workspace's ceiling of {numbers}: at most that rate, and at most \
-                     {burst} at once"
+                    "one of them must be within the workspace's ceiling of {numbers}: neither a higher rate nor more at \
+                     once"
                 );
                 problems.add(at, text);
             }
@@ -211,11 +211,10 @@ pub fn check_max_active_keys(given: Option<i64>, problems: &mut Problems) -> Opt
 /// The largest quota.
 const MOST_KEYS: u32 = 1_000_000_000;
 
-/// `100/60s+20`.
+/// `100 per 60 seconds, 20 at once`: people read it on the pages, in answers and on the command line.
 fn numbers(limit: &Limit) -> String {
-    let text = limits::to_text(limit);
-    let text = text.split_once('=').map_or(text.as_str(), |(_, numbers)| numbers);
-    text.trim_end_matches("@workspace").to_owned()
+    let Limit { requests, window_seconds, .. } = limit;
+    format!("{requests} per {window_seconds} seconds, {} at once", limit.burst())
 }
 
 #[cfg(test)]

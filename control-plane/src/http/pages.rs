@@ -8,6 +8,7 @@
 mod account;
 mod assets;
 mod audit;
+mod audit_details;
 mod chrome;
 mod error;
 mod fields;
@@ -15,6 +16,7 @@ mod form;
 mod gateways;
 mod headers;
 mod keys;
+mod limits;
 mod overview;
 mod place;
 mod query;

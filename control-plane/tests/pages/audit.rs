@@ -126,11 +126,44 @@ async fn changes_are_told_with_their_old_and_new_values() {
     assert_eq!((&entry["details"]["before"], &entry["details"]["name"]), (&before, &json!("Renamed")));
     let page = browser.get("/w/demo/audit").await;
     for text in [
-        "limits default=100/60s → default=50/60s",
-        "max active keys 1000 → 7",
-        "name Demo → Renamed",
-        "ceiling none → ceiling=500/60s",
+        "Limit: 100 per minute, 100 at once → 50 per minute, 50 at once",
+        "Most active keys: 1000 → 7",
+        "Name: Demo → Renamed",
+        "Most for each key: No limit → 500 per minute, 500 at once",
     ] {
         page.shows(text);
+    }
+}
+
+/// The words of a command line, times in another zone than the rest of the page, and what stayed as it was are not for people.
+#[tokio::test]
+async fn the_page_tells_changes_in_its_own_words_and_times() {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    let id = control.create_key_id().await;
+    let at = |verb: &str| format!("{KEYS}/{id}/{verb}");
+    let end = json!({"expires_at": "2099-12-31T00:00:00Z"});
+    control.patch(&format!("/v1/api-keys/{id}"), end).await.expect(200);
+    browser.submit(&at("rename"), &at("rename"), &[("name", "Two")]).await;
+    browser.submit(&at("rotate"), &at("rotate"), &[("grace_seconds", "86400")]).await.key();
+    let bounds = json!({"workspace_limits": [{"name": "shared", "requests": 10, "window_seconds": 60}]});
+    control.patch("/v1/workspaces/demo", bounds).await.expect(200);
+    let page = browser.get("/w/demo/audit?action=api_key.updated").await;
+    page.shows("Expires: Never → <time");
+    page.shows(">31 Dec 2099, 00:00 UTC</time>");
+    page.hides("Environment:");
+    page.hides("Limit:");
+    let page = browser.get("/w/demo/audit?action=api_key.rotated").await;
+    page.shows("The old key works for: 24 hours more");
+    page.hides("seconds");
+    browser.get("/w/demo/audit?action=api_key.renamed").await.shows("→ Two");
+    let page = browser.get("/w/demo/audit?action=workspace.updated").await;
+    page.shows("All keys together: No limit → 10 per minute, 10 at once");
+    for stayed in ["Short name:", "Default limit:", "Most for each key:", "Most active keys:"] {
+        page.hides(stayed);
+    }
+    let page = browser.get("/w/demo/audit").await;
+    for notation in ["/60s", "@workspace", "default=", ">2099-"] {
+        page.hides(notation);
     }
 }

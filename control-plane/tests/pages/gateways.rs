@@ -46,3 +46,50 @@ async fn the_page_tells_credentials_sessions_and_who_is_cut_off() {
     page.hides("eu-west-1/edge-1");
     page.shows("Revoked");
 }
+
+/// The overview is looked at first: it must not say that all is well while receipts say that somebody is cut off.
+#[tokio::test]
+async fn who_is_cut_off_or_does_not_enforce_the_latest_change_is_on_the_overview() {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    browser.get("/w/demo").await.shows("Nothing enforces your keys");
+    Gateway::new(&control, "edge-1").catch_up(&control).await;
+    let page = browser.get("/w/demo").await;
+    page.shows("All up to date");
+    page.hides("cut off");
+    control.clock.advance(Duration::from_secs(90));
+    let page = browser.get("/w/demo").await;
+    page.shows("1 cut off");
+    page.hides("Nothing enforces your keys");
+    browser.get("/w/demo/gateways").await.shows("Changes reach none of them");
+    let mut there = Gateway::new(&control, "edge-2");
+    there.catch_up(&control).await;
+    let page = browser.get("/w/demo").await;
+    page.shows("1 cut off");
+    page.hides("All up to date");
+    page.hides("not up to date");
+    let id = control.create_key_id().await;
+    let page = browser.get(&format!("/w/demo/settings/api-keys/{id}/revoke")).await;
+    page.shows("on the one connected gateway.");
+    page.shows("1 cut off from here may accept the key until it comes back");
+    // It has the latest change, and refuses every request.
+    there.catch_up(&control).await;
+    there.query.stale = true;
+    there.poll().await.unwrap();
+    for path in ["/w/demo", "/w/demo/gateways"] {
+        browser.get(path).await.shows("1 not up to date");
+    }
+}
+
+/// What stands for those that were forgotten for room is explained where it is.
+#[tokio::test]
+async fn nothing_is_explained_that_is_not_there() {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    control.patch("/v1/users/ada@example.com", json!({"operator": true})).await.expect(200);
+    Gateway::new(&control, "edge-1").catch_up(&control).await;
+    control.clock.advance(Duration::from_secs(90));
+    let page = browser.get("/w/demo/gateways").await;
+    page.shows("1 cut off");
+    page.hides("pushed-out");
+}

@@ -222,22 +222,32 @@ async fn what_the_workspace_sets_is_shown_and_no_limit_is_none_of_its_own() {
     control.patch("/v1/workspaces/demo", bounds).await.expect(200);
     let settings = browser.get("/w/demo/settings").await;
     settings.shows("100 per minute, 20 at once");
-    settings.shows("5 per hour (whole workspace)");
+    settings.shows("5 per hour, 5 at once");
+    settings.hides("(whole workspace)");
     settings.shows("0 of at most 2");
-    browser
-        .get(NEW)
-        .await
-        .shows("only what the workspace sets: 100 per minute, 20 at once (ceiling); 5 per hour");
+    let page = browser.get(NEW).await;
+    page.shows("Also, for each key: at most 100 per minute, 20 at once, whatever is chosen for it.");
+    page.shows("Also, for the whole workspace: 5 per hour, 5 at once, whatever is chosen for a key.");
+    // A choice says only what is chosen: what is beside it is cut off in a narrow window, and is not replaced by another choice.
+    page.shows(r#"<option value="default">Workspace default</option>"#);
+    page.shows(r#"<option value="none">No limit of its own</option>"#);
     let none = [("name", "B"), ("environment", "test"), ("limit", "none")];
-    browser
-        .submit(NEW, KEYS, &none)
-        .await
-        .shows("100 per minute, 20 at once (ceiling); 5 per hour (whole workspace)");
+    let page = browser.submit(NEW, KEYS, &none).await;
+    for (name, value) in [
+        ("Limit", "No limit of its own"),
+        ("Most for each key", "100 per minute, 20 at once"),
+        ("All keys together", "5 per hour, 5 at once"),
+    ] {
+        page.shows(&format!("<dt>{name}</dt><dd>{value}</dd>"));
+    }
+    let list = browser.get(KEYS).await;
+    list.shows("Also, for the whole workspace: 5 per hour, 5 at once, whatever is chosen for a key.");
+    list.shows("<span>No limit of its own</span>");
     let loose = [("name", "typed name"), ("environment", "test"), ("limit", "own"), ("requests", "9999")];
     let loose = [&loose[..], &[("window_seconds", "60"), ("burst", "20")]].concat();
     let page = browser.submit(NEW, KEYS, &loose).await;
     assert_eq!(page.status, 422);
-    page.shows("within the workspace&#39;s ceiling of 100/60s+20");
+    page.shows("within the workspace&#39;s ceiling of 100 per 60 seconds, 20 at once");
     page.shows("typed name");
 }
 

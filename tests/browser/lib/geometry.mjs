@@ -1,6 +1,6 @@
 // What is wrong with how a page is laid out at its present width, in words; nothing when all is well. Runs in the page.
 
-/** Texts that lie over each other, stick out of their cell or of the window, or are cut off without a sign; a page that scrolls sideways. */
+/** Texts that lie over each other, stick out of their cell or of the window, or are cut off without a sign; parts that touch; a page that scrolls sideways. */
 export function flaws(leastName) {
   const found = [];
   const html = document.documentElement;
@@ -51,6 +51,27 @@ export function flaws(leastName) {
     if (element.scrollWidth <= element.clientWidth + 1) continue;
     const told = style(element).textOverflow === "ellipsis" && element.closest("[title]");
     if (!told) found.push(`cut off without a sign: ${say(element)}`);
+  }
+  // A choice that is wider than its field loses its end; in a window of less than 20 letters' heights only the open list has room.
+  const isNarrow = html.clientWidth < 20 * parseFloat(style(html).fontSize);
+  const pen = document.createElement("canvas").getContext("2d");
+  for (const select of document.querySelectorAll("select")) {
+    if (isNarrow || unseen(select)) continue;
+    const { font, paddingLeft, paddingRight } = style(select);
+    pen.font = font;
+    const room = select.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    for (const option of select.options) {
+      if (pen.measureText(option.text).width > room) found.push(`cut off in its field: ${option.text}`);
+    }
+  }
+
+  // What has an edge of its own keeps away from what follows it.
+  const framed = ".note, .list, .card, .tiles, .summary, .filter";
+  for (const part of document.querySelectorAll(framed)) {
+    const next = part.nextElementSibling;
+    if (!next?.matches(framed) || unseen(part) || unseen(next)) continue;
+    const gap = next.getBoundingClientRect().top - part.getBoundingClientRect().bottom;
+    if (gap < 6) found.push(`${Math.round(gap)} px between ${say(part)} and ${say(next)}`);
   }
   for (const table of document.querySelectorAll("table")) {
     for (const cell of table.querySelectorAll("tbody th")) {

@@ -19,6 +19,8 @@ export async function fill(stack) {
   const rotated = await make("Mobile backend", { limits });
   await stack.api("POST", `/v1/api-keys/${rotated.id}/rotate`, { grace: "24h" });
   await make("Production App");
+  await stack.api("PATCH", "/v1/workspaces/demo", { workspace_limits: [{ name: "shared", requests: 10_000, window_seconds: 60 }] });
+  await cutOff(stack, "edge-frankfurt");
   await stack.api("POST", "/v1/workspaces", { name: "Fleet", slug: "fleet" });
   await stack.api("POST", "/v1/workspaces", { name: "Empty", slug: "empty" });
   for (const workspace of ["fleet", "empty"]) {
@@ -32,6 +34,15 @@ export async function fill(stack) {
     key_hint: `sk_live_…${String(number).padStart(4, "0")}`,
   }));
   await stack.api("POST", "/v1/api-keys/import-batch", { keys });
+}
+
+/** A gateway that has been there, and is cut off because its credential is revoked. */
+async function cutOff(stack, name) {
+  const { token } = await stack.api("POST", "/v1/gateway-credentials", { name });
+  const path = `/sync/v1/changes?after=0&gateway=envoy&limit=1&wait=0s`;
+  const answer = await fetch(stack.url + path, { headers: { authorization: `Bearer ${token}` } });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  await stack.api("DELETE", `/v1/gateway-credentials/${name}`);
 }
 
 /** Visits every state; calls `visit(name)` in each. */

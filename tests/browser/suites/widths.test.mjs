@@ -20,10 +20,11 @@ const NAMES = [
   "مفتاح الإنتاج للخدمة الرئيسية في فرانكفورت",
   "i",
 ];
-const LIMITS = ["minute", "hour", "day", "month"].map((name, at) => ({
+/** As many as there may be beside the workspace's. */
+const LIMITS = ["minute", "hour", "month"].map((name, at) => ({
   name,
   requests: 1_000_000 - at,
-  window_seconds: [60, 3_600, 86_400, 2_592_000][at],
+  window_seconds: [60, 3_600, 2_592_000][at],
   burst: 999_999,
 }));
 

@@ -97,7 +97,9 @@ fn what_is_looser_than_the_ceiling_is_refused_and_the_ceiling_named() {
     for own in ["101/60s+20", "1/60s+21", "100/59s+20", "100/60s", "a=1000/1s,b=1000/60s"] {
         let text = refused(own, &bounds);
         assert!(
-            text.starts_with("limits: one of them must be within the workspace's ceiling of 100/60s+20"),
+            text.starts_with(
+                "limits: one of them must be within the workspace's ceiling of 100 per 60 seconds, 20 at once"
+            ),
             "{text}"
         );
     }
@@ -112,7 +114,7 @@ fn a_workspace_limit_with_a_key_is_refused_unless_it_is_the_workspaces() {
     assert_eq!(refused("shared=5/3600s+5@workspace", &bounds), "", "the same numbers, spelled out");
     assert_eq!(
         refused("a=1/1s,shared=50/3600s@workspace", &bounds),
-        "limits[1]: the workspace's limit of this name is 5/3600s, for all its keys"
+        "limits[1]: the workspace's limit of this name is 5 per 3600 seconds, 5 at once, for all its keys"
     );
     assert!(refused("other=5/3600s@workspace", &bounds).contains("set by an operator"));
     assert!(refused("ceiling=5/3600s", &bounds).starts_with("limits[0].name: 'ceiling' is the name"));

@@ -5,12 +5,12 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::audit_details::{self, Line, Part};
 use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::place::Place;
 use super::view::{Moment, Pager, html};
 use crate::domain::audit::{Action, AuditFilter, Entry};
-use crate::domain::audit_text::details_text;
 use crate::domain::users::Role;
 use crate::http::app::App;
 use crate::http::extract::Query;
@@ -40,7 +40,7 @@ struct Row {
     action: &'static str,
     target: String,
     target_id: String,
-    details: String,
+    details: Vec<Line>,
 }
 
 const PAGE: u32 = 50;
@@ -93,12 +93,12 @@ fn row(entry: Entry) -> Row {
         _ => "API",
     };
     Row {
+        details: audit_details::lines(&entry),
         at: Moment::new(entry.at),
         actor: entry.actor,
         via,
         address: entry.address.unwrap_or_default(),
         action: Action::named(&entry.action).map_or("Something else", words),
-        details: details_text(&entry.details),
         target: entry.target,
         target_id: entry.target_id.unwrap_or_default(),
     }

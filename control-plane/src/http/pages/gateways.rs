@@ -10,7 +10,7 @@ use super::error::PageError;
 use super::place::Place;
 use super::view::{Moment, html};
 use crate::domain::credentials::StoredCredential;
-use crate::domain::gateways::GatewayView;
+use crate::domain::gateways::{GatewayView, PUSHED_OUT};
 use crate::http::app::App;
 
 #[derive(Template)]
@@ -19,8 +19,9 @@ struct GatewaysPage {
     chrome: Chrome,
     revision: u64,
     rows: Vec<Row>,
-    connected: usize,
-    cut_off: usize,
+    glance: Glance,
+    /// True when one line stands for those that were forgotten for room.
+    pushed_out: bool,
     without_session: usize,
     credentials: Vec<CredentialLine>,
 }
@@ -29,9 +30,16 @@ struct GatewaysPage {
 #[template(path = "gateways_summary.html")]
 struct SummaryPage {
     chrome: Chrome,
-    connected: usize,
-    up_to_date: usize,
-    cut_off: usize,
+    glance: Glance,
+}
+
+/// How many gateways do what. The numbers are the same wherever they are shown.
+pub(super) struct Glance {
+    pub connected: usize,
+    /// Connected, and enforce the latest change.
+    pub up_to_date: usize,
+    /// Not connected and not forgotten: they may use the keys that they had, and receipts name them.
+    pub cut_off: usize,
 }
 
 /// A line of the table.
@@ -65,7 +73,9 @@ pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Respons
         return Ok(summary(&app, &place));
     }
     let revision = app.store.head().revision;
-    let rows: Vec<_> = app.gateways.list().into_iter().map(|gateway| Row::new(gateway, revision)).collect();
+    let gateways = app.gateways.list();
+    let glance = Glance::new(&gateways, revision);
+    let rows: Vec<_> = gateways.into_iter().map(|gateway| Row::new(gateway, revision)).collect();
     let credential = |row: StoredCredential| CredentialLine {
         last_used: app.gateways.last_seen(&row.name).map(Moment::ago),
         revoked: row.revoked_at.is_some(),
@@ -74,16 +84,37 @@ pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Respons
         name: row.name,
     };
     let credentials = app.credentials.list().await?.into_iter().map(credential).collect();
-    let connected = rows.iter().filter(|row| row.connected).count();
     Ok(html(&GatewaysPage {
         chrome: place.chrome("Gateways", Section::Gateways),
         revision,
-        connected,
-        cut_off: rows.len() - connected,
+        glance,
+        pushed_out: rows.iter().any(|row| row.id.ends_with(&format!("/{PUSHED_OUT}"))),
         without_session: rows.iter().filter(|row| row.connected && !row.has_session).count(),
         rows,
         credentials,
     }))
+}
+
+impl Glance {
+    pub fn new(gateways: &[GatewayView], revision: u64) -> Self {
+        let count = |is: &dyn Fn(&GatewayView) -> bool| gateways.iter().filter(|gateway| is(gateway)).count();
+        let enforces = |gateway: &GatewayView| {
+            gateway.connected
+                && !gateway.stale
+                && gateway.workers != Some(0)
+                && gateway.acknowledged.is_some_and(|at| at >= revision)
+        };
+        Self {
+            connected: count(&|gateway| gateway.connected),
+            up_to_date: count(&enforces),
+            cut_off: count(&|gateway| !gateway.connected),
+        }
+    }
+
+    /// Connected, and do not enforce the latest change.
+    pub const fn behind(&self) -> usize {
+        self.connected - self.up_to_date
+    }
 }
 
 impl Row {
@@ -107,14 +138,6 @@ impl Row {
 
 /// How many gateways there are, and no more.
 fn summary(app: &App, place: &Place) -> Response {
-    let revision = app.store.head().revision;
-    let (connected, others): (Vec<_>, Vec<_>) =
-        app.gateways.list().into_iter().partition(|gateway| gateway.connected);
-    let current = |gateway: &&GatewayView| gateway.acknowledged.is_some_and(|at| at >= revision);
-    html(&SummaryPage {
-        chrome: place.chrome("Gateways", Section::Gateways),
-        up_to_date: connected.iter().filter(current).count(),
-        connected: connected.len(),
-        cut_off: others.len(),
-    })
+    let glance = Glance::new(&app.gateways.list(), app.store.head().revision);
+    html(&SummaryPage { chrome: place.chrome("Gateways", Section::Gateways), glance })
 }

@@ -1,16 +1,16 @@
 //! The first page of a workspace, and its settings besides the keys.
 
-use std::slice;
-
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::chrome::{Chrome, Section};
 use super::error::PageError;
+use super::gateways::Glance;
+use super::limits::{BoundsText, limits_text};
 use super::place::Place;
 use super::session::SignedIn;
-use super::view::{Moment, counted, html, limits_text};
+use super::view::{Moment, counted, html};
 use crate::domain::error::Error;
 use crate::domain::keys::{KeyFilter, Status};
 use crate::domain::users::Role;
@@ -21,8 +21,7 @@ use crate::http::app::App;
 struct OverviewPage {
     chrome: Chrome,
     active: String,
-    connected: usize,
-    behind: usize,
+    gateways: Glance,
     /// The log's revision, for operators: everybody's changes count in it.
     revision: Option<u64>,
     may_create: bool,
@@ -37,8 +36,7 @@ struct SettingsPage {
     id: String,
     slug: String,
     limits: String,
-    ceiling: Option<String>,
-    workspace_limits: Option<String>,
+    bounds: BoundsText,
     active: u64,
     max_active_keys: Option<u32>,
     created: Moment,
@@ -76,16 +74,11 @@ pub(super) async fn home(signed_in: SignedIn) -> Redirect {
 /// How the workspace is, at a glance.
 pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Response, PageError> {
     let revision = app.store.head().revision;
-    let gateways = app.gateways.list();
-    let connected: Vec<_> = gateways.iter().filter(|gateway| gateway.connected).collect();
-    let behind =
-        connected.iter().filter(|gateway| gateway.acknowledged.is_none_or(|at| at < revision)).count();
     let active = active_keys(&app, &place).await?;
     Ok(html(&OverviewPage {
         chrome: place.chrome("Overview", Section::Overview),
         active: counted(active),
-        connected: connected.len(),
-        behind,
+        gateways: Glance::new(&app.gateways.list(), revision),
         revision: place.is_operator().then_some(revision),
         may_create: place.may(Role::Member),
         api_url: app.pages.api_url.clone(),
@@ -106,10 +99,7 @@ pub(super) async fn settings(State(app): State<App>, place: Place) -> Result<Res
     Ok(html(&SettingsPage {
         chrome: place.chrome("Settings", Section::Settings),
         limits: limits_text(&workspace.default_limits),
-        ceiling: workspace.bounds.ceiling.as_ref().map(|ceiling| limits_text(slice::from_ref(ceiling))),
-        workspace_limits: Some(&workspace.bounds.workspace_limits)
-            .filter(|limits| !limits.is_empty())
-            .map(|limits| limits_text(limits)),
+        bounds: BoundsText::new(&workspace.bounds),
         active: active_keys(&app, &place).await?,
         max_active_keys: workspace.bounds.max_active_keys,
         name: workspace.name,

@@ -1,15 +1,10 @@
-//! What pages are made of: moments, parts of lists, limits in words. Everything that templates show is escaped by
-//! them.
-
-use std::num::NonZeroU32;
+//! What pages are made of: moments and parts of lists. Everything that templates show is escaped by them.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 
 use super::assets;
-use crate::contract::{Limit, Scope};
-use crate::domain::bounds::CEILING;
 use crate::domain::error::Error;
 use crate::domain::keys::End;
 use crate::domain::lists::MOST_COUNTED;
@@ -78,6 +73,16 @@ impl Moment {
         moment.filter(near).map_or_else(|| Self::last_day(end), Self::ago)
     }
 
+    /// The moment at which something ends or ended; of the last day, which the library has not, only the day.
+    pub fn at(end: End) -> Self {
+        Timestamp::from_second(end.second()).map_or_else(|_| Self::last_day(end), Self::new)
+    }
+
+    #[cfg(test)]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     fn last_day(end: End) -> Self {
         let (exact, text) = (format!("{}.000Z", end.civil()), end.civil().strftime("%-d %b %Y").to_string());
         Self { exact, text, form: "day" }
@@ -121,60 +126,9 @@ pub(super) fn html(page: &impl Template) -> Response {
     }
 }
 
-/// Limits in words: `100 per minute, 20 at once`. What an operator set is marked, so that it is not taken for a key's own.
-pub(super) fn limits_text(limits: &[Limit]) -> String {
-    if limits.is_empty() {
-        return "No limit".to_owned();
-    }
-    limits.iter().map(limit_text).collect::<Vec<_>>().join("; ")
-}
-
-fn limit_text(limit: &Limit) -> String {
-    let mut text = format!("{} per {}", grouped(limit.requests), window_text(limit.window_seconds.get()));
-    if let Some(burst) = limit.burst {
-        text.push_str(&format!(", {} at once", grouped(burst)));
-    }
-    if limit.scope == Scope::Workspace {
-        text.push_str(" (whole workspace)");
-    } else if limit.name == CEILING {
-        text.push_str(" (ceiling)");
-    }
-    text
-}
-
-fn window_text(seconds: u32) -> String {
-    for (unit, name) in [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")] {
-        if seconds.is_multiple_of(unit) {
-            let count = seconds / unit;
-            return if count == 1 { name.to_owned() } else { format!("{count} {name}s") };
-        }
-    }
-    format!("{seconds} seconds")
-}
-
-/// `12,000`.
-fn grouped(number: NonZeroU32) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_read_like_sentences() {
-        let limits = crate::domain::limits::parse_list("12000/1h+20,shared=5/90s@workspace").unwrap();
-        assert_eq!(limits_text(&limits), "12,000 per hour, 20 at once; 5 per 90 seconds (whole workspace)");
-        assert_eq!(limits_text(&[]), "No limit");
-    }
 
     #[test]
     fn pages_of_a_list() {

@@ -19,6 +19,7 @@ use crate::http::app::App;
 use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
 use crate::http::pages::fields::Fields;
+use crate::http::pages::gateways::Glance;
 use crate::http::pages::place::{Place, PostedIn, Uncounted};
 use crate::http::pages::view::{Moment, html};
 use crate::service::keys::{Revoked, Rotated};
@@ -49,6 +50,7 @@ struct RevokePage {
     chrome: Chrome,
     key: Row,
     connected: usize,
+    cut_off: usize,
     /// What it has replaced and what works on.
     still_working: Vec<Row>,
 }
@@ -163,10 +165,10 @@ pub(in crate::http::pages) async fn ask_revoke(
     place: Place,
 ) -> Result<Response, PageError> {
     let key = place.key_to_change(&app).await?;
-    let (connected, _) = app.gateways.counts();
+    let Glance { connected, cut_off, .. } = Glance::new(&app.gateways.list(), 0);
     let chrome = place.chrome("Revoke key", Section::ApiKeys);
     let still_working = still_working(&app, &key).await?;
-    Ok(html(&RevokePage { chrome, key: Row::new(&key, app.clock.now()), connected, still_working }))
+    Ok(html(&RevokePage { chrome, key: Row::new(&key, app.clock.now()), connected, cut_off, still_working }))
 }
 
 /// Ends the key and shows the receipt. Sent again, it looks again who refuses the key, and counts as a change.

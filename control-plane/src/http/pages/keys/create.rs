@@ -1,6 +1,5 @@
 //! Generate New Key: the form, and what comes of it.
 
-use crate::contract::Limit;
 use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
@@ -15,14 +14,15 @@ use super::reveal::{self, Gone, Shown};
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{End, KeyDraft};
 use crate::domain::limits::LimitDraft;
+use crate::domain::random;
 use crate::domain::users::Role;
-use crate::domain::{bounds, random};
 use crate::http::app::App;
 use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
 use crate::http::pages::fields::Fields;
+use crate::http::pages::limits::{BoundsText, limits_text};
 use crate::http::pages::place::{Place, PostedIn};
-use crate::http::pages::view::{html, limits_text};
+use crate::http::pages::view::html;
 use crate::service::keys::Created;
 
 #[derive(Template)]
@@ -34,8 +34,8 @@ struct NewPage {
     problems: Problems,
     typed: Fields,
     default_limits: String,
-    /// What applies to a key without any limit of its own; `None` for nothing.
-    always: Option<String>,
+    /// What holds for every key, whatever is chosen.
+    bounds: BoundsText,
     tomorrow: String,
 }
 
@@ -106,17 +106,13 @@ async fn refused(
 async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Result<Response, PageError> {
     let workspace = app.workspaces.find(&place.membership.workspace).await?;
     let tomorrow = app.clock.now().to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
-    let enforced = |own: Vec<Limit>| {
-        bounds::compose(own, workspace.bounds.ceiling.as_ref(), &workspace.bounds.workspace_limits)
-    };
-    let always = enforced(Vec::new());
     Ok(html(&NewPage {
         chrome: place.chrome("Generate new key", Section::ApiKeys),
         once: random::base62(20)?.to_string(),
         problems,
         typed: typed.without_keys(),
-        default_limits: limits_text(&enforced(workspace.default_limits.clone())),
-        always: (!always.is_empty()).then(|| limits_text(&always)),
+        default_limits: limits_text(&workspace.default_limits),
+        bounds: BoundsText::new(&workspace.bounds),
         tomorrow: tomorrow.to_string(),
     }))
 }

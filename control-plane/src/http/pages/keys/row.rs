@@ -4,7 +4,8 @@ use askama::Template;
 use jiff::Timestamp;
 
 use crate::domain::keys::{Key, Status};
-use crate::http::pages::view::{Moment, limits_text};
+use crate::http::pages::limits::KeyLimits;
+use crate::http::pages::view::Moment;
 
 /// A key as the pages show it.
 pub(super) struct Row {
@@ -16,7 +17,7 @@ pub(super) struct Row {
     pub created_by: Option<String>,
     pub expires: Option<Moment>,
     pub revoked: Option<Moment>,
-    pub limits: String,
+    pub limits: KeyLimits,
     pub limits_inherited: bool,
     /// `active`, `ending` (rotated, still in its grace), `revoked` or `expired`.
     pub status: &'static str,
@@ -45,7 +46,7 @@ impl Row {
             created_by: key.created_by.clone(),
             expires: key.expires_at.map(|end| Moment::end(end, now)),
             revoked: key.revoked_at.map(Moment::day),
-            limits: limits_text(&key.limits),
+            limits: KeyLimits::new(&key.limits),
             limits_inherited: key.own_limits.is_none(),
             status,
         }

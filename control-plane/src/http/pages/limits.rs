@@ -1,0 +1,114 @@
+//! Limits in words: what a key has of its own, and what the workspace sets whatever was chosen for the key.
+
+use std::num::NonZeroU32;
+use std::slice;
+
+use crate::contract::{Limit, Scope};
+use crate::domain::bounds::{Bounds, CEILING};
+
+/// What the workspace sets for its keys, in words.
+pub(super) struct BoundsText {
+    /// Most that each key may do.
+    pub ceiling: Option<String>,
+    /// What all keys may do together.
+    pub workspace: Option<String>,
+}
+
+/// The limits of a key in words: its own choice, and what holds besides.
+pub(super) struct KeyLimits {
+    pub own: String,
+    pub bounds: BoundsText,
+}
+
+impl BoundsText {
+    pub fn new(bounds: &Bounds) -> Self {
+        let all_keys = Some(&bounds.workspace_limits).filter(|limits| !limits.is_empty());
+        Self {
+            ceiling: bounds.ceiling.as_ref().map(|ceiling| limits_text(slice::from_ref(ceiling))),
+            workspace: all_keys.map(|limits| limits_text(limits)),
+        }
+    }
+}
+
+impl KeyLimits {
+    /// Of what gateways enforce: [`crate::domain::bounds::compose`] has put it together, here it is taken apart.
+    pub fn new(enforced: &[Limit]) -> Self {
+        let mut own = Vec::new();
+        let mut bounds = Bounds::default();
+        for limit in enforced.iter().cloned() {
+            if limit.scope == Scope::Workspace {
+                bounds.workspace_limits.push(limit);
+            } else if limit.name == CEILING {
+                bounds.ceiling = Some(limit);
+            } else {
+                own.push(limit);
+            }
+        }
+        let is_bounded = own.len() < enforced.len();
+        let none = own.is_empty() && is_bounded;
+        let own = if none { "No limit of its own".to_owned() } else { limits_text(&own) };
+        Self { own, bounds: BoundsText::new(&bounds) }
+    }
+}
+
+/// Limits in words: `100 per minute, 20 at once`. How many at once is said of each, because it is part of each.
+pub(super) fn limits_text(limits: &[Limit]) -> String {
+    if limits.is_empty() {
+        return "No limit".to_owned();
+    }
+    limits.iter().map(limit_text).collect::<Vec<_>>().join("; ")
+}
+
+fn limit_text(limit: &Limit) -> String {
+    let window = window_text(limit.window_seconds.get());
+    format!("{} per {window}, {} at once", grouped(limit.requests), grouped(limit.burst()))
+}
+
+fn window_text(seconds: u32) -> String {
+    for (unit, name) in [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")] {
+        if seconds.is_multiple_of(unit) {
+            let count = seconds / unit;
+            return if count == 1 { name.to_owned() } else { format!("{count} {name}s") };
+        }
+    }
+    format!("{seconds} seconds")
+}
+
+/// `12,000`.
+fn grouped(number: NonZeroU32) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::limits::parse_list;
+
+    #[test]
+    fn limits_read_like_sentences() {
+        let limits = parse_list("12000/1h+20,other=5/90s").unwrap();
+        assert_eq!(limits_text(&limits), "12,000 per hour, 20 at once; 5 per 90 seconds, 5 at once");
+        assert_eq!(limits_text(&[]), "No limit");
+    }
+
+    #[test]
+    fn what_a_key_has_of_its_own_is_told_apart_from_what_the_workspace_sets() {
+        let limits = parse_list("100/1m+20,ceiling=500/1m,shared=10/1m@workspace").unwrap();
+        let KeyLimits { own, bounds } = KeyLimits::new(&limits);
+        assert_eq!(own, "100 per minute, 20 at once");
+        assert_eq!(bounds.ceiling.as_deref(), Some("500 per minute, 500 at once"));
+        assert_eq!(bounds.workspace.as_deref(), Some("10 per minute, 10 at once"));
+        let bounded = KeyLimits::new(&limits[1..]);
+        assert_eq!(bounded.own, "No limit of its own");
+        let free = KeyLimits::new(&[]);
+        assert_eq!((free.own.as_str(), free.bounds.ceiling, free.bounds.workspace), ("No limit", None, None));
+    }
+}
