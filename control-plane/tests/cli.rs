@@ -216,7 +216,8 @@ async fn workspaces_and_gateways_are_tables() {
     Gateway::new(&control, "gw-1").catch_up(&control).await;
     for args in [&["gateways"][..], &["gateways", "list"]] {
         assert!(
-            succeeded(&cli(&control, args).await).contains("shared/gw-1  9.8.7    yes        no     -        yes")
+            succeeded(&cli(&control, args).await)
+                .contains("shared/gw-1  9.8.7    yes        no     -        yes")
         );
     }
 }

@@ -22,6 +22,7 @@ struct GatewaysPage {
     connected: usize,
     cut_off: usize,
     without_session: usize,
+    other_database: usize,
     credentials: Vec<CredentialLine>,
 }
 
@@ -43,6 +44,7 @@ struct Row {
     connected: bool,
     stale: bool,
     serves_nobody: bool,
+    other_database: bool,
     leaving: bool,
     revision: Option<u64>,
     behind: u64,
@@ -81,6 +83,7 @@ pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Respons
         connected,
         cut_off: rows.len() - connected,
         without_session: rows.iter().filter(|row| row.connected && !row.has_session).count(),
+        other_database: rows.iter().filter(|row| row.connected && row.other_database).count(),
         rows,
         credentials,
     }))
@@ -96,6 +99,7 @@ impl Row {
             connected: gateway.connected,
             stale: gateway.stale,
             serves_nobody: gateway.workers == Some(0),
+            other_database: gateway.other_database,
             leaving: gateway.leaving,
             revision: gateway.acknowledged,
             behind: gateway.acknowledged.map_or(revision, |at| revision.saturating_sub(at)),

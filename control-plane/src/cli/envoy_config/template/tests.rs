@@ -57,11 +57,7 @@ fn open_paths_are_rules_of_the_filter_and_streams_get_routes() {
     gateway.open = vec!["/livez".parse().unwrap(), "/docs/".parse().unwrap()];
     gateway.streams = vec!["/feed".parse().unwrap()];
     let text = render(&gateway).unwrap();
-    for part in [
-        "path_separated_prefix: \"/feed\"",
-        r#""path":"/livez""#,
-        r#""path":"/docs/""#,
-    ] {
+    for part in ["path_separated_prefix: \"/feed\"", r#""path":"/livez""#, r#""path":"/docs/""#] {
         assert!(text.contains(part), "no {part} in {text}");
     }
     gateway.open = vec!["/.flamegate/ready".parse().unwrap()];
