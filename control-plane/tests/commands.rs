@@ -40,7 +40,9 @@ async fn a_key_on_standard_input_is_explained_and_never_sent() {
     for input in [format!("{key}\n"), format!("Authorization: Bearer {key}"), format!("\"{key}\"\r\n")] {
         let text = succeeded(&explain(&control, &[], Some(&input)).await);
         assert!(text.starts_with("ANSWER  200: the key is active; 429 RATE_LIMITED while"), "{text}");
-        for part in [id, "default: 100 per 60 s, 20 at once", "shared/gw", "api_key.created at ", "WORKSPACE SLUG"] {
+        for part in
+            [id, "default: 100 per 60 s, 20 at once", "shared/gw", "api_key.created at ", "WORKSPACE SLUG"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains(key));

@@ -75,14 +75,14 @@ pub const CHECKER: Plan = Plan {
         floor("plugin", &["plugin"], "one plugin configuration, by the filter's own parser"),
         floor(
             "parts",
-            &["chain", "bypass", "cluster", "process", "tree"],
+            &["chain", "bypass", "cluster", "jwt", "process", "tree"],
             "what can be said of each part by itself",
         ),
         floor("around", &["routes", "neighbours", "connection", "logs"], "what stands around the filter"),
         floor("filters", &["filters"], "every HTTP chain"),
         floor("input", &["input"], "which kind of text it is, and what is done with each"),
-        floor("running", &["running"], "what a running Envoy says of its sync and its guards"),
-        floor("gateway", &["gateway"], "a gateway, by its admin interface"),
+        floor("running", &["running", "stats"], "what a running Envoy says of its sync and its guards"),
+        floor("gateway", &["looked_at", "gateway"], "a gateway, by its admin interface"),
         floor("control", &["control"], "a control plane, by its answers; tokens"),
     ],
 };

@@ -1,6 +1,5 @@
 //! Routes on which Flamegate is off and Envoy's JWT filter decides instead.
 
-use crate::chain::Chain;
 use crate::model::Filter;
 use crate::node::At;
 
@@ -21,11 +20,11 @@ pub fn is_it(filter: &Filter<'_>) -> bool {
 }
 
 /// What the JWT filters, by what a route says about each, make of it.
-pub fn of(chain: &Chain<'_, '_>, changes: &[(&Filter<'_>, At<'_>)]) -> Jwt {
+pub fn of(manager: &At<'_>, changes: &[(&Filter<'_>, At<'_>)]) -> Jwt {
     if !changes.iter().any(|(filter, change)| requires(filter, change)) {
         return Jwt::None;
     }
-    if cleans(&chain.http.manager) { Jwt::Cleaned } else { Jwt::Uncleaned }
+    if cleans(manager) { Jwt::Cleaned } else { Jwt::Uncleaned }
 }
 
 /// True when the route asks for a requirement that the filter has, and that is one of its providers'.

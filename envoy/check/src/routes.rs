@@ -155,7 +155,7 @@ fn one(
             &route.at,
             format!("{name}: the filter is off and the guard is on"),
         ),
-        (false, false) => match jwt::of(chain, &changes_of(chain, route)) {
+        (false, false) => match jwt::of(&chain.http.manager, &changes_of(chain, route)) {
             Jwt::Cleaned => {}
             Jwt::Uncleaned => findings.at(
                 &rules::ROUTE_OPEN,
