@@ -82,7 +82,8 @@ pub const CHECKER: Plan = Plan {
         floor("filters", &["filters"], "every HTTP chain"),
         floor("input", &["input"], "which kind of text it is, and what is done with each"),
         floor("running", &["running", "stats"], "what a running Envoy says of its sync and its guards"),
-        floor("gateway", &["looked_at", "gateway"], "a gateway, by its admin interface"),
+        floor("looked at", &["looked_at"], "one gateway, and what the control plane lists of it"),
+        floor("gateway", &["gateway"], "a gateway, by its admin interface"),
         floor("control", &["control"], "a control plane, by its answers; tokens"),
     ],
 };
