@@ -6,6 +6,7 @@ pub mod audit;
 pub mod auth;
 pub mod caller;
 pub mod credentials;
+pub mod database;
 pub mod envelope;
 pub mod error;
 pub mod explain;

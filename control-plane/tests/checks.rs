@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::program::{PROGRAM, Program, succeeded};
+use common::program::{PROGRAM, Program, offline, succeeded};
 use common::{ADMIN, SYNC};
 use serde_json::Value;
 
@@ -114,17 +114,22 @@ fn tokens_and_database_of_this_machine_are_looked_at() {
         ("FLAMEGATE_DATABASE", database),
     ];
     let output = run(&["doctor", "--json"], &sound, "");
-    assert_eq!((output.status.code(), rules(&output)), (Some(0), vec!["no-gateway".to_owned()]));
+    assert_eq!(
+        (output.status.code(), rules(&output)),
+        (Some(0), vec!["no-gateway".to_owned(), "table-empty".to_owned()])
+    );
+    let whats = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(whats.contains("no key was ever made") && whats.contains(database), "{whats}");
     let url = ("FLAMEGATE_CONTROL_URL", server.url.as_str());
     let ask = |environment: &[(&str, &str)]| {
         let output = run(&["doctor", "--json"], &[&[url], environment].concat(), "");
         let mut found = rules(&output);
-        found.retain(|rule| rule != "no-gateway");
+        found.retain(|rule| rule != "no-gateway" && rule != "table-empty");
         (output.status.code(), found)
     };
     let found =
         |code, rules: &[&str]| (Some(code), rules.iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>());
-    assert_eq!(ask(&[("FLAMEGATE_ADMIN_TOKEN_FILE", open)]), found(0, &["token-file-mode"]));
+    assert_eq!(ask(&[("FLAMEGATE_ADMIN_TOKEN_FILE", open)]), found(1, &["token-file-mode"]));
     assert_eq!(
         ask(&[("FLAMEGATE_ADMIN_TOKEN", ADMIN), ("FLAMEGATE_SYNC_TOKEN_FILE", empty)]),
         found(1, &["token-file"])
@@ -138,10 +143,35 @@ fn tokens_and_database_of_this_machine_are_looked_at() {
         found(1, &["admin-token-refused"])
     );
     assert_eq!(ask(&[]), found(0, &["admin-token-missing"]));
+    let other = folder.path().join("other.db");
+    succeeded(&offline(&["init", "--database", other.to_str().unwrap()]));
+    let another = [("FLAMEGATE_ADMIN_TOKEN", ADMIN), ("FLAMEGATE_DATABASE", other.to_str().unwrap())];
+    assert_eq!(ask(&another), found(0, &["database-elsewhere"]));
     let nowhere = folder.path().join("nowhere.db");
     let elsewhere = [("FLAMEGATE_ADMIN_TOKEN", ADMIN), ("FLAMEGATE_DATABASE", nowhere.to_str().unwrap())];
     assert_eq!(ask(&elsewhere), found(0, &["database-missing"]));
     assert!(!nowhere.exists(), "it was made");
     write(&nowhere, "this is no database, and long enough for its first page to be read as one", 0o600);
     assert_eq!(ask(&elsewhere), found(1, &["database"]));
+}
+
+/// What this program writes, it finds nothing wrong with: routes of JWTs are Envoy's JWT filter's to guard.
+#[test]
+fn the_configuration_that_envoy_config_writes_is_fine_as_it_is() {
+    let with_jwt = [
+        "--jwt-issuer",
+        "https://login.example.com",
+        "--jwt-jwks",
+        "/etc/envoy/jwks.json",
+        "--stream",
+        "/v1/events",
+    ];
+    for more in [&[][..], &with_jwt] {
+        let written = run(&[&["envoy-config", "--upstream", "127.0.0.1:9000"], more].concat(), &[], "");
+        let output =
+            run(&["check-config", "--json", "-"], &[("FLAMEGATE_SYNC_TOKEN", SYNC)], &succeeded(&written));
+        let mut found = rules(&output);
+        found.retain(|rule| rule != "cluster-idle-time-out");
+        assert_eq!((output.status.code(), found), (Some(0), Vec::new()), "{more:?}");
+    }
 }

@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 use common::gateway::Gateway;
 use common::program::{PROGRAM, Program, failed, json_of, offline, succeeded};
 use common::{ADMIN, Control, SYNC};
+use serde_json::json;
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -148,10 +149,19 @@ async fn a_database_that_nobody_named_leaves_the_gateways_their_table() {
         other.create_key().await;
     }
     assert_eq!(gateway.ids().len(), 1, "it goes on with what it has");
+    let listed = async |other: &Control| other.get("/v1/gateways").await.expect(200)[0].clone();
+    assert_eq!(listed(&other).await["other_database"], true);
+    // It answers by the other table, whatever that says; in general, too, since no other gateway is connected.
+    let id = other.create_key_id().await;
+    let known = other.get(&format!("/v1/explain?id={id}")).await.expect(200);
+    for told in [&known["answer"], &known["gateways"][0]["answer"]] {
+        assert_eq!((&told["status"], &told["reason"]), (&json!(null), &json!("other_database")), "{told}");
+        assert!(told["why"].as_str().unwrap().contains("serve --init"), "{told}");
+    }
     // One without a table loses nothing.
     let mut fresh = Gateway::new(&other, "gw-2");
     fresh.catch_up(&other).await;
-    assert_eq!(fresh.ids().len(), 2);
+    assert_eq!(fresh.ids().len(), 3);
     // Its own gateways go on after a restart.
     let other = other.restart_uninitialised(|_| ()).await;
     fresh.reconnect(&other);
@@ -160,7 +170,8 @@ async fn a_database_that_nobody_named_leaves_the_gateways_their_table() {
     let other = other.restart(|_| ()).await;
     gateway.reconnect(&other);
     gateway.catch_up(&other).await;
-    assert_eq!(gateway.ids().len(), 2);
+    assert_eq!(gateway.ids().len(), 3);
+    assert_eq!(listed(&other).await["other_database"], false, "it has taken this one's");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,7 @@ pub(super) async fn run(output: Output, url: Option<String>, args: DoctorArgs) -
     // Asked after the gateways: none of them is ahead of it then.
     let (answers, of_control) = control_plane(&http, &base, token.as_deref()).await;
     findings.extend(of_control);
+    findings.extend(local::served(&answers.database).await);
     output.note(&answers.summary());
     for (url, admin) in seen {
         match admin {
@@ -138,6 +139,9 @@ async fn ask(http: &Http, base: &Url, token: Option<&str>) -> Control {
         answers.status = Some(listed.as_ref().map_or(0, |answer| answer.status));
         let body: Value =
             listed.ok().and_then(|answer| serde_json::from_str(&answer.text).ok()).unwrap_or_default();
+        let database = http.get(base, "v1/database", &[], Some(token)).await;
+        let told = database.ok().and_then(|answer| serde_json::from_str::<Value>(&answer.text).ok());
+        answers.database = told.and_then(|body| body.get("data").cloned()).unwrap_or_default();
         answers.gateways = body.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
     }
     let metrics = http.get(base, "metrics", &[], local::metrics_token().as_deref()).await;

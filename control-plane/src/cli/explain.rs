@@ -70,6 +70,8 @@ struct Shown {
 const MAX_LINE: u64 = 64 * 1024;
 const NO_FORM: &str = "every gateway answers 401 INVALID_API_KEY: this has not the form of a key, which is sk_live_ or sk_test_ and \
     visible ASCII characters behind it, at most 256 in all, without comma or blank";
+const A_JWT: &str = "this begins like a JWT and is no key: where Envoy's JWT filter looks at such requests it decides, which is not known here; \
+    everywhere else gateways answer 401 INVALID_API_KEY";
 const NO_CHECKSUM: &str = "the key does not end in its checksum: if it was made here, it is mistyped or cut (one that was imported \
     need not have any; a gateway with require_checksum refuses it)";
 
@@ -135,7 +137,9 @@ fn shown(line: &[u8]) -> Result<Shown, CliError> {
     if word.is_empty() {
         return Err(CliError::Usage("there is no key on standard input".to_owned()));
     }
-    let key = ApiKey::from_bytes(word.as_bytes()).ok_or_else(|| not_found(NO_FORM))?;
+    // `{"` in base64url.
+    let otherwise = if word.starts_with("eyJ") { A_JWT } else { NO_FORM };
+    let key = ApiKey::from_bytes(word.as_bytes()).ok_or_else(|| not_found(otherwise))?;
     let note = (!key.has_valid_checksum()).then_some(NO_CHECKSUM);
     Ok(Shown { hash: key.hash(), note })
 }
@@ -163,7 +167,7 @@ fn print(output: Output, known: &Value) -> Result<(), CliError> {
     output.line(&answer(known.pointer("/answer")))?;
     if known.get("key").is_some_and(Value::is_object) {
         output.one(known, &KEY_FIELDS)?;
-        output.one(known, &LIMIT_FIELDS)?;
+        output.one(&in_words(known), &LIMIT_FIELDS)?;
         for (what, name) in [("REPLACES", "predecessor"), ("REPLACED BY", "successor")] {
             if let Some(other) = known.get(name).filter(|other| other.is_object()) {
                 output.line(&format!("{what}  {}", other_key(other)))?;
@@ -184,6 +188,30 @@ fn print(output: Output, known: &Value) -> Result<(), CliError> {
         output.line(&format!("{reason}: {why}"))?;
     }
     Ok(())
+}
+
+/// The limits of a key as people say them.
+fn in_words(known: &Value) -> Value {
+    let words = |value: &Value| match value {
+        Value::Array(limits) if !limits.is_empty() => {
+            json!(limits.iter().map(limit).collect::<Vec<_>>().join("; "))
+        }
+        Value::Object(_) => json!(limit(value)),
+        other => other.clone(),
+    };
+    let limits = known.get("limits").and_then(Value::as_object);
+    let limits = limits.into_iter().flatten().map(|(name, value)| (name.clone(), words(value)));
+    json!({ "limits": limits.collect::<serde_json::Map<_, _>>() })
+}
+
+/// `default: 600 per 60 s, 5 at once`.
+fn limit(value: &Value) -> String {
+    let text = |name| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let number = |name| value.get(name).and_then(Value::as_u64);
+    let [requests, seconds] = ["requests", "window_seconds"].map(|name| number(name).unwrap_or_default());
+    let burst = number("burst").map_or(String::new(), |burst| format!(", {burst} at once"));
+    let scope = if text("scope") == "workspace" { " (whole workspace)" } else { "" };
+    format!("{}: {requests} per {seconds} s{burst}{scope}", text("name"))
 }
 
 /// `ANSWER  401 INVALID_API_KEY: the key is revoked`.
@@ -216,6 +244,17 @@ fn last_change(entry: Option<&Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_are_said_in_words() {
+        let own = json!({"name": "a", "requests": 600, "window_seconds": 60, "burst": 5});
+        let shared = json!({"name": "b", "requests": 9, "window_seconds": 1, "scope": "workspace"});
+        let limits = json!({"effective": [own, shared], "own": null, "ceiling": own, "workspace": []});
+        let words = in_words(&json!({ "limits": limits }));
+        let told = "a: 600 per 60 s, 5 at once";
+        assert_eq!(words["limits"]["effective"], format!("{told}; b: 9 per 1 s (whole workspace)"));
+        assert_eq!((&words["limits"]["own"], &words["limits"]["ceiling"]), (&Value::Null, &json!(told)));
+    }
 
     #[test]
     fn a_key_is_found_as_people_paste_it_and_nothing_else_is_one() {

@@ -55,11 +55,12 @@ enum GatewaysCommand {
     Credentials,
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     ("GATEWAY", "/id"),
     ("VERSION", "/version"),
     ("CONNECTED", "/connected"),
     ("STALE", "/stale"),
+    ("OTHER DATABASE", "/other_database"),
     ("WORKERS", "/workers"),
     ("SESSION", "/session"),
     ("REVISION", "/acknowledged_revision"),
@@ -76,6 +77,10 @@ const CREDENTIAL_COLUMNS: [Column; 6] = [
     ("REVOKED", "/revoked_at"),
 ];
 
+const OTHER_DATABASE: &str = "A gateway has the table of another database and keeps it. Most often the control plane was started with a \
+    wrong database (FLAMEGATE_DATABASE, --database), now or when the gateway took its table. When this is the right one, start the \
+    control plane once with serve --init, or start that Envoy again.";
+
 /// Digits of the random suffix that tells the processes of one name apart.
 const SUFFIX_LEN: usize = 8;
 
@@ -83,7 +88,12 @@ pub(super) async fn run(client: &Client, output: Output, args: GatewaysArgs) -> 
     match args.command.unwrap_or(GatewaysCommand::List { connected: args.connected }) {
         GatewaysCommand::List { connected } => {
             let gateways = list(client, connected).await?;
-            output.list(&gateways, &COLUMNS)
+            output.list(&gateways, &COLUMNS)?;
+            let is = |gateway: &Value, field| gateway.get(field).and_then(Value::as_bool).unwrap_or_default();
+            if gateways.iter().any(|gateway| is(gateway, "connected") && is(gateway, "other_database")) {
+                output.note(OTHER_DATABASE);
+            }
+            Ok(())
         }
         GatewaysCommand::Forget { id, all, credential } => match credential {
             Some(name) => {

@@ -42,6 +42,14 @@ pub(crate) fn read(path: &str) -> Result<Secret, String> {
     Ok(Secret { text, warning })
 }
 
+/// What is wrong with who may use a file: an error where nothing starts with it.
+pub(crate) fn mode_of(path: &str) -> Result<Option<String>, String> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => judge(found.mode(), found.uid() == own_user()),
+        _ => Ok(None),
+    }
+}
+
 /// Who may do what with it, by its mode.
 fn judge(mode: u32, is_ours: bool) -> Result<Option<String>, String> {
     let told = match (mode & OTHERS_READ != 0, mode & ANYBODY_WRITES != 0) {

@@ -46,6 +46,10 @@ pub enum Verdict {
     NoTable,
     /// 503: our answers do not arrive, and its table is too old by its own configuration.
     Stale,
+    /// By the table of another database, which it keeps.
+    OtherDatabase,
+    /// Only in general: the gateways that are connected answer differently.
+    Differs,
     /// As before the key's last change, which it has not acknowledged.
     Behind,
     /// What it enforces is not known: it is not connected, has acknowledged nothing of this database, or its acknowledgements do not
@@ -94,10 +98,22 @@ impl Verdict {
         }
     }
 
+    /// Of the gateways that are connected, when all of them answer the same; of one that enforces everything when there are none.
+    pub fn in_general(of_key: Self, connected: &[Self]) -> Self {
+        match connected {
+            [] => of_key,
+            [first, others @ ..] if others.iter().all(|other| other == first) => *first,
+            _ => Self::Differs,
+        }
+    }
+
     /// Of this gateway. `head` is the log's revision: whoever enforces that enforces a change that has left the log, too.
     pub fn of_gateway(gateway: &GatewayView, key: Option<&Key>, head: u64, now: Timestamp) -> Self {
         if gateway.connected && gateway.stale {
             return Self::Stale;
+        }
+        if gateway.connected && gateway.other_database {
+            return Self::OtherDatabase;
         }
         // Its sync has the keys, its workers have none of them: another `vm_id`.
         if gateway.connected && gateway.workers == Some(0) {
@@ -107,7 +123,14 @@ impl Verdict {
         let Some(acknowledged) = gateway.acknowledged else { return Self::NotKnown };
         // What no key has was never in a table.
         let needed = key.map_or(0, |key| key.revision.unwrap_or(head));
-        if acknowledged < needed { Self::Behind } else { Self::of_key(key, now) }
+        if acknowledged < needed {
+            return Self::Behind;
+        }
+        match Self::of_key(key, now) {
+            // Whether it still runs is not known, so nothing passes there for sure.
+            Self::Accepted if !gateway.connected => Self::NotKnown,
+            other => other,
+        }
     }
 
     /// The status that a client gets; `None` when that is not known.
@@ -116,7 +139,7 @@ impl Verdict {
             Self::Accepted => Some(200),
             Self::Unknown | Self::Revoked | Self::Expired => Some(401),
             Self::NoTable | Self::Stale => Some(503),
-            Self::Behind | Self::NotKnown => None,
+            Self::OtherDatabase | Self::Differs | Self::Behind | Self::NotKnown => None,
         }
     }
 
@@ -125,7 +148,7 @@ impl Verdict {
         match self {
             Self::Unknown | Self::Revoked | Self::Expired => Some("INVALID_API_KEY"),
             Self::NoTable | Self::Stale => Some("UNAVAILABLE"),
-            Self::Accepted | Self::Behind | Self::NotKnown => None,
+            Self::Accepted | Self::OtherDatabase | Self::Differs | Self::Behind | Self::NotKnown => None,
         }
     }
 
@@ -138,6 +161,8 @@ impl Verdict {
             Self::Expired => "expired",
             Self::NoTable => "no_table",
             Self::Stale => "stale",
+            Self::OtherDatabase => "other_database",
+            Self::Differs => "differs",
             Self::Behind => "behind",
             Self::NotKnown => "not_known",
         }
@@ -159,12 +184,18 @@ impl Verdict {
             Self::Stale => {
                 "our answers do not reach the gateway, and its table is older than its max_staleness_seconds"
             }
+            Self::OtherDatabase => {
+                "the gateway has the table of another database, keeps it, and answers by that: most often the control plane was \
+                 started with a wrong database (FLAMEGATE_DATABASE, --database), now or when the gateway took its table; when this is \
+                 the right one, start the control plane once with serve --init, or start that Envoy again"
+            }
+            Self::Differs => "the gateways that are connected answer differently: see each of them",
             Self::Behind => {
                 "the gateway has not acknowledged the key's last change, and may answer as before it"
             }
             Self::NotKnown => {
-                "the gateway is not connected, its acknowledgements do not count, or it has acknowledged nothing of this \
-                 database: it serves by the table that it has, and may accept what is revoked here"
+                "the gateway is not connected, has not asked since the control plane's start, its acknowledgements do not count, or it has \
+                 acknowledged nothing of this database: if it runs, it serves by the table that it has, and may accept what is revoked here"
             }
         }
     }

@@ -67,7 +67,7 @@ struct ExplanationBody {
     predecessor: Option<KeyBody>,
     /// The key that replaces it.
     successor: Option<KeyBody>,
-    /// What a gateway answers that has acknowledged everything; null for candidates.
+    /// What the gateways that are connected answer; without any, what one answers that has acknowledged everything. Null for candidates.
     answer: Option<AnswerBody>,
     /// Revision of the log now.
     revision: u64,
@@ -109,7 +109,8 @@ struct AnswerBody {
     status: Option<u16>,
     /// The code in the answer's body; null for 200 and when it is not known.
     code: Option<&'static str>,
-    /// `accepted`, `unknown`, `revoked`, `expired`, `no_table`, `stale`, `behind` or `not_known`.
+    /// `accepted`, `unknown`, `revoked`, `expired`, `no_table`, `stale`, `other_database`, `behind` or `not_known`; in general also
+    /// `differs`, when gateways that are connected answer differently.
     reason: &'static str,
     /// The same for people.
     why: &'static str,

@@ -35,6 +35,9 @@ pub(super) struct GatewayBody {
     /// How many VMs of its filter decide requests by the keys that it has: one for each worker, and one of Envoy's main thread; null
     /// for a filter that does not say. With 0 for longer than a start takes it answers 503 to everybody, as when the filter's `vm_id` is not the sync's.
     workers: Option<u32>,
+    /// True when it has the table of another database, keeps it, and answers by that: it came with another epoch than this database's.
+    /// Start the control plane with the right database; to replace the gateways' tables by this one's, once with `serve --init`.
+    other_database: bool,
     /// True when it is forgotten once it is not connected any more; ends after ten minutes.
     leaving: bool,
     /// The last revision that all its workers enforce; null while it has no table or is stale.
@@ -141,6 +144,7 @@ pub(super) fn body(gateway: GatewayView, revision: u64) -> GatewayBody {
         connected: gateway.connected,
         stale: gateway.stale,
         workers: gateway.workers,
+        other_database: gateway.other_database,
         leaving: gateway.leaving,
         acknowledged_revision: gateway.acknowledged,
         acknowledged_at: gateway.acknowledged_at.map(|time| time.to_string()),

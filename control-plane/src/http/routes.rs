@@ -13,7 +13,7 @@ use super::app::App;
 use super::error::Failure;
 use super::receive::{self, MAX_BODY};
 use super::{
-    audit, auth, credentials, explain, gateways, health, keys, layers, openapi, pages, sync, users,
+    audit, auth, credentials, database, explain, gateways, health, keys, layers, openapi, pages, sync, users,
     workspaces,
 };
 use crate::domain::error::Error;
@@ -29,6 +29,7 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .merge(users::routes())
         .merge(audit::routes())
         .merge(explain::routes())
+        .merge(database::routes())
         .layer(middleware::from_fn_with_state(app.clone(), layers::admit))
         .layer(middleware::from_fn_with_state(app.clone(), receive::receive))
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_admin));

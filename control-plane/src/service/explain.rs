@@ -92,8 +92,9 @@ impl Explain {
             let verdict = Verdict::of_gateway(&view, key, revision, now);
             (view, verdict)
         };
-        let gateways = views.into_iter().map(judged).collect();
-        let verdict = Some(Verdict::of_key(key, now));
+        let gateways: Vec<_> = views.into_iter().map(judged).collect();
+        let connected = gateways.iter().filter(|(view, _)| view.connected).map(|(_, verdict)| *verdict);
+        let verdict = Some(Verdict::in_general(Verdict::of_key(key, now), &connected.collect::<Vec<_>>()));
         Ok(Explanation { now, revision, verdict, gateways, found })
     }
 }

@@ -108,6 +108,7 @@ async fn the_document_has_every_route_under_a_name_of_its_own() {
         "/v1/workspaces/{id}",
         "/v1/gateways",
         "/v1/explain",
+        "/v1/database",
         "/sync/v1/changes",
         "/healthz",
         "/readyz",

@@ -38,6 +38,12 @@ async fn the_page_tells_credentials_sessions_and_who_is_cut_off() {
     refusing.query.stale = true;
     refusing.poll().await.unwrap();
     browser.get("/w/demo/gateways").await.shows("Refuses requests");
+    let mut other = Gateway::new(&control, "edge-5");
+    other.query.epoch = Some("another".to_owned());
+    browser.get("/w/demo/gateways").await.hides("Another database");
+    // The server of this test replaces such tables; what it came with is told until it acknowledges.
+    other.poll().await.unwrap();
+    browser.get("/w/demo/gateways").await.shows("Another database");
     page.shows("admin token");
     page.hides(token);
     Answer::of(control.request(Method::DELETE, "/v1/gateways/eu-west-1/edge-1")).await.expect(200);

@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use crate::finding::{Finding, Findings};
-use crate::gateway::Known;
 use crate::gateway_rules as rules;
+use crate::looked_at::Known;
 
 /// What a control plane has answered.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Control {
     pub status: Option<u16>,
     /// `data` of that.
     pub gateways: Vec<Json>,
+    /// `data` of `/v1/database`; nothing when it is not told.
+    pub database: Json,
     /// `/metrics`; empty when it is not given out.
     pub metrics: String,
     /// How many seconds its clock is ahead of ours.
@@ -45,8 +47,8 @@ pub struct TokenFile {
     pub path: String,
     /// What it holds, or why it cannot be read.
     pub text: Result<String, String>,
-    /// Its mode.
-    pub mode: u32,
+    /// What is wrong with who may use it, and whether the control plane starts all the same.
+    pub mode: Option<(String, bool)>,
 }
 
 /// Clocks that differ by more are worth a word.
@@ -56,7 +58,13 @@ impl Control {
     /// What it knows of its gateways.
     pub fn known(&self) -> Known {
         let gateways = (self.status == Some(200)).then(|| self.gateways.clone());
-        Known { revision: self.metric("revision"), gateways }
+        Known { revision: self.metric("revision"), gateways, database: self.database() }
+    }
+
+    /// Its database for people.
+    fn database(&self) -> Option<String> {
+        let text = |name| self.database.get(name).and_then(Json::as_str);
+        Some(format!("the control plane's database is {} (epoch {})", text("path")?, text("epoch")?))
     }
 
     /// A metric without labels.
@@ -73,11 +81,20 @@ impl Control {
 
     /// In a line, whatever is wrong with it.
     pub fn summary(&self) -> String {
+        if self.unreachable.is_some() {
+            return format!("control plane {}: not reached", self.url);
+        }
+        let Some(version) = self.version.as_deref() else {
+            return format!("control plane {}: what answers there is none of Flamegate", self.url);
+        };
         let connected = self.gateways.iter().filter(|gateway| is(gateway, "connected")).count();
-        let version = self.version.as_deref().unwrap_or("of no known version");
         let revision =
             self.metric("revision").map_or_else(|| "not told".to_owned(), |revision| revision.to_string());
-        format!("control plane {}: {version}, revision {revision}, {connected} gateways connected", self.url)
+        let database = self.database().map_or(String::new(), |database| format!("; {database}"));
+        format!(
+            "control plane {}: {version}, revision {revision}, {connected} gateways connected{database}",
+            self.url
+        )
     }
 }
 
@@ -147,21 +164,13 @@ pub fn control(answers: &Control, here: &str) -> Vec<Finding> {
             "there is no admin token to ask with",
         ),
     }
-    let foreign = answers.metric("foreign_epochs_total").unwrap_or_default();
-    if foreign > 0 {
-        findings.add(
-            &rules::FOREIGN_EPOCHS,
-            &place("/metrics"),
-            0,
-            format!("{foreign} polls had the table of another epoch"),
-        );
-    }
+    databases(answers, &mut findings);
     if answers.refused() > 0 {
         findings.add(
             &rules::REFUSED_TOKENS,
             &place("/metrics"),
             0,
-            format!("{} polls had a wrong token", answers.refused()),
+            format!("{} polls had a wrong token since the control plane's start", answers.refused()),
         );
     }
     findings.sorted()
@@ -172,6 +181,27 @@ fn has_no_session(gateway: &Json) -> bool {
     gateway.get("session") == Some(&Json::Bool(false))
 }
 
+/// The database, and gateways that have another one's table.
+fn databases(answers: &Control, findings: &mut Findings) {
+    if let Some(database) = answers.database().filter(|_| answers.database["revision"] == 0) {
+        let place = format!("{}/v1/database", answers.url);
+        findings.add(&rules::TABLE_EMPTY, &place, 0, format!("no key was ever made; {database}"));
+    }
+    let foreign = answers.metric("foreign_epochs_total").unwrap_or_default();
+    let place = format!("{}/metrics", answers.url);
+    let what = format!("{foreign} polls had the table of another epoch since the control plane's start");
+    let has_other = |gateway: &Json| is(gateway, "connected") && is(gateway, "other_database");
+    let is_over = answers.status == Some(200) && !answers.gateways.iter().any(has_other);
+    // More than one for each gateway is more than a restore makes: two control planes, perhaps, of which one is asked now.
+    if foreign > 0 && is_over && foreign <= answers.gateways.len() as u64 {
+        let what = format!("{}: {what}; no connected gateway has one now", rules::FOREIGN_EPOCHS.name);
+        findings.add(&rules::EARLIER, &place, 0, what);
+    } else if foreign > 0 {
+        let now = if is_over { "; no connected gateway has one now" } else { "" };
+        findings.add(&rules::FOREIGN_EPOCHS, &place, 0, format!("{what}{now}"));
+    }
+}
+
 fn gateways(answers: &Control, findings: &mut Findings) {
     let place = format!("{}/v1/gateways", answers.url);
     let id = |gateway: &Json| gateway.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
@@ -180,7 +210,11 @@ fn gateways(answers: &Control, findings: &mut Findings) {
     }
     for gateway in &answers.gateways {
         let (connected, acknowledged) = (is(gateway, "connected"), gateway.get("acknowledged_revision"));
-        if connected && is(gateway, "stale") {
+        if connected && is(gateway, "other_database") {
+            let database = answers.database().map_or(String::new(), |database| format!("; {database}"));
+            let what = format!("{} has the table of another database and keeps it{database}", id(gateway));
+            findings.add(&rules::OTHER_HISTORY, &place, 0, what);
+        } else if connected && is(gateway, "stale") {
             findings.add(&rules::STALE, &place, 0, format!("{} is stale", id(gateway)));
         } else if !connected && acknowledged.is_some_and(Json::is_u64) {
             findings.add(&rules::CUT_OFF, &place, 0, format!("{} is cut off", id(gateway)));
@@ -225,8 +259,9 @@ pub fn tokens(all: &[Token], flaw: &dyn Fn(&str) -> Option<String>) -> Vec<Findi
             }
             (Some(text), None) => (token.variable.clone(), text.clone()),
             (None, Some(TokenFile { path, text: Ok(text), mode })) => {
-                if mode & 0o077 != 0 {
-                    findings.add(&rules::TOKEN_MODE, path, 0, format!("its mode is {:04o}", mode & 0o7777));
+                if let Some((what, starts)) = mode {
+                    let rule = if *starts { &rules::TOKEN_MODE_OTHER } else { &rules::TOKEN_MODE };
+                    findings.add(rule, path, 0, what);
                 }
                 (path.clone(), text.clone())
             }

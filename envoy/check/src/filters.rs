@@ -43,6 +43,9 @@ fn without(model: &Model<'_>, http: &Http<'_>, any: bool, findings: &mut Finding
         findings.at(&rules::UNSEEN, &http.manager, what);
     } else if !routes::reach_an_upstream(model, &http.manager) {
         // Nothing to protect: redirects and fixed answers.
+    } else if has_guard(model, http) {
+        let what = format!("listener {} has a guard and no Flamegate filter", http.listener);
+        findings.at(&rules::NO_FILTER, &http.manager, what);
     } else if any {
         let what = format!("listener {} has no Flamegate filter", http.listener);
         findings.at(&rules::UNGUARDED_LISTENER, &http.manager, what);
@@ -91,6 +94,15 @@ fn alone<'a>(model: &Model<'a>, options: &Options<'_>, findings: &mut Findings) 
         Plugin::of_envoy(&filter.config.as_ref()?.get("config")?, options, findings)
     };
     delivered.filter_map(plugin).collect()
+}
+
+/// True when nothing gets on here that the filter has not seen.
+fn has_guard(model: &Model<'_>, http: &Http<'_>) -> bool {
+    let rbac = |filter: &Filter<'_>| {
+        let worth = filter.config.as_ref().map_or(Guard::Foreign, guard::of_rbac);
+        filter.kind == RBAC && !filter.at.is("disabled") && worth == Guard::Closed
+    };
+    http.filters.iter().any(rbac) || routes::all_ask(model, &http.manager)
 }
 
 fn none(model: &Model<'_>, findings: &mut Findings) {

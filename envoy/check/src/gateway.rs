@@ -1,40 +1,17 @@
 //! A running gateway, by the pages of its admin interface: is the filter there, has it a table, does the sync work.
 
-use std::collections::HashMap;
-
 use serde_json::Value as Json;
 
-use crate::finding::{Finding, Findings};
+use crate::finding::{Finding, Findings, Rule};
 use crate::gateway_rules as rules;
 use crate::input::check;
+use crate::looked_at::{Admin, Gateway, Known, own_entries};
 use crate::model::is_dump;
 use crate::options::Options;
-use crate::running::{Sync, guards, names, syncs};
+use crate::rules as file_rules;
+use crate::running::{Sync, guards, has_filter, syncs};
+use crate::stats::Stats;
 use crate::text;
-
-/// What was read of a gateway's admin interface.
-#[derive(Clone, Debug, Default)]
-pub struct Admin {
-    /// Where it is, for people.
-    pub url: String,
-    /// `/config_dump`
-    pub config_dump: String,
-    /// `/server_info`
-    pub server_info: String,
-    /// `/stats` with [`STATS_FILTER`].
-    pub stats: String,
-    /// How many seconds its clock is ahead of ours.
-    pub ahead_seconds: Option<i64>,
-}
-
-/// What the control plane knows.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// Its last revision.
-    pub revision: Option<u64>,
-    /// `data` of `/v1/gateways`.
-    pub gateways: Option<Vec<Json>>,
-}
 
 /// Which statistics are looked at.
 pub const STATS_FILTER: &str = "^(wasm|http\\..*(flamegate_guard\\.denied|rq_direct_response)$|cluster\\..*\\.(membership_healthy|upstream_rq_[0-9]+|upstream_rq_timeout|upstream_cx_connect_fail|upstream_cx_destroy_remote_with_active_rq))";
@@ -47,37 +24,6 @@ const LATE_SECONDS: f64 = 15.0;
 const CLOCK_SECONDS: i64 = 5;
 /// As many failed polls are no accident any more.
 const MANY: f64 = 5.0;
-
-/// Statistics by their names.
-struct Stats<'a>(HashMap<&'a str, f64>);
-
-impl<'a> Stats<'a> {
-    fn read(text: &'a str) -> Self {
-        let line = |line: &'a str| {
-            let (name, value) = line.rsplit_once(": ")?;
-            Some((name, value.trim().parse().ok()?))
-        };
-        Self(text.lines().filter_map(line).collect())
-    }
-
-    fn get(&self, name: &str) -> Option<f64> {
-        self.0.get(name).copied()
-    }
-
-    /// One of the filter's own.
-    fn own(&self, name: &str) -> Option<f64> {
-        self.get(&format!("wasmcustom.flamegate_{name}"))
-    }
-
-    /// One of a cluster.
-    fn cluster(&self, cluster: &str, name: &str) -> f64 {
-        self.get(&format!("cluster.{}.{name}", cluster.replace(':', "_"))).unwrap_or_default()
-    }
-
-    fn sum(&self, is_it: impl Fn(&str) -> bool) -> f64 {
-        self.0.iter().filter(|(name, _)| is_it(name)).map(|(_, value)| value).sum()
-    }
-}
 
 /// What is wrong with a gateway.
 pub fn look(admin: &Admin, known: &Known) -> Vec<Finding> {
@@ -94,18 +40,27 @@ pub fn look(admin: &Admin, known: &Known) -> Vec<Finding> {
         return findings.sorted();
     };
     itself(admin, &info, version, &mut findings);
-    let syncs = syncs(&dump);
-    let stats = Stats::read(&admin.stats);
-    workers(admin, &stats, &guards(&dump), &mut findings);
-    for sync in &syncs {
-        table(admin, sync, &stats, known, &mut findings);
+    let mut configured = check(&admin.config_dump, &Options::default());
+    // Its gauges are missing then as well, and nobody is refused for want of a table.
+    let is_gone =
+        !has_filter(&dump) && configured.iter().any(|finding| finding.rule == &file_rules::NO_FILTER);
+    let gateway =
+        Gateway { admin, known, stats: Stats::read(&admin.stats), own: own_entries(&dump, &info, known) };
+    workers(&gateway, &info, &mut findings);
+    if !is_gone {
+        refused(&gateway, &info, &guards(&dump), &mut findings);
     }
-    listed(admin, &info, known, &mut findings);
-    let options = Options::default();
-    let configured = check(&admin.config_dump, &options).into_iter().map(|mut finding| {
+    for sync in &syncs(&dump) {
+        if is_gone {
+            causes(&gateway, sync, false, &mut findings);
+        } else {
+            table(&gateway, sync, &mut findings);
+        }
+    }
+    listed(&gateway, &mut findings);
+    for finding in &mut configured {
         finding.path = format!("{}/config_dump {}", admin.url, finding.path);
-        finding
-    });
+    }
     findings.0.extend(configured);
     findings.sorted()
 }
@@ -114,16 +69,18 @@ pub fn look(admin: &Admin, known: &Known) -> Vec<Finding> {
 pub fn summary(admin: &Admin) -> String {
     let info: Json = serde_json::from_str(&admin.server_info).unwrap_or_default();
     let version = info.get("version").and_then(Json::as_str).unwrap_or_default();
-    let version = version.split('/').nth(1).unwrap_or("of no known version");
+    let Some(version) = version.split('/').nth(1) else {
+        return format!("gateway {}: this is not Envoy's admin interface", admin.url);
+    };
     let stats = Stats::read(&admin.stats);
-    let own = |name| stats.own(name).map_or_else(|| "no".to_owned(), |value| value.to_string());
-    format!(
-        "gateway {}: Envoy {version}, table of {} keys at revision {}, confirmed {} s ago",
-        admin.url,
-        own("keys"),
-        own("revision"),
-        own("table_age_seconds")
-    )
+    let table = match (stats.own("keys"), stats.own("revision"), stats.own("table_age_seconds")) {
+        (Some(keys), Some(revision), age) if stats.has_table() => {
+            let age = age.map_or(String::new(), |age| format!(", confirmed {age} s ago"));
+            format!("table of {keys} keys at revision {revision}{age}")
+        }
+        _ => "no key table".to_owned(),
+    };
+    format!("gateway {}: Envoy {version}, {table}", admin.url)
 }
 
 /// Version, state and clock.
@@ -152,31 +109,72 @@ fn itself(admin: &Admin, info: &Json, version: &str, findings: &mut Findings) {
     }
 }
 
-/// The VMs of the filter, and what the guard refused.
-fn workers(admin: &Admin, stats: &Stats<'_>, guards: &[String], findings: &mut Findings) {
-    let place = format!("{}/stats", admin.url);
+/// The VMs of the filter.
+fn workers(gateway: &Gateway<'_>, info: &Json, findings: &mut Findings) {
+    let (stats, place) = (&gateway.stats, gateway.place());
     if stats.sum(|name| name.starts_with("wasmcustom.flamegate_")) <= 0.0 && stats.own("revision").is_none() {
         findings.add(&rules::FILTER_SILENT, &place, 0, "there is no metric of the filter");
     }
-    for (name, rule) in [("vm_reload_success", &rules::VM_RELOADED), ("vm_reload_failure", &rules::VM_DEAD)] {
-        let count = stats.sum(|stat| stat.starts_with("wasm.") && stat.ends_with(name));
-        if count > 0.0 {
-            findings.add(rule, &place, 0, format!("{name} is {count}"));
-        }
+    let count = |name| stats.sum(|stat| stat.starts_with("wasm.") && stat.ends_with(name));
+    let (reloaded, failed) = (count("vm_reload_success"), count("vm_reload_failure"));
+    if reloaded > 0.0 {
+        let what = format!("vm_reload_success is {reloaded} since Envoy's start{}", since(info));
+        findings.add(&rules::VM_RELOADED, &place, 0, what);
     }
-    let rbac = stats.sum(|name| name.contains(".rbac.flamegate_guard.") && name.ends_with(".denied"));
-    let routes = guards.iter().filter_map(|prefix| stats.get(&format!("http.{prefix}.rq_direct_response")));
-    let refused = rbac + routes.sum::<f64>();
-    if refused > 0.0 {
-        findings.add(&rules::GUARD_REFUSED, &place, 0, format!("the guard refused {refused} requests"));
+    if failed > 0.0 {
+        let what = format!("vm_reload_failure is {failed} since Envoy's start{}", since(info));
+        past_when(
+            gateway.is_whole(info),
+            &rules::VM_DEAD,
+            "every worker has a VM now",
+            &place,
+            what,
+            findings,
+        );
     }
 }
 
+/// What the guard refused.
+fn refused(gateway: &Gateway<'_>, info: &Json, guards: &[String], findings: &mut Findings) {
+    let stats = &gateway.stats;
+    let rbac = stats.sum(|name| name.contains(".rbac.flamegate_guard.") && name.ends_with(".denied"));
+    let routes = guards.iter().filter_map(|prefix| stats.get(&format!("http.{prefix}.rq_direct_response")));
+    let count = rbac + routes.sum::<f64>();
+    if count > 0.0 {
+        let what = format!("the guard refused {count} requests since Envoy's start{}", since(info));
+        let now = "every worker has a VM now";
+        past_when(gateway.is_whole(info), &rules::GUARD_REFUSED, now, &gateway.place(), what, findings);
+    }
+}
+
+/// Notes what a counter remembers: under its rule, or as a hint when it is known to be over.
+fn past_when(
+    is_over: bool,
+    rule: &'static Rule,
+    now: &str,
+    place: &str,
+    what: String,
+    findings: &mut Findings,
+) {
+    if is_over {
+        findings.add(&rules::EARLIER, place, 0, format!("{}: {what}; {now}", rule.name));
+    } else {
+        findings.add(rule, place, 0, what);
+    }
+}
+
+/// How long ago Envoy was started, in brackets.
+fn since(info: &Json) -> String {
+    let uptime = info.get("uptime_current_epoch").and_then(Json::as_str).unwrap_or_default();
+    let seconds = uptime.strip_suffix('s').filter(|seconds| seconds.parse::<f64>().is_ok());
+    seconds.map_or(String::new(), |seconds| format!(" ({seconds} s ago)"))
+}
+
 /// The table, and what keeps it from coming.
-fn table(admin: &Admin, sync: &Sync, stats: &Stats<'_>, known: &Known, findings: &mut Findings) {
-    let place = format!("{}/stats", admin.url);
+fn table(gateway: &Gateway<'_>, sync: &Sync, findings: &mut Findings) {
+    let (stats, known, place) = (&gateway.stats, gateway.known, gateway.place());
     let revision = stats.own("revision").unwrap_or_default();
-    let is_there = stats.own("table_present").unwrap_or(revision) > 0.0;
+    let is_there = stats.has_table();
     let age = stats.own("table_age_seconds").unwrap_or_default();
     let wait = std::time::Duration::from_secs(sync.wait_seconds).as_secs_f64();
     let is_old = is_there && age > wait + LATE_SECONDS;
@@ -198,17 +196,15 @@ fn table(admin: &Admin, sync: &Sync, stats: &Stats<'_>, known: &Known, findings:
         );
         findings.add(&rules::BEHIND, &place, 0, what);
     }
-    causes(admin, sync, stats, !is_there || is_old, findings);
+    if is_there && stats.own("keys").is_some_and(|keys| keys <= 0.0) {
+        let database = known.database.as_ref().map_or(String::new(), |database| format!("; {database}"));
+        findings.add(&rules::TABLE_EMPTY, &place, 0, format!("the gateway's table has no key{database}"));
+    }
+    causes(gateway, sync, !is_there || is_old, findings);
 }
 
-fn causes(
-    admin: &Admin,
-    Sync { cluster, .. }: &Sync,
-    stats: &Stats<'_>,
-    is_failing: bool,
-    findings: &mut Findings,
-) {
-    let place = format!("{}/stats", admin.url);
+fn causes(gateway: &Gateway<'_>, Sync { cluster, .. }: &Sync, is_failing: bool, findings: &mut Findings) {
+    let (stats, place) = (&gateway.stats, gateway.place());
     let of = |name| stats.cluster(cluster, name);
     let failures = stats.own("sync_failures_total").unwrap_or_default();
     let pages = stats.own("sync_pages_total").unwrap_or_default();
@@ -221,12 +217,10 @@ fn causes(
         explained = true;
     }
     if refused > 0.0 && (is_failing || failures >= MANY) {
-        findings.add(
-            &rules::TOKEN_REFUSED,
-            &place,
-            0,
-            format!("the cluster {cluster} answered 401 {refused} times"),
-        );
+        let what = format!("the cluster {cluster} answered 401 {refused} times since Envoy's start");
+        let age = stats.own("table_age_seconds").unwrap_or_default();
+        let now = format!("the table was confirmed {age} s ago");
+        past_when(!is_failing, &rules::TOKEN_REFUSED, &now, &place, what, findings);
         explained = true;
     }
     if unreachable > 0.0 && is_failing {
@@ -243,7 +237,10 @@ fn causes(
             &rules::POLLS_CUT,
             &place,
             0,
-            format!("{cut} polls of {} were cut by the cluster {cluster}", failures + pages),
+            format!(
+                "{cut} polls of {} since Envoy's start were cut by the cluster {cluster}",
+                failures + pages
+            ),
         );
         explained = true;
     }
@@ -258,26 +255,10 @@ fn causes(
 }
 
 /// Whether the control plane knows this gateway.
-fn listed(admin: &Admin, info: &Json, known: &Known, findings: &mut Findings) {
-    let node = info.pointer("/node/id").and_then(Json::as_str).unwrap_or_default();
-    let Some(gateways) = known.gateways.as_ref().filter(|_| !node.is_empty()) else { return };
-    let dump = text::read(&admin.config_dump).ok().and_then(|read| read.documents.into_iter().next());
-    let named = dump.as_ref().map(names).unwrap_or_default();
-    let plain = |text: &str| {
-        text.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).collect::<String>()
-    };
-    let names: Vec<_> = if named.is_empty() { vec![plain(node)] } else { named };
-    let is_it = |gateway: &Json| {
-        let id = gateway.get("id").and_then(Json::as_str).unwrap_or_default();
-        let process = id.split_once('/').map_or(id, |(_, process)| process);
-        let connected = gateway.get("connected").and_then(Json::as_bool).unwrap_or_default();
-        connected
-            && names
-                .iter()
-                .any(|name| process.starts_with(&format!("{}-", name.chars().take(48).collect::<String>())))
-    };
-    if !gateways.iter().any(is_it) {
-        let what = format!("no connected gateway of the control plane is called {}-…", names.join("-… or "));
+fn listed(Gateway { admin, own, .. }: &Gateway<'_>, findings: &mut Findings) {
+    if !own.names.is_empty() && own.connected.is_empty() {
+        let what =
+            format!("no connected gateway of the control plane is called {}-…", own.names.join("-… or "));
         findings.add(&rules::UNKNOWN_GATEWAY, &admin.url, 0, what);
     }
 }

@@ -13,6 +13,7 @@ rules! { RUNNING_RULES "Every rule about running programs.";
     VM_DEAD Error "vm-reload-failed" "A worker without a VM answers 503 or 403 to everything." "Restart Envoy; report what its log says."
     GUARD_REFUSED Warning "guard-refused" "The guard refuses what the filter has not seen: on some worker it was missing." "Look for the filter's errors in Envoy's log; restart Envoy."
     TABLE_MISSING Error "table-missing" "Without a key table every request with a key gets 503." "See the other findings about the sync."
+    TABLE_EMPTY Warning "table-empty" "Every key gets 401." "Is it the right database? Start the control plane with the one that has your keys (FLAMEGATE_DATABASE, --database)."
     TABLE_OLD Error "table-old" "Revocations and new keys do not arrive." "See the other findings about the sync."
     TOKEN_REFUSED Error "sync-token-refused" "The control plane does not take this gateway's token." "Give Envoy the token that the control plane has (FLAMEGATE_SYNC_TOKEN), and restart it."
     NO_HOST Error "control-cluster-without-host" "Polls have nowhere to go." "Do the cluster's address and its name resolution lead to the control plane?"
@@ -20,7 +21,8 @@ rules! { RUNNING_RULES "Every rule about running programs.";
     POLLS_CUT Warning "polls-cut" "Something between gateway and control plane ends polls before they are answered: revocations come later, and cost more polls." "Its time-out above sync.wait_seconds and 5 s (docs/deploy/checklist.md)."
     POLLS_FAILED Hint "polls-failed" "Now and then is normal: a restart of the control plane, for one." "Nothing, unless it grows."
     BEHIND Warning "gateway-behind" "It goes by keys that have changed since." "If it stays behind: is a worker stuck?"
-    OTHER_HISTORY Error "other-database" "The gateway has a table that this control plane has not made: keys of one are refused while the other's table is there." "Is there a second control plane behind the cluster's name, or was an older copy of the database put in place?"
+    OTHER_HISTORY Error "other-database" "The gateway has a table that this control plane has not made: keys of one are refused while the other's table is there." "Most often the control plane was started with a wrong database (FLAMEGATE_DATABASE, --database), now or when the gateway took its table. When this is the right one, start it once with serve --init, or start Envoy again. Otherwise: is there a second control plane behind the cluster's name?"
+    EARLIER Hint "earlier" "A counter remembers it until that program starts again." "Nothing, unless it comes back."
     UNKNOWN_GATEWAY Warning "gateway-unknown" "This control plane has not heard of it: its revocations do not wait for it." "Does the cluster lead to this control plane?"
     CLOCK Warning "clock" "Keys expire by the gateway's clock, and receipts are timed by the control plane's." "Let NTP set it."
 
@@ -40,8 +42,10 @@ rules! { RUNNING_RULES "Every rule about running programs.";
 
     TOKEN_FLAW Error "token-flaw" "The control plane does not start with such a token, or it can be guessed." "openssl rand -hex 32."
     TOKEN_FILE Error "token-file" "The control plane does not start, or goes on with the tokens that it had." "Write the token into the file, readable for its user."
-    TOKEN_MODE Warning "token-file-mode" "Everybody on this machine can read the token." "chmod 600."
+    TOKEN_MODE Error "token-file-mode" "Others than its owner can use or change the token; the control plane does not start." "chmod 600; where a secret is mounted, mount it with mode 0400."
+    TOKEN_MODE_OTHER Warning "token-file-of-another" "Everybody on this machine can read the token, or change it; the file is another user's, so the control plane starts." "Have its owner chmod 600 it, or 640 for a group."
     TOKENS_EQUAL Error "tokens-equal" "Whoever has a gateway's token could do everything; the control plane does not start." "Make another one: openssl rand -hex 32."
     DATABASE_MISSING Warning "database-missing" "A control plane that is started with this ends at once." "Name the file by an absolute path in FLAMEGATE_DATABASE."
+    DATABASE_OTHER Warning "database-elsewhere" "The server serves another database than the one that is named here: keys of one are unknown to the other." "Start the server with the file that is meant, by an absolute path (FLAMEGATE_DATABASE, --database)."
     DATABASE Error "database" "Keys may be lost or wrong." "flamegate-control restore of the latest backup; then revoke again what was revoked since."
 }

@@ -34,7 +34,9 @@ mod gateway;
 pub mod gateway_rules;
 mod guard;
 mod input;
+mod jwt;
 mod logs;
+mod looked_at;
 mod model;
 mod neighbours;
 mod node;
@@ -44,6 +46,7 @@ mod process;
 mod routes;
 pub mod rules;
 mod running;
+mod stats;
 mod text;
 mod tree;
 
@@ -51,6 +54,7 @@ pub use flamegate::config::Role;
 
 pub use self::control::{Control, Token, TokenFile, control, tokens};
 pub use self::finding::{Finding, Rule, Severity};
-pub use self::gateway::{Admin, Known, STATS_FILTER, look, summary};
+pub use self::gateway::{STATS_FILTER, look, summary};
 pub use self::input::check;
+pub use self::looked_at::{Admin, Known};
 pub use self::options::{Environment, Options};

@@ -6,7 +6,8 @@ use crate::bypass::{self, described, is_open};
 use crate::chain::{Chain, published};
 use crate::finding::Findings;
 use crate::guard::{self, Asked, Guard};
-use crate::model::{Model, RBAC};
+use crate::jwt::{self, Jwt};
+use crate::model::{Filter, Model, RBAC};
 use crate::node::At;
 use crate::rules;
 use crate::tree;
@@ -67,6 +68,13 @@ pub fn reach_an_upstream(model: &Model<'_>, manager: &At<'_>) -> bool {
 /// True when some routes ask for filter state themselves, or a tree before them.
 pub fn have_guards(model: &Model<'_>, manager: &At<'_>) -> bool {
     model.routes_of(manager).is_none() || all(model, manager).iter().any(|route| route.asked.is_some())
+}
+
+/// True when every route to an upstream asks for filter state, or a tree before it.
+pub fn all_ask(model: &Model<'_>, manager: &At<'_>) -> bool {
+    let mut upstreams =
+        all(model, manager).into_iter().filter(|route| route.at.get("route").is_some()).peekable();
+    upstreams.peek().is_some() && upstreams.all(|route| route.asked.is_some())
 }
 
 /// Checks the routes of a chain.
@@ -147,9 +155,17 @@ fn one(
             &route.at,
             format!("{name}: the filter is off and the guard is on"),
         ),
-        (false, false) => {
-            findings.at(&rules::ROUTE_OPEN, &route.at, format!("{name}: filter and guard are off"))
-        }
+        (false, false) => match jwt::of(&chain.http.manager, &changes_of(chain, route)) {
+            Jwt::Cleaned => {}
+            Jwt::Uncleaned => findings.at(
+                &rules::ROUTE_OPEN,
+                &route.at,
+                format!("{name}: a JWT is asked for, and x-flametalk-… of the client is not removed"),
+            ),
+            Jwt::None => {
+                findings.at(&rules::ROUTE_OPEN, &route.at, format!("{name}: filter and guard are off"))
+            }
+        },
         (true, false) => {
             if any_guard && !config.is_some_and(|config| is_open(config, &route_match)) {
                 findings.at(&rules::ROUTE_UNGUARDED, &route.at, format!("{name} has no guard"));
@@ -209,6 +225,12 @@ fn weak(own: &At<'_>, name: &str, worth: Guard, findings: &mut Findings) {
         Guard::Unclear => findings.at(&rules::GUARD_UNSEEN, own, format!("{name} uses a matcher tree here")),
         Guard::Closed | Guard::Foreign => {}
     }
+}
+
+/// What is said about each JWT filter that runs for a route: the filter, and the innermost change.
+fn changes_of<'a, 'h>(chain: &Chain<'a, 'h>, route: &Route<'a>) -> Vec<(&'h Filter<'a>, At<'a>)> {
+    let filters = chain.http.filters.iter().filter(|filter| jwt::is_it(filter));
+    filters.filter_map(|filter| Some((filter, changes(route, filter.name).pop()?))).collect()
 }
 
 /// True when an RBAC filter behind ours guards the route.

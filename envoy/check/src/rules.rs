@@ -8,6 +8,7 @@ rules! { FILE_RULES "Every rule of the checker of files.";
     TEMPLATE Error "template" "Envoy reads no placeholders: it takes the text as it stands and does not start." "Fill them in, as make run does. The rest was checked as if they were."
     TWICE Error "field-twice" "Only one of the two counts, or Envoy refuses the file." "Take one out."
     NO_FLAMEGATE Error "no-flamegate" "Nothing here looks at keys: every request passes." "Put the filter into the chain (README, Use it in your own Envoy)."
+    NO_FILTER Error "guard-without-filter" "What the guard asks for only the filter writes: every request gets 403." "Put the filter into the chain, before the guard (envoy/envoy.yaml)."
     UNGUARDED_LISTENER Warning "listener-without-flamegate" "Requests to this listener need no key." "If that is not meant, give it filter and guard, too."
     UNSEEN Warning "not-seen" "What comes from elsewhere can open a route, and this checker has not seen it." "Check the running Envoy: flamegate-control doctor --envoy-admin URL."
 

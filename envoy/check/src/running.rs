@@ -2,6 +2,7 @@
 
 use flamegate::config::{Role, SyncMode};
 
+use crate::chain::is_flamegate;
 use crate::finding::Findings;
 use crate::model::Model;
 use crate::node::{At, Node};
@@ -39,6 +40,11 @@ pub fn guards(dump: &Node) -> Vec<String> {
     };
     let managers = model.http().into_iter().map(|http| http.manager);
     managers.filter(is_exact).map(|manager| manager.text_of("stat_prefix").to_owned()).collect()
+}
+
+/// True when the filter is in some chain.
+pub fn has_filter(dump: &Node) -> bool {
+    Model::of_dump(&dump.root()).http().iter().any(|http| http.filters.iter().any(is_flamegate))
 }
 
 /// The syncs of a process. A filter in singleton mode whose sync is missing still waits for a table.

@@ -57,6 +57,11 @@ const ROWS: &[Row] = &[
     row!("no-flamegate", "no Flamegate filter", "name: flamegate\n                    typed_config" => "name: other\n                    typed_config",
         "name: flamegate\n                        root_id: flamegate" => "name: other\n                        root_id: other",
         "vm_id: flamegate\n                          runtime" => "vm_id: other\n                          runtime",
+        "filename: /etc/envoy/flamegate.wasm } }\n                        configuration" => "filename: /etc/envoy/other.wasm } }\n                        configuration",
+        "filters.http.rbac.v3.RBAC\n                      rules_stat_prefix: flamegate_guard\n                      rules:" => "filters.http.rbac.v3.RBAC\n                      shadow_rules:"),
+    row!("guard-without-filter", "has a guard and no Flamegate filter", "name: flamegate\n                    typed_config" => "name: other\n                    typed_config",
+        "name: flamegate\n                        root_id: flamegate" => "name: other\n                        root_id: other",
+        "vm_id: flamegate\n                          runtime" => "vm_id: other\n                          runtime",
         "filename: /etc/envoy/flamegate.wasm } }\n                        configuration" => "filename: /etc/envoy/other.wasm } }\n                        configuration"),
     row!("listener-without-flamegate", "listener side", "  clusters:\n" => concat!("    - name: side\n      filter_chains: [{ filters: [{ name: hcm, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, ",
         "route_config: { virtual_hosts: [{ routes: [{ match: { prefix: / }, route: { cluster: upstream } }] }] }, http_filters: [] } }] }]\n  clusters:\n")),
@@ -317,5 +322,38 @@ fn what_is_no_configuration_is_told_so() {
             findings.iter().any(|finding| finding.rule.severity == Severity::Error),
             "{text}: {findings:#?}"
         );
+    }
+}
+
+const BY_JWT: &str = concat!(
+    "                        - match: { prefix: /v1/ }\n                          route: { cluster: upstream }\n",
+    "                          typed_per_filter_config: { flamegate: &off { \"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true }, guard: *off, ",
+    "jwt: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig, requirement_name: jwt } }\n"
+);
+const JWT: &str = concat!(
+    "                http_filters:\n                  - name: jwt\n                    typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication, ",
+    "providers: { issuer: { issuer: x } }, requirement_map: { jwt: { provider_name: issuer } } }\n"
+);
+const CLEANS: &str = concat!(
+    "                early_header_mutation_extensions: [{ name: clean, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation, ",
+    "mutations: [{ remove_on_match: { key_matcher: { safe_regex: { regex: \"x[^a-z0-9]flametalk[^a-z0-9].*\" } } } }] } }]\n                normalize_path: true\n"
+);
+
+#[test]
+fn a_route_that_asks_for_a_jwt_is_not_open() {
+    let changes = [(V1, BY_JWT), (FILTER, JWT), ("                normalize_path: true\n", CLEANS)];
+    assert_eq!(found(&with(&changes)), []);
+    // Without one of its parts it is.
+    let broken = [
+        ("requirement_name: jwt", "requirement_name: other"),
+        ("requirement_name: jwt", "disabled: true"),
+        ("provider_name: issuer", "provider_name: other"),
+        ("provider_name: issuer", "allow_missing: {}"),
+        ("regex: \"x[^a-z0-9]flametalk", "regex: \"x[^a-z0-9]other"),
+    ];
+    for (from, to) in broken {
+        let findings = found(&with(&[&changes[..], &[(from, to)]].concat()));
+        let rules: Vec<_> = findings.iter().map(|finding| finding.rule.name).collect();
+        assert_eq!(rules, ["route-open"], "{to}");
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use flamegate_check::{
     Admin, Control, Finding, Known, Severity, Token, TokenFile, control, gateway_rules::RUNNING_RULES, look,
-    tokens,
+    summary, tokens,
 };
 use serde_json::{Value, json};
 
@@ -47,8 +47,7 @@ wasmcustom.flamegate_sync_pages_total: 12
 ";
 
 fn admin() -> Admin {
-    let info =
-        json!({"version": "abc/1.40.0/Clean/RELEASE/BoringSSL", "state": "LIVE", "node": {"id": "edge 1"}});
+    let info = json!({"version": "abc/1.40.0/Clean/RELEASE/BoringSSL", "state": "LIVE", "uptime_current_epoch": "90s", "command_line_options": {"concurrency": 2}, "node": {"id": "edge 1"}});
     Admin {
         url: "http://admin".to_owned(),
         config_dump: dump().to_string(),
@@ -66,7 +65,7 @@ fn gateway(more: Value) -> Value {
 }
 
 fn known() -> Known {
-    Known { revision: Some(7), gateways: Some(vec![gateway(json!({}))]) }
+    Known { revision: Some(7), gateways: Some(vec![gateway(json!({}))]), database: None }
 }
 
 fn answers() -> Control {
@@ -77,6 +76,7 @@ fn answers() -> Control {
         ready: 200,
         status: Some(200),
         gateways: vec![gateway(json!({}))],
+        database: json!({"path": "/data/flamegate.db", "epoch": "e_1", "revision": 7}),
         metrics: "flamegate_control_revision 7\nflamegate_control_foreign_epochs_total 0\n".to_owned(),
         ahead_seconds: Some(0),
     }
@@ -89,6 +89,12 @@ fn with_stats(changes: &[(&str, &str)]) -> Vec<Finding> {
 
 fn with_more_stats(more: &str) -> Vec<Finding> {
     look(&Admin { stats: format!("{STATS}{more}"), ..admin() }, &known())
+}
+
+/// With this in the statistics, where the control plane knows that all VMs are there.
+fn whole(more: &str) -> Vec<Finding> {
+    let known = Known { gateways: Some(vec![gateway(json!({"workers": 3}))]), ..known() };
+    look(&Admin { stats: format!("{STATS}{more}"), ..admin() }, &known)
 }
 
 fn with_gateway(more: Value) -> Vec<Finding> {
@@ -107,8 +113,9 @@ fn token(variable: &str, text: &str) -> Token {
     Token { variable: variable.to_owned(), text: Some(text.to_owned()), file: None }
 }
 
-fn token_file(text: Result<&str, &str>, mode: u32) -> Token {
+fn token_file(text: Result<&str, &str>, mode: Option<bool>) -> Token {
     let text = text.map(str::to_owned).map_err(str::to_owned);
+    let mode = mode.map(|starts| ("everybody may read it (mode 0644)".to_owned(), starts));
     let file = TokenFile { path: "/tokens".to_owned(), text, mode };
     Token { variable: "FLAMEGATE_SYNC_TOKEN".to_owned(), text: None, file: Some(file) }
 }
@@ -135,7 +142,11 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<Finding>)> {
         ("envoy-not-live", "DRAINING", info("state", "DRAINING")),
         ("envoy-version", "1.35.1", info("version", "abc/1.35.1/Clean/RELEASE/BoringSSL")),
         ("filter-not-running", "no metric", look(&Admin { stats: String::new(), ..admin() }, &known())),
-        ("vm-reloaded", "is 2", with_more_stats("wasm.flamegate.vm_reload_success: 2\n")),
+        (
+            "vm-reloaded",
+            "is 2 since Envoy's start (90 s ago)",
+            with_more_stats("wasm.flamegate.vm_reload_success: 2\n"),
+        ),
         ("vm-reload-failed", "is 1", with_more_stats("wasm.flamegate.vm_reload_failure: 1\n")),
         ("guard-refused", "refused 3", with_more_stats("http.gateway.rbac.flamegate_guard.denied: 3\n")),
         ("table-missing", "no key table", with_stats(&[NO_TABLE])),
@@ -143,7 +154,7 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<Finding>)> {
         ("table-old", "41 s ago", with_stats(&[OLD])),
         (
             "sync-token-refused",
-            "401 4 times",
+            "401 4 times since Envoy's start",
             with_stats(&[OLD, ("upstream_rq_200: 12", "upstream_rq_401: 4")]),
         ),
         (
@@ -167,6 +178,42 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<Finding>)> {
         ("gateway-behind", "2 behind", head(9)),
         ("gateway-behind", "3 revisions behind", with_gateway(json!({"behind": 3}))),
         ("other-database", "3 beyond", head(4)),
+        (
+            "other-database",
+            "edge1-0a1b2c3d has the table of another database and keeps it; the control plane's database is /data/flamegate.db",
+            with_gateway(json!({"other_database": true, "acknowledged_revision": null})),
+        ),
+        ("table-empty", "has no key", with_stats(&[("flamegate_keys: 5", "flamegate_keys: 0")])),
+        (
+            "table-empty",
+            "is /data/flamegate.db (epoch e_1)",
+            look(
+                &Admin { stats: STATS.replace("flamegate_keys: 5", "flamegate_keys: 0"), ..admin() },
+                &answers().known(),
+            ),
+        ),
+        (
+            "table-empty",
+            "/data/empty.db (epoch e_2)",
+            control(
+                &Control {
+                    database: json!({"path": "/data/empty.db", "epoch": "e_2", "revision": 0}),
+                    ..answers()
+                },
+                HERE,
+            ),
+        ),
+        // Counters remember what is over.
+        (
+            "earlier",
+            "sync-token-refused: the cluster flamegate-control answered 401 4 times since Envoy's start; the table was confirmed 3 s ago",
+            with_more_stats(
+                "cluster.flamegate-control.upstream_rq_401: 4\nwasmcustom.flamegate_sync_failures_total: 9\n",
+            ),
+        ),
+        ("earlier", "vm-reload-failed: ", whole("wasm.flamegate.vm_reload_failure: 1\n")),
+        ("earlier", "guard-refused: ", whole("http.gateway.rbac.flamegate_guard.denied: 3\n")),
+        ("earlier", "foreign-epochs: 1 polls", with_metrics("flamegate_control_foreign_epochs_total 1")),
         ("gateway-unknown", "edge1-", look(&admin(), &Known { gateways: Some(Vec::new()), ..known() })),
         ("clock", "70 s behind", look(&Admin { ahead_seconds: Some(-70), ..admin() }, &known())),
         ("clock", "70 s ahead", control(&Control { ahead_seconds: Some(70), ..answers() }, HERE)),
@@ -205,14 +252,15 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<Finding>)> {
             with_metrics("flamegate_control_refused_tokens_total{kind=\"sync\"} 9"),
         ),
         ("token-flaw", "16 characters", of_tokens(&[token("FLAMEGATE_ADMIN_TOKEN", "short")])),
-        ("token-file", "cannot be read", of_tokens(&[token_file(Err("No such file"), 0)])),
-        ("token-file", "no token", of_tokens(&[token_file(Ok("\n"), 0o100_600)])),
+        ("token-file", "cannot be read", of_tokens(&[token_file(Err("No such file"), None)])),
+        ("token-file", "no token", of_tokens(&[token_file(Ok("\n"), None)])),
         (
             "token-file",
             "cannot both be set",
-            of_tokens(&[Token { text: Some(good.to_owned()), ..token_file(Ok(good), 0) }]),
+            of_tokens(&[Token { text: Some(good.to_owned()), ..token_file(Ok(good), None) }]),
         ),
-        ("token-file-mode", "0644", of_tokens(&[token_file(Ok(good), 0o100_644)])),
+        ("token-file-mode", "0644", of_tokens(&[token_file(Ok(good), Some(false))])),
+        ("token-file-of-another", "0644", of_tokens(&[token_file(Ok(good), Some(true))])),
         (
             "tokens-equal",
             "in common",
@@ -227,7 +275,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
     assert_eq!(control(&answers(), HERE), []);
     let good = [
         token("FLAMEGATE_ADMIN_TOKEN", "a-token-that-is-long-enough"),
-        token_file(Ok("another-token-that-is-long"), 0o100_600),
+        token_file(Ok("another-token-that-is-long"), None),
     ];
     assert_eq!(of_tokens(&good), []);
     assert_eq!(answers().known().revision, Some(7));
@@ -248,7 +296,8 @@ fn each_thing_that_is_wrong_is_found_in_words() {
 fn every_rule_has_a_row() {
     let rows: BTreeSet<_> = rows().iter().map(|row| row.0).collect();
     // Found by the command line, where the question was asked; it has tests of its own.
-    let elsewhere = BTreeSet::from(["admin-unreachable", "database", "database-missing"]);
+    let elsewhere =
+        BTreeSet::from(["admin-unreachable", "database", "database-elsewhere", "database-missing"]);
     let rules: BTreeSet<_> = RUNNING_RULES.iter().map(|rule| rule.name).collect();
     assert_eq!(rules.difference(&rows).copied().collect::<BTreeSet<_>>(), elsewhere);
 }
@@ -282,5 +331,36 @@ fn what_only_the_guard_answers_is_counted_by_its_manager() {
         format!("{STATS}http.gateway.rq_direct_response: 2\nhttp.async-client.rq_direct_response: 9\n");
     let findings = look(&Admin { config_dump: dump.to_string(), stats, ..admin() }, &known());
     let refused: Vec<_> = findings.iter().map(|finding| (finding.rule.name, finding.what.as_str())).collect();
-    assert_eq!(refused, [("guard-refused", "the guard refused 2 requests")]);
+    assert_eq!(refused, [("guard-refused", "the guard refused 2 requests since Envoy's start (90 s ago)")]);
+}
+
+/// Everything is refused then, and not for want of a table: nothing may say that requests pass or get 503.
+#[test]
+fn a_guard_whose_filter_is_gone_is_an_error_and_explains_the_rest() {
+    let mut dump = dump();
+    let filters =
+        "/configs/2/static_listeners/0/listener/filter_chains/0/filters/0/typed_config/http_filters";
+    dump.pointer_mut(filters).unwrap().as_array_mut().unwrap().remove(0);
+    let stats = "cluster.flamegate-control.membership_healthy: 1\nhttp.gateway.rbac.flamegate_guard.denied: 3\nwasmcustom.flamegate_sync_pages_total: 12\n";
+    let admin = Admin { config_dump: dump.to_string(), stats: stats.to_owned(), ..admin() };
+    let rules: Vec<_> = look(&admin, &known()).iter().map(|finding| finding.rule.name).collect();
+    assert!(rules.contains(&"guard-without-filter"), "{rules:?}");
+    for untrue in ["no-flamegate", "table-missing", "guard-refused"] {
+        assert!(!rules.contains(&untrue), "{untrue} in {rules:?}");
+    }
+}
+
+#[test]
+fn the_lines_above_the_findings_say_what_is_known() {
+    let line = |stats: &str| summary(&Admin { stats: stats.to_owned(), ..admin() });
+    assert!(line(STATS).ends_with("Envoy 1.40.0, table of 5 keys at revision 7, confirmed 3 s ago"));
+    for none in ["", &STATS.replace("revision: 7", "revision: 0")] {
+        assert!(line(none).ends_with("Envoy 1.40.0, no key table"), "{}", line(none));
+    }
+    let other = summary(&Admin { server_info: "{}".to_owned(), ..admin() });
+    assert!(other.ends_with("this is not Envoy's admin interface"), "{other}");
+    let told = answers().summary();
+    assert!(told.ends_with("the control plane's database is /data/flamegate.db (epoch e_1)"), "{told}");
+    let away = Control { unreachable: Some("refused".to_owned()), ..answers() }.summary();
+    assert!(away.ends_with(": not reached"), "{away}");
 }

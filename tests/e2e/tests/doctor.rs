@@ -227,6 +227,51 @@ fn the_table_of_another_control_plane_is_named() {
     named(&["other-database", "gateway-unknown", "no-gateway"], || doctor(other.port, stack.envoy.admin));
 }
 
+/// The gateway takes the empty table of a wrong database, and keeps it when the right one is back.
+#[test]
+fn a_gateway_that_keeps_the_table_of_another_database_is_named() {
+    let mut stack = Stack::start("doctor-foreign", &Plugin::singleton(json!({})));
+    let key = stack.accepted_key("live");
+    let right = stack.control.database().with_extension("right");
+    stack.control.stop();
+    fs::rename(stack.control.database(), &right).expect("the right database");
+    stack.control.replace_database();
+    // Told so, it replaces the gateway's table, as a restarted Envoy would have it replaced.
+    stack.control.start();
+    stack.wait_for_status(&key.key, 401);
+    named(&["table-empty"], || of(&stack));
+    stack.control.stop();
+    fs::rename(&right, stack.control.database()).expect("the right database");
+    stack.control.init = false;
+    stack.control.start();
+    let found = named(&["other-database", "table-empty", "foreign-epochs"], || of(&stack));
+    let other = found.iter().find(|finding| finding["rule"] == "other-database").expect("it is there");
+    assert!(other["fix"].as_str().is_some_and(|fix| fix.contains("serve --init")), "{other}");
+    stack.control.stop();
+    stack.control.init = true;
+    stack.control.start();
+    stack.wait_for_status(&key.key, 200);
+    eventually("nothing is left to say but what was", || match of(&stack) {
+        (Some(0), found) if found.iter().all(|finding| finding["rule"] != "other-database") => Ok(()),
+        other => Err(format!("{other:#?}")),
+    });
+}
+
+#[test]
+fn a_guard_whose_filter_is_gone_is_named() {
+    let text = |text: String| {
+        let (start, rest) = text.split_once("                  - name: flamegate\n").expect("the filter");
+        let (_, end) =
+            rest.split_once("                  - name: envoy.filters.http.router").expect("the router");
+        format!("{start}                  - name: envoy.filters.http.router{end}")
+    };
+    let stack = Stack::start_changed("doctor-no-filter", &Plugin::singleton(json!({})), text);
+    assert_eq!(stack.envoy.send(&Request::get("/v1/agents")).status, 403);
+    let found = named(&["guard-without-filter"], || of(&stack));
+    let untrue = ["no-flamegate", "table-missing", "guard-refused"];
+    assert!(!found.iter().any(|finding| untrue.iter().any(|rule| finding["rule"] == **rule)), "{found:#?}");
+}
+
 #[test]
 fn a_clock_that_is_wrong_is_named() {
     let (folder, upstream, control) = surroundings("doctor-clock");

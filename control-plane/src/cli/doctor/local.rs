@@ -1,11 +1,11 @@
 //! What the environment names on this machine: tokens, their files, the database.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use flamegate_check::{Finding, Token, TokenFile, gateway_rules as rules, tokens};
+use serde_json::Value;
 
-use crate::config;
+use crate::config::{self, secret_file};
 use crate::domain::tokens::{flaw, token_list};
 use crate::store::maintenance;
 
@@ -38,11 +38,25 @@ fn variable(name: &str) -> Option<String> {
 
 fn read(name: &str) -> Token {
     let file = variable(&format!("{name}_FILE")).map(|path| {
-        let mode = std::fs::metadata(&path).map(|file| file.mode()).unwrap_or_default();
+        let mode = match secret_file::mode_of(&path) {
+            Ok(warning) => warning.map(|what| (what, true)),
+            Err(why) => Some((why, false)),
+        };
         let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
         TokenFile { path, text, mode }
     });
     Token { variable: name.to_owned(), text: variable(name), file }
+}
+
+/// Whether the database that the environment names is the one that is served.
+pub(super) async fn served(database: &Value) -> Option<Finding> {
+    let path =
+        variable("FLAMEGATE_DATABASE").map(|_| config::database(&variable)).filter(|path| path.exists())?;
+    let text = |name| database.get(name).and_then(Value::as_str);
+    let (served, epoch) = (text("path")?, text("epoch")?);
+    let ours = maintenance::inspect(&path).await.ok()?.epoch;
+    let what = format!("FLAMEGATE_DATABASE is epoch {ours}, and the server serves {served} (epoch {epoch})");
+    (ours != epoch).then(|| Finding { rule: &rules::DATABASE_OTHER, path: shown(&path), line: 0, what })
 }
 
 /// The database, when it is on this machine.

@@ -42,6 +42,8 @@ fn gateway(acknowledged: Option<u64>, change: impl FnOnce(&mut GatewayView)) -> 
         connected: true,
         stale: false,
         workers: Some(3),
+        had_table: false,
+        other_database: false,
         leaving: false,
         acknowledged,
         acknowledged_at: None,
@@ -92,8 +94,24 @@ fn who_has_no_table_or_does_not_count_answers_otherwise() {
     };
     assert_eq!(of(&gateway(None, mute)), Verdict::NotKnown);
     assert_eq!(of(&gateway(None, |gateway| gateway.connected = false)), Verdict::NotKnown);
-    // Cut off, and it had the change: nothing takes that back.
-    assert_eq!(of(&gateway(Some(10), |gateway| gateway.connected = false)), Verdict::Accepted);
+    // Cut off, and it had the change: nothing takes a revocation back, and that it still accepts anything nobody knows.
+    let cut_off = |gateway: &mut GatewayView| gateway.connected = false;
+    assert_eq!(of(&gateway(Some(10), cut_off)), Verdict::NotKnown);
+    let revoked = key(|key| key.revoked_at = Some(now()));
+    let cut_off = gateway(Some(10), cut_off);
+    assert_eq!(Verdict::of_gateway(&cut_off, Some(&revoked), 12, now()), Verdict::Revoked);
+    // It had a table, and has not asked since our restart.
+    assert_eq!(of(&gateway(None, |gateway| gateway.had_table = true)), Verdict::NotKnown);
+    assert_eq!(of(&gateway(None, |gateway| gateway.other_database = true)), Verdict::OtherDatabase);
+}
+
+#[test]
+fn in_general_it_is_what_the_connected_gateways_answer() {
+    use Verdict::{Accepted, Differs, NoTable, OtherDatabase};
+    assert_eq!(Verdict::in_general(Accepted, &[]), Accepted);
+    assert_eq!(Verdict::in_general(Accepted, &[NoTable]), NoTable);
+    assert_eq!(Verdict::in_general(Accepted, &[OtherDatabase, OtherDatabase]), OtherDatabase);
+    assert_eq!(Verdict::in_general(Accepted, &[Accepted, NoTable]), Differs);
 }
 
 #[test]

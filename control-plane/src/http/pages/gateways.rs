@@ -23,6 +23,7 @@ struct GatewaysPage {
     /// True when one line stands for those that were forgotten for room.
     pushed_out: bool,
     without_session: usize,
+    other_database: usize,
     credentials: Vec<CredentialLine>,
 }
 
@@ -51,6 +52,7 @@ struct Row {
     connected: bool,
     stale: bool,
     serves_nobody: bool,
+    other_database: bool,
     leaving: bool,
     revision: Option<u64>,
     behind: u64,
@@ -90,6 +92,7 @@ pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Respons
         glance,
         pushed_out: rows.iter().any(|row| row.id.ends_with(&format!("/{PUSHED_OUT}"))),
         without_session: rows.iter().filter(|row| row.connected && !row.has_session).count(),
+        other_database: rows.iter().filter(|row| row.connected && row.other_database).count(),
         rows,
         credentials,
     }))
@@ -127,6 +130,7 @@ impl Row {
             connected: gateway.connected,
             stale: gateway.stale,
             serves_nobody: gateway.workers == Some(0),
+            other_database: gateway.other_database,
             leaving: gateway.leaving,
             revision: gateway.acknowledged,
             behind: gateway.acknowledged.map_or(revision, |at| revision.saturating_sub(at)),

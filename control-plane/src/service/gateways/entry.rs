@@ -30,6 +30,8 @@ pub(super) struct Gateway {
     pub expected_until: Instant,
     /// True once it has said that it has a table of our history, whether that counts or not.
     pub has_table: bool,
+    /// True while its last poll but a reset's named the epoch of another database: it has that one's table.
+    pub other_database: bool,
     /// Since when it is to be forgotten once it is not connected.
     pub leaving: Option<Instant>,
     /// True when there is a row of it.
@@ -72,6 +74,7 @@ impl Gateway {
             newest: None,
             expected_until,
             has_table: false,
+            other_database: false,
             leaving: None,
             stored: false,
             saved: None,
@@ -147,6 +150,8 @@ impl Gateway {
             connected: self.is_connected(now),
             stale: self.stale,
             workers: self.workers,
+            had_table: self.has_table,
+            other_database: self.other_database,
             leaving: self.is_leaving(now),
             acknowledged: last.map(|ack| ack.revision),
             acknowledged_at: last.map(|ack| ack.time),

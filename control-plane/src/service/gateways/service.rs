@@ -152,6 +152,7 @@ impl Poll {
         let mut gateways = self.inner.registry.lock();
         let Some(gateway) = gateways.get_mut(&self.id) else { return };
         gateway.has_table |= revision.is_some();
+        gateway.other_database &= revision.is_none();
         // It has the table and answers 503: nobody is up to date by that.
         let revision = revision.filter(|_| !gateway.stale);
         let counts = gateway.session.is_some() || gateway.credential.is_shared();
@@ -163,6 +164,13 @@ impl Poll {
         }
         if news {
             self.inner.news.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Notes whether the gateway comes with the table of another database. It decides by that until it acknowledges one of ours.
+    pub fn has_other_database(&self, has_it: bool) {
+        if let Some(gateway) = self.inner.registry.lock().get_mut(&self.id) {
+            gateway.other_database = has_it;
         }
     }
 

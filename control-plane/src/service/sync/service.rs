@@ -106,6 +106,9 @@ impl Sync {
         if request.epoch.as_deref() != Some(head.epoch.as_str()) || request.cursor.is_some() {
             self.notice_foreign_epoch(request, &head);
             poll.acknowledges(None);
+            if request.cursor.is_none() {
+                poll.has_other_database(request.epoch.is_some());
+            }
             // Half a reset is not stopped: it was begun when this was allowed.
             let begins = request.epoch.is_some() && request.cursor.is_none();
             if begins && !self.replaces_tables && !head.is_restored() {
