@@ -69,8 +69,10 @@ const AROUND: [&str; 22] = [
     "FLAMEGATE_UPSTREAM_PORT",
 ];
 
-/// More slips than these make another word of it.
+/// More slips than these make another word of it, and so do those that are more than one in so many characters behind the prefix: of
+/// `LOG` two slips make anything.
 const SLIPS: usize = 2;
+const CHARS_PER_SLIP: usize = 3;
 /// Longest name that is repeated: a variable may have any.
 const MAX_SHOWN: usize = 64;
 
@@ -119,7 +121,9 @@ fn is_service_link(name: &str) -> bool {
 /// The setting that was probably meant.
 fn nearest(name: &str) -> Option<&'static str> {
     let near = SETTINGS.into_iter().map(|known| (distance(name, known), known));
-    near.filter(|(slips, _)| *slips <= SLIPS).min().map(|(_, known)| known)
+    let is_slip =
+        |(slips, known): &(usize, &str)| *slips <= SLIPS.min((known.len() - PREFIX.len()) / CHARS_PER_SLIP);
+    near.filter(is_slip).min().map(|(_, known)| known)
 }
 
 /// How many slips there are between two names: a character too much, missing, another one, or two that changed places (the optimal
@@ -190,13 +194,18 @@ mod tests {
             ("FLAMEGATE_LOGFORMAT", "FLAMEGATE_LOG_FORMAT"),
             ("FLAMEGATE_TRUST_PROXIE", "FLAMEGATE_TRUST_PROXY"),
             ("FLAMEGATE_SESION_IDEL", "FLAMEGATE_SESSION_IDLE"),
+            ("FLAMEGATE_LGO", "FLAMEGATE_LOG"),
+            ("FLAMEGATE_LOGS", "FLAMEGATE_LOG"),
+            ("FLAMEGATE_LSITNE", "FLAMEGATE_LISTEN"),
         ] {
             let odd = of(&[name]);
             assert_eq!(odd.near_misses, [format!("{name} is not a setting: is {meant} meant?")]);
             assert!(odd.unknown.is_empty());
         }
-        let odd = of(&["FLAMEGATE_COLOUR", "FLAMEGATE_DB", "FLAMEGATE_LOG_LEVEL"]);
-        assert_eq!(odd.unknown, ["FLAMEGATE_COLOUR", "FLAMEGATE_DB", "FLAMEGATE_LOG_LEVEL"]);
+        let words = ["COLOUR", "DB", "FOO", "JOB", "LOG_LEVEL", "MODE", "TAG"];
+        let words = words.map(|word| format!("{PREFIX}{word}"));
+        let odd = check(words.iter().cloned());
+        assert_eq!(odd.unknown, words);
         assert!(odd.near_misses.is_empty());
     }
 
