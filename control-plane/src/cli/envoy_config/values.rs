@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use flamegate::decision::bypass::is_unambiguous;
-
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
@@ -84,12 +82,20 @@ impl FromStr for OpenPath {
     }
 }
 
-/// A path of requests as the filter wants it. Any other one is mostly that of no request, for the gateway resolves it first.
+/// A path of requests as the filter's bypass rules want it, and not less strict. Any other one is mostly that of no request, for the
+/// gateway resolves it first.
 fn one_reading(path: String) -> Result<String, &'static str> {
-    match is_unambiguous(path.as_bytes()) {
-        true => Ok(path),
-        false => Err("a path that everybody reads in one way: no '//', no segment '.' or '..', no '+'"),
+    let inside = path.strip_prefix('/').unwrap_or(&path);
+    let inside = inside.strip_suffix('/').unwrap_or(inside);
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "-_~".contains(c);
+    let is_plain = |segment: &str| match segment.strip_prefix('.') {
+        Some(rest) => rest.starts_with(is_word),
+        None => !segment.is_empty(),
+    };
+    if path == "/" || (!path.contains('+') && inside.split('/').all(is_plain)) {
+        return Ok(path);
     }
+    Err("a path that everybody reads in one way: no '//', no segment '.' or '..', no '+'")
 }
 
 impl FromStr for StreamPath {
