@@ -7,6 +7,7 @@ With REBUILD=1 in the environment the filter is built once more, in another targ
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -57,6 +58,17 @@ class Release(unittest.TestCase):
             self.assertEqual(version.split()[-1], facts["version"])
             self.assertEqual(facts["wasm_sha256"], hashlib.sha256((inside / "flamegate.wasm").read_bytes()).hexdigest())
             self.assertRegex(facts["glibc"], r"^2\.\d+")
+
+    def test_what_the_documents_link_to_is_in_the_archive(self) -> None:
+        with tarfile.open(OUT / self.archive) as archive:
+            names = {name.removeprefix(self.archive.removesuffix(".tar.gz") + "/") for name in archive.getnames()}
+            documents = [name for name in names if name.endswith(".md")]
+            self.assertGreater(len(documents), 40)
+            for document in documents:
+                text = archive.extractfile(f"{self.archive.removesuffix('.tar.gz')}/{document}").read().decode()
+                for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+                    if not link.startswith("http"):
+                        self.assertIn(os.path.normpath(Path(document).parent / link), names, f"{document} links to {link}")
 
     @unittest.skipUnless(os.environ.get("REBUILD"), "REBUILD is not set")
     def test_the_filter_comes_out_the_same_in_another_folder(self) -> None:

@@ -55,6 +55,21 @@ fn prepared() -> (tempfile::TempDir, PathBuf, String) {
 }
 
 #[test]
+fn without_a_database_it_is_said_as_serve_says_it_and_nothing_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, copy) = (folder.path().join("control.db"), folder.path().join("copy.db"));
+    for args in [&["backup", text(&copy)] as &[&str], &["check"]] {
+        let error = failed(&tool(args, &database), 2);
+        assert!(error.contains(&format!("there is no database at {}", text(&database))), "{error}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    succeeded(&offline(&["init", "--database", text(&database)]));
+    fs::write(&copy, "precious").unwrap();
+    let error = failed(&tool(&["backup", text(&copy)], &database), 1);
+    assert!(error.contains("already exists"), "{error}");
+}
+
+#[test]
 fn a_copy_made_while_it_serves_holds_what_was_acknowledged_before() {
     let (folder, database, id) = prepared();
     let copy = folder.path().join("copy.db");

@@ -92,8 +92,29 @@ fn init_makes_what_serve_needs_once_and_for_its_owner_only() {
     }
     // With one of them gone it makes nothing either: half of an old set and half of a new one fit nowhere.
     fs::remove_file(made.join("admin-token")).unwrap();
-    failed(&offline(&["init", "--dir", text(&made)]), 1);
+    let error = failed(&offline(&["init", "--dir", text(&made)]), 1);
     assert!(!made.join("admin-token").exists());
+    for part in ["missing: ", "admin-token", "move them away", "in the database, keep it"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
+fn half_of_a_folder_is_refused_with_what_finishes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("flamegate");
+    succeeded(&offline(&["init", "--dir", text(&made)]));
+    let database = made.join("flamegate.db");
+    for name in names(&made).iter().filter(|name| name.starts_with("flamegate.db")) {
+        fs::remove_file(made.join(name)).unwrap();
+    }
+    let error = failed(&offline(&["init", "--dir", text(&made)]), 1);
+    assert!(error.contains(&format!("init --database '{}'", text(&database))), "{error}");
+    succeeded(&offline(&["init", "--database", text(&database)]));
+    fs::remove_file(&database).unwrap();
+    fs::remove_file(made.join("gateway.env")).unwrap();
+    let error = failed(&offline(&["init", "--dir", text(&made)]), 1);
+    assert!(error.contains("move them away") && !error.contains("in the database"), "{error}");
 }
 
 #[test]
@@ -192,4 +213,28 @@ async fn a_restored_database_replaces_the_table_without_being_told() {
     gateway.catch_up(&other).await;
     assert_eq!(gateway.ids().len(), 2);
     assert!(gateway.ids().contains(&key.as_str()));
+}
+
+#[test]
+fn options_that_take_no_none_name_the_flag_that_says_it() {
+    let update = |option: &str| failed(&offline(&["workspaces", "update", "acme", option, "none"]), 2);
+    assert!(update("--workspace-limit").contains("--no-workspace-limits"));
+    let create =
+        ["keys", "create", "--workspace", "acme", "--name", "x", "--environment", "live", "--limit", "none"];
+    assert!(failed(&offline(&create), 2).contains("--no-limits"));
+}
+
+#[test]
+fn a_configuration_of_envoy_is_not_written_over_and_json_tells_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("envoy.yaml");
+    let args = ["envoy-config", "--upstream", "127.0.0.1:8081", "--output", text(&file), "--json"];
+    assert_eq!(json_of(&offline(&args))["output"], text(&file));
+    let before = fs::read(&file).unwrap();
+    let error = failed(&offline(&args[..5]), 1);
+    assert!(error.contains("there is such a file already") && !error.contains("os error"), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert!(failed(&offline(&["envoy-config", "--upstream", "a:1", "--json"]), 2).contains("--output"));
+    let clash = ["envoy-config", "--upstream", "a:1", "--listen", "127.0.0.1:9901"];
+    assert!(failed(&offline(&clash), 2).contains("--admin-port"));
 }

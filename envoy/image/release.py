@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Packs what a release has into dist/release: `make release`.
 
-An archive with the control plane, both filters, unit files and licence; the filter's image; the lists of crates (CycloneDX); checksums. The
+An archive with the control plane, both filters, documents and the files that they name; the filter's image; the lists of crates (CycloneDX); checksums. The
 same input gives the same bytes: no clock, user or folder of this machine gets in (see build.py). The control plane is linked with
 the C library of the machine that builds it; release.json says which version it needs at least.
 """
@@ -28,11 +28,14 @@ CONTENT = {
     "flamegate-control": CONTROL,
     "flamegate.wasm": DIST / "flamegate.wasm",
     "flamegate-response-headers.wasm": DIST / "flamegate-response-headers.wasm",
-    "LICENSE": ROOT / "LICENSE",
-    "systemd/flamegate-control.service": ROOT / "envoy" / "systemd" / "flamegate-control.service",
-    "systemd/flamegate-backup.service": ROOT / "envoy" / "systemd" / "flamegate-backup.service",
-    "systemd/flamegate-backup.timer": ROOT / "envoy" / "systemd" / "flamegate-backup.timer",
 }
+# The documents with everything that they link to or tell to use, where it lies in the repository, too.
+DOCUMENTS = ("LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "tests/bench/README.md", "envoy/envoy.yaml",
+             "envoy/filter.json", "envoy/sync.json", "envoy/systemd", "envoy/recipes", "envoy/kubernetes", "envoy/istio", "envoy/envoy-gateway",
+             "envoy/compose/alerts.yml", "envoy/compose/grafana")
+for place in DOCUMENTS:
+    inside = ROOT / place
+    CONTENT |= {str(path.relative_to(ROOT)): path for path in ([inside] if inside.is_file() else sorted(inside.rglob("*"))) if path.is_file()}
 BESIDE = {
     "flamegate-image.tar": DIST / "flamegate-image.tar",
     "flamegate.cdx.json": DIST / "flamegate.cdx.json",

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::limit_args::limit;
 use crate::domain::limits::LimitDraft;
 
 /// The bounds of a workspace. What is not said stays as it is.
@@ -11,7 +12,7 @@ pub(super) struct BoundsArgs {
     #[arg(long, value_name = "LIMIT", value_parser = or_none::<LimitDraft>)]
     ceiling: Option<OrNone<LimitDraft>>,
     /// A limit that all its keys share, whatever else they have: shared=5000/1h+200; may be given up to four times
-    #[arg(long = "workspace-limit", value_name = "LIMIT")]
+    #[arg(long = "workspace-limit", value_name = "LIMIT", value_parser = |text: &str| limit(text, "--no-workspace-limits"))]
     workspace_limits: Vec<LimitDraft>,
     /// No limits that all its keys share
     #[arg(long, conflicts_with = "workspace_limits")]

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::output::{Column, Output};
 use crate::config;
-use crate::store::maintenance::{self, Inspection, Restored};
+use crate::store::OpenError;
+use crate::store::maintenance::{self, Inspection, MaintenanceError, Restored};
 
 /// Which database.
 #[derive(Args)]
@@ -49,7 +50,7 @@ const COLUMNS: [Column; 5] = [
 /// Looks whether the database is sound; a server may be running.
 pub(super) async fn check(output: Output, args: DatabaseArgs) -> Result<(), CliError> {
     let path = args.path();
-    let inspection = maintenance::inspect(&path).await.map_err(failed)?;
+    let inspection = maintenance::inspect(&path).await.map_err(not_read)?;
     output.one(&described(&inspection), &COLUMNS)?;
     inspection.remarks.iter().for_each(|remark| output.note(remark));
     if inspection.problems.is_empty() {
@@ -61,7 +62,7 @@ pub(super) async fn check(output: Output, args: DatabaseArgs) -> Result<(), CliE
 
 /// Copies the database; a server may be running.
 pub(super) async fn back_up(output: Output, args: CopyArgs) -> Result<(), CliError> {
-    let inspection = maintenance::back_up(&args.database.path(), &args.copy).await.map_err(failed)?;
+    let inspection = maintenance::back_up(&args.database.path(), &args.copy).await.map_err(not_read)?;
     output.one(&described(&inspection), &COLUMNS)?;
     output.note(&format!("{} was written and checked", args.copy.display()));
     Ok(())
@@ -107,6 +108,14 @@ fn described(inspection: &Inspection) -> Value {
         "keys": inspection.keys, "listed": inspection.listed, "problems": inspection.problems,
         "remarks": inspection.remarks,
     })
+}
+
+/// Which database is a matter of configuration, as it is for `serve`.
+fn not_read(error: MaintenanceError) -> CliError {
+    match error {
+        MaintenanceError::Open(OpenError::Missing(_)) => CliError::Usage(error.to_string()),
+        error => failed(error),
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> CliError {

@@ -2,26 +2,29 @@
 //!
 //! Nothing is left to fill in. What goes into the text is checked first, so that none of it can mean anything else there.
 
+mod conflicts;
 mod jwt;
 mod template;
 mod values;
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 
 use self::jwt::Jwt;
 use self::template::Gateway;
-use self::values::{Endpoint, Keys, OpenPath, PathText, Plain, StreamPath};
+use self::values::{Endpoint, Keys, ListenAt, OpenPath, PathText, Plain, StreamPath};
 use super::error::CliError;
 use super::output::Output;
+use crate::config;
 
 /// The gateway that is wanted.
 #[derive(Args)]
 pub(super) struct EnvoyConfigArgs {
-    /// Your API
+    /// Your API, which the gateway reaches by plain HTTP
     #[arg(long, value_name = "HOST:PORT")]
     upstream: Endpoint,
     /// The control plane, as Envoy reaches it
@@ -30,11 +33,11 @@ pub(super) struct EnvoyConfigArgs {
     /// The filter, as Envoy finds it
     #[arg(long, value_name = "FILE", default_value = "/etc/envoy/flamegate.wasm")]
     wasm: PathText,
-    /// Where clients connect
+    /// Where clients connect: an IP address, and a port
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:10000")]
-    listen: Endpoint,
+    listen: ListenAt,
     /// Port of Envoy's admin interface, on 127.0.0.1
-    #[arg(long, value_name = "PORT", default_value_t = 9901)]
+    #[arg(long, value_name = "PORT", default_value_t = 9901, value_parser = clap::value_parser!(u16).range(1..))]
     admin_port: u16,
     /// Access log, a line of JSON per request
     #[arg(long, value_name = "FILE", default_value = "/dev/stdout")]
@@ -69,16 +72,38 @@ pub(super) fn run(output: Output, args: EnvoyConfigArgs) -> Result<(), CliError>
     if let Some(warning) = gateway.jwt.as_ref().and_then(Jwt::warning) {
         output.note(warning);
     }
+    conflicts::check(&gateway).map_err(CliError::Usage)?;
     let text = template::render(&gateway).map_err(|problem| CliError::Usage(problem.to_string()))?;
-    let Some(file) = file else { return output.line(text.trim_end()) };
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&file)
-        .and_then(|mut new| new.write_all(text.as_bytes()));
-    written.map_err(|error| CliError::Other(format!("{}: {error}", file.display())))?;
+    let warning = conflicts::warning(&gateway);
+    let Some(file) = file else {
+        if output.json {
+            let reason = "--json: the configuration is YAML, as Envoy reads it; --json goes with --output, and tells of the file";
+            return Err(CliError::Usage(reason.to_owned()));
+        }
+        output.line(text.trim_end())?;
+        warning.iter().for_each(|text| output.note(text));
+        return Ok(());
+    };
+    write_new(&file, &text)?;
+    if output.json {
+        return output.one(&json!({ "output": config::absolute(file), "warning": warning }), &[]);
+    }
+    warning.iter().for_each(|text| output.note(text));
     output.note(&format!("{} was written; `envoy --mode validate -c {0}` looks at it", file.display()));
     Ok(())
+}
+
+fn write_new(file: &Path, text: &str) -> Result<(), CliError> {
+    let opened = OpenOptions::new().write(true).create_new(true).open(file);
+    opened.and_then(|mut new| new.write_all(text.as_bytes())).map_err(|error| {
+        let reason = match error.kind() {
+            ErrorKind::AlreadyExists => {
+                "there is such a file already, and it is not written over: name another one, or move that one away".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        CliError::Other(format!("--output {}: {reason}", file.display()))
+    })
 }
 
 impl EnvoyConfigArgs {
@@ -89,12 +114,12 @@ impl EnvoyConfigArgs {
             upstream: self.upstream,
             control: self.control,
             wasm: self.wasm,
-            listen: self.listen,
+            listen: self.listen.0,
             admin_port: self.admin_port,
             access_log: self.access_log,
             name: self.name,
             open: self.open,
-            streams: self.stream.into_iter().map(|path| path.0).collect(),
+            streams: self.stream,
             jwt,
         }
     }

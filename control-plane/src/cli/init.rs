@@ -94,16 +94,40 @@ fn check_quotable(folder: &Path) -> Result<(), CliError> {
     Err(CliError::Usage(reason.to_owned()))
 }
 
+/// `paths` begins with the database.
 fn refuse_existing(paths: &[&Path]) -> Result<(), CliError> {
-    let there: Vec<_> = paths
-        .iter()
-        .filter(|path| fs::symlink_metadata(path).is_ok())
-        .map(|path| path.display().to_string())
-        .collect();
+    let (there, missing): (Vec<&Path>, Vec<&Path>) =
+        paths.iter().partition(|path| fs::symlink_metadata(path).is_ok());
     if there.is_empty() {
         return Ok(());
     }
-    Err(CliError::Other(format!("nothing was made, for there is already: {}", there.join(", "))))
+    let what_now = match (paths.first(), missing.as_slice()) {
+        (_, []) => String::new(),
+        (Some(database), [alone]) if alone == database => {
+            let path = database.display();
+            format!(
+                "; only the database is missing, and this makes it: flamegate-control init --database '{path}'"
+            )
+        }
+        (database, _) => {
+            let keep = match database.is_some_and(|path| there.contains(path)) {
+                true => {
+                    " If there are keys in the database, keep it: run `init --dir` with another folder, move the files that are missing \
+                    from there to here, and put the right paths into flamegate.env."
+                }
+                false => "",
+            };
+            format!(
+                "; missing: {}. Where an earlier `init` was cut off and nothing uses these files yet, move them away and run it again.{keep}",
+                listed(&missing)
+            )
+        }
+    };
+    Err(CliError::Other(format!("nothing was made, for there is already: {}{what_now}", listed(&there))))
+}
+
+fn listed(paths: &[&Path]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn token() -> Result<Zeroizing<String>, CliError> {

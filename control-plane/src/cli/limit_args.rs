@@ -8,7 +8,7 @@ use crate::domain::limits::LimitDraft;
 #[derive(clap::Args)]
 pub(super) struct LimitArgs {
     /// A limit of each key for itself: 100/60s, 100/1m+20 (burst), search=5/1s (name); may be given up to four times
-    #[arg(long = "limit", value_name = "LIMIT")]
+    #[arg(long = "limit", value_name = "LIMIT", value_parser = |text: &str| limit(text, "--no-limits"))]
     limits: Vec<LimitDraft>,
     /// Burst of every --limit that names none
     #[arg(long, requires = "limits", value_name = "REQUESTS")]
@@ -16,6 +16,14 @@ pub(super) struct LimitArgs {
     /// No limits at all
     #[arg(long, conflicts_with = "limits")]
     no_limits: bool,
+}
+
+/// A limit. Other options take the word `none`; where a flag says it, `instead` is its name.
+pub(super) fn limit(text: &str, instead: &str) -> Result<LimitDraft, String> {
+    if text == "none" {
+        return Err(format!("for no limits at all say {instead}"));
+    }
+    text.parse().map_err(|error: <LimitDraft as std::str::FromStr>::Err| error.to_string())
 }
 
 impl LimitArgs {

@@ -69,10 +69,10 @@ const AROUND: [&str; 22] = [
     "FLAMEGATE_UPSTREAM_PORT",
 ];
 
-/// More slips than these make another word of it; of a short word, fewer: `FLAMEGATE_TAG` is not `FLAMEGATE_LOG`.
+/// More slips than these make another word of it, and so do those that are more than one in so many characters behind the prefix: of
+/// `LOG` two slips make anything.
 const SLIPS: usize = 2;
-/// For each slip a setting's name has so many letters after the prefix.
-const LETTERS_PER_SLIP: usize = 3;
+const CHARS_PER_SLIP: usize = 3;
 /// Longest name that is repeated: a variable may have any.
 const MAX_SHOWN: usize = 64;
 
@@ -121,9 +121,9 @@ fn is_service_link(name: &str) -> bool {
 /// The setting that was probably meant.
 fn nearest(name: &str) -> Option<&'static str> {
     let near = SETTINGS.into_iter().map(|known| (distance(name, known), known));
-    let is_near =
-        |known: &str, slips: usize| slips <= SLIPS && slips * LETTERS_PER_SLIP <= known.len() - PREFIX.len();
-    near.filter(|(slips, known)| is_near(known, *slips)).min().map(|(_, known)| known)
+    let is_slip =
+        |(slips, known): &(usize, &str)| *slips <= SLIPS.min((known.len() - PREFIX.len()) / CHARS_PER_SLIP);
+    near.filter(is_slip).min().map(|(_, known)| known)
 }
 
 /// How many slips there are between two names: a character too much, missing, another one, or two that changed places (the optimal
@@ -197,16 +197,18 @@ mod tests {
             ("FLAMEGATE_LOGFORMAT", "FLAMEGATE_LOG_FORMAT"),
             ("FLAMEGATE_TRUST_PROXIE", "FLAMEGATE_TRUST_PROXY"),
             ("FLAMEGATE_SESION_IDEL", "FLAMEGATE_SESSION_IDLE"),
+            ("FLAMEGATE_LGO", "FLAMEGATE_LOG"),
             ("FLAMEGATE_LOGS", "FLAMEGATE_LOG"),
+            ("FLAMEGATE_LSITNE", "FLAMEGATE_LISTEN"),
         ] {
             let odd = of(&[name]);
             assert_eq!(odd.near_misses, [format!("{name} is not a setting: is {meant} meant?")]);
             assert!(odd.unknown.is_empty());
         }
-        let other =
-            ["FLAMEGATE_COLOUR", "FLAMEGATE_DB", "FLAMEGATE_LOG_LEVEL", "FLAMEGATE_POD", "FLAMEGATE_TAG"];
-        let odd = of(&other);
-        assert_eq!(odd.unknown, other);
+        let words = ["COLOUR", "DB", "FOO", "JOB", "LOG_LEVEL", "MODE", "TAG"];
+        let words = words.map(|word| format!("{PREFIX}{word}"));
+        let odd = check(words.iter().cloned());
+        assert_eq!(odd.unknown, words);
         assert!(odd.near_misses.is_empty());
     }
 

@@ -1,6 +1,8 @@
 //! docs/INSTALL.md, run as it stands: every block in one shell, with other values in the first block only; then what the
 //! document promises, by requests.
 
+mod tokens;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -13,7 +15,7 @@ use flamegate_e2e::{
     process::{Folder, Process, free_port, root},
     upstream::{Upstream, echoed},
 };
-use sha2::{Digest as _, Sha256};
+use tokens::{ISSUER, SECRET, jwks, jwt};
 
 /// The blocks of shell code, in order.
 fn blocks(text: &str) -> Vec<String> {
@@ -34,45 +36,6 @@ fn with_values(block: &str, values: &[(&str, String)]) -> String {
     let text = lines.collect();
     assert!(left.is_empty(), "the document has no {left:?}");
     text
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits =
-            chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..=chunk.len() {
-            text.push(char::from(DIGITS[usize::try_from(bits >> (18 - 6 * digit) & 63).expect("a digit")]));
-        }
-    }
-    text
-}
-
-/// HMAC with SHA-256 (RFC 2104), for a secret of at most 64 bytes.
-fn hmac(secret: &[u8], text: &[u8]) -> Vec<u8> {
-    let pad = |with: u8| (0..64).map(|n| secret.get(n).copied().unwrap_or(0) ^ with).collect::<Vec<_>>();
-    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(text).finalize();
-    Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().to_vec()
-}
-
-const SECRET: &[u8] = b"a secret of thirty-two bytes, no";
-const ISSUER: &str = "https://login.example.com";
-
-/// A JWT (HS256) of this issuer that is good for a long time.
-fn jwt(issuer: &str, secret: &[u8]) -> String {
-    let part = |json: &str| base64url(json.as_bytes());
-    let claims = format!(r#"{{"iss":"{issuer}","sub":"ada","exp":4102444800}}"#);
-    let signed = format!("{}.{}", part(r#"{"alg":"HS256","typ":"JWT"}"#), part(&claims));
-    format!("{signed}.{}", base64url(&hmac(secret, signed.as_bytes())))
-}
-
-/// The issuer's keys as a file.
-fn jwks(folder: &Path) -> PathBuf {
-    let path = folder.join("jwks.json");
-    let keys = format!(r#"{{"keys":[{{"kty":"oct","alg":"HS256","k":"{}"}}]}}"#, base64url(SECRET));
-    fs::write(&path, keys).expect("jwks.json");
-    path
 }
 
 fn envoy() -> PathBuf {
@@ -175,7 +138,7 @@ fn the_steps_of_the_document_lead_to_a_gateway_with_keys_and_jwts() {
     );
 
     // A JWT: it gets through as it came, and no identity that the client made up does.
-    let good = jwt(ISSUER, SECRET);
+    let good = jwt(ISSUER, "", SECRET);
     let answer = send(forged(&good));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let lines = echoed(&answer).expect("the upstream's answer");
@@ -183,15 +146,17 @@ fn the_steps_of_the_document_lead_to_a_gateway_with_keys_and_jwts() {
     assert!(lines.iter().all(|(name, _)| !name.contains("flametalk")), "{lines:?}");
 
     // What only looks like a JWT gets nowhere, whatever stands beside it.
-    let wrong = jwt(ISSUER, b"another secret");
+    let wrong = jwt(ISSUER, "", b"another secret");
     for token in
-        [wrong.as_str(), &jwt("https://elsewhere.example", SECRET), "eyJ", "eyJhbGciOiJub25lIn0.e30."]
+        [wrong.as_str(), &jwt("https://elsewhere.example", "", SECRET), "eyJ", "eyJhbGciOiJub25lIn0.e30."]
     {
         let answer = send(forged(token));
         assert_eq!((answer.status, echoed(&answer)), (401, None), "{token}");
     }
-    let two = Request::get("/v1/agents").bearer(&wrong).bearer(&key);
-    assert_eq!(send(two).status, 401, "a wrong JWT before a good key");
+    for pair in [[&wrong, &key], [&wrong, &good], [&good, &wrong], [&good, &key]] {
+        let answer = send(Request::get("/v1/agents").bearer(pair[0]).bearer(pair[1]));
+        assert_eq!((answer.status, echoed(&answer)), (401, None), "two of which one is good");
+    }
     for unknown in ["sk_live_nobodymadethis", "abc"] {
         assert_eq!(send(forged(unknown)).status, 401, "{unknown}");
     }
@@ -222,7 +187,7 @@ fn every_form_of_a_configuration_is_one_that_envoy_takes() {
     let file = jwks(&folder);
     let file = file.to_str().expect("UTF-8");
     let wasm = root().join("dist/flamegate.wasm");
-    let forms: [&[&str]; 6] = [
+    let forms: [&[&str]; 9] = [
         &[],
         &["--open", "/healthz", "--open", "/docs/", "--stream", "/feed", "--name", "eu-1"],
         &["--upstream", "[::1]:8081", "--control", "control.internal:8080"],
@@ -236,6 +201,18 @@ fn every_form_of_a_configuration_is_one_that_envoy_takes() {
         ],
         &["--jwt-issuer", ISSUER, "--jwt-jwks", "http://127.0.0.1:9/jwks.json", "--stream", "/feed"],
         &["--jwt-issuer", ISSUER, "--jwt-jwks", file],
+        &["--stream", "/", "--listen", "[::]:10000"],
+        &[
+            "--stream",
+            "/v1/events/",
+            "--open",
+            "/a/",
+            "--upstream",
+            "api.example.com:443",
+            "--admin-port",
+            "9902",
+        ],
+        &["--stream", "/", "--stream", "/x/", "--jwt-issuer", ISSUER, "--jwt-jwks", "https://[::1]/keys"],
     ];
     for (number, form) in forms.iter().enumerate() {
         let path = folder.join(format!("{number}.yaml"));
@@ -255,5 +232,8 @@ fn every_form_of_a_configuration_is_one_that_envoy_takes() {
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{form:?}: {log}");
         assert!(!log.contains("deprecated"), "{form:?}: {log}");
+        let mut command = Command::new(root().join("dist/flamegate-control"));
+        let checked = command.arg("check-config").arg(&path).output().expect("flamegate-control");
+        assert!(checked.status.success(), "{form:?}: {}", String::from_utf8_lossy(&checked.stdout));
     }
 }

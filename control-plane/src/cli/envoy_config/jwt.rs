@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::values::{Endpoint, Keys, PathText, Plain};
+use super::values::{Endpoint, Keys, Plain, StreamPath};
 
 /// What a JWT must be to be good.
 pub(super) struct Jwt {
@@ -16,16 +16,20 @@ pub(super) struct Jwt {
 
 /// Which requests have a JWT: one begins with `{"` in base64url, a key with `sk_`. Whatever the rest is, Envoy's filter judges it. Last of
 /// the guard's matchers, so that a request with a key, which has filter state by then, is not asked for it.
-const MATCHER: &str = r#"- predicate:
-    single_predicate:
-      input: { name: authorization, typed_config: { "@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: authorization } }
-      value_match: { safe_regex: { google_re2: {}, regex: "Bearer +eyJ.*" } }
-  on_match:
+///
+/// The scheme is one in any case (RFC 9110, 11.1), as it is for keys. All of the value is asked for, so that the token that the route asked
+/// for is the very one that `jwt_authn` judges; several headers, which Envoy joins with commas, are a wrong key.
+const FORM: &str = "(?i:bearer) +eyJ[A-Za-z0-9_.-]*";
+const INPUT: &str = r#"{ name: authorization, typed_config: { "@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: authorization } }"#;
+const ON_MATCH: &str = r#"  on_match:
     action:
       name: by-jwt
       typed_config:
         "@type": type.googleapis.com/envoy.config.route.v3.RouteList
         routes:"#;
+/// Where `jwt_authn` finds the token. It looks for the prefix as it stands, in its case and anywhere in the value, and takes what begins with
+/// the next character of a JWT. After the matcher, a blank is always the one behind the scheme, in whatever case that is.
+const PREFIX: &str = " ";
 const FILTER_OFF: &str =
     r#"{ "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true }"#;
 
@@ -49,7 +53,7 @@ impl Jwt {
         };
         let issuer = &self.issuer.0;
         let provider = format!(
-            "issuer: \"{issuer}\"\n{audiences}require_expiration: true\nforward: true\nfrom_headers: [{{ name: authorization, value_prefix: \"Bearer \" }}]\n{keys}"
+            "issuer: \"{issuer}\"\n{audiences}require_expiration: true\nforward: true\nfrom_headers: [{{ name: authorization, value_prefix: \"{PREFIX}\" }}]\n{keys}"
         );
         format!(
             "- name: jwt\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication\n    \
@@ -73,7 +77,8 @@ impl Jwt {
         let Keys::Url { endpoint, tls, .. } = &self.keys else { return String::new() };
         let mut text = format!(
             "- name: jwks\n  type: STRICT_DNS\n  connect_timeout: 5s\n  load_assignment:\n    cluster_name: jwks\n    \
-             endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {endpoint} }} }}] }}]"
+             endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {} }} }}] }}]",
+            endpoint.address()
         );
         if *tls {
             text.push('\n');
@@ -83,14 +88,27 @@ impl Jwt {
     }
 
     /// The routes of requests with a JWT, with the same time-outs as those of keys.
-    pub fn routes(streams: &[PathText]) -> String {
+    pub fn routes(streams: &[StreamPath]) -> String {
         let long = "timeout: 0s, idle_timeout: 3600s";
         let mut routes = vec![route("prefix: /, grpc: {}", long)];
-        routes.extend(
-            streams.iter().map(|path| route(&format!("path_separated_prefix: \"{}\"", path.0), long)),
-        );
+        routes.extend(streams.iter().map(|path| route(&path.matcher(), long)));
         routes.push(route("prefix: /", "timeout: 0s"));
-        format!("{MATCHER}\n{}", indented(&routes.join("\n"), 10))
+        format!(
+            "- predicate:\n    single_predicate:\n      input: {INPUT}\n      \
+             value_match: {{ safe_regex: {{ google_re2: {{}}, regex: \"{FORM}\" }} }}\n{ON_MATCH}\n{}",
+            indented(&routes.join("\n"), 10)
+        )
+    }
+
+    /// What a client reads when its JWT is not good: our answer in the place of Envoy's words. Nothing else answers 401 or 403 by itself on
+    /// these routes, and an upstream's answer is no local reply. The status of a JWT for somebody else (Envoy's 403) is 401, too.
+    pub fn replies() -> String {
+        let grpc = "- header_filter: { header: { name: content-type, string_match: { prefix: application/grpc } } }\n";
+        [mapper(grpc, MESSAGE, "text/plain"), mapper("", ENVELOPE, "application/json")]
+            .iter()
+            .fold("local_reply_config:\n  mappers:".to_owned(), |text, mapper| {
+                format!("{text}\n{}", indented(mapper, 4))
+            })
     }
 
     /// What Flamegate cleans where it is on: what a client sends under the identity's names, whatever stands for a dash.
@@ -102,6 +120,33 @@ impl Jwt {
       mutations:
         - remove_on_match: { key_matcher: { safe_regex: { regex: "x[^a-z0-9]flametalk[^a-z0-9].*" } } }"#
     }
+}
+
+/// What Flamegate answers itself to a request without a key.
+const ENVELOPE: &str =
+    r#"{"success":false,"error":{"code":"UNAUTHORIZED","message":"Invalid or missing API key"}}"#;
+/// Its message, for `grpc-message`.
+const MESSAGE: &str = "Invalid or missing API key";
+
+fn mapper(also: &str, body: &str, content_type: &str) -> String {
+    let status = |op: &str, value: u16| {
+        format!(
+            "- status_code_filter: {{ comparison: {{ op: {op}, value: {{ default_value: {value}, runtime_key: flamegate.never_set }} }} }}"
+        )
+    };
+    let either = format!(
+        "- or_filter:\n    filters:\n{}",
+        indented(&[status("EQ", 401), status("EQ", 403)].join("\n"), 6)
+    );
+    let filters = format!(
+        "{either}\n- header_filter: {{ header: {{ name: authorization, string_match: {{ safe_regex: {{ regex: \"{FORM}\" }} }} }} }}\n{also}"
+    );
+    format!(
+        "- filter:\n    and_filter:\n      filters:\n{}\n  status_code: 401\n  headers_to_add:\n    \
+         - {{ header: {{ key: cache-control, value: no-store }}, append_action: ADD_IF_ABSENT }}\n  \
+         body_format_override: {{ text_format_source: {{ inline_string: '{body}' }}, content_type: {content_type} }}",
+        indented(&filters, 8)
+    )
 }
 
 fn route(path: &str, times: &str) -> String {

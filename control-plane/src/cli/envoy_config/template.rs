@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::jwt::{Jwt, indented};
-use super::values::{Endpoint, OpenPath, PathText, Plain};
+use super::values::{Endpoint, OpenPath, PathText, Plain, StreamPath};
 
 const SOURCE: &str = include_str!("../../../../envoy/envoy.yaml");
 const FILTER: &str = include_str!("../../../../envoy/filter.json");
@@ -22,7 +22,7 @@ pub(super) struct Gateway {
     pub access_log: PathText,
     pub name: Plain,
     pub open: Vec<OpenPath>,
-    pub streams: Vec<PathText>,
+    pub streams: Vec<StreamPath>,
     pub jwt: Option<Jwt>,
 }
 
@@ -48,6 +48,7 @@ pub(super) fn render(gateway: &Gateway) -> Result<String, TemplateError> {
     let jwt = gateway.jwt.as_ref();
     insert(&mut text, "jwt routes", &jwt.map(|_| Jwt::routes(&gateway.streams)).unwrap_or_default())?;
     insert(&mut text, "jwt filter", &jwt.map(Jwt::filter).unwrap_or_default())?;
+    insert(&mut text, "jwt replies", &jwt.map(|_| Jwt::replies()).unwrap_or_default())?;
     insert(&mut text, "jwt cleaning", jwt.map(|_| Jwt::cleaning()).unwrap_or_default())?;
     insert(&mut text, "jwt cluster", &jwt.map(Jwt::cluster).unwrap_or_default())?;
     for (name, value) in values(gateway)? {
@@ -89,7 +90,8 @@ fn values(gateway: &Gateway) -> Result<[(&'static str, String); 13], TemplateErr
 /// The filter's configuration with this API's open paths.
 fn filter(gateway: &Gateway) -> Result<Value, TemplateError> {
     let mut filter = json_of(FILTER, "filter.json")?;
-    if let Some(path) = gateway.open.iter().find(|path| filter["readiness_path"] == path.0.as_str()) {
+    let readiness = filter["readiness_path"].as_str().unwrap_or_default();
+    if let Some(path) = gateway.open.iter().find(|path| path.opens(readiness)) {
         return Err(TemplateError::Readiness(path.0.clone()));
     }
     let rule =
@@ -103,9 +105,9 @@ fn json_of(text: &str, name: &str) -> Result<Value, TemplateError> {
 }
 
 /// The demo's route for one stream, with another one in it.
-fn stream_route(routes: &str, path: &PathText) -> Result<String, TemplateError> {
+fn stream_route(routes: &str, path: &StreamPath) -> Result<String, TemplateError> {
     let demo = "path_separated_prefix: /v1/events";
-    route_with(routes, demo, &format!("path_separated_prefix: \"{}\"", path.0))
+    route_with(routes, demo, &path.matcher())
 }
 
 /// The one route of these that has `demo` in it, with `wanted` in its place.

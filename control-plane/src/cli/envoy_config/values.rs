@@ -16,13 +16,17 @@ pub(super) struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathText(pub String);
 
-/// A path with all below it, without the slash at its end: Envoy takes none there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct StreamPath(pub PathText);
-
 /// A path that needs no key; with all below it when it ends in a slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OpenPath(pub String);
+
+/// A path with all below it, without a slash at its end; empty for the whole API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StreamPath(String);
+
+/// An IP address and a port: what Envoy listens on is no name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListenAt(pub Endpoint);
 
 /// Printable ASCII that means nothing in quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,25 +71,49 @@ impl FromStr for PathText {
     }
 }
 
-impl FromStr for StreamPath {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match PathText::from_str(text)?.0.trim_end_matches('/') {
-            "" => Err("not \"/\", which would be every path"),
-            path => Ok(Self(PathText(path.to_owned()))),
-        }
-    }
-}
-
 impl FromStr for OpenPath {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match PathText::from_str(text)?.0 {
             path if path == "/" => Err("not \"/\", which would open everything"),
-            path => Ok(Self(path)),
+            path => one_reading(path).map(Self),
         }
+    }
+}
+
+/// A path of requests as the filter's bypass rules want it, and not less strict. Any other one is mostly that of no request, for the
+/// gateway resolves it first.
+fn one_reading(path: String) -> Result<String, &'static str> {
+    let inside = path.strip_prefix('/').unwrap_or(&path);
+    let inside = inside.strip_suffix('/').unwrap_or(inside);
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "-_~".contains(c);
+    let is_plain = |segment: &str| match segment.strip_prefix('.') {
+        Some(rest) => rest.starts_with(is_word),
+        None => !segment.is_empty(),
+    };
+    if path == "/" || (!path.contains('+') && inside.split('/').all(is_plain)) {
+        return Ok(path);
+    }
+    Err("a path that everybody reads in one way: no '//', no segment '.' or '..', no '+'")
+}
+
+impl FromStr for StreamPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let path = one_reading(PathText::from_str(text)?.0)?;
+        Ok(Self(path.strip_suffix('/').unwrap_or(&path).to_owned()))
+    }
+}
+
+impl FromStr for ListenAt {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let form = "an IP address of this machine and a port, such as 127.0.0.1:10000, 0.0.0.0:10000 or [::]:10000; Envoy listens on no name";
+        let at = Endpoint::from_str(text).map_err(|_| form)?;
+        if at.host.parse::<std::net::IpAddr>().is_ok() { Ok(Self(at)) } else { Err(form) }
     }
 }
 
@@ -126,11 +154,34 @@ impl OpenPath {
     pub fn is_prefix(&self) -> bool {
         self.0.ends_with('/')
     }
+
+    /// Whether this path needs no key by it.
+    pub fn opens(&self, path: &str) -> bool {
+        path == self.0 || (self.is_prefix() && path.starts_with(&self.0))
+    }
+}
+
+impl StreamPath {
+    /// The matcher of a route, as a configuration names it.
+    pub fn matcher(&self) -> String {
+        if self.0.is_empty() {
+            return "prefix: \"/\"".to_owned();
+        }
+        format!("path_separated_prefix: \"{}\"", self.0)
+    }
+}
+
+impl Endpoint {
+    /// As a configuration names it.
+    pub fn address(&self) -> String {
+        format!("{{ socket_address: {{ address: \"{}\", port_value: {} }} }}", self.host, self.port)
+    }
 }
 
 impl fmt::Display for Endpoint {
-    /// As a configuration names it.
+    /// As people write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{ socket_address: {{ address: \"{}\", port_value: {} }} }}", self.host, self.port)
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }

@@ -55,7 +55,7 @@ const RULES: [(&str, &str); 5] = [
 
 /// Looks at a database, also while a server uses it, and changes nothing.
 pub async fn inspect(path: &Path) -> Result<Inspection> {
-    let mut connection = open(path, read_only(path)).await?;
+    let mut connection = open_to_read(path).await?;
     let inspection = look(&mut connection).await.map_err(|error| at(path, error));
     let _ = connection.close().await;
     inspection
@@ -64,12 +64,16 @@ pub async fn inspect(path: &Path) -> Result<Inspection> {
 /// Writes a copy of the database, as of one moment, to a file that must not be there yet. A server may be running.
 pub async fn back_up(database: &Path, target: &Path) -> Result<Inspection> {
     if target.exists() {
-        return Err(file_error(target, io::ErrorKind::AlreadyExists.into()));
+        let reason = io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file of this name already exists, and is not written over",
+        );
+        return Err(file_error(target, reason));
     }
+    let mut connection = open_to_read(database).await?;
     let part = beside(target, ".part");
     // VACUUM INTO takes an empty file, and so keeps the mode that this one has.
     make_new(&part)?;
-    let mut connection = open(database, read_only(database)).await?;
     let name = part.to_str().ok_or_else(|| file_error(&part, io::ErrorKind::InvalidInput.into()))?;
     let copied = sqlx::query("VACUUM INTO ?").bind(name).execute(&mut connection).await;
     let _ = connection.close().await;
@@ -213,8 +217,12 @@ async fn look(connection: &mut SqliteConnection) -> std::result::Result<Inspecti
     Ok(Inspection { schema, epoch, revision, keys, listed, problems, remarks })
 }
 
-fn read_only(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).read_only(true)
+/// A database that must be there; nothing is made or changed.
+async fn open_to_read(path: &Path) -> Result<SqliteConnection> {
+    if matches!(path.try_exists(), Ok(false)) {
+        return Err(OpenError::Missing(path.to_owned()).into());
+    }
+    open(path, SqliteConnectOptions::new().filename(path).read_only(true)).await
 }
 
 async fn open(path: &Path, options: SqliteConnectOptions) -> Result<SqliteConnection> {

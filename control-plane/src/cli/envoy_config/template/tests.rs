@@ -1,7 +1,8 @@
 //! The written configuration is `envoy/envoy.yaml` with the user's values.
 
 use super::*;
-use crate::cli::envoy_config::values::{Keys, StreamPath};
+use crate::cli::envoy_config::conflicts;
+use crate::cli::envoy_config::values::{Keys, ListenAt, StreamPath};
 
 fn gateway() -> Gateway {
     Gateway {
@@ -60,8 +61,14 @@ fn open_paths_are_rules_of_the_filter_and_streams_get_routes() {
     for part in ["path_separated_prefix: \"/feed\"", r#""path":"/livez""#, r#""path":"/docs/""#] {
         assert!(text.contains(part), "no {part} in {text}");
     }
-    gateway.open = vec!["/.flamegate/ready".parse().unwrap()];
-    assert!(render(&gateway).unwrap_err().to_string().contains("whether it is ready"));
+    for path in ["/.flamegate/ready", "/.flamegate/"] {
+        gateway.open = vec![path.parse().unwrap()];
+        assert!(render(&gateway).unwrap_err().to_string().contains("whether it is ready"), "{path}");
+    }
+    for path in ["/a//", "//", "/a/../b", "/./"] {
+        assert!(path.parse::<OpenPath>().unwrap_err().contains("in one way"), "{path}");
+        assert!(path.parse::<StreamPath>().unwrap_err().contains("in one way"), "{path}");
+    }
 }
 
 #[test]
@@ -97,6 +104,59 @@ fn keys_without_tls_from_elsewhere_are_worth_a_word() {
 }
 
 #[test]
+fn which_requests_have_a_jwt_is_asked_for_in_any_case_and_whole() {
+    let text = render(&Gateway { jwt: jwt("/etc/envoy/jwks.json"), ..gateway() }).unwrap();
+    let form = r#"regex: "(?i:bearer) +eyJ[A-Za-z0-9_.-]*""#;
+    assert_eq!(text.matches(form).count(), 3, "the routes, and what is answered there: {text}");
+    assert!(text.contains(r#"value_prefix: " ""#) && !text.contains("Bearer "), "{text}");
+    let filter = include_str!("../../../../../src/decision/reply.rs");
+    let body = r#"{"success":false,"error":{"code":"UNAUTHORIZED","message":"Invalid or missing API key"}}"#;
+    assert!(text.contains(body) && filter.contains(body), "one envelope");
+}
+
+#[test]
+fn a_stream_is_a_path_with_or_without_a_slash_at_its_end_or_the_whole_api() {
+    for (given, wanted) in
+        [("/v1/events/", "path_separated_prefix: \"/v1/events\""), ("/", "match: { prefix: \"/\" }")]
+    {
+        let streams = vec![given.parse().unwrap()];
+        let text = render(&Gateway { streams, jwt: jwt("/etc/envoy/jwks.json"), ..gateway() }).unwrap();
+        assert_eq!(text.matches(wanted).count(), 2, "{wanted} for keys and for JWTs in {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_together_is_refused_in_words() {
+    for (listen, upstream, admin, wanted) in [
+        ("0.0.0.0:10000", "127.0.0.1:8080", 9901, "--upstream and --control are both 127.0.0.1:8080"),
+        (
+            "0.0.0.0:10000",
+            "localhost:10000",
+            9901,
+            "--upstream localhost:10000 is where the gateway itself listens",
+        ),
+        ("[::]:8080", "[::1]:8081", 9901, "--control 127.0.0.1:8080 is where"),
+        ("127.0.0.1:9901", "api:80", 9901, "--admin-port 9901"),
+        ("0.0.0.0:9000", "api:80", 9000, "one port cannot be both"),
+    ] {
+        let ListenAt(listen) = listen.parse().unwrap();
+        let upstream = upstream.parse().unwrap();
+        let told =
+            conflicts::check(&Gateway { listen, upstream, admin_port: admin, ..gateway() }).unwrap_err();
+        assert!(told.contains(wanted), "{told}");
+    }
+    let ListenAt(listen) = "10.0.0.1:9901".parse().unwrap();
+    let upstream = "api:9901".parse().unwrap();
+    assert_eq!(conflicts::check(&Gateway { listen, upstream, ..gateway() }), Ok(()));
+    for text in ["localhost:10000", "*:10000", ":10000", "10000"] {
+        assert!(text.parse::<ListenAt>().unwrap_err().contains("Envoy listens on no name"), "{text}");
+    }
+    assert_eq!(conflicts::warning(&gateway()), None);
+    let tls = Gateway { upstream: "api.example.com:443".parse().unwrap(), ..gateway() };
+    assert!(conflicts::warning(&tls).unwrap().contains("plain HTTP to api.example.com:443"));
+}
+
+#[test]
 fn what_could_end_a_quotation_is_refused() {
     for text in ["a\"b:1", "a b:1", ":1", "a:0", "a:65536", "a", "[::1:1", "a\n:1"] {
         assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
@@ -106,9 +166,6 @@ fn what_could_end_a_quotation_is_refused() {
         assert!(text.parse::<PathText>().is_err(), "{text:?}");
     }
     assert!("/".parse::<OpenPath>().is_err());
-    // Envoy refuses a path_separated_prefix with a slash at its end.
-    assert_eq!("/v1/events/".parse::<StreamPath>().unwrap().0.0, "/v1/events");
-    assert!("/".parse::<StreamPath>().is_err() && "//".parse::<StreamPath>().is_err());
     for text in ["", "a\"", "a\\", "a b", "${X}"] {
         assert!(text.parse::<Plain>().is_err(), "{text:?}");
     }
