@@ -15,7 +15,7 @@ pub struct Admin {
     pub config_dump: String,
     /// `/server_info`
     pub server_info: String,
-    /// `/stats` with [`STATS_FILTER`].
+    /// `/stats` with `STATS_FILTER` of `gateway.rs`.
     pub stats: String,
     /// How many seconds its clock is ahead of ours.
     pub ahead_seconds: Option<i64>,
