@@ -21,8 +21,6 @@ pub struct GatewayView {
     /// How many live VMs of its filter decide requests by its table (one for each worker, and one of Envoy's main thread); `None`
     /// for a filter that does not say. With 0 it serves nobody.
     pub workers: Option<u32>,
-    /// True once it has acknowledged a table of ours, also before our last restart.
-    pub had_table: bool,
     /// True while it has the table of another database, and decides by that.
     pub other_database: bool,
     /// True when it will be forgotten once it is not connected any more; for ten minutes after that was asked.

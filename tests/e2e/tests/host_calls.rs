@@ -96,7 +96,7 @@ fn a_request_in_the_steady_state_meets_no_shared_data() {
             .collect();
         let asked = trace(&stack, connection, &unknown, 401);
         let quiet = asked.iter().filter(|calls| **calls == [READ_HEADERS, ANSWER]).count();
-        // One look at the bucket, and one for each key whose bit is another's: two bits of 256 are set.
+        // One look at the bucket, and one for each key whose bit is another's: two bits of 512 are set.
         assert!(quiet >= 35, "{asked:?}");
     }
 }

@@ -42,7 +42,6 @@ fn gateway(acknowledged: Option<u64>, change: impl FnOnce(&mut GatewayView)) -> 
         connected: true,
         stale: false,
         workers: Some(3),
-        had_table: false,
         other_database: false,
         leaving: false,
         acknowledged,
@@ -100,8 +99,6 @@ fn who_has_no_table_or_does_not_count_answers_otherwise() {
     let revoked = key(|key| key.revoked_at = Some(now()));
     let cut_off = gateway(Some(10), cut_off);
     assert_eq!(Verdict::of_gateway(&cut_off, Some(&revoked), 12, now()), Verdict::Revoked);
-    // It had a table, and has not asked since our restart.
-    assert_eq!(of(&gateway(None, |gateway| gateway.had_table = true)), Verdict::NotKnown);
     assert_eq!(of(&gateway(None, |gateway| gateway.other_database = true)), Verdict::OtherDatabase);
 }
 

@@ -150,7 +150,6 @@ impl Gateway {
             connected: self.is_connected(now),
             stale: self.stale,
             workers: self.workers,
-            had_table: self.has_table,
             other_database: self.other_database,
             leaving: self.is_leaving(now),
             acknowledged: last.map(|ack| ack.revision),
