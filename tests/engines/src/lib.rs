@@ -9,8 +9,8 @@ pub mod link;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
+mod programs;
 pub mod redis;
-mod sql;
 pub mod standby;
 
 pub use link::{Link, Passage};
