@@ -4,6 +4,7 @@
 //! ([`folder::DataFolder`]) and end with the value that stands for them, by a panic, too. `tests/engines/setup.sh` installs what is missing.
 //! A missing program is an error, never a skipped test.
 
+pub mod database;
 pub mod folder;
 pub mod link;
 pub mod pgbouncer;
@@ -13,6 +14,7 @@ mod programs;
 pub mod redis;
 pub mod standby;
 
+pub use database::Database;
 pub use link::{Link, Passage};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, Stop};

@@ -44,7 +44,8 @@ impl Postgres {
         );
         let follows = format!(
             "primary_conninfo = 'host=127.0.0.1 port={} user=replicator password={PASSWORD} application_name={name}'\n\
-             wal_retrieve_retry_interval = 100ms\n",
+             wal_retrieve_retry_interval = 100ms\n\
+             synchronous_standby_names = ''\n",
             link.port
         );
         append(&data.join("postgresql.auto.conf"), &follows);
@@ -74,7 +75,7 @@ impl Postgres {
 }
 
 impl Standby {
-    /// Makes it the primary: from now on it takes writes, and waits for no other. The old primary must be stopped or cut off by the caller.
+    /// Makes it the primary: from now on it takes writes, and waits for no other standby. The old primary must be stopped or cut off by the caller.
     pub fn promote(self) -> Postgres {
         self.cluster.sql("postgres", "SELECT pg_promote(true, 60)");
         eventually("the standby is the primary", || {
