@@ -66,7 +66,11 @@ impl DatabaseAddress {
         Self::read_with(given, source, &mut Vec::new())
     }
 
-    fn read_with(given: Option<&str>, source: Source<'_>, warnings: &mut Vec<String>) -> Result<Self, String> {
+    fn read_with(
+        given: Option<&str>,
+        source: Source<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, String> {
         let set = |name: &str| source(name).filter(|text| !text.is_empty());
         let name = if given.is_some() { "--database" } else { DATABASE };
         let text = given.map(str::to_owned).or_else(|| source(DATABASE));
@@ -144,7 +148,8 @@ impl ServerAddress {
     /// What somebody should know who did not mean it: everybody between us and the server may read and change what is said.
     fn warning(&self) -> Option<String> {
         let url = Url::parse(&self.url).ok()?;
-        let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let parameter =
+            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         let host = parameter("host").or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
         let is_here = host.is_empty()
             || host.starts_with(['/', '%'])
@@ -218,7 +223,9 @@ pub fn absolute(path: PathBuf) -> PathBuf {
 }
 
 fn is_server(text: &str) -> bool {
-    SCHEMES.iter().any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+    SCHEMES
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
 }
 
 /// The error repeats nothing of the text: a password may be in it.
@@ -227,7 +234,11 @@ fn parse(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|_| is_server(text)).ok_or_else(no_address)?;
     for (name, value) in url.query_pairs() {
         if !PARAMETERS.contains(&&*name) {
-            return Err(format!("the parameter {} is not known here: {}", name.escape_debug(), PARAMETERS.join(", ")));
+            return Err(format!(
+                "the parameter {} is not known here: {}",
+                name.escape_debug(),
+                PARAMETERS.join(", ")
+            ));
         }
         const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
         if name == "sslmode" && !MODES.contains(&&*value) {
@@ -239,11 +250,15 @@ fn parse(text: &str) -> Result<Url, String> {
 
 /// User, host, port and database.
 fn shown(url: &Url) -> String {
-    let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let parameter =
+        |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let user = url.username();
     let host = parameter("host").or_else(|| parameter("hostaddr"));
     let host = host.unwrap_or_else(|| url.host_str().unwrap_or_default().to_owned());
-    let port = url.port().map(|port| format!(":{port}")).or_else(|| parameter("port").map(|port| format!(":{port}")));
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .or_else(|| parameter("port").map(|port| format!(":{port}")));
     let database = parameter("dbname").unwrap_or_else(|| url.path().trim_start_matches('/').to_owned());
     let at = if user.is_empty() { "" } else { "@" };
     format!("postgres://{user}{at}{host}{}/{database}", port.unwrap_or_default())
@@ -271,9 +286,16 @@ mod tests {
             ("postgres:///fg?host=/run/postgresql&password=s3cret", "postgres:///run/postgresql/fg"),
         ] {
             let address = of(text).unwrap();
-            assert_eq!((address.to_string(), format!("{address:?}")), (expected.to_owned(), expected.to_owned()));
+            assert_eq!(
+                (address.to_string(), format!("{address:?}")),
+                (expected.to_owned(), expected.to_owned())
+            );
         }
-        for text in ["postgres://fg:s3cret@db:port/fg", "postgres://fg:s3cret@db/fg?sslmode=s3cret", "postgres://fg:s3cret@db/fg?s=s3cret"] {
+        for text in [
+            "postgres://fg:s3cret@db:port/fg",
+            "postgres://fg:s3cret@db/fg?sslmode=s3cret",
+            "postgres://fg:s3cret@db/fg?s=s3cret",
+        ] {
             let error = of(text).unwrap_err();
             assert!(!error.contains("s3cret"), "{error}");
         }
@@ -284,7 +306,9 @@ mod tests {
         assert_eq!(of("/var/lib/fg.db").unwrap().file(), Some(Path::new("/var/lib/fg.db")));
         assert!(of("fg.db").unwrap().file().unwrap().is_absolute());
         assert!(of("").unwrap_err().contains("empty"));
-        assert!(of("postgres://db/fg?connect_timeout=3").unwrap_err().contains("connect_timeout is not known"));
+        assert!(
+            of("postgres://db/fg?connect_timeout=3").unwrap_err().contains("connect_timeout is not known")
+        );
         assert!(of("postgres://db/fg?sslmode=on").unwrap_err().contains("sslmode must be"));
         let direct = |text: &str, direct: &str| DatabaseAddress::of(text, None, Some(direct.to_owned()));
         assert!(direct("fg.db", "postgres://db/fg").unwrap_err().contains("no pooler"));
@@ -294,7 +318,8 @@ mod tests {
     #[test]
     fn a_pooler_is_one_that_something_stands_behind() {
         let server = |direct: Option<&str>| {
-            let address = DatabaseAddress::of("postgres://pooler/fg", None, direct.map(str::to_owned)).unwrap();
+            let address =
+                DatabaseAddress::of("postgres://pooler/fg", None, direct.map(str::to_owned)).unwrap();
             let DatabaseAddress::Server(server) = address else { panic!("a server") };
             (server.is_pooled(), server.direct().map(str::to_owned))
         };

@@ -117,7 +117,10 @@ impl Store {
 }
 
 /// Has an engine do the work, and returns what came of it with what the engine says. It is done to its end whoever waits for it.
-async fn to_its_end<T, F, D, C>(work: F, run: impl FnOnce(Steps) -> D + Send + 'static) -> Result<(T, C), Error>
+async fn to_its_end<T, F, D, C>(
+    work: F,
+    run: impl FnOnce(Steps) -> D + Send + 'static,
+) -> Result<(T, C), Error>
 where
     T: Send + 'static,
     C: Send + 'static,

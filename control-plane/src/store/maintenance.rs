@@ -46,19 +46,22 @@ pub async fn restore(
 /// whole table, and every session ends. With `lock_users` every user is locked out until an operator enables them.
 pub async fn restored(database: &DatabaseAddress, lock_users: bool) -> Result<Restored, MaintenanceError> {
     match database {
-        DatabaseAddress::File(_) => {
-            Err(MaintenanceError::NotHere("a file is restored by `flamegate-control restore`, which does this, too"))
-        }
+        DatabaseAddress::File(_) => Err(MaintenanceError::NotHere(
+            "a file is restored by `flamegate-control restore`, which does this, too",
+        )),
         DatabaseAddress::Server(server) => postgres::maintenance::restored(server, lock_users).await,
     }
 }
 
 /// Brings the schema up to date, and lets a user (`grant_to`) use it who may not change it.
-pub async fn migrate(database: &DatabaseAddress, grant_to: Option<&str>) -> Result<Inspection, MaintenanceError> {
+pub async fn migrate(
+    database: &DatabaseAddress,
+    grant_to: Option<&str>,
+) -> Result<Inspection, MaintenanceError> {
     match database {
-        DatabaseAddress::File(_) => {
-            Err(MaintenanceError::NotHere("a file is migrated by whoever opens it: `flamegate-control serve`"))
-        }
+        DatabaseAddress::File(_) => Err(MaintenanceError::NotHere(
+            "a file is migrated by whoever opens it: `flamegate-control serve`",
+        )),
         DatabaseAddress::Server(server) => postgres::maintenance::migrate(server, grant_to).await,
     }
 }

@@ -1,6 +1,5 @@
 //! What the environment names on this machine: tokens, their files, the database.
 
-
 use flamegate_check::{Finding, Token, TokenFile, gateway_rules as rules, tokens};
 use serde_json::Value;
 
@@ -56,7 +55,12 @@ pub(super) async fn served(database: &Value) -> Option<Finding> {
     let (served, epoch) = (text("path")?, text("epoch")?);
     let ours = maintenance::inspect(&address).await.ok()?.epoch;
     let what = format!("FLAMEGATE_DATABASE is epoch {ours}, and the server serves {served} (epoch {epoch})");
-    (ours != epoch).then(|| Finding { rule: &rules::DATABASE_OTHER, path: address.to_string(), line: 0, what })
+    (ours != epoch).then(|| Finding {
+        rule: &rules::DATABASE_OTHER,
+        path: address.to_string(),
+        line: 0,
+        what,
+    })
 }
 
 /// The database, when it is on this machine.
@@ -64,7 +68,14 @@ async fn database() -> Vec<Finding> {
     let named = variable("FLAMEGATE_DATABASE").is_some();
     let address = match DatabaseAddress::read(None, &variable) {
         Ok(address) => address,
-        Err(what) => return vec![Finding { rule: &rules::DATABASE, path: "FLAMEGATE_DATABASE".to_owned(), line: 0, what }],
+        Err(what) => {
+            return vec![Finding {
+                rule: &rules::DATABASE,
+                path: "FLAMEGATE_DATABASE".to_owned(),
+                line: 0,
+                what,
+            }];
+        }
     };
     let finding = |rule, what| Finding { rule, path: address.to_string(), line: 0, what };
     if address.file().is_some_and(|path| !path.exists()) {

@@ -23,7 +23,7 @@ pub(super) const WRITE_LOCK: i64 = 0x666c_616d_6567;
 /// How long a write waits for the others, those of other replicas too.
 const LOCK: Duration = Duration::from_secs(10);
 /// A replica that was stopped in the middle of a write keeps all others waiting this long: then the server ends its transaction.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(3);
 /// How long a transaction may take to begin where it waits for nobody.
 const BEGIN: Duration = Duration::from_secs(5);
 /// What is added here to what the server allows, so that its answer is heard.
@@ -108,7 +108,11 @@ impl Client {
         let rows = server::run(&mut connection, begin, self.mode.patience()).await?;
         // What a standby knows is of a moment ago, and what it is told is lost.
         let is_standby = rows.last().is_none_or(|row| row.try_get("standby").unwrap_or(true));
-        if is_standby { Err(Error::Unavailable("the database takes no changes: it is a standby")) } else { Ok(connection) }
+        if is_standby {
+            Err(Error::Unavailable("the database takes no changes: it is a standby"))
+        } else {
+            Ok(connection)
+        }
     }
 
     /// Sees to it that a transaction is open. Returns where the connection stands and the connection; until it is told what came of it
@@ -125,7 +129,11 @@ impl Client {
         Ok((state, self.until, connection))
     }
 
-    fn heard<T>(&mut self, state: State, answer: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, Error> {
+    fn heard<T>(
+        &mut self,
+        state: State,
+        answer: Result<Result<T, sqlx::Error>, Elapsed>,
+    ) -> Result<T, Error> {
         let answer = answer.map_err(|_| server::late("it did not answer"))?;
         if matches!(answer, Ok(_) | Err(sqlx::Error::Database(_))) {
             self.state = state;
@@ -163,7 +171,8 @@ impl Sql for Client {
             return work(self).await;
         }
         let end = if self.state == State::Closed { "" } else { "COMMIT; " };
-        self.start(format!("{end}{}", self.mode.begin(" ISOLATION LEVEL REPEATABLE READ")), State::Moment).await?;
+        self.start(format!("{end}{}", self.mode.begin(" ISOLATION LEVEL REPEATABLE READ")), State::Moment)
+            .await?;
         let found = work(self).await?;
         self.state = State::PastMoment;
         Ok(found)
@@ -182,7 +191,9 @@ impl Lent for Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take().filter(|_| self.state != State::Unknown) else { return };
+        let Some(mut connection) = self.connection.take().filter(|_| self.state != State::Unknown) else {
+            return;
+        };
         let place = Arc::clone(&self.place);
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {

@@ -68,10 +68,7 @@ impl Postgres {
         }
     }
 
-    async fn prepare(
-        address: &ServerAddress,
-        mut connection: PgConnection,
-    ) -> Result<Self, OpenError> {
+    async fn prepare(address: &ServerAddress, mut connection: PgConnection) -> Result<Self, OpenError> {
         migrations::run(&mut connection).await?;
         let _ = sqlx::Connection::close(connection).await;
         let options = server::options(address)?;
@@ -96,7 +93,8 @@ impl Engine for Postgres {
         client.begin().await?;
         steps(&mut client).await?;
         let (head, took_revisions) = seal(&mut client).await?;
-        let notice = if took_revisions { format!("SELECT pg_notify('{CHANNEL}', ''); ") } else { String::new() };
+        let notice =
+            if took_revisions { format!("SELECT pg_notify('{CHANNEL}', ''); ") } else { String::new() };
         client.end(&format!("{notice}COMMIT")).await?;
         let at = Instant::now();
         self.heads.publish(&head);

@@ -46,9 +46,14 @@ pub(super) async fn poll(options: PgConnectOptions, heads: Arc<Heads>, now: Arc<
                     tracing::info!(after = ?since.elapsed(), "the database answers again");
                 }
                 if let Some(gone) = heads.observe(&head, begun) {
-                    tracing::error!(epoch = head.epoch, revision = head.revision, gone_epoch = gone.epoch,
-                        gone_revision = gone.revision, "the database has lost commits, or another one has taken its place: gateways that \
-                        had seen them fetch the whole table");
+                    tracing::error!(
+                        epoch = head.epoch,
+                        revision = head.revision,
+                        gone_epoch = gone.epoch,
+                        gone_revision = gone.revision,
+                        "the database has lost commits, or another one has taken its place: gateways that \
+                        had seen them fetch the whole table"
+                    );
                 }
             }
             Err(error) => {
@@ -99,7 +104,8 @@ pub(super) async fn listen(options: PgConnectOptions, now: Arc<Notify>) {
 }
 
 async fn listener(options: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PROBE).idle_timeout(None).max_lifetime(None);
+    let pool =
+        PgPoolOptions::new().max_connections(1).acquire_timeout(PROBE).idle_timeout(None).max_lifetime(None);
     let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     Ok(listener)
@@ -117,7 +123,9 @@ async fn listen_on(mut listener: PgListener, now: &Notify) -> sqlx::Error {
             Ok(Err(error)) => return error,
             Err(_) => match timeout(ANSWER, is_listening(&mut listener)).await {
                 Ok(Ok(true)) => {}
-                Ok(Ok(false)) => return sqlx::Error::Protocol("it listens no more on this connection".to_owned()),
+                Ok(Ok(false)) => {
+                    return sqlx::Error::Protocol("it listens no more on this connection".to_owned());
+                }
                 Ok(Err(error)) => return error,
                 Err(_) => return sqlx::Error::PoolTimedOut,
             },

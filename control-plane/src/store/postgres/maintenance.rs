@@ -99,7 +99,10 @@ async fn grant(connection: &mut PgConnection, user: &str) -> std::result::Result
 }
 
 /// Triggers that are missing or switched off, and indexes that a broken build left behind.
-async fn guards(connection: &mut PgConnection, problems: &mut Vec<String>) -> std::result::Result<(), sqlx::Error> {
+async fn guards(
+    connection: &mut PgConnection,
+    problems: &mut Vec<String>,
+) -> std::result::Result<(), sqlx::Error> {
     let sql = "SELECT tgname::text FROM pg_trigger WHERE tgrelid = to_regclass('audit_log') AND tgenabled IN ('O', 'A')";
     let there: Vec<String> = sqlx::query_scalar(sql).persistent(false).fetch_all(&mut *connection).await?;
     let missing = APPEND_ONLY.iter().filter(|name| !there.iter().any(|found| found == *name));

@@ -72,7 +72,10 @@ async fn needs(connection: &mut PgConnection) -> Result<Needs, OpenError> {
 }
 
 async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
-    let begin = format!("BEGIN; SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({WRITE_LOCK})", LOCK.as_millis());
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({WRITE_LOCK})",
+        LOCK.as_millis()
+    );
     let mut tx = connection.begin_with(sqlx::AssertSqlSafe(begin)).await?;
     // Another replica may have been faster.
     if needs(&mut tx).await? != Needs::Nothing {

@@ -101,7 +101,11 @@ mod tests {
         assert_eq!(heads.observe(&head(3, "x"), after), Some(head(6, "f")));
         assert!(heads.newest() == head(3, "x") && watch.has_changed().unwrap());
         let later = Instant::now() + Duration::from_millis(1);
-        assert_eq!(heads.observe(&head(3, "y"), later), Some(head(3, "x")), "another history of the same length");
+        assert_eq!(
+            heads.observe(&head(3, "y"), later),
+            Some(head(3, "x")),
+            "another history of the same length"
+        );
         let restored = Head { epoch: "r".to_owned(), ..head(9, "z") };
         assert_eq!(heads.observe(&restored, Instant::now() + Duration::from_millis(1)), Some(head(3, "y")));
         assert_eq!(heads.newest(), restored);

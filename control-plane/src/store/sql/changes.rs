@@ -71,8 +71,7 @@ impl<S: Sql> WriteLog for S {
 
 /// Makes the log of a new database.
 pub async fn ensure_epoch(sql: &mut impl Sql) -> Result<(), Error> {
-    let insert =
-        "INSERT INTO revision_log (only_row, epoch, revision, floor) VALUES (1, $1, 0, 0) ON CONFLICT DO NOTHING";
+    let insert = "INSERT INTO revision_log (only_row, epoch, revision, floor) VALUES (1, $1, 0, 0) ON CONFLICT DO NOTHING";
     sql.run(Statement::new(insert).bind(random::id("e_")?)).await.map(drop)
 }
 

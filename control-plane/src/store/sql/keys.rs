@@ -66,7 +66,8 @@ impl<S: Sql> ReadKeys for S {
         );
         let row = self.row(count.bind(now.as_second())).await?;
         let row = row.ok_or_else(|| Error::internal("keys were not counted"))?;
-        let (total, revoked, expired) = (row.number("total")?, row.number("revoked")?, row.number("expired")?);
+        let (total, revoked, expired) =
+            (row.number("total")?, row.number("revoked")?, row.number("expired")?);
         Ok(KeyCounts { active: total - revoked - expired, revoked, expired })
     }
 }
@@ -81,7 +82,9 @@ impl<S: Sql> WriteKeys for S {
                      expires_at, rotated_from, revision, folded) VALUES ",
             );
             for (key, revision) in chunk.iter().zip(first..) {
-                sql.push(if revision == first { "(" } else { ", (" }).push_list(row(key, revision)?).push(")");
+                sql.push(if revision == first { "(" } else { ", (" })
+                    .push_list(row(key, revision)?)
+                    .push(")");
             }
             self.run(sql).await?;
         }
@@ -103,7 +106,8 @@ impl<S: Sql> WriteKeys for S {
 
     async fn set_key_expiry(&mut self, seq: i64, expires_at: Option<End>) -> Result<(), Error> {
         let revision = changes::take_revisions(self, 1).await?;
-        let set = Statement::new("UPDATE api_keys SET expires_at = $1, listed = 1, revision = $2 WHERE seq = $3");
+        let set =
+            Statement::new("UPDATE api_keys SET expires_at = $1, listed = 1, revision = $2 WHERE seq = $3");
         self.run(set.bind(expires_at.map(End::second)).bind(revision).bind(seq)).await.map(drop)
     }
 
@@ -118,7 +122,8 @@ impl<S: Sql> WriteKeys for S {
 
     async fn revoke_key(&mut self, seq: i64, now: Timestamp) -> Result<(), Error> {
         let revision = changes::take_revisions(self, 1).await?;
-        let revoke = Statement::new("UPDATE api_keys SET revoked_at = $1, listed = 0, revision = $2 WHERE seq = $3");
+        let revoke =
+            Statement::new("UPDATE api_keys SET revoked_at = $1, listed = 0, revision = $2 WHERE seq = $3");
         self.run(revoke.bind(now.as_millisecond()).bind(revision).bind(seq)).await.map(drop)
     }
 

@@ -55,7 +55,8 @@ pub fn judge(known: &Migrator, applied: &[Applied]) -> Result<Needs, Unusable> {
             _ => {}
         }
     }
-    let missing = known.iter().filter(|known| !applied.iter().any(|applied| applied.version == known.version));
+    let missing =
+        known.iter().filter(|known| !applied.iter().any(|applied| applied.version == known.version));
     Ok(missing.map(|known| known.version).max().map_or(Needs::Nothing, Needs::Migrations))
 }
 

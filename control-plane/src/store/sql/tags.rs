@@ -28,8 +28,7 @@ pub async fn seal(sql: &mut impl Sql) -> Result<(Head, bool), Error> {
 
 /// The tag of a revision: that of the commit which took it. `None` for one that was never given out.
 pub async fn of(sql: &mut impl Sql, revision: u64) -> Result<Option<String>, Error> {
-    let find =
-        Statement::new("SELECT tag FROM revision_tags WHERE revision >= $1 ORDER BY revision LIMIT 1");
+    let find = Statement::new("SELECT tag FROM revision_tags WHERE revision >= $1 ORDER BY revision LIMIT 1");
     sql.row(find.bind(signed(revision)?)).await?.map(|row| row.text("tag")).transpose()
 }
 

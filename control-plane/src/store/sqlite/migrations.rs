@@ -21,7 +21,8 @@ pub(super) async fn run(connection: &mut SqliteConnection) -> Result<(), OpenErr
     let made: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
     if made > 0 {
         let sql = "SELECT version, description, checksum, success FROM _sqlx_migrations ORDER BY version";
-        let applied: Vec<(i64, String, Vec<u8>, bool)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
+        let applied: Vec<(i64, String, Vec<u8>, bool)> =
+            sqlx::query_as(sql).fetch_all(&mut *connection).await?;
         let applied: Vec<_> = applied.into_iter().map(Applied::from).collect();
         judge(&MIGRATIONS, &applied).map_err(|error| OpenError::Migrate(error.into()))?;
     }
