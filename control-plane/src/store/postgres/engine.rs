@@ -70,10 +70,10 @@ impl Postgres {
 
     async fn prepare(address: &ServerAddress, mut connection: PgConnection) -> Result<Self, OpenError> {
         migrations::run(&mut connection).await?;
-        let _ = sqlx::Connection::close(connection).await;
         let options = server::options(address)?;
         let kept = |most| Connections::new(options.clone(), !address.is_pooled(), most);
         let writer = kept(1);
+        writer.keep(connection);
         let head = fill_in(&writer).await?;
         let (heads, now) = (Arc::new(Heads::new(head)), Arc::new(Notify::new()));
         let mut following = JoinSet::new();
@@ -87,7 +87,7 @@ impl Postgres {
 
     /// A transaction over everything, while nobody else writes.
     pub(in crate::store) async fn begin_copy(&self) -> Result<Client, Error> {
-        let mut client = Client::new(self.writer.place().await?, Mode::Copy);
+        let mut client = Client::new(&self.writer, Mode::Copy).await?;
         client.begin().await?;
         Ok(client)
     }
@@ -96,7 +96,7 @@ impl Postgres {
 #[async_trait]
 impl Engine for Postgres {
     async fn transact(&self, steps: Steps) -> Result<Commit, Error> {
-        let mut client = Client::new(self.writer.place().await?, Mode::Write);
+        let mut client = Client::new(&self.writer, Mode::Write).await?;
         client.begin().await?;
         steps(&mut client).await?;
         let (head, took_revisions) = seal(&mut client).await?;
@@ -109,15 +109,14 @@ impl Engine for Postgres {
     }
 
     async fn note(&self, steps: Steps) -> Result<(), Error> {
-        let mut client = Client::new(self.notes.place().await?, Mode::Note);
+        let mut client = Client::new(&self.notes, Mode::Note).await?;
         client.begin().await?;
         steps(&mut client).await?;
         client.end("COMMIT").await
     }
 
     async fn reader(&self, purpose: Purpose) -> Result<Box<dyn Lent>, Error> {
-        let place = self.readers.of(purpose).place().await?;
-        Ok(Box::new(Client::new(place, Mode::Read(purpose.longest()))))
+        Ok(Box::new(Client::new(self.readers.of(purpose), Mode::Read(purpose.longest())).await?))
     }
 
     fn heads(&self) -> &Heads {
@@ -167,7 +166,7 @@ pub(super) async fn prepare_log(address: &ServerAddress) -> Result<Head, OpenErr
 async fn fill_in(writer: &Arc<Connections>) -> Result<Head, OpenError> {
     let filled = async {
         loop {
-            let mut client = Client::new(writer.place().await?, Mode::Write);
+            let mut client = Client::new(writer, Mode::Write).await?;
             client.begin().await?;
             let more = folded::fill(&mut client).await?;
             ensure_epoch(&mut client).await?;

@@ -120,8 +120,7 @@ async fn open(address: &ServerAddress) -> Result<PgConnection> {
 
 async fn client(address: &ServerAddress, mode: Mode) -> std::result::Result<Client, Error> {
     let options = server::options(address)?;
-    let place = Connections::new(options, !address.is_pooled(), 1).place().await?;
-    Ok(Client::new(place, mode))
+    Client::new(&Connections::new(options, !address.is_pooled(), 1), mode).await
 }
 
 /// What went wrong inside is what an operator needs here.
