@@ -13,6 +13,7 @@ mod keys;
 pub mod maintenance;
 mod migrations;
 mod readers;
+mod replicas;
 mod sessions;
 mod tags;
 mod users;

@@ -1,11 +1,13 @@
 //! The receipt of a change: which gateways enforce it, how fast, and which do not yet.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time;
 
-use super::service::Gateways;
+use super::service::{Gateways, Inner};
 use crate::domain::gateways::{GatewayReceipt, Receipt};
 
 impl Gateways {
@@ -20,6 +22,7 @@ impl Gateways {
         mut shutdown: watch::Receiver<bool>,
     ) -> Receipt {
         let mut news = self.inner.news.subscribe();
+        let _waits = Waits::of(&self.inner);
         let all_enforce = async {
             while self.is_anybody_pending(revision) {
                 // The sender lives as long as `self`.
@@ -41,13 +44,16 @@ impl Gateways {
         let now = self.inner.clock.instant();
         let gateways = self.inner.registry.lock();
         gateways.iter().any(|(_, gateway)| gateway.is_connected(now) && gateway.covering(revision).is_none())
+            || gateways.shared.as_ref().is_some_and(|shared| !shared.behind(revision).is_empty())
     }
 
     /// The receipt as of now.
-    fn line_up(&self, revision: u64, committed: Option<Instant>) -> Receipt {
+    pub(super) fn line_up(&self, revision: u64, committed: Option<Instant>) -> Receipt {
         let now = self.inner.clock.instant();
         let mut receipt = Receipt { revision, ..Receipt::default() };
-        for (id, gateway) in self.inner.registry.lock().iter() {
+        let gateways = self.inner.registry.lock();
+        receipt.replicas = gateways.shared.as_ref().map(|shared| shared.behind(revision)).unwrap_or_default();
+        for (id, gateway) in gateways.iter() {
             let ack = gateway.covering(revision);
             if gateway.is_connected(now) {
                 let ms =
@@ -57,9 +63,27 @@ impl Gateways {
                 receipt.cut_off.push(id.clone());
             }
         }
+        drop(gateways);
         receipt.gateways.sort_by(|a, b| a.id.cmp(&b.id));
         receipt.cut_off.sort();
         receipt
+    }
+}
+
+/// Somebody waits for a receipt. Meanwhile the other replicas are looked at often.
+struct Waits(Arc<Inner>);
+
+impl Waits {
+    fn of(inner: &Arc<Inner>) -> Self {
+        inner.waiting.fetch_add(1, Ordering::Relaxed);
+        inner.to_exchange.notify_one();
+        Self(Arc::clone(inner))
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
