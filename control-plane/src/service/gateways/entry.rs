@@ -172,10 +172,12 @@ impl Gateway {
         }
     }
 
-    /// It is ours from now on.
+    /// It is ours from now on. What it has acknowledged elsewhere was of the history that was there then: it says it again.
     pub fn take(&mut self, news: News) {
-        self.takes |= self.keeper != Keeper::Us;
-        self.keeper = Keeper::Us;
+        if self.keeper != Keeper::Us {
+            self.acks.clear();
+            (self.keeper, self.takes) = (Keeper::Us, true);
+        }
         self.note(news);
     }
 

@@ -71,6 +71,12 @@ impl Entries {
         }
     }
 
+    /// Replicas that may have answered somebody below this revision of whom we do not know; none where there are no others.
+    pub fn behind(&self, revision: u64, turn: Option<u64>) -> Vec<String> {
+        let shared = self.shared.as_ref().zip(turn);
+        shared.map(|(shared, turn)| shared.behind(revision, turn)).unwrap_or_default()
+    }
+
     pub fn insert(&mut self, id: String, gateway: Gateway) {
         self.by_id.insert(id, gateway);
     }

@@ -45,6 +45,12 @@ pub(super) struct Shared {
     forgotten: Vec<SharedGateway>,
     /// Gateways whose rows are another's, and were not seen as that.
     to_see: Vec<String>,
+    /// How often it has put together what it says; the last time of these that was written; and the last one behind which it has looked.
+    turns: u64,
+    told: u64,
+    seen_at: u64,
+    /// A receipt rests on a later turn than this.
+    wanted: u64,
 }
 
 impl Shared {
@@ -60,6 +66,10 @@ impl Shared {
             rests_on: BTreeMap::new(),
             forgotten: Vec::new(),
             to_see: Vec::new(),
+            turns: 0,
+            told: 0,
+            seen_at: 0,
+            wanted: 0,
         })
     }
 
@@ -83,16 +93,26 @@ impl Shared {
         self.rests_on.insert(head.revision, head.tag.clone());
     }
 
-    /// What to look for: who looks, up to where it has seen, and which gateways besides.
+    /// What a look that begins now looks for: who looks, up to where it has seen, and which gateways besides.
     pub fn question(&self) -> (String, HashMap<String, u64>, Vec<String>) {
         (self.me.to_string(), self.seen.clone(), self.to_see.clone())
     }
 
+    /// A receipt begins, and rests on a later turn than the one that this returns.
+    pub fn begin_receipt(&mut self) -> u64 {
+        self.wanted = self.turns;
+        self.turns
+    }
+
     /// Replicas that may have answered somebody below this revision of whom we do not know: all that are there and have not said
-    /// otherwise, this one first of all, which has to have looked since.
-    pub fn behind(&self, revision: u64) -> Vec<String> {
-        let knows = |replica: &Replica| !replica.is_alive() || replica.head >= revision;
-        let others = self.replicas.iter().filter(|replica| !knows(replica)).map(|replica| replica.id.clone());
+    /// otherwise; this one, as long as it has not told and looked in a turn after `turn`. What it knows from before that may be of
+    /// a history that is lost.
+    pub fn behind(&self, revision: u64, turn: u64) -> Vec<String> {
+        if self.seen_at <= turn {
+            return vec![self.me.to_string()];
+        }
+        let is_behind = |replica: &&Replica| replica.is_alive() && replica.head < revision;
+        let others = self.replicas.iter().filter(is_behind).map(|replica| replica.id.clone());
         let me = self.replicas.iter().any(|replica| *replica.id == *self.me);
         others.chain((!me).then(|| self.me.to_string())).collect()
     }
@@ -110,7 +130,7 @@ fn new_id() -> Result<Arc<str>, Error> {
 impl Entries {
     /// Whether there is something that receipts may wait for.
     pub fn has_news(&self) -> bool {
-        self.shared.as_ref().is_some_and(Shared::has_news)
+        self.shared.as_ref().is_some_and(|shared| shared.told <= shared.wanted || shared.has_news())
             || self.by_id.values().any(|gateway| gateway.keeper == Keeper::Us && gateway.news == News::Now)
     }
 
@@ -122,6 +142,7 @@ impl Entries {
     /// What the others do not know yet. `head` was read before.
     pub fn publication(&mut self, head: &Head, now: Instant) -> Option<Publication> {
         let shared = self.shared.as_mut()?;
+        shared.turns += 1;
         let ours = self.by_id.iter_mut().filter(|(_, gateway)| gateway.keeper == Keeper::Us);
         let (mut gateways, mut polls) = (Vec::new(), 0u32);
         for (id, gateway) in ours {
@@ -176,6 +197,7 @@ impl Entries {
             ours.for_each(|gateway| gateway.note(News::Now));
         }
         shared.beat = publication.beat;
+        shared.told = shared.turns;
         shared.instead_of = None;
         let me = Arc::clone(&shared.me);
         for Line { gateway, takes } in &publication.gateways {
@@ -221,28 +243,25 @@ impl Entries {
         shared.seen.clear();
         shared.dead.clear();
         shared.replicas.clear();
+        (shared.told, shared.seen_at) = (0, 0);
         self.by_id.retain(|_, gateway| gateway.keeper == Keeper::Us || gateway.held > 0);
     }
 
     /// What was found in the table: whether that is news. `None` when it has to be looked at from the beginning.
     pub fn saw(&mut self, sight: Sight, now: Instant, time: Timestamp) -> Option<bool> {
         let shared = self.shared.as_mut()?;
-        let went_back =
-            |replica: &Replica| shared.seen.get(&replica.id).is_some_and(|seen| *seen > replica.beat);
-        if sight.replicas.iter().any(went_back) {
+        let beat_of = |id: &str| sight.replicas.iter().find(|replica| replica.id == id).map(|replica| replica.beat);
+        // Also who is not there at all: rows of replicas stay for a while after their end.
+        let is_lost = |(id, seen): (&String, &u64)| beat_of(id).is_none_or(|beat| beat < *seen);
+        if shared.seen.iter().any(is_lost) {
             self.see_all_anew();
             return None;
         }
+        shared.seen_at = shared.told;
         let heads = |replicas: &[Replica]| -> Vec<u64> { replicas.iter().map(|replica| replica.head).collect() };
         let is_news = !sight.gateways.is_empty() || heads(&sight.replicas) != heads(&shared.replicas);
-        for row in &sight.gateways {
-            let Some(keeper) = &row.keeper else { continue };
-            let seen = shared.seen.entry(keeper.clone()).or_default();
-            *seen = (*seen).max(row.beat);
-        }
-        for replica in &sight.replicas {
-            shared.seen.insert(replica.id.clone(), replica.beat);
-        }
+        let beats = sight.replicas.iter().map(|replica| (replica.id.clone(), replica.beat));
+        shared.seen = beats.collect();
         shared.to_see.clear();
         let alive = sight.replicas.iter().filter(|replica| replica.is_alive());
         let alive: HashSet<String> = alive.map(|replica| replica.id.clone()).collect();
@@ -302,9 +321,7 @@ impl Entries {
             }
         }
         shared.dead.retain(|keeper| !alive.contains(keeper));
-        let listed = |id: &str| shared.replicas.iter().any(|replica| replica.id == id);
         let kept: HashSet<&str> = self.by_id.values().map(|gateway| &*gateway.row_keeper).collect();
-        shared.seen.retain(|id, _| listed(id) || kept.contains(id.as_str()));
         shared.dead.retain(|id| kept.contains(id.as_str()));
     }
 }
