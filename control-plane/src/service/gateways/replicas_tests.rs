@@ -187,7 +187,8 @@ struct Process {
 struct World {
     clock: Clock,
     random: u64,
-    tags: u32,
+    /// Behind which revision each was committed, by their tags.
+    behind: Vec<u32>,
     table: Table,
     /// The table as it is on disk for certain: what came later may be lost.
     durable: Table,
@@ -204,7 +205,7 @@ impl World {
         clock.stop();
         let mut world = Self {
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
-            tags: 1,
+            behind: vec![0, 0],
             table: Table { log: vec![1], ..Table::default() },
             durable: Table { log: vec![1], ..Table::default() },
             planes: Vec::new(),
@@ -253,8 +254,9 @@ impl World {
             55..60 => self.settle(),
             _ if plane.frozen => {}
             60..63 => {
-                self.tags += 1;
-                self.table.log.push(self.tags);
+                let tag = u32::try_from(self.behind.len()).unwrap();
+                self.behind.push(self.table.head().tag);
+                self.table.log.push(tag);
                 let committed = self.table.head();
                 let turn = plane.gateways.inner.registry.lock().shared.as_mut().unwrap().begin_receipt();
                 plane.committed = Some((committed, turn));
@@ -409,6 +411,15 @@ impl World {
         }
     }
 
+    /// True when the change is part of the history up to there.
+    fn has_seen(&self, at: At, change: At) -> bool {
+        let mut tag = at.tag;
+        while tag > change.tag {
+            tag = self.behind[usize::try_from(tag).unwrap()];
+        }
+        tag == change.tag
+    }
+
     /// Whoever has a receipt that says "all" is right.
     fn check(&mut self) {
         for plane in self.planes.iter().filter(|plane| !plane.frozen) {
@@ -424,7 +435,7 @@ impl World {
                 let page = process.poll.as_ref().and_then(|(_, _, page)| *page);
                 let serves = process.enforces.or(page);
                 assert!(
-                    serves.is_none_or(|at| at.revision >= revision && self.table.has(at)),
+                    serves.is_none_or(|at| self.has_seen(at, change)),
                     "{} enforces {serves:?}, and a receipt says that all enforce {revision}: {receipt:?}",
                     process.name
                 );

@@ -143,6 +143,8 @@ impl Entries {
     pub fn publication(&mut self, head: &Head, now: Instant) -> Option<Publication> {
         let shared = self.shared.as_mut()?;
         shared.turns += 1;
+        // Also where we stand: while that is of a lost history, what gateways acknowledge to us is, too.
+        shared.rest_on(head);
         let ours = self.by_id.iter_mut().filter(|(_, gateway)| gateway.keeper == Keeper::Us);
         let (mut gateways, mut polls) = (Vec::new(), 0u32);
         for (id, gateway) in ours {
