@@ -27,3 +27,14 @@ ALTER TABLE gateways ADD COLUMN leaving_until INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE gateways ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX gateways_by_keeper ON gateways (keeper, beat);
+
+-- Moves with every change of gateways' credentials, so that replicas know when to read them again.
+ALTER TABLE revision_log ADD COLUMN credentials INTEGER NOT NULL DEFAULT 0;
+
+-- Attempts to sign in and wrong tokens: until when an account or a place is busy with those so far.
+CREATE TABLE throttles (
+    subject TEXT    PRIMARY KEY,
+    rest_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX throttles_by_rest ON throttles (rest_at);

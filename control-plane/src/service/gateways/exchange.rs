@@ -4,6 +4,7 @@
 //! While the database does not answer nothing is told and nothing heard: gateways that are known keep what they have, new ones get no
 //! page, and no receipt says that all know.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::registry::Entries;
 use super::service::Gateways;
 use super::shared::Shared;
 use crate::domain::error::Error;
-use crate::domain::replicas::{Published, Replica};
+use crate::domain::replicas::{Publication, Published, Replica};
 use crate::store::{Purpose, Store};
 
 /// The exchange between replicas.
@@ -33,14 +34,19 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Gateways {
-    /// From now on there can be other replicas on the database. They hear of us, and we of them, before this returns.
-    pub async fn share(&self, store: &Store) -> Result<Exchange, Error> {
+    /// From now on there can be other replicas on the database. They hear of us, and we of them, before this returns; and afterwards
+    /// as long as the [`Exchange`] runs.
+    pub async fn share(&self, store: &Store) -> Result<(), Error> {
         let shared = Shared::new(self.inner.clock.now())?;
         self.inner.registry.lock().shared = Some(shared);
-        let exchange = Exchange { gateways: self.clone(), store: store.reading_for(Purpose::Sync) };
+        let exchange = self.exchange(store);
         exchange.tell().await?;
-        exchange.hear().await?;
-        Ok(exchange)
+        exchange.hear().await
+    }
+
+    /// The exchange with the other replicas, where there can be some.
+    pub fn exchange(&self, store: &Store) -> Exchange {
+        Exchange { gateways: self.clone(), store: store.reading_for(Purpose::Sync) }
     }
 
     /// The replicas, as they were seen last; none where there cannot be another one.
@@ -57,7 +63,7 @@ impl Gateways {
 
 impl Exchange {
     /// Goes on until `end`, then tells the others that this replica is gone.
-    pub async fn run(self, end: &Notify) {
+    pub async fn run(self, end: Arc<Notify>) {
         let mut heads = self.store.watch();
         let (mut told, mut failing) = (Instant::now(), false);
         loop {
@@ -102,31 +108,41 @@ impl Exchange {
 
     /// Writes what there is to tell.
     async fn tell(&self) -> Result<(), Error> {
+        let mut is_back = false;
         loop {
             let (clock, head) = (&self.gateways.inner.clock, self.store.head());
             let Some(said) = self.entries(|gateways| gateways.publication(&head, clock.instant())) else {
                 return Ok(());
             };
-            let publication = said.clone();
-            let work = self.store.write(move |tx| Box::pin(async move { tx.publish(&publication).await }));
-            let what = match work.await {
-                Ok(written) => written.value,
+            let what = match self.publish(&said, is_back).await {
+                Ok(what) => what,
                 Err(error) => {
                     self.entries(|gateways| gateways.not_published(said));
                     return Err(error);
                 }
             };
-            let again = !matches!(what, Published::Done { was_alive: true, .. });
-            if again {
-                tracing::info!(replica = said.replica, beat = said.beat, ?what, "told the other replicas of this one");
+            is_back = !matches!(what, Published::Done { was_alive: true, .. });
+            if is_back {
+                tracing::info!(replica = said.replica, beat = said.beat, ?what, "this replica begins");
             }
             self.entries(|gateways| gateways.published(&said, what))?;
-            if !again {
+            if !is_back {
                 self.gateways.inner.exchanged.send_modify(|count| *count += 1);
                 return Ok(());
             }
-            // Others may have taken us for dead, and given receipts without us. The head that the next write finds is of after that;
-            // nobody that came meanwhile gets a page before.
+            // Others may have taken us for dead, and given receipts without us. Who is new meanwhile gets no page before the next one is
+            // written: behind that we know where the log stands now.
+        }
+    }
+
+    /// Whoever is new gets a page once this is written, so that is not to be lost. The rest is said again by the next poll.
+    async fn publish(&self, said: &Publication, is_back: bool) -> Result<Published, Error> {
+        let (publication, is_to_last) = (said.clone(), is_back || said.beat == 1 || said.gateways.iter().any(|line| line.takes));
+        if is_to_last {
+            let work = self.store.write(move |tx| Box::pin(async move { tx.publish(&publication).await }));
+            work.await.map(|written| written.value)
+        } else {
+            self.store.note(move |tx| Box::pin(async move { tx.publish(&publication).await })).await
         }
     }
 

@@ -181,12 +181,15 @@ impl Gateways {
     pub async fn forget(&self, id: &str, store: &Store, by: Actor) -> Result<GatewayView, Error> {
         let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
         let view = self.inner.registry.lock().forget(id, now).ok_or(Error::NotFound("gateway"))?;
-        let ids = [view.id.clone()];
+        let (ids, is_shared) = ([view.id.clone()], store.is_shared());
         let details = json!({ "connected": view.connected, "acknowledged_revision": view.acknowledged,
             "last_seen": view.last_seen.to_string() });
         let write = store.write(move |tx| {
             Box::pin(async move {
-                tx.forget_gateways(&ids).await?;
+                // The others hear of it, and so does the row.
+                if !is_shared {
+                    tx.forget_gateways(&ids).await?;
+                }
                 let [id] = &ids;
                 let on = Target { workspace_seq: None, id: None, name: id };
                 by.did(tx, time, Action::GatewayForgotten, on, details).await
@@ -226,6 +229,7 @@ impl Poll {
         if is_news && revision.is_some() {
             gateways.rest_on(under);
         }
+        let is_unsaved = is_unsaved && gateways.shared.is_none();
         self.inner.tell(gateways, is_news);
         if is_unsaved {
             self.inner.unsaved.notify_one();
