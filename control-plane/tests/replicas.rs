@@ -33,8 +33,12 @@ impl Fleet {
         // The client's TLS needs a provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let mut fleet =
-            Self { http, url: SERVER.url(&SERVER.new_database()), settings: settings.to_vec(), planes: Vec::new() };
+        let mut fleet = Self {
+            http,
+            url: SERVER.url(&SERVER.new_database()),
+            settings: settings.to_vec(),
+            planes: Vec::new(),
+        };
         for _ in 0..count {
             fleet.add();
         }
@@ -63,7 +67,9 @@ impl Fleet {
     }
 
     async fn revoke(&self, at: usize, id: &str, wait: &str) -> Value {
-        self.call(at, Method::POST, &format!("/v1/api-keys/{id}/revoke?wait={wait}"), json!({})).await.expect(200)
+        self.call(at, Method::POST, &format!("/v1/api-keys/{id}/revoke?wait={wait}"), json!({}))
+            .await
+            .expect(200)
     }
 
     fn gateway(&self, at: usize, name: &str) -> Gateway {
@@ -83,7 +89,9 @@ impl Fleet {
             let list = self.get(at, "/v1/gateways?connected=true").await;
             names.iter().all(|name| {
                 let id = format!("shared/{name}");
-                let is_there = |gateway: &Value| gateway["id"] == id.as_str() && gateway["acknowledged_revision"].is_u64();
+                let is_there = |gateway: &Value| {
+                    gateway["id"] == id.as_str() && gateway["acknowledged_revision"].is_u64()
+                };
                 list.as_array().unwrap().iter().any(is_there)
             })
         })
@@ -159,7 +167,11 @@ async fn a_gateway_that_does_not_confirm_is_named_wherever_it_polls_and_wherever
     fleet.await_gateways(0, &["stuck", "runs"]).await;
     for at in [0, 1] {
         let receipt = fleet.revoke(at, &id, "1s").await;
-        assert_eq!((&receipt["gateways"], &receipt["pending"]), (&json!(2), &json!(["shared/stuck"])), "{receipt}");
+        assert_eq!(
+            (&receipt["gateways"], &receipt["pending"]),
+            (&json!(2), &json!(["shared/stuck"])),
+            "{receipt}"
+        );
     }
     // It comes back, to the other one.
     stuck.move_to(&fleet.planes[0].url);
@@ -232,13 +244,17 @@ async fn a_replica_that_ends_lets_its_gateways_go_and_is_missed_at_once() {
     again.poll().await.unwrap();
     let ids = fleet.get(0, "/v1/gateways").await;
     let ids: Vec<_> = ids.as_array().unwrap().iter().map(|gateway| gateway["id"].as_str().unwrap()).collect();
-    assert!(ids.len() == 2 && ids[0] == "shared/theirs" && ids[1].starts_with("shared/theirs~"), "another session: {ids:?}");
+    assert!(
+        ids.len() == 2 && ids[0] == "shared/theirs" && ids[1].starts_with("shared/theirs~"),
+        "another session: {ids:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_that_is_revoked_at_one_is_refused_by_all_and_its_polls_end() {
     let fleet = Fleet::start(2, &[]).await;
-    let made = fleet.call(0, Method::POST, "/v1/gateway-credentials", json!({"name": "eu"})).await.expect(201);
+    let made =
+        fleet.call(0, Method::POST, "/v1/gateway-credentials", json!({"name": "eu"})).await.expect(201);
     let mut gateway = fleet.gateway(1, "gw");
     gateway.token = made["token"].as_str().unwrap().to_owned();
     until("the other one knows the credential", async || gateway.poll().await.is_ok()).await;
@@ -251,7 +267,13 @@ async fn a_credential_that_is_revoked_at_one_is_refused_by_all_and_its_polls_end
         }
     });
     until("its poll is held", async || {
-        fleet.get(0, "/v1/replicas").await.as_array().unwrap().iter().any(|replica| replica["polls_held"] == 1)
+        fleet
+            .get(0, "/v1/replicas")
+            .await
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|replica| replica["polls_held"] == 1)
     })
     .await;
     fleet.call(0, Method::DELETE, "/v1/gateway-credentials/eu", json!({})).await.expect(200);
@@ -268,7 +290,8 @@ async fn one_name_at_two_replicas_is_two_gateways() {
     for at in [0, 1] {
         until("both are there", async || {
             let list = fleet.get(at, "/v1/gateways").await;
-            let ids: Vec<_> = list.as_array().unwrap().iter().map(|gateway| gateway["id"].as_str().unwrap()).collect();
+            let ids: Vec<_> =
+                list.as_array().unwrap().iter().map(|gateway| gateway["id"].as_str().unwrap()).collect();
             ids.len() == 2 && ids[0] == "shared/gw" && ids[1].starts_with("shared/gw~")
         })
         .await;
@@ -286,7 +309,12 @@ async fn attempts_to_sign_in_count_for_all() {
         let url = format!("{}/sign-in", fleet.planes[at].url);
         let form = fleet.http.post(url).header("origin", &fleet.planes[at].url);
         let form = form.header("content-type", "application/x-www-form-urlencoded");
-        form.body("email=nobody%40example.com&password=wrong-password").send().await.unwrap().status().as_u16()
+        form.body("email=nobody%40example.com&password=wrong-password")
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     // More than a burst at the first one; the second hears of them with its own first attempt.
     for _ in 0..8 {
@@ -314,7 +342,10 @@ async fn a_gateway_that_is_forgotten_at_one_is_forgotten_by_all() {
     for at in [0, 1] {
         until("it is leaving, or gone", async || {
             let list = fleet.get(at, "/v1/gateways").await;
-            list.as_array().unwrap().iter().all(|gateway| gateway["leaving"] == true || gateway["connected"] == false)
+            list.as_array()
+                .unwrap()
+                .iter()
+                .all(|gateway| gateway["leaving"] == true || gateway["connected"] == false)
         })
         .await;
     }

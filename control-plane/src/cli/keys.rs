@@ -272,7 +272,8 @@ mod tests {
         let text = receipt_text("key_a", &receipt);
         assert!(text.contains("were forgotten because there were too many, and may still serve"), "{text}");
         assert!(enforced(Some(&receipt)).is_err());
-        let receipt = json!({"enforced": 1, "gateways": 1, "pending": [], "cut_off": [], "replicas_behind": ["r_b"]});
+        let receipt =
+            json!({"enforced": 1, "gateways": 1, "pending": [], "cut_off": [], "replicas_behind": ["r_b"]});
         let text = receipt_text("key_a", &receipt);
         assert!(text.contains("not known yet at control planes: r_b"), "{text}");
         assert!(enforced(Some(&receipt)).is_err());

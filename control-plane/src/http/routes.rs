@@ -13,8 +13,8 @@ use super::app::App;
 use super::error::Failure;
 use super::receive::{self, MAX_BODY};
 use super::{
-    audit, auth, credentials, database, explain, gateways, health, keys, layers, openapi, pages, replicas, sync, users,
-    workspaces,
+    audit, auth, credentials, database, explain, gateways, health, keys, layers, openapi, pages, replicas,
+    sync, users, workspaces,
 };
 use crate::domain::error::Error;
 

@@ -133,8 +133,17 @@ impl Metrics {
             )?,
             keys: IntGaugeVec::new(Opts::new("keys", "API keys by state."), &["status"])?,
             revision: IntGauge::new("revision", "Last revision of the log.")?,
-            connected: IntGauge::new("gateways_connected", "Gateways that changes are expected to reach, of all control planes on the database: each tells the same, so take the largest, no sum.")?,
-            gateways: IntGaugeVec::new(Opts::new("gateways", "Gateways by what they do, of all control planes on the database: take the largest, no sum."), &["state"])?,
+            connected: IntGauge::new(
+                "gateways_connected",
+                "Gateways that changes are expected to reach, of all control planes on the database: each tells the same, so take the largest, no sum.",
+            )?,
+            gateways: IntGaugeVec::new(
+                Opts::new(
+                    "gateways",
+                    "Gateways by what they do, of all control planes on the database: take the largest, no sum.",
+                ),
+                &["state"],
+            )?,
             serving_nobody: IntGauge::new(
                 "gateways_serving_nobody",
                 "Connected gateways that have the keys while none of their workers has.",

@@ -74,13 +74,18 @@ fn done(was_alive: bool, lost: &[&str]) -> Published {
 pub async fn what_a_replica_says_the_others_find(database: Database) {
     let said = Publication { gateways: vec![takes(gateway("eu/a", 1))], ..says("r_a", 1) };
     assert_eq!(publish(&database, said).await, done(false, &[]));
-    assert_eq!(publish(&database, Publication { head: 9, polls: 4, ..says("r_a", 2) }).await, done(true, &[]));
+    assert_eq!(
+        publish(&database, Publication { head: 9, polls: 4, ..says("r_a", 2) }).await,
+        done(true, &[])
+    );
     let sight = look(&database, "r_b", &[], &[]).await;
     let [replica] = &sight.replicas[..] else { panic!("{sight:?}") };
     assert!(replica.is_alive() && replica.age < ALIVE);
     assert_eq!((replica.head, replica.polls, replica.beat, replica.started_at), (9, 4, 2, at(1)));
     let [found] = &sight.gateways[..] else { panic!("{sight:?}") };
-    assert!(found.acknowledged_ago >= Duration::from_secs(2) && found.expected_for <= Duration::from_secs(60));
+    assert!(
+        found.acknowledged_ago >= Duration::from_secs(2) && found.expected_for <= Duration::from_secs(60)
+    );
     assert!(!found.expected_for.is_zero());
     let expected = SharedGateway {
         keeper: Some("r_a".to_owned()),
@@ -116,7 +121,8 @@ pub async fn what_rests_on_another_history_is_not_written(database: Database) {
     let said = Publication { rests_on: other, gateways: vec![line.clone()], ..says("r_a", 1) };
     assert_eq!(publish(&database, said).await, Published::OtherHistory);
     assert!(look(&database, "r_b", &[], &[]).await.replicas.is_empty());
-    let said = Publication { rests_on: vec![(head.revision, head.tag)], gateways: vec![line], ..says("r_a", 1) };
+    let said =
+        Publication { rests_on: vec![(head.revision, head.tag)], gateways: vec![line], ..says("r_a", 1) };
     assert_eq!(publish(&database, said).await, done(false, &[]));
 }
 
@@ -126,10 +132,16 @@ pub async fn a_gateway_is_kept_by_who_took_it_last(database: Database) {
     let later = SharedGateway { acknowledged: Some(6), ..gateway("eu/a", 1) };
     let kept = Publication { gateways: vec![keeps("r_a", later.clone())], ..says("r_a", 2) };
     assert_eq!(publish(&database, kept).await, done(true, &[]));
-    let taken = Publication { gateways: vec![takes(SharedGateway { acknowledged: None, ..later.clone() })], ..says("r_b", 1) };
+    let taken = Publication {
+        gateways: vec![takes(SharedGateway { acknowledged: None, ..later.clone() })],
+        ..says("r_b", 1)
+    };
     assert_eq!(publish(&database, taken).await, done(false, &[]));
     // Late, and of one that is not there.
-    let late = Publication { gateways: vec![keeps("r_a", later), keeps("r_a", gateway("eu/z", 2))], ..says("r_a", 3) };
+    let late = Publication {
+        gateways: vec![keeps("r_a", later), keeps("r_a", gateway("eu/z", 2))],
+        ..says("r_a", 3)
+    };
     assert_eq!(publish(&database, late).await, done(true, &["eu/a", "eu/z"]));
     let sight = look(&database, "r_c", &[], &[]).await;
     assert_eq!((ids(&sight), sight.gateways[0].keeper.as_deref()), (vec!["eu/a"], Some("r_b")));
@@ -141,7 +153,10 @@ pub async fn an_id_is_one_session_until_it_is_forgotten(database: Database) {
     let said = Publication { gateways: vec![takes(gateway("eu/a", 1)), takes(old)], ..says("r_a", 1) };
     publish(&database, said).await;
     let other = vec![takes(gateway("eu/a", 2)), takes(gateway("eu/old", 2))];
-    assert_eq!(publish(&database, Publication { gateways: other, ..says("r_b", 1) }).await, done(false, &["eu/a"]));
+    assert_eq!(
+        publish(&database, Publication { gateways: other, ..says("r_b", 1) }).await,
+        done(false, &["eu/a"])
+    );
     let forgotten = SharedGateway { forgotten: true, ..gateway("eu/a", 1) };
     let said = Publication { gateways: vec![keeps("r_a", forgotten)], ..says("r_a", 2) };
     assert_eq!(publish(&database, said).await, done(true, &[]));
@@ -173,10 +188,15 @@ pub async fn who_ends_is_there_no_more_and_its_rows_are(database: Database) {
     database.write(|tx| Box::pin(async move { tx.remove_replica("r_a").await })).await;
     database.write(|tx| Box::pin(async move { tx.forget_dead_replicas().await })).await;
     let sight = look(&database, "r_b", &[], &[]).await;
-    let alive: Vec<_> = sight.replicas.iter().map(|replica| (replica.id.as_str(), replica.is_alive())).collect();
+    let alive: Vec<_> =
+        sight.replicas.iter().map(|replica| (replica.id.as_str(), replica.is_alive())).collect();
     assert_eq!(alive, [("r_a", false), ("r_b", true)]);
     assert_eq!(ids(&sight), ["eu/a"]);
-    assert_eq!(publish(&database, says("r_a", 2)).await, done(false, &[]), "it was frozen, and others took it for dead");
+    assert_eq!(
+        publish(&database, says("r_a", 2)).await,
+        done(false, &[]),
+        "it was frozen, and others took it for dead"
+    );
     let again = Publication { instead_of: Some("r_b".to_owned()), ..says("r_b2", 1) };
     assert_eq!(publish(&database, again).await, done(false, &[]));
     let sight = look(&database, "r_a", &[], &[]).await;
@@ -195,7 +215,10 @@ pub async fn attempts_at_several_replicas_add_up(database: Database) {
     let busy = add(vec![attempts("a", false, 2 * minute)]).await;
     assert!(busy["a"] <= most(3) && busy["a"] > most(2), "{busy:?}");
     let busy = add(vec![attempts("a", false, -minute), attempts("b", true, 3 * minute)]).await;
-    assert!(busy["a"] <= most(2) && busy["a"] > most(1) && busy["b"] <= most(3) && busy["b"] > most(2), "{busy:?}");
+    assert!(
+        busy["a"] <= most(2) && busy["a"] > most(1) && busy["b"] <= most(3) && busy["b"] > most(2),
+        "{busy:?}"
+    );
     let busy = add(vec![attempts("a", true, 0)]).await;
     assert_eq!(busy["a"], Duration::ZERO);
     database.write(|tx| Box::pin(async move { tx.forget_attempts(10).await })).await;

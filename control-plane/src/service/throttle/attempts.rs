@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::service::clock::Clock;
 use crate::domain::addresses::{neighbourhood, network};
+use crate::service::clock::Clock;
 use crate::store::Store;
 
 /// The throttle. Clones share it.

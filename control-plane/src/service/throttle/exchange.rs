@@ -50,8 +50,11 @@ impl Throttle {
         let mut state = self.inner.lock();
         let Some(untold) = &mut state.untold else { return Vec::new() };
         let attempts = std::mem::take(untold).into_iter().take(MOST_UNTOLD);
-        let attempts = attempts
-            .map(|(subject, Untold { anew, more_ms })| Attempts { subject: subject.name(), anew, more_ms });
+        let attempts = attempts.map(|(subject, Untold { anew, more_ms })| Attempts {
+            subject: subject.name(),
+            anew,
+            more_ms,
+        });
         attempts.collect()
     }
 

@@ -108,9 +108,7 @@ fn a_network_of_ipv6_is_slowed_down_whatever_its_neighbourhoods() {
 fn who_has_failed_lately_is_not_the_first() {
     let clock = Clock::default();
     let throttle = Throttle::new(clock.clone());
-    assert!(
-        throttle.is_first(address(1)) && !throttle.is_first(address(1)) && throttle.is_first(address(2))
-    );
+    assert!(throttle.is_first(address(1)) && !throttle.is_first(address(1)) && throttle.is_first(address(2)));
     throttle.trust(address(1));
     assert!(throttle.is_first(address(1)) && !throttle.is_first(None));
     clock.advance(FAILED.every);

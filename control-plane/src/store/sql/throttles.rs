@@ -21,9 +21,10 @@ const ADD: &str = "INSERT INTO throttles (subject, rest_at)
 impl<S: Sql> WriteThrottles for S {
     async fn add_attempts(&mut self, attempts: &[Attempts]) -> Result<Vec<(String, Duration)>, Error> {
         let mut busy = Vec::new();
-        for (anew, what_was) in
-            [(true, ""), (false, " + CASE WHEN throttles.rest_at > NOW_MS THEN throttles.rest_at - NOW_MS ELSE 0 END")]
-        {
+        for (anew, what_was) in [
+            (true, ""),
+            (false, " + CASE WHEN throttles.rest_at > NOW_MS THEN throttles.rest_at - NOW_MS ELSE 0 END"),
+        ] {
             let mut lines: Vec<_> = attempts.iter().filter(|one| one.anew == anew).collect();
             if lines.is_empty() {
                 continue;
