@@ -66,8 +66,12 @@ run: build ## run gateway, control plane and a demo upstream on loopback, until 
 .PHONY: test
 test: build test-native test-alerts test-image release test-release test-e2e test-oldest test-api test-browser compose-test ## run all tests
 
+.PHONY: engines
+engines: ## install the engines that tests and `make fleet` start: PostgreSQL, PgBouncer, Redis
+	@tests/engines/setup.sh
+
 .PHONY: test-native
-test-native: ## run the tests that need no Envoy
+test-native: engines ## run the tests that need no Envoy
 	$(CARGO) test --locked --workspace --exclude flamegate-e2e
 
 .PHONY: test-alerts
@@ -75,7 +79,7 @@ test-alerts: ## run the unit tests of the alert rules, and check the Compose fil
 	@PROMTOOL=$$(tests/compose/promtool.sh) && export PROMTOOL && python3 -B tests/compose/static.py
 
 .PHONY: test-e2e
-test-e2e: ## run the tests on a real Envoy (after `make build`)
+test-e2e: engines ## run the tests on a real Envoy (after `make build`)
 	$(CARGO) test --locked -p flamegate-e2e
 
 .PHONY: matrix
