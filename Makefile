@@ -163,9 +163,14 @@ bench-keys: bench-build build ## sync KEYS (100000) keys into a running Envoy: t
 	$(TARGET)/dist/flamegate-bench keys --keys $(or $(KEYS),100000)
 
 .PHONY: soak
-soak: build ## random operations and faults with seed SEED (1) for SECONDS (1800); memory and counts at the end
+soak: build engines ## random operations and faults with seed SEED (1) for SECONDS (1800); FLEET=1: two control planes on PostgreSQL (600 s)
+ifdef FLEET
+	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_FLEET_SECONDS=$(or $(SECONDS),600) \
+		$(CARGO) test --locked -p flamegate-e2e --test chaos_fleet -- --nocapture
+else
 	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_SECONDS=$(or $(SECONDS),1800) \
 		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
+endif
 
 .PHONY: hostile
 hostile: ## hostile clients of all kinds at the control plane for SECONDS (60), among KEYS (100000) keys; memory, log, revocations

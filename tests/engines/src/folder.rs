@@ -9,6 +9,7 @@ use std::{
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     thread,
+    time::Duration,
 };
 
 const PREFIX: &str = "flamegate-engine-";
@@ -59,8 +60,7 @@ impl Drop for DataFolder {
                 eprintln!("the end of {}:\n{}", log.display(), tail(&log));
             }
         }
-        end_processes_in(&self.path);
-        drop(fs::remove_dir_all(&self.path));
+        clear(&self.path);
     }
 }
 
@@ -79,10 +79,27 @@ fn sweep() {
         let ours = name.to_str().is_some_and(|name| name.starts_with(PREFIX) && !name.ends_with(".new"));
         let lock = ours.then(|| File::open(entry.path().join("lock")).ok()).flatten();
         if lock.is_some_and(|lock| lock.try_lock().is_ok()) {
-            end_processes_in(&entry.path());
-            drop(fs::remove_dir_all(entry.path()));
+            clear(&entry.path());
         }
     }
+}
+
+/// Ends what works in the folder, and removes it: the lock last, since a folder without one is nobody's.
+fn clear(folder: &Path) {
+    // What is being killed may still write.
+    for _ in 0..100 {
+        end_processes_in(folder);
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name() != "lock") {
+            let path = entry.path();
+            drop(if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) });
+        }
+        if fs::read_dir(folder).map_or(0, Iterator::count) <= 1 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    drop(fs::remove_dir_all(folder));
 }
 
 /// Kills what works in the folder, as PostgreSQL's processes do: a stopped one would outlive its postmaster.

@@ -4,15 +4,17 @@
 //! ([`folder::DataFolder`]) and end with the value that stands for them, by a panic, too. `tests/engines/setup.sh` installs what is missing.
 //! A missing program is an error, never a skipped test.
 
+pub mod database;
 pub mod folder;
 pub mod link;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
+mod programs;
 pub mod redis;
-mod sql;
 pub mod standby;
 
+pub use database::Database;
 pub use link::{Link, Passage};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, Stop};

@@ -6,8 +6,9 @@ use std::{fs, path::Path};
 use crate::{
     eventually,
     folder::DataFolder,
-    postgres::{PASSWORD, ROLE, user},
+    postgres::{PASSWORD, ROLE},
     process::{Process, free_port},
+    programs::user,
 };
 
 /// A running pooler. Dropping it ends it.

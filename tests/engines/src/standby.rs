@@ -1,11 +1,12 @@
 //! A second cluster that follows a first one, and takes its place.
 
-use std::process::Command;
+use std::{fs::File, io::Write as _, path::Path, process::Command};
 
 use crate::{
     Link, Postgres, eventually,
     folder::run,
-    postgres::{binary, user},
+    postgres::PASSWORD,
+    programs::{as_user, binary, user},
 };
 
 /// Whether a commit of the primary waits for the standby.
@@ -33,30 +34,18 @@ impl Postgres {
         // By name, so that several standbys do not stand for each other.
         let name = format!("standby_{}", cluster.port);
         let (own, data) = (user(), cluster.data());
-        let mut copy = Command::new("setpriv");
-        if let Some(user) = own {
-            copy.args(["--reuid", user, "--regid", user, "--init-groups"]);
-        }
+        let mut copy = as_user();
         let source = format!("host={} port={} user=postgres", self.socket_folder().display(), self.port);
-        copy.arg("--").arg(binary("pg_basebackup")).args([
-            "-d",
-            &source,
-            "-X",
-            "stream",
-            "-c",
-            "fast",
-            "--no-sync",
-            "-D",
-        ]);
-        run(copy.arg(&data).current_dir("/"));
-        let secret = crate::postgres::PASSWORD;
+        copy.arg(binary("pg_basebackup")).args(["-d", &source, "-X", "stream", "-c", "fast", "--no-sync"]);
+        run(copy.arg("-D").arg(&data).current_dir("/"));
         self.sql(
             "postgres",
-            &format!("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'replicator') THEN CREATE ROLE replicator LOGIN REPLICATION PASSWORD '{secret}'; END IF; END $$"),
+            &format!("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'replicator') THEN CREATE ROLE replicator LOGIN REPLICATION PASSWORD '{PASSWORD}'; END IF; END $$"),
         );
         let follows = format!(
-            "primary_conninfo = 'host=127.0.0.1 port={} user=replicator password={secret} application_name={name}'\n\
-             wal_retrieve_retry_interval = 100ms\n",
+            "primary_conninfo = 'host=127.0.0.1 port={} user=replicator password={PASSWORD} application_name={name}'\n\
+             wal_retrieve_retry_interval = 100ms\n\
+             synchronous_standby_names = ''\n",
             link.port
         );
         append(&data.join("postgresql.auto.conf"), &follows);
@@ -86,7 +75,7 @@ impl Postgres {
 }
 
 impl Standby {
-    /// Makes it the primary: from now on it takes writes, and waits for no other. The old primary must be stopped or cut off by the caller.
+    /// Makes it the primary: from now on it takes writes, and waits for no other standby. The old primary must be stopped or cut off by the caller.
     pub fn promote(self) -> Postgres {
         self.cluster.sql("postgres", "SELECT pg_promote(true, 60)");
         eventually("the standby is the primary", || {
@@ -97,9 +86,7 @@ impl Standby {
     }
 }
 
-fn append(path: &std::path::Path, text: &str) {
-    use std::io::Write as _;
-    let mut file =
-        std::fs::File::options().create(true).append(true).open(path).expect("the standby's folder");
+fn append(path: &Path, text: &str) {
+    let mut file = File::options().create(true).append(true).open(path).expect("the standby's folder");
     file.write_all(text.as_bytes()).expect("the standby's folder");
 }

@@ -5,7 +5,7 @@
 use std::{path::Path, thread, time::Duration};
 
 use flamegate_engines::{
-    Link, Passage, PgBouncer, Postgres, Redis, Replication, Stop, eventually, postgres::ROLE,
+    Database, Link, Passage, PgBouncer, Postgres, Redis, Replication, Stop, eventually, postgres::ROLE,
 };
 
 fn written(cluster: &Postgres, database: &str) -> String {
@@ -75,25 +75,21 @@ fn a_full_disk_refuses_rows_and_takes_them_again() {
 
 #[test]
 fn a_standby_takes_over_with_what_it_has_received() {
-    let mut first = Postgres::start();
-    let database = first.new_database();
-    first.sql(&database, "CREATE TABLE t (x int)");
-    let standby = first.standby(Replication::Synchronous);
-    first.sql(&database, "INSERT INTO t VALUES (1)");
-    first.kill();
-    let second = standby.promote();
-    assert_eq!(written(&second, &database), "1");
+    let mut database = Database::start(1, Some(Replication::Synchronous));
+    database.sql("CREATE TABLE t (x int); INSERT INTO t VALUES (1)");
+    database.fail_over();
+    assert_eq!(written(&database.primary, &database.name), "1");
+    database.sql("INSERT INTO t VALUES (2)");
 
-    second.set("synchronous_standby_names", "");
+    let Database { primary: second, name, .. } = database;
     let standby = second.standby(Replication::Asynchronous);
-    second.sql(&database, "INSERT INTO t VALUES (2)");
-    let behind = || standby.cluster.ask(&database, "SELECT max(x) FROM t");
-    eventually("it follows", || behind()?.eq("2").then_some(()).ok_or_else(|| "not yet".to_owned()));
+    let has = || standby.cluster.ask(&name, "SELECT max(x) FROM t");
+    eventually("it follows", || has()?.eq("2").then_some(()).ok_or_else(|| "not yet".to_owned()));
     standby.link.set(Passage::Cut);
-    second.sql(&database, "INSERT INTO t VALUES (3)");
+    second.sql(&name, "INSERT INTO t VALUES (3)");
     let third = standby.promote();
-    assert_eq!(written(&third, &database), "1,2", "what it has not received is lost");
-    third.sql(&database, "INSERT INTO t VALUES (4)");
+    assert_eq!(written(&third, &name), "1,2", "what it has not received is lost");
+    third.sql(&name, "INSERT INTO t VALUES (4)");
 }
 
 #[test]
