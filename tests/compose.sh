@@ -87,6 +87,8 @@ standin_root() {
     rm -rf "$root"
     mkdir -p "$root"/{usr/bin,usr/local/bin,usr/lib,usr/lib64,etc,tmp,proc,dev,sys}
     ln -s usr/bin "$root/bin"; ln -s usr/lib "$root/lib"; ln -s usr/lib64 "$root/lib64"
+    # As in every image: what is mounted over it takes its mode.
+    chmod 1777 "$root/tmp"
     printf 'root:x:0:0:root:/root:/bin/sh\n' > "$root/etc/passwd"
     for program in "$@" /bin/{sh,bash,cat,grep,sed,tr,mkdir,chown,chmod,cp,id,touch}; do
         cp -L "$program" "$root/usr/bin/"
@@ -118,11 +120,15 @@ make_engines() {
     programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
     version=$(basename "$(dirname "$programs")")
     standin_root /bin/{rm,sleep}
-    for library in "$programs"/{initdb,postgres,psql,pg_isready} "$programs"/../lib/*.so; do copy_libraries "$library"; done
+    for library in "$programs"/{initdb,postgres,psql,pg_isready} "$programs"/../lib/*.so; do
+        [[ $library == */llvmjit.so ]] || copy_libraries "$library"
+    done
     for folder in "/usr/lib/postgresql/$version" "/usr/share/postgresql/$version" /usr/share/zoneinfo /usr/lib/locale/C.utf8; do
         mkdir -p "$root$(dirname "$folder")"
         cp -a "$folder" "$root$folder"
     done
+    # Its compiler, which is a hundred megabytes.
+    rm -rf "$root$programs/../lib/"{bitcode,llvmjit.so}
     printf 'postgres:x:999:999::/var/lib/postgresql:/bin/sh\n' >> "$root/etc/passwd"
     mkdir -p "$root"/{docker-entrypoint-initdb.d,var/run/postgresql,var/lib/postgresql/data}
     cp tests/compose/postgres-standin.sh "$root/usr/local/bin/docker-entrypoint.sh"
@@ -275,8 +281,8 @@ main() {
             '!!! only the checks that need no engine were made.' >&2
         return
     fi
-    local secrets=(FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD FLAMEGATE_DATABASE_PASSWORD FLAMEGATE_OWNER_PASSWORD
-        FLAMEGATE_LIMIT_STORE_PASSWORD)
+    local secrets=(FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD POSTGRES_SERVER_PASSWORD POSTGRES_OWNER_PASSWORD
+        VALKEY_PASSWORD)
     local ports=(FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT FLAMEGATE_FLEET_CONTROL_1_PORT FLAMEGATE_FLEET_CONTROL_2_PORT
         FLAMEGATE_FLEET_GATEWAY_1_PORT FLAMEGATE_FLEET_GATEWAY_2_PORT)
     export "${secrets[@]}" "${ports[@]}"

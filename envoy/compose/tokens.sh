@@ -9,7 +9,7 @@ umask 077
 touch .env
 added=()
 for name in FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD \
-    FLAMEGATE_DATABASE_PASSWORD FLAMEGATE_OWNER_PASSWORD FLAMEGATE_LIMIT_STORE_PASSWORD; do
+    POSTGRES_SERVER_PASSWORD POSTGRES_OWNER_PASSWORD VALKEY_PASSWORD; do
     grep -q "^$name=." .env && continue
     # A last line without its end would swallow the next.
     [[ -z $(tail -c 1 .env) ]] || printf '\n' >> .env
