@@ -16,10 +16,6 @@ from processes import Process, Trouble
 # The oldest PostgreSQL that the control plane works with.
 OLDEST_POSTGRES = 15
 
-# For one machine, and data that go with the run: nothing has to be on the disk.
-SETTINGS = {"unix_socket_directories": "", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "100"}
-
-
 class PrivateFolder:
     """A new folder that only `user` can use; it goes with its contents at the end."""
 
@@ -86,8 +82,8 @@ class Postgres:
         if made.child.wait() != 0:
             made.check()
             raise Trouble(f"initdb has failed; its log is {made.log}")
-        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
-        command = [str(programs / "postgres"), "-D", str(data), "-h", LOOPBACK, "-p", str(port), *settings]
+        # No socket: what is in a folder may have a longer name than a socket can.
+        command = [str(programs / "postgres"), "-D", str(data), "-h", LOOPBACK, "-p", str(port), "-c", "unix_socket_directories="]
         # SIGINT is its fast shutdown: it does not wait for clients.
         self.process = Process("postgres", command, logs / "postgres.log", environment, user=user, stop_signal=signal.SIGINT)
         started.append(self.process)

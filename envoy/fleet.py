@@ -84,7 +84,7 @@ class Fleet:
         for number in (1, 2):
             name = f"control-{number}"
             serving = plain | self.secret | {
-                "FLAMEGATE_DATABASE": self.postgres.url(Postgres.OWNER),
+                "FLAMEGATE_DATABASE": self.postgres.url(Postgres.SERVER),
                 "FLAMEGATE_LISTEN": f"{LOOPBACK}:{self.ports[name]}",
                 "FLAMEGATE_API_URL": self.gateways[0],
             }
@@ -112,9 +112,8 @@ class Fleet:
     def migrate(self, plain: dict[str, str]) -> None:
         """The tables of the new database, by the role that owns it."""
         environment = plain | {"FLAMEGATE_DATABASE": self.postgres.url(Postgres.OWNER)}
-        made = subprocess.run(
-            [str(CONTROL), "init", "--database", self.postgres.url(Postgres.OWNER)], env=environment, capture_output=True, text=True, check=False
-        )
+        command = [str(CONTROL), "database", "migrate", "--grant-to", Postgres.SERVER]
+        made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if made.returncode != 0:
             raise Trouble(f"flamegate-control made no tables: {made.stderr.strip()}")
 

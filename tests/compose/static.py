@@ -136,6 +136,7 @@ def check_fleet() -> None:
     roles = [re.search(r"postgres://([a-z_]+):", parts[name])[1] for name in ("fleet-control-1", "migrate")]
     assert roles == ["flamegate", "flamegate_owner"], roles
     assert f"CREATE ROLE {roles[0]} " in (COMPOSE / "roles.sh").read_text() and f"POSTGRES_USER: {roles[1]}\n" in parts["postgres"]
+    assert f"command: [database, migrate, --grant-to, {roles[0]}]\n" in parts["migrate"]
     print("compose: ok: the fleet's parts fit together")
 
 

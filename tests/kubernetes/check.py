@@ -106,7 +106,7 @@ def check_replicas(manifests: list[dict], single: list[dict], istio: list[dict])
     anti = pod["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert all(fits(one["podAffinityTerm"]["labelSelector"], labels) for one in anti) and len(anti) == 2
     serve, migrate = pod["containers"][0], once["containers"][0]
-    assert serve["args"] == ["serve"] and migrate["args"] == ["database", "migrate"]
+    assert serve["args"] == ["serve"] and migrate["args"] == ["database", "migrate", "--grant-to", "flamegate"]
     assert serve["image"] == migrate["image"] == of_kind(single, "StatefulSet")["spec"]["template"]["spec"]["containers"][0]["image"]
     assert is_confined(pod) and is_confined(once)
     from_secrets = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in serve["env"] if "valueFrom" in one}

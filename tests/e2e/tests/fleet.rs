@@ -30,7 +30,12 @@ fn script() -> PathBuf {
 
 /// Lines with two parts.
 fn pairs(path: &Path, between: char) -> Vec<(String, String)> {
-    assert_eq!(fs::metadata(path).expect("its mode").permissions().mode() & 0o777, 0o600, "{}", path.display());
+    assert_eq!(
+        fs::metadata(path).expect("its mode").permissions().mode() & 0o777,
+        0o600,
+        "{}",
+        path.display()
+    );
     let text = fs::read_to_string(path).expect("a file of the fleet");
     let pair = |line: &str| line.split_once(between).map(|(one, two)| (one.to_owned(), two.to_owned()));
     text.lines().map(|line| pair(line).unwrap_or_else(|| panic!("{line}"))).collect()
@@ -61,7 +66,8 @@ impl Fleet {
         }
         let variables = pairs(&state.join("fleet.env"), '=');
         let programs = pairs(&state.join("fleet.pids"), ' ');
-        let programs = programs.into_iter().map(|(name, id)| (name, id.parse().expect("a process id"))).collect();
+        let programs =
+            programs.into_iter().map(|(name, id)| (name, id.parse().expect("a process id"))).collect();
         Self { script: process, state, variables, programs, _folder: folder }
     }
 
@@ -101,7 +107,8 @@ impl Fleet {
     fn new_key(&self, control: u16) -> (String, String) {
         let body = json!({"workspace": "demo", "name": "test", "environment": "live"});
         let made = self.call(control, "POST", "/v1/api-keys", Some(&body));
-        let text = |name: &str| made[name].as_str().unwrap_or_else(|| panic!("no {name} in {made}")).to_owned();
+        let text =
+            |name: &str| made[name].as_str().unwrap_or_else(|| panic!("no {name} in {made}")).to_owned();
         (text("id"), text("key"))
     }
 
@@ -126,8 +133,11 @@ fn ask(gateway: u16, key: &str) -> Result<Answer, String> {
 
 /// A second start, which is refused: what it says.
 fn refused(state: &Path, variable: (&str, &str)) -> String {
-    let Output { status, stderr, .. } =
-        Command::new(script()).env("FLAMEGATE_STATE_DIR", state).env(variable.0, variable.1).output().expect("the script");
+    let Output { status, stderr, .. } = Command::new(script())
+        .env("FLAMEGATE_STATE_DIR", state)
+        .env(variable.0, variable.1)
+        .output()
+        .expect("the script");
     assert_eq!(status.code(), Some(1));
     String::from_utf8_lossy(&stderr).into_owned()
 }
@@ -174,7 +184,9 @@ fn a_fleet_is_what_it_says_survives_a_control_plane_and_leaves_nothing() {
             Metrics::parse(&Request::get(&path).send(Protocol::Http1, admin).expect("Envoy's admin").text())
         };
         let failed = stats("sync_failures").value("flamegate_sync_failures_total").unwrap_or_default();
-        let left = stats("ejections_enforced_total").value("envoy_cluster_outlier_detection_ejections_enforced_total").unwrap_or_default();
+        let left = stats("ejections_enforced_total")
+            .value("envoy_cluster_outlier_detection_ejections_enforced_total")
+            .unwrap_or_default();
         assert!(failed <= left, "{failed} polls failed, and Envoy left a control plane {left} times");
     }
     eventually("the fleet says that it has ended", || {
