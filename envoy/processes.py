@@ -51,6 +51,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                cwd="/" if user else None,  # Ours may be closed to others.
                 start_new_session=True,  # Ctrl-C is for us: we stop them in order.
             )
         if given:
