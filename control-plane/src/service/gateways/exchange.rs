@@ -103,6 +103,8 @@ impl Exchange {
         if looks || heartbeat || self.entries(|gateways| gateways.misses_some()) {
             self.hear().await?;
         }
+        // Not before whose an id is was seen that somebody has lost.
+        self.gateways.inner.exchanged.send_modify(|count| *count += 1);
         Ok(())
     }
 
@@ -127,7 +129,6 @@ impl Exchange {
             }
             self.entries(|gateways| gateways.published(&said, what))?;
             if !is_back {
-                self.gateways.inner.exchanged.send_modify(|count| *count += 1);
                 return Ok(());
             }
             // Others may have taken us for dead, and given receipts without us. Who is new meanwhile gets no page before the next one is
@@ -137,7 +138,8 @@ impl Exchange {
 
     /// Whoever is new gets a page once this is written, so that is not to be lost. The rest is said again by the next poll.
     async fn publish(&self, said: &Publication, is_back: bool) -> Result<Published, Error> {
-        let (publication, is_to_last) = (said.clone(), is_back || said.beat == 1 || said.gateways.iter().any(|line| line.takes));
+        let (publication, is_to_last) =
+            (said.clone(), is_back || said.beat == 1 || said.gateways.iter().any(|line| line.takes));
         if is_to_last {
             let work = self.store.write(move |tx| Box::pin(async move { tx.publish(&publication).await }));
             work.await.map(|written| written.value)

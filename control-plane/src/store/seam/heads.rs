@@ -19,7 +19,11 @@ pub struct Heads {
 impl Heads {
     /// The head at the beginning.
     pub(crate) fn new(head: Head) -> Self {
-        Self { newest: watch::channel(head).0, since: Mutex::new(Instant::now()), credentials: watch::channel(0).0 }
+        Self {
+            newest: watch::channel(head).0,
+            since: Mutex::new(Instant::now()),
+            credentials: watch::channel(0).0,
+        }
     }
 
     /// A head that was committed. Whoever committed after it may have been faster: it never goes back.
