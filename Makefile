@@ -63,8 +63,12 @@ compose-test: build ## bring envoy/docker-compose.yaml up on a real engine, use 
 run: build ## run gateway, control plane and a demo upstream on loopback, until Ctrl-C
 	@exec envoy/run.py
 
+.PHONY: fleet
+fleet: build engines ## run two gateways and two control planes on PostgreSQL on loopback, until Ctrl-C
+	@exec envoy/fleet.py
+
 .PHONY: test
-test: build test-native test-alerts test-image release test-release test-e2e test-oldest test-api test-browser compose-test ## run all tests
+test: build test-native test-alerts test-kubernetes test-image release test-release test-e2e test-oldest test-api test-browser compose-test ## run all tests
 
 .PHONY: engines
 engines: ## install the engines that tests and `make fleet` start: PostgreSQL, PgBouncer, Redis
@@ -78,6 +82,10 @@ test-native: engines ## run the tests that need no Envoy
 .PHONY: test-alerts
 test-alerts: ## run the unit tests of the alert rules, and check the Compose files without an engine
 	@PROMTOOL=$$(tests/compose/promtool.sh) && export PROMTOOL && python3 -B tests/compose/static.py
+
+.PHONY: test-kubernetes
+test-kubernetes: ## render the manifests for Kubernetes, and hold them to its schemas
+	@tests/kubernetes.sh
 
 .PHONY: test-e2e
 test-e2e: engines ## run the tests on a real Envoy (after `make build`)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Brings envoy/docker-compose.yaml up on a real engine, uses it and takes it down: `make compose-test`.
+# Brings envoy/docker-compose.yaml up on a real engine, uses it and takes it down: `make compose-test`. By Compose 1.29, then its profile
+# `fleet` by Compose 2 where there is one for this machine (tests/compose/compose2.sh).
 #
 # No image is pulled: stand-ins with the official names are made from this machine's own files (Envoy's from the binary
 # that envoy/setup.sh fetched). By default the images hold what `make build` left in dist/; FLAMEGATE_COMPOSE_BUILD=1 runs
@@ -13,11 +14,15 @@ export DOCKER_HOST=unix://$work/docker.sock DOCKER_CONFIG=$work/config DOCKER_BU
 export COMPOSE_PROJECT_NAME=flamegate-test COMPOSE_FILE=envoy/docker-compose.yaml
 export PATH=/usr/bin:$PATH:/usr/sbin
 engine=
+# The Compose in use, and the one that is not 1.29.
+COMPOSE=/usr/bin/docker-compose
+COMPOSE_2=
+compose() { "$COMPOSE" "$@"; }
 
 say() { printf 'compose: %s\n' "$*"; }
 fail() {
     printf 'compose: FAILED: %s\n' "$*" >&2
-    [[ -n $engine ]] && docker-compose logs --tail 20 >&2
+    [[ -n $engine ]] && compose --profile fleet logs --tail 20 >&2
     exit 1
 }
 
@@ -25,7 +30,7 @@ tear_down() {
     local code=$?
     trap - EXIT
     if [[ -n $engine ]]; then
-        docker-compose --profile monitoring down -v --remove-orphans -t 5 >/dev/null 2>&1 || true
+        compose --profile monitoring --profile fleet down -v --remove-orphans -t 5 >/dev/null 2>&1 || true
         kill "$engine" 2>/dev/null || true
         wait "$engine" 2>/dev/null || true
     fi
@@ -68,25 +73,75 @@ start_engine() {
     return 1
 }
 
-# A small root file system from this machine's own programs and their libraries: standin TAG PROGRAM...
+# A small root file system from this machine's own programs and their libraries, as an image: standin TAG PROGRAM...
 standin() {
-    local tag=$1 root=$work/root program library
+    local tag=$1
     shift
+    standin_root "$@"
+    import_root "$tag"
+}
+
+# The same as a folder, $work/root.
+standin_root() {
+    local root=$work/root program
     rm -rf "$root"
     mkdir -p "$root"/{usr/bin,usr/local/bin,usr/lib,usr/lib64,etc,tmp,proc,dev,sys}
     ln -s usr/bin "$root/bin"; ln -s usr/lib "$root/lib"; ln -s usr/lib64 "$root/lib64"
+    # As in every image: what is mounted over it takes its mode.
+    chmod 1777 "$root/tmp"
     printf 'root:x:0:0:root:/root:/bin/sh\n' > "$root/etc/passwd"
     for program in "$@" /bin/{sh,bash,cat,grep,sed,tr,mkdir,chown,chmod,cp,id,touch}; do
         cp -L "$program" "$root/usr/bin/"
-        { ldd "$program" 2>/dev/null || true; } | grep -oE '/[^ ]+\.so[^ ]*' | while read -r library; do
-            mkdir -p "$root$(dirname "$library")"
-            cp -Ln "$library" "$root$library"
-        done
+        copy_libraries "$program"
     done
     cp -L "/lib/$(uname -m)-linux-gnu"/lib{m,rt,dl,pthread,nss_dns,nss_files,gcc_s}.so.[126] "$root/lib/$(uname -m)-linux-gnu/" 2>/dev/null || true
-    tar -C "$root" -c . | docker import - "$tag" >/dev/null
-    rm -rf "$root"
 }
+
+# What a program or a library is linked with.
+copy_libraries() {
+    local root=$work/root library
+    { ldd "$1" 2>/dev/null || true; } | { grep -oE '/[^ ]+\.so[^ ]*' || true; } | while read -r library; do
+        mkdir -p "$root$(dirname "$library")"
+        cp -Ln "$library" "$root$library"
+    done
+}
+
+# import_root TAG [OPTION...]: that folder as an image.
+import_root() {
+    local tag=$1
+    shift
+    tar -C "$work/root" -c . | docker import "$@" - "$tag" >/dev/null
+    rm -rf "$work/root"
+}
+
+# A stand-in of PostgreSQL: this machine's, where it stands, and tests/compose/postgres-standin.sh as the entry point. And one of Valkey.
+make_engines() {
+    local programs root=$work/root version folder library
+    programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
+    version=$(basename "$(dirname "$programs")")
+    standin_root /bin/{rm,sleep}
+    for library in "$programs"/{initdb,postgres,psql,pg_isready} "$programs"/../lib/*.so; do
+        [[ $library == */llvmjit.so ]] || copy_libraries "$library"
+    done
+    for folder in "/usr/lib/postgresql/$version" "/usr/share/postgresql/$version" /usr/share/zoneinfo /usr/lib/locale/C.utf8; do
+        mkdir -p "$root$(dirname "$folder")"
+        cp -a "$folder" "$root$folder"
+    done
+    # Its compiler, which is a hundred megabytes.
+    rm -rf "$root$programs/../lib/"{bitcode,llvmjit.so}
+    printf 'postgres:x:999:999::/var/lib/postgresql:/bin/sh\n' >> "$root/etc/passwd"
+    mkdir -p "$root"/{docker-entrypoint-initdb.d,var/run/postgresql,var/lib/postgresql/data}
+    cp tests/compose/postgres-standin.sh "$root/usr/local/bin/docker-entrypoint.sh"
+    chown 999:999 "$root/var/lib/postgresql/data"
+    import_root "$(image_of postgres)" -c 'ENTRYPOINT ["docker-entrypoint.sh"]' -c "ENV PATH=$programs:/usr/local/bin:/usr/bin:/bin"
+    standin_root /usr/bin/redis-server /usr/bin/redis-cli
+    mv "$root/usr/bin/redis-server" "$root/usr/bin/valkey-server"
+    mv "$root/usr/bin/redis-cli" "$root/usr/bin/valkey-cli"
+    import_root "$(image_of valkey)"
+}
+
+# The image of a service, as docker-compose.yaml names it.
+image_of() { sed -n "/^  $1:/,/image:/s/^ *image: //p" envoy/docker-compose.yaml; }
 
 # Debian's slim image and Envoy's, by the names that envoy/Dockerfile pins.
 make_bases() {
@@ -116,7 +171,7 @@ make_rust() {
 build_images() {
     if [[ ${FLAMEGATE_COMPOSE_BUILD:-} == 1 ]]; then
         make_rust
-        docker-compose build
+        compose build
         return
     fi
     local target image
@@ -152,19 +207,19 @@ expect() {
     fail "$what: wanted $wanted, got $got"
 }
 
-health() { docker inspect -f '{{.State.Health.Status}}' "$(docker-compose ps -q "$1")"; }
-control() { docker-compose exec -T control flamegate-control "$@"; }
+health() { docker inspect -f '{{.State.Health.Status}}' "$(compose ps -q "$1")"; }
+control() { compose exec -T control flamegate-control "$@"; }
 field() { python3 -c "import json, sys; print(json.load(sys.stdin)['$1'])"; }
 
 confined() {
     local service id facts
-    for service in control upstream gateway; do
-        id=$(docker-compose ps -q "$service")
+    for service in "$@"; do
+        id=$(compose ps -q "$service")
         facts=$(docker inspect -f '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}' "$id")
-        [[ $facts =~ ^(10001:10001|101:101)\ true\ \[ALL\]\ \[no-new-privileges:true\]$ ]] || fail "$service runs as: $facts"
+        [[ $facts =~ ^(10001:10001|101:101|999:999)\ true\ \[ALL\]\ \[no-new-privileges:true\]$ ]] || fail "$service runs as: $facts"
         [[ $(docker inspect -f '{{.HostConfig.Memory}}' "$id") -gt 0 ]] || fail "$service has no memory limit"
-        docker-compose exec -T "$service" sh -c 'echo x > /etc/x' 2>/dev/null && fail "$service can write to its root"
-        [[ $(docker-compose exec -T "$service" id -u) != 0 ]] || fail "$service runs as root"
+        compose exec -T "$service" sh -c 'echo x > /etc/x' 2>/dev/null && fail "$service can write to its root"
+        [[ $(compose exec -T "$service" id -u) != 0 ]] || fail "$service runs as root"
     done
     say "ok: nobody is root, roots are read-only, no capabilities"
 }
@@ -172,27 +227,49 @@ confined() {
 use_it() {
     local made id key
     for service in control upstream gateway; do expect "$service is healthy" healthy health "$service"; done
-    confined
+    confined control upstream gateway
     expect "no key: 401" 401 status /v1/agents
     control workspaces create --name Acme --slug acme >/dev/null
     made=$(control keys create --workspace acme --name Test --environment live --limit 1000/60s --json)
     key=$(field key <<<"$made") id=$(field id <<<"$made")
     expect "a new key: 200" 200 status /v1/agents "$key"
     expect "a bypassed path: 200" 200 status /healthz
-    docker-compose stop -t 10 control >/dev/null 2>&1
+    compose stop -t 10 control >/dev/null 2>&1
     expect "control plane down, key: 200" 200 status /v1/agents "$key"
     expect "control plane down, no key: 401" 401 status /v1/agents
-    docker-compose rm -f control >/dev/null 2>&1
-    docker-compose up -d --no-build control >/dev/null 2>&1
+    compose rm -f control >/dev/null 2>&1
+    compose up -d --no-build control >/dev/null 2>&1
     expect "a new control plane on the same volume is healthy" healthy health control
-    expect "it has the key" active sh -c "docker-compose exec -T control flamegate-control keys get $id --json | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"status\"])'"
+    expect "it has the key" active sh -c "$COMPOSE exec -T control flamegate-control keys get $id --json | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"status\"])'"
     # The gateway asks again within its longest pause; then it enforces the revocation.
     control keys revoke "$id" --wait 50s
     expect "the revoked key: 401" 401 status /v1/agents "$key"
-    docker-compose restart gateway >/dev/null 2>&1
+    compose restart gateway >/dev/null 2>&1
     expect "a new key at a restarted gateway: 200" 200 status /v1/agents "$(control keys create --workspace acme --name Other --environment live)"
     expect "the revoked key there: 401" 401 status /v1/agents "$key"
 }
+
+# The profile `fleet`: what only several control planes can do.
+use_fleet() {
+    local service made id key parts=(postgres fleet-control-1 fleet-control-2 fleet-gateway-1 fleet-gateway-2)
+    compose --profile fleet up -d --no-build fleet-gateway-1 fleet-gateway-2 valkey >"$work/fleet.log" 2>&1 || { cat "$work/fleet.log" >&2; fail "up of the fleet"; }
+    for service in "${parts[@]}" valkey; do expect "$service is healthy" healthy health "$service"; done
+    confined "${parts[@]}" valkey
+    compose exec -T fleet-control-1 flamegate-control workspaces create --name Acme --slug acme >/dev/null
+    made=$(compose exec -T fleet-control-1 flamegate-control keys create --workspace acme --name Test --environment live --json)
+    key=$(field key <<<"$made") id=$(field id <<<"$made")
+    expect "a key made at one control plane, at gateway 1: 200" 200 at_port "$FLAMEGATE_FLEET_GATEWAY_1_PORT" "$key"
+    expect "at gateway 2: 200" 200 at_port "$FLAMEGATE_FLEET_GATEWAY_2_PORT" "$key"
+    compose kill fleet-control-1 >/dev/null 2>&1
+    # Its gateways come to the other one by themselves; the receipt counts both.
+    compose exec -T fleet-control-2 flamegate-control keys revoke "$id" --wait 50s 2>&1 | tee "$work/receipt" | grep -q 'refused on 2 of 2 gateways' ||
+        fail "the receipt: $(cat "$work/receipt")"
+    say "ok: with one control plane killed, revoked at the other: $(cat "$work/receipt")"
+    expect "the revoked key at gateway 1: 401" 401 at_port "$FLAMEGATE_FLEET_GATEWAY_1_PORT" "$key"
+    expect "at gateway 2: 401" 401 at_port "$FLAMEGATE_FLEET_GATEWAY_2_PORT" "$key"
+}
+
+at_port() { FLAMEGATE_GATEWAY_PORT=$1 status /v1/agents "$2"; }
 
 main() {
     PROMTOOL=$(tests/compose/promtool.sh)
@@ -204,8 +281,12 @@ main() {
             '!!! only the checks that need no engine were made.' >&2
         return
     fi
-    export FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT
-    read -r FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD < <(python3 -c '
+    local secrets=(FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD POSTGRES_SERVER_PASSWORD POSTGRES_OWNER_PASSWORD
+        VALKEY_PASSWORD)
+    local ports=(FLAMEGATE_GATEWAY_PORT FLAMEGATE_CONTROL_PORT FLAMEGATE_FLEET_CONTROL_1_PORT FLAMEGATE_FLEET_CONTROL_2_PORT
+        FLAMEGATE_FLEET_GATEWAY_1_PORT FLAMEGATE_FLEET_GATEWAY_2_PORT)
+    export "${secrets[@]}" "${ports[@]}"
+    read -r "${ports[@]}" "${secrets[@]}" < <(python3 -c '
 import itertools, random, secrets, socket
 # From below the range of outgoing connections, one of which could take a port before its program does.
 def free(port):
@@ -214,25 +295,34 @@ def free(port):
     except OSError:
         return []
 ports = itertools.count(random.randrange(10_000, 20_000))
-sockets = list(itertools.islice(itertools.chain.from_iterable(map(free, ports)), 2))
-print(*[s.getsockname()[1] for s in sockets], *[secrets.token_hex(32) for _ in range(3)])')
+sockets = list(itertools.islice(itertools.chain.from_iterable(map(free, ports)), 6))
+print(*[s.getsockname()[1] for s in sockets], *[secrets.token_hex(32) for _ in range(6)])')
     local secret
-    for secret in FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD; do
-        (unset "$secret" && docker-compose config -q 2>/dev/null) && fail "the file is fine without $secret"
+    COMPOSE_2=$(tests/compose/compose2.sh)
+    for COMPOSE in "$COMPOSE" $COMPOSE_2; do
+        for secret in "${secrets[@]}"; do
+            (unset "$secret" && compose config -q 2>/dev/null) && fail "the file is fine without $secret"
+        done
+        compose --profile fleet --profile monitoring config -q || fail "config -q"
+        say "ok: Compose $(compose version --short | head -1) config -q"
     done
-    docker-compose config -q && say "ok: $(docker-compose version --short | head -1) config -q"
-    docker compose version >/dev/null 2>&1 && docker compose config -q && say 'ok: Compose 2 config -q' ||
-        say 'NOT RUN: Compose 2 is not installed; config -q ran on 1.29 only'
+    COMPOSE=/usr/bin/docker-compose
     make_bases
     build_images
-    docker-compose run --rm --no-deps control init --database /data/flamegate.db >"$work/init.log" 2>&1 ||
+    compose run --rm --no-deps control init --database /data/flamegate.db >"$work/init.log" 2>&1 ||
         { cat "$work/init.log" >&2; fail "init"; }
-    docker-compose up -d --no-build >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; fail "up"; }
+    compose up -d --no-build >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; fail "up"; }
     use_it
-    docker exec "$(docker-compose ps -q gateway)" bash -c \
+    docker exec "$(compose ps -q gateway)" bash -c \
         "exec 3<>/dev/tcp/127.0.0.1/9902 && printf 'GET /stats/prometheus HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' >&3 && cat <&3" > "$work/metrics.txt"
     curl -s -m 5 -o "$work/control.txt" "http://127.0.0.1:$FLAMEGATE_CONTROL_PORT/metrics"
     python3 -B tests/compose/static.py "$work/metrics.txt" "$work/control.txt"
+    compose --profile monitoring down -v --remove-orphans -t 5 >/dev/null 2>&1
+    [[ -n $COMPOSE_2 ]] || say 'NOT RUN: no Compose 2 for this machine; its part runs by 1.29'
+    COMPOSE=${COMPOSE_2:-$COMPOSE}
+    tests/engines/setup.sh
+    make_engines
+    use_fleet
     say 'passed'
 }
 

@@ -8,7 +8,8 @@ token() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 umask 077
 touch .env
 added=()
-for name in FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD; do
+for name in FLAMEGATE_ADMIN_TOKEN FLAMEGATE_SYNC_TOKEN GRAFANA_ADMIN_PASSWORD \
+    POSTGRES_SERVER_PASSWORD POSTGRES_OWNER_PASSWORD VALKEY_PASSWORD; do
     grep -q "^$name=." .env && continue
     # A last line without its end would swallow the next.
     [[ -z $(tail -c 1 .env) ]] || printf '\n' >> .env

@@ -80,7 +80,7 @@ def check_pins() -> None:
     lacking = [member for member in members if f"COPY {member}/Cargo.toml" not in text]
     assert not lacking, f"envoy/Dockerfile copies no manifest of {lacking}"
     for image in re.findall(r"image: (\S+)", (ROOT / "envoy" / "docker-compose.yaml").read_text()):
-        assert re.search(r":(local|v?\d+\.\d+\.\d+)$", image), f"{image} is not pinned"
+        assert re.search(r":(local|v?\d+\.\d+(\.\d+)?)$", image), f"{image} is not pinned"
     print("compose: ok: images are pinned")
 
 
@@ -108,6 +108,9 @@ def check_secrets() -> None:
         required = re.fullmatch(r'"\$\{([A-Z_]+):\?[^}]+\}"', value)
         assert required, f"{name} has a default or a value in docker-compose.yaml: {value}"
         assert made.get(required[1]), f"tokens.sh makes no {required[1]}"
+    # Also those within another value, such as a database's address.
+    for name, rest in re.findall(r"\$\{([A-Z_]*(?:PASSWORD|TOKEN|SECRET|KEY)[A-Z_]*)([^}]*)\}", text):
+        assert rest.startswith(":?") and made.get(name), f"{name} has a default, or tokens.sh makes none"
     print(f"compose: ok: {len(secrets)} secrets are required and have no default")
 
 
@@ -115,10 +118,26 @@ def check_heap() -> None:
     """Envoy's own bound for its heap comes before the container's for everything, with room for the Wasm VMs."""
     rendered = subprocess.run(["sh", COMPOSE / "render.sh", ROOT / "envoy"], capture_output=True, text=True, check=True).stdout
     heap = int(re.search(r"max_heap_size_bytes: (\d+)\n", rendered)[1])
-    gateway = (ROOT / "envoy" / "docker-compose.yaml").read_text().split("\n  gateway:\n")[1]
+    gateway = (ROOT / "envoy" / "docker-compose.yaml").read_text().split("\n  gateway: &gateway\n")[1]
     limit = int(re.search(r"mem_limit: (\d+)g\n", gateway)[1]) << 30
     assert heap <= limit * 3 // 4, f"{heap} bytes of heap in a container of {limit}"
     print("compose: ok: Envoy refuses before its container has no memory left")
+
+
+def check_fleet() -> None:
+    """Its parts are in the profile and in its own network, whoever serves is not who owns the tables, and the name in Envoy's cluster is theirs."""
+    parts = dict(re.findall(r"^  ([a-z0-9-]+):(?: &[a-z-]+)?\n((?:    .*\n|\n)+)", (ROOT / "envoy" / "docker-compose.yaml").read_text().split("\nservices:\n")[1], re.M))
+    fleet = ["fleet-control-1", "fleet-gateway-1", "migrate", "postgres", "valkey"]
+    assert all("profiles: [fleet]" in parts[name] for name in fleet), "a part of the fleet would start with every `up`"
+    assert all(f"<<: *fleet-{kind}\n" in parts[f"fleet-{kind}-2"] for kind in ("control", "gateway")), "the second of a kind is another one"
+    assert all("networks: [fleet]" in parts[name] for name in fleet[1:]), "not in the fleet's network"
+    rendered = subprocess.run(["sh", COMPOSE / "render.sh", ROOT / "envoy"], capture_output=True, text=True, check=True).stdout
+    assert "aliases: [control]" in parts["fleet-control-1"] and 'address: "control", port_value: 8080' in rendered, "Envoy looks for another name"
+    roles = [re.search(r"postgres://([a-z_]+):", parts[name])[1] for name in ("fleet-control-1", "migrate")]
+    assert roles == ["flamegate", "flamegate_owner"], roles
+    assert f"CREATE ROLE {roles[0]} " in (COMPOSE / "roles.sh").read_text() and f"POSTGRES_USER: {roles[1]}\n" in parts["postgres"]
+    assert f"command: [database, migrate, --grant-to, {roles[0]}]\n" in parts["migrate"]
+    print("compose: ok: the fleet's parts fit together")
 
 
 def check_rules() -> None:
@@ -139,5 +158,6 @@ if __name__ == "__main__":
     check_pins()
     check_secrets()
     check_heap()
+    check_fleet()
     check_names(*((scraped(sys.argv[1:]), "the scrapes") if len(sys.argv) > 1 else (documented(), "docs/ARCHITECTURE.md")))
     check_rules()

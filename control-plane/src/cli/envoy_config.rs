@@ -27,9 +27,9 @@ pub(super) struct EnvoyConfigArgs {
     /// Your API, which the gateway reaches by plain HTTP
     #[arg(long, value_name = "HOST:PORT")]
     upstream: Endpoint,
-    /// The control plane, as Envoy reaches it
+    /// The control plane, as Envoy reaches it. May be given several times, for control planes on one database
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
-    control: Endpoint,
+    control: Vec<Endpoint>,
     /// The filter, as Envoy finds it
     #[arg(long, value_name = "FILE", default_value = "/etc/envoy/flamegate.wasm")]
     wasm: PathText,

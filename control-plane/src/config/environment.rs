@@ -46,18 +46,25 @@ const SETTINGS: [&str; 26] = [
 ];
 
 /// What belongs to the parts around it (`make run`, Compose, the demo, the tests), and stands in the same shells and files.
-const AROUND: [&str; 22] = [
+const AROUND: [&str; 29] = [
     "FLAMEGATE_BENCH_RESULTS",
     "FLAMEGATE_CHAOS_SECONDS",
     "FLAMEGATE_CHAOS_SEED",
     "FLAMEGATE_COMPOSE_BUILD",
     "FLAMEGATE_CONTROL_PORT",
+    "FLAMEGATE_CONTROL_URLS",
     "FLAMEGATE_DEMO_EMAIL",
     "FLAMEGATE_DEMO_KEY",
     "FLAMEGATE_DEMO_PASSWORD",
     "FLAMEGATE_ENVOY_ADMIN_PORT",
+    "FLAMEGATE_FLEET_CONTROL_1_PORT",
+    "FLAMEGATE_FLEET_CONTROL_2_PORT",
+    "FLAMEGATE_FLEET_GATEWAY_1_PORT",
+    "FLAMEGATE_FLEET_GATEWAY_2_PORT",
+    "FLAMEGATE_FLEET_PORT",
     "FLAMEGATE_GATEWAY_PORT",
     "FLAMEGATE_GATEWAY_URL",
+    "FLAMEGATE_GATEWAY_URLS",
     "FLAMEGATE_GRAFANA_PORT",
     "FLAMEGATE_HOSTILE_SEED",
     "FLAMEGATE_KILL_ROUNDS",
@@ -222,6 +229,9 @@ mod tests {
             "docs/CONFIGURATION.md",
             "README.md",
             "envoy/run.py",
+            "envoy/demo.py",
+            "envoy/engines.py",
+            "envoy/fleet.py",
             "envoy/docker-compose.yaml",
             "envoy/compose/tokens.sh",
             "control-plane/src/config.rs",
@@ -233,7 +243,9 @@ mod tests {
                 let rest = text.get(at..).unwrap_or_default();
                 let end = rest.find(|c: char| !c.is_ascii_uppercase() && c != '_').unwrap_or(rest.len());
                 let name = rest.get(..end).unwrap_or_default();
-                assert!(name.ends_with('_') || is_known(name), "{file}: {name}");
+                // Written by `make fleet` for what comes next: until then `serve` says that nothing reads it.
+                let is_for_later = name == "FLAMEGATE_LIMIT_STORE";
+                assert!(name.ends_with('_') || is_for_later || is_known(name), "{file}: {name}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The cluster of the control plane: there, verified, and with time for a poll that is held.
+//! The cluster of the control plane: there, verified, with time for a poll that is held, and without those that have ended.
 
 use crate::finding::Findings;
 use crate::model::Model;
@@ -57,6 +57,12 @@ fn one(cluster: &At<'_>, name: &str, wait: u64, findings: &mut Findings) {
             cluster,
             format!("cluster {name} keeps idle connections for longer than the control plane"),
         );
+    }
+    let places = cluster.get("load_assignment").map(|load| load.list("endpoints")).unwrap_or_default();
+    let several = places.iter().map(|place| place.list("lb_endpoints").len()).sum::<usize>() > 1;
+    if several && cluster.get("outlier_detection").is_none() {
+        let what = format!("cluster {name} has several endpoints and no outlier detection");
+        findings.at(&rules::CLUSTER_REPLICAS, cluster, what);
     }
     let Some((kind, tls)) = cluster.dig(&["transport_socket", "typed_config"]).map(|config| config.typed())
     else {

@@ -85,6 +85,7 @@ const ROWS: &[Row] = &[
     row!("cluster-not-seen", "the cluster flamegate-control", "    - name: flamegate-control\n" => "    - name: control\n", "node: {" => "dynamic_resources: { cds_config: { ads: {} } }\nnode: {"),
     row!("cluster-time-out", "ends a call after 20s, and a poll may take 30s", "idle_timeout: 60s" => "idle_timeout: 60s, max_stream_duration: 20s"),
     row!("cluster-idle-time-out", "flamegate-control", "{ idle_timeout: 60s }" => "{}"),
+    row!("cluster-outlier-detection", "several endpoints", "    - name: flamegate-control\n" => "    - name: flamegate-control\n      load_assignment: { endpoints: [{ lb_endpoints: [{}] }, { lb_endpoints: [{}] }] }\n"),
     row!("cluster-tls-unverified", "takes any certificate", "    - name: flamegate-control\n" => "    - name: flamegate-control\n      transport_socket: { name: tls, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: x } }\n"),
     row!("fail-open", "fail_open", "root_id: flamegate\n" => "root_id: flamegate\n                        fail_open: true\n"),
     row!("failure-policy", "FAIL_CLOSED", "                        failure_policy: FAIL_RELOAD" => "                        failure_policy: FAIL_CLOSED"),

@@ -190,7 +190,7 @@ fn every_form_of_a_configuration_is_one_that_envoy_takes() {
     let forms: [&[&str]; 9] = [
         &[],
         &["--open", "/healthz", "--open", "/docs/", "--stream", "/feed", "--name", "eu-1"],
-        &["--upstream", "[::1]:8081", "--control", "control.internal:8080"],
+        &["--upstream", "[::1]:8081", "--control", "a.internal:8080", "--control", "b.internal:8080"],
         &[
             "--jwt-issuer",
             ISSUER,

@@ -6,12 +6,19 @@ use super::values::Endpoint;
 /// What cannot be together, in words; the first of them.
 pub(super) fn check(gateway: &Gateway) -> Result<(), String> {
     let Gateway { upstream, control, listen, admin_port, .. } = gateway;
-    if upstream == control {
+    if control.contains(upstream) {
         return Err(format!(
             "--upstream and --control are both {upstream}: one is your API, the other the control plane"
         ));
     }
-    for (name, other) in [("--upstream", upstream), ("--control", control)] {
+    let mut others = control.iter();
+    while let Some(one) = others.next() {
+        if others.as_slice().contains(one) {
+            return Err(format!("--control {one} is given twice: name each control plane once"));
+        }
+    }
+    let all = control.iter().map(|one| ("--control", one));
+    for (name, other) in [("--upstream", upstream)].into_iter().chain(all) {
         if meets(listen, other) {
             return Err(format!("{name} {other} is where the gateway itself listens (--listen {listen})"));
         }

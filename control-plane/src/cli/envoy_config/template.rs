@@ -15,7 +15,7 @@ const SYNC: &str = include_str!("../../../../envoy/sync.json");
 /// A gateway for one API.
 pub(super) struct Gateway {
     pub upstream: Endpoint,
-    pub control: Endpoint,
+    pub control: Vec<Endpoint>,
     pub wasm: PathText,
     pub listen: Endpoint,
     pub admin_port: u16,
@@ -45,6 +45,10 @@ pub(super) fn render(gateway: &Gateway) -> Result<String, TemplateError> {
     let streams =
         gateway.streams.iter().map(|path| stream_route(&streams, path)).collect::<Result<Vec<_>, _>>()?;
     replace(&mut text, "streams", &streams.concat())?;
+    let endpoint = section(&text, "control")?.to_owned();
+    let endpoints = gateway.control.iter().map(|one| control_endpoint(&endpoint, one));
+    let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+    replace(&mut text, "control", &endpoints.concat())?;
     let jwt = gateway.jwt.as_ref();
     insert(&mut text, "jwt routes", &jwt.map(|_| Jwt::routes(&gateway.streams)).unwrap_or_default())?;
     insert(&mut text, "jwt filter", &jwt.map(Jwt::filter).unwrap_or_default())?;
@@ -69,7 +73,7 @@ const HEAD: &str = "\
 # environment.
 ";
 
-fn values(gateway: &Gateway) -> Result<[(&'static str, String); 13], TemplateError> {
+fn values(gateway: &Gateway) -> Result<[(&'static str, String); 11], TemplateError> {
     Ok([
         ("NODE_ID", gateway.name.0.clone()),
         ("ADMIN_PORT", gateway.admin_port.to_string()),
@@ -79,8 +83,6 @@ fn values(gateway: &Gateway) -> Result<[(&'static str, String); 13], TemplateErr
         ("GATEWAY_PORT", gateway.listen.port.to_string()),
         ("UPSTREAM_HOST", gateway.upstream.host.clone()),
         ("UPSTREAM_PORT", gateway.upstream.port.to_string()),
-        ("CONTROL_HOST", gateway.control.host.clone()),
-        ("CONTROL_PORT", gateway.control.port.to_string()),
         ("FILTER_CONFIG", filter(gateway)?.to_string()),
         ("FILTER_ENVIRONMENT", "[]".to_owned()),
         ("SYNC_CONFIG", json_of(SYNC, "sync.json")?.to_string()),
@@ -102,6 +104,20 @@ fn filter(gateway: &Gateway) -> Result<Value, TemplateError> {
 
 fn json_of(text: &str, name: &str) -> Result<Value, TemplateError> {
     serde_json::from_str(text).map_err(|_| missing(&format!("{name} that is JSON")))
+}
+
+/// The demo's endpoint of the control plane, with another one's address in it.
+fn control_endpoint(endpoint: &str, control: &Endpoint) -> Result<String, TemplateError> {
+    let mut text = endpoint.to_owned();
+    for (place, value) in
+        [("${CONTROL_HOST}", control.host.clone()), ("${CONTROL_PORT}", control.port.to_string())]
+    {
+        if !text.contains(place) {
+            return Err(missing(place));
+        }
+        text = text.replace(place, &value);
+    }
+    Ok(text)
 }
 
 /// The demo's route for one stream, with another one in it.

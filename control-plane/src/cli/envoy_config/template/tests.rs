@@ -7,7 +7,7 @@ use crate::cli::envoy_config::values::{Keys, ListenAt, StreamPath};
 fn gateway() -> Gateway {
     Gateway {
         upstream: "api.internal:8081".parse().unwrap(),
-        control: "127.0.0.1:8080".parse().unwrap(),
+        control: vec!["127.0.0.1:8080".parse().unwrap()],
         wasm: "/etc/envoy/flamegate.wasm".parse().unwrap(),
         listen: "0.0.0.0:10000".parse().unwrap(),
         admin_port: 9901,
@@ -123,6 +123,21 @@ fn a_stream_is_a_path_with_or_without_a_slash_at_its_end_or_the_whole_api() {
         let text = render(&Gateway { streams, jwt: jwt("/etc/envoy/jwks.json"), ..gateway() }).unwrap();
         assert_eq!(text.matches(wanted).count(), 2, "{wanted} for keys and for JWTs in {text}");
     }
+}
+
+#[test]
+fn each_control_plane_is_an_endpoint_of_one_cluster() {
+    let control = vec!["a.internal:8080".parse().unwrap(), "[::1]:8081".parse().unwrap()];
+    let text = render(&Gateway { control: control.clone(), ..gateway() }).unwrap();
+    let cluster = text.split_once("cluster_name: flamegate-control\n").unwrap().1;
+    let cluster = cluster.split_once("stats_config:").unwrap().0;
+    for part in [r#"address: "a.internal", port_value: 8080 }"#, r#"address: "::1", port_value: 8081 }"#] {
+        assert_eq!((cluster.matches(part).count(), text.matches(part).count()), (1, 1), "{part} in {text}");
+    }
+    assert_eq!(cluster.matches("- endpoint:").count(), 2, "{cluster}");
+    let twice = vec![control[0].clone(), control[1].clone(), control[0].clone()];
+    let told = conflicts::check(&Gateway { control: twice, ..gateway() }).unwrap_err();
+    assert!(told.contains("a.internal:8080 is given twice"), "{told}");
 }
 
 #[test]
