@@ -103,11 +103,13 @@ impl<'a> Header<'a> {
 pub fn read_map<'a>(map: &'a [u8], mut note: impl FnMut(Header<'a>)) -> Option<()> {
     let (lengths, mut texts) = parts(map)?;
     for pair in lengths {
-        let (name, value) = name_and_value(*pair)?;
-        let len = name.checked_add(value)?.checked_add(2)?;
-        let (text, rest) = texts.split_at_checked(len)?;
+        let pair = u64::from_le_bytes(*pair);
+        let (name, value) = (pair & 0xFFFF_FFFF, pair >> 32);
+        // Two numbers of 32 bits: the sum cannot wrap in 64.
+        let len = name.wrapping_add(value).wrapping_add(2);
+        let (text, rest) = texts.split_at_checked(usize::try_from(len).ok()?)?;
         texts = rest;
-        note(Header { text, name_len: name });
+        note(Header { text, name_len: usize::try_from(name).ok()? });
     }
     Some(())
 }
@@ -118,10 +120,4 @@ fn parts(map: &[u8]) -> Option<(&[[u8; 8]], &[u8])> {
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
     let (lengths, texts) = rest.split_at_checked(count.checked_mul(8)?)?;
     Some((lengths.as_chunks().0, texts))
-}
-
-/// Length of a name and of its value, read as one number.
-fn name_and_value(pair: [u8; 8]) -> Option<(usize, usize)> {
-    let pair = u64::from_le_bytes(pair);
-    Some((usize::try_from(pair & 0xFFFF_FFFF).ok()?, usize::try_from(pair >> 32).ok()?))
 }

@@ -49,6 +49,8 @@ pub enum Once {
 /// Names below [`IDENTITY_PREFIX`]. No memory is allocated for fewer than two that are not identity headers.
 #[derive(Clone, Debug, Default)]
 pub struct Forged<'a> {
+    /// True when there is any: most requests have none, and then nothing below is looked at.
+    any: bool,
     /// How often each of [`IDENTITY_HEADERS`] was sent; stops at 255.
     copies: [u8; IDENTITY_HEADERS.len()],
     other: Option<&'a [u8]>,
@@ -172,6 +174,7 @@ impl Once {
 
 impl<'a> Forged<'a> {
     fn note(&mut self, name: &'a [u8]) {
+        self.any = true;
         let known =
             IDENTITY_HEADERS.iter().zip(&mut self.copies).find(|(known, _)| equal(known.as_bytes(), name));
         match known {
@@ -180,6 +183,11 @@ impl<'a> Forged<'a> {
             None if self.other == Some(name) || self.more.contains(&name) => {}
             None => self.more.push(name),
         }
+    }
+
+    /// True when there is none.
+    pub const fn is_empty(&self) -> bool {
+        !self.any
     }
 
     /// How often each of [`IDENTITY_HEADERS`] was sent; stops at 255.

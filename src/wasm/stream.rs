@@ -159,7 +159,13 @@ fn tell_access_log(worker: &mut Worker, request: &Request<'_>, counter: Counter)
 }
 
 fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<(), HostError> {
-    edits.removals().try_for_each(|name| abi::remove_header(Map::Request, name))?;
+    if edits.strips() {
+        abi::remove_header(Map::Request, b"authorization")?;
+    }
+    // Asked about all of it at once: nearly nobody sends any.
+    if edits.cleans() {
+        edits.cleaned().try_for_each(|name| abi::remove_header(Map::Request, name))?;
+    }
     if edits.upgrades {
         abi::replace_header(Map::Request, "connection", "upgrade")?;
     }
@@ -170,7 +176,8 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
     if published.bypass() && edits.leaves_headers() {
         abi::forget_route()?;
     }
-    let (overwritten, notes_key) = (edits.overwritten(), edits.notes_key);
+    let overwritten = edits.cleans().then(|| edits.overwritten());
+    let notes_key = edits.notes_key;
     match edits.pass {
         Pass::Bypass(bypass) => {
             if published.bypass() {
@@ -180,13 +187,7 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
         Pass::Permit(permit) | Pass::Returned(permit) => {
             let values = identity(permit.key());
             if config.identity_headers {
-                for ((name, value), is_there) in IDENTITY_HEADERS.iter().zip(values).zip(overwritten) {
-                    if is_there {
-                        abi::replace_header(Map::Request, name, value)?;
-                    } else {
-                        abi::add_header(Map::Request, name, value)?;
-                    }
-                }
+                set_identity(values, overwritten)?;
             }
             for ((name, value), wanted) in published::IDENTITY.iter().zip(values).zip(published.identity()) {
                 if wanted {
@@ -197,6 +198,19 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
                 note_key(permit.key().hash())?;
             }
             worker.opened(id, permit, grpc);
+        }
+    }
+    Ok(())
+}
+
+/// Sets the identity's headers. `overwritten` says which of them are there; `None` when none is.
+fn set_identity(values: [&str; 3], overwritten: Option<[bool; 3]>) -> Result<(), HostError> {
+    for ((name, value), is_there) in IDENTITY_HEADERS.iter().zip(values).zip(overwritten.unwrap_or_default())
+    {
+        if is_there {
+            abi::replace_header(Map::Request, name, value)?;
+        } else {
+            abi::add_header(Map::Request, name, value)?;
         }
     }
     Ok(())

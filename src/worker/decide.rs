@@ -58,16 +58,27 @@ pub struct Edits<'a> {
 }
 
 impl<'a> Edits<'a> {
-    /// Headers to remove, all copies of each, before anything is set. The credential comes first: Envoy finds it by a pointer,
-    /// and every other name by a map of all headers that are there by then.
-    pub fn removals(&self) -> impl Iterator<Item = &'a [u8]> {
+    /// Whether the credential is removed. It comes first: Envoy finds it by a pointer, and every other name by a map of all headers that
+    /// are there by then.
+    pub const fn strips(&self) -> bool {
+        self.strips
+    }
+
+    /// Whether the client sent anything below the identity's prefix.
+    pub const fn cleans(&self) -> bool {
+        !self.forged.is_empty()
+    }
+
+    /// What of that is removed, all copies of each, before anything is set.
+    pub fn cleaned(&self) -> impl Iterator<Item = &'a [u8]> {
         let sent = IDENTITY_HEADERS.iter().zip(self.forged.copies()).zip(self.overwritten());
         let identity = sent.filter(|((_, copies), overwritten)| *copies > 0 && !overwritten);
-        let credential = self.strips.then_some(&b"authorization"[..]);
-        credential
-            .into_iter()
-            .chain(identity.map(|((name, _), _)| name.as_bytes()))
-            .chain(self.forged.others())
+        identity.map(|((name, _), _)| name.as_bytes()).chain(self.forged.others())
+    }
+
+    /// All that is removed, in that order.
+    pub fn removals(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.strips.then_some(&b"authorization"[..]).into_iter().chain(self.cleaned())
     }
 
     /// True when no header changes at all: then the host keeps the route that it found before.

@@ -72,7 +72,7 @@ impl Streams {
                 let Some(stream) = due else { break };
                 if is_open(stream.id) {
                     open.push(Stream { seen: now, ..stream });
-                } else {
+                } else if !self.awaited.is_empty() {
                     self.awaited.remove(&stream.id);
                 }
             }

@@ -1,5 +1,5 @@
 -- What Flamegate does, as a script for Envoy's Lua filter: bearer token, SHA-256 (FIPS 180-4), table, token bucket.
--- The bench puts `local records = {...}` before it. The bucket is per worker: scripts of different workers share nothing.
+-- The bench puts `local safe = ...` (whether it passes on who is calling, and not the key) and `local records = {...}` before it. The bucket is per worker: scripts of different workers share nothing.
 
 local bit = require("bit")
 local band, bnot, bxor, ror, rsh, tobit = bit.band, bit.bnot, bit.bxor, bit.ror, bit.rshift, bit.tobit
@@ -71,4 +71,11 @@ function envoy_on_request(handle)
     return answer(handle, "429", "RATE_LIMITED", "Too many requests, slow down")
   end
   record.tokens = tokens - 1
+  if safe then
+    local headers = handle:headers()
+    headers:remove("authorization")
+    headers:replace("x-flametalk-workspace-id", record.workspace)
+    headers:replace("x-flametalk-key-id", record.id)
+    headers:replace("x-flametalk-environment", "live")
+  end
 end

@@ -1,35 +1,107 @@
 //! `flamegate-bench all`: every measurement of the report, then the report.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    gateways, haproxy,
+    fleet::{self, Plan as FleetPlan},
+    haproxy,
     instructions::{FULL, Instructions, Plan},
     keysync, limiter,
-    process::{FILTER, artifact},
+    process::{FILTER, artifact, root},
     ratios, report,
     results::Results,
+    stamp::{self, Part},
 };
 
 /// Sizes of the key table.
 pub const SIZES: [u32; 4] = [1, 1_000, 100_000, 1_000_000];
 
-/// Measures and writes everything. The old results are kept until the new ones are complete.
+/// How much is measured of several control planes.
+pub const FLEET: FleetPlan = FleetPlan { gateways: 1_000, revocations: 20, rounds: 200 };
+
+/// Where results are until all of them are there.
+const UNFINISHED: &str = "target/bench/unfinished.json";
+
+/// Measures what is not there yet of this build, and writes everything. What is there of another build is measured again.
 pub fn run() -> Result<()> {
-    let mut results = Results { limiter: limiter::run(), ..Results::default() };
-    note_versions(&mut results)?;
-    let plan = Plan { only: Vec::new(), exact: false, keys: SIZES.to_vec(), effort: FULL, save: false };
-    Instructions::new(&plan, &mut results)?.run()?;
-    results.ratios = ratios::run("")?;
+    let place = root()?.join(UNFINISHED);
+    let mut run = Run { results: Results::load_from(&place)?, place };
+    note_versions(&mut run.results)?;
+    let started = Instant::now();
+    run.step("limiter", Part::Simulation, |results| {
+        results.limiter = limiter::run();
+        Ok(())
+    })?;
+    let save = Some(run.place.clone());
+    let plan =
+        Plan { only: Vec::new(), exact: false, keys: SIZES.to_vec(), effort: FULL, save, resume: true };
+    Instructions::new(&plan, &mut run.results)?.run()?;
+    run.ratios()?;
     for (keys, changes, real) in [(100_000, 0, true), (100_000, 1_000, false), (1_000_000, 1_000, false)] {
-        results.put_sync(keysync::run(keysync::Plan { keys, workers: 2, real, changes, seconds: 60 })?);
+        let source = if real { "flamegate-control" } else { "stand-in" };
+        run.step(&format!("keys {keys} {source}"), Part::Both, |results| {
+            results.put_sync(keysync::run(keysync::Plan { keys, workers: 2, real, changes, seconds: 60 })?);
+            Ok(())
+        })?;
     }
-    results.gateways = Some(gateways::run(1_000, 20)?);
-    results.save()?;
+    run.step("fleet", Part::Both, |results| {
+        results.fleet = fleet::run(FLEET)?;
+        results.gateways = results.fleet.first().map(|row| row.crowd.clone());
+        Ok(())
+    })?;
+    let seconds: f64 = run.results.done.values().map(|done| done.seconds).sum();
+    println!(
+        "all of it took {:.0} min, {:.0} of them now",
+        seconds / 60.0,
+        started.elapsed().as_secs_f64() / 60.0
+    );
+    run.results.forget_other_builds();
+    run.results.save_to(&Results::path()?)?;
     report::write()
+}
+
+/// A run of everything.
+struct Run {
+    results: Results,
+    place: PathBuf,
+}
+
+impl Run {
+    /// Measures one step unless it is there.
+    fn step(
+        &mut self,
+        name: &str,
+        part: Part,
+        measure: impl FnOnce(&mut Results) -> Result<()>,
+    ) -> Result<()> {
+        let stamp = stamp::of(part)?;
+        if self.results.has(name, &stamp) {
+            println!("{name}: kept");
+            return Ok(());
+        }
+        let started = Instant::now();
+        measure(&mut self.results)?;
+        self.results.note(name.to_owned(), &stamp, started);
+        println!("{name}: {:.0} s", started.elapsed().as_secs_f64());
+        self.results.save_to(&self.place)
+    }
+
+    fn ratios(&mut self) -> Result<()> {
+        let stamp = stamp::of(Part::Proxy)?;
+        let step = |name: &str| format!("ratios {name}");
+        let done = self.results.done.clone();
+        let wanted = |name: &str| done.get(&step(name)).is_none_or(|done| done.stamp != stamp);
+        let mut last = Instant::now();
+        ratios::run(&wanted, &mut |ratio| {
+            self.results.note(step(&ratio.id), &stamp, last);
+            self.results.put_ratios(vec![ratio]);
+            last = Instant::now();
+            self.results.save_to(&self.place)
+        })
+    }
 }
 
 /// Notes the programs' versions and which artifact it was.
@@ -51,6 +123,7 @@ pub fn note_versions(results: &mut Results) -> Result<()> {
     }
     let bytes = fs::read(artifact(FILTER, "make wasm")?).context(FILTER)?;
     let hash = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    results.stamp = stamp::of(Part::Proxy)?;
     results.versions.insert("filter".to_owned(), format!("{} bytes, SHA-256 {hash}…", bytes.len()));
     Ok(())
 }

@@ -20,7 +20,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::{Frame, Incoming},
-    header::HeaderValue,
+    header::{HeaderName, HeaderValue},
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
@@ -60,7 +60,39 @@ struct CheckResponse {
     status: Option<Status>,
     #[prost(message, optional, tag = "2")]
     denied: Option<DeniedResponse>,
+    #[prost(message, optional, tag = "3")]
+    admitted: Option<OkResponse>,
 }
+
+/// `envoy.service.auth.v3.OkHttpResponse`: headers to set and to remove.
+#[derive(Clone, PartialEq, Message)]
+struct OkResponse {
+    #[prost(message, repeated, tag = "2")]
+    headers: Vec<HeaderOption>,
+    #[prost(string, repeated, tag = "5")]
+    removed: Vec<String>,
+}
+
+/// `envoy.config.core.v3.HeaderValueOption`.
+#[derive(Clone, PartialEq, Message)]
+struct HeaderOption {
+    #[prost(message, optional, tag = "1")]
+    header: Option<HeaderLine>,
+    #[prost(int32, tag = "3")]
+    append_action: i32,
+}
+
+/// `envoy.config.core.v3.HeaderValue`.
+#[derive(Clone, PartialEq, Message)]
+struct HeaderLine {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+/// `HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD`.
+const OVERWRITE: i32 = 2;
 
 #[derive(Clone, PartialEq, Message)]
 struct DeniedResponse {
@@ -96,45 +128,65 @@ const fn http_status(code: i32) -> i32 {
 
 /// The table and its limits.
 struct Authority {
-    records: HashMap<KeyHash, (Quota, Tat)>,
+    records: HashMap<KeyHash, Entry>,
     started: Instant,
 }
 
+struct Entry {
+    quota: Quota,
+    tat: Tat,
+    /// Who is calling, as far as that is told.
+    identity: Vec<(&'static str, String)>,
+}
+
+/// What is decided: the gRPC status, and the identity when that is told.
+type Verdict = (i32, Vec<(&'static str, String)>);
+
 impl Authority {
-    fn new(keys: u32) -> Self {
+    /// `safe`: it says who is calling, and that the credential goes no further.
+    fn new(keys: u32, safe: bool) -> Self {
         let entry = |number| {
-            let record = Key::ordinary(number).record();
+            let key = Key::ordinary(number);
+            let record = key.record();
             let limit = &record.limits[0];
-            (
-                Key::ordinary(number).hash(),
-                (Quota::new(limit.requests, limit.window_seconds, limit.burst()), 0),
-            )
+            let quota = Quota::new(limit.requests, limit.window_seconds, limit.burst());
+            let identity = if safe { identity(key) } else { Vec::new() };
+            (key.hash(), Entry { quota, tat: 0, identity })
         };
         Self { records: (0..keys).map(entry).collect(), started: Instant::now() }
     }
 
-    /// The gRPC status for an `authorization` value.
-    fn decide(&mut self, authorization: Option<&str>) -> i32 {
+    /// Decides about an `authorization` value.
+    fn decide(&mut self, authorization: Option<&str>) -> Verdict {
         let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
         let known =
             token.filter(|token| flamegate::contract::key::ApiKey::from_bytes(token.as_bytes()).is_some());
-        let Some((quota, tat)) = known.and_then(|token| self.records.get_mut(&hash(token))) else {
-            return GRPC_UNAUTHENTICATED;
+        let Some(entry) = known.and_then(|token| self.records.get_mut(&hash(token))) else {
+            return (GRPC_UNAUTHENTICATED, Vec::new());
         };
         let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        match quota.take(*tat, now, 1) {
+        match entry.quota.take(entry.tat, now, 1) {
             Some(next) => {
-                *tat = next;
-                GRPC_OK
+                entry.tat = next;
+                (GRPC_OK, entry.identity.clone())
             }
-            None => GRPC_RESOURCE_EXHAUSTED,
+            None => (GRPC_RESOURCE_EXHAUSTED, Vec::new()),
         }
     }
 }
 
+fn identity(key: Key) -> Vec<(&'static str, String)> {
+    let record = key.record();
+    vec![
+        ("x-flametalk-workspace-id", record.workspace),
+        ("x-flametalk-key-id", record.id),
+        ("x-flametalk-environment", record.environment.as_str().to_owned()),
+    ]
+}
+
 /// Serves until the program is killed.
-pub fn serve(port: u16, keys: u32, grpc: bool) -> Result<()> {
-    let authority = Rc::new(RefCell::new(Authority::new(keys)));
+pub fn serve(port: u16, keys: u32, grpc: bool, safe: bool) -> Result<()> {
+    let authority = Rc::new(RefCell::new(Authority::new(keys, safe)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async move {
@@ -176,8 +228,14 @@ async fn check_http(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let value = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-    let code = u16::try_from(http_status(authority.borrow_mut().decide(value))).unwrap_or(500);
+    let (code, identity) = authority.borrow_mut().decide(value);
+    let code = u16::try_from(http_status(code)).unwrap_or(500);
     let mut response = Response::new(Full::new(Bytes::new()));
+    for (name, value) in identity {
+        response
+            .headers_mut()
+            .extend(HeaderValue::try_from(value).map(|value| (HeaderName::from_static(name), value)));
+    }
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Ok(response)
 }
@@ -191,10 +249,18 @@ async fn check_grpc(
     // Five bytes of gRPC framing: a flag and a length.
     let message = body.get(5..).and_then(|message| CheckRequest::decode(message).ok()).unwrap_or_default();
     let http = message.attributes.and_then(|attributes| attributes.request?.http).unwrap_or_default();
-    let code = authority.borrow_mut().decide(http.headers.get("authorization").map(String::as_str));
+    let (code, identity) =
+        authority.borrow_mut().decide(http.headers.get("authorization").map(String::as_str));
+    let headers = identity.into_iter().map(|(key, value)| HeaderOption {
+        header: Some(HeaderLine { key: key.to_owned(), value }),
+        append_action: OVERWRITE,
+    });
+    let headers: Vec<_> = headers.collect();
+    let admitted =
+        (!headers.is_empty()).then(|| OkResponse { headers, removed: vec!["authorization".to_owned()] });
     let denied =
         (code != GRPC_OK).then(|| DeniedResponse { status: Some(HttpStatus { code: http_status(code) }) });
-    let answer = CheckResponse { status: Some(Status { code }), denied };
+    let answer = CheckResponse { status: Some(Status { code }), denied, admitted };
     let mut framed = BytesMut::new();
     framed.put_u8(0);
     framed.put_u32(u32::try_from(answer.encoded_len()).unwrap_or_default());

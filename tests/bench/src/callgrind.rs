@@ -46,6 +46,9 @@ impl Callgrind {
                 .map(str::to_owned)
                 .to_vec();
         line.push("--separate-threads=yes".to_owned());
+        if keeps_dumps() {
+            line.push("--dump-instr=yes".to_owned());
+        }
         line.push(format!("--callgrind-out-file={}", prefix.display()));
         line.extend(args.iter().cloned());
         let process = Process::start(name, folder, &line, env)?;
@@ -82,7 +85,9 @@ impl Callgrind {
             let total = text.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap_or("0");
             threads.push(total.trim().parse().with_context(|| format!("{path}: {total}"))?);
             locks.push(calls_to(&text, "pthread_mutex_lock"));
-            fs::remove_file(&path)?;
+            if !keeps_dumps() {
+                fs::remove_file(&path)?;
+            }
         }
         ensure!(
             threads.iter().any(|count| *count > 0),
@@ -126,6 +131,11 @@ impl Count {
         };
         of(self) - of(idle) * self.elapsed.as_secs_f64() / idle.elapsed.as_secs_f64()
     }
+}
+
+/// True when the dumps stay where they are, with instructions by address, for `callgrind_annotate`.
+fn keeps_dumps() -> bool {
+    std::env::var_os("FLAMEGATE_BENCH_KEEP_DUMPS").is_some()
 }
 
 /// Sum of the calls to functions whose name ends in `name` (the format is in valgrind's manual, "Callgrind Format

@@ -75,7 +75,7 @@ fn worse_rows(committed: &Results, rows: &[&'static str]) -> Result<Vec<&'static
     let mut now = Results::default();
     let effort = Effort { requests: 1_000, runs: 3, ..FULL };
     let only = rows.iter().map(|row| (*row).to_owned()).collect();
-    let plan = Plan { only, exact: true, keys: vec![KEYS], effort, save: false };
+    let plan = Plan { only, exact: true, keys: vec![KEYS], effort, save: None, resume: false };
     Instructions::new(&plan, &mut now)?.run()?;
     let mut worse = Vec::new();
     for id in rows {

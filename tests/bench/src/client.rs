@@ -2,7 +2,7 @@
 //! what the proxy does is the same in every run.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::TcpStream,
     time::Duration,
 };
@@ -11,9 +11,13 @@ use anyhow::{Context as _, Result, ensure};
 
 /// One connection.
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }
+
+/// TCP, or TLS over it.
+pub trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
 
 /// What came back.
 pub struct Answer<'a> {
@@ -28,10 +32,12 @@ pub struct Answer<'a> {
 impl Client {
     /// Connects to loopback.
     pub fn connect(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self { stream, buffer: vec![0; 64 * 1024] })
+        Ok(Self::over(tcp(port)?))
+    }
+
+    /// Speaks HTTP/1.1 over this stream.
+    pub fn over(stream: impl Stream + 'static) -> Self {
+        Self { stream: Box::new(stream), buffer: vec![0; 64 * 1024] }
     }
 
     /// Sends a request and reads the whole answer, which must carry `content-length`.
@@ -64,6 +70,14 @@ impl Client {
         ensure!(answer.status == status, "expected {status}, got: {}", answer.head);
         Ok(())
     }
+}
+
+/// A TCP connection to loopback.
+pub fn tcp(port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    Ok(stream)
 }
 
 /// The body of `GET path` when the answer is 200.

@@ -1,5 +1,7 @@
-//! Envoy's configuration for each thing that is compared. All of them differ in the HTTP filters only: one worker, one
-//! HTTP/1.1 listener, a route that answers by itself (`direct_response`), no access log.
+//! Envoy's configuration for each thing that is compared. Most differ in the HTTP filters only: one worker, one
+//! HTTP/1.1 listener in clear, a route that answers by itself (`direct_response`), no access log.
+
+mod peers;
 
 use std::path::Path;
 
@@ -7,7 +9,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    control,
+    connection::{self, Downstream},
+    control, guard,
     keys::{Key, Keys},
     process::{FILTER, FILTER_FOR_RESPONSES, artifact, free_port},
 };
@@ -26,6 +29,10 @@ pub struct Setup {
     pub workers: u32,
     /// What refuses a request that the filter has not seen.
     pub guard: Guard,
+    /// How clients speak to it.
+    pub downstream: Downstream,
+    /// Request headers that the route removes.
+    pub removes: &'static [&'static str],
 }
 
 /// The guard behind the filter, in its two forms (docs/adr/0027-the-guard-chooses-the-routes.md).
@@ -75,80 +82,18 @@ impl Setup {
             upstream: None,
             workers: 1,
             guard: Guard::None,
+            downstream: Downstream::Http1,
+            removes: &[],
         }
+    }
+
+    /// Nothing but the guard, which then refuses everything: what it costs by itself.
+    pub fn guard_alone(guard: Guard) -> Self {
+        Self { guard, ..Self::none() }
     }
 
     fn with(filters: Vec<Value>) -> Self {
         Self { filters, ..Self::none() }
-    }
-
-    /// Envoy's own `api_key_auth` with `count` keys in plaintext.
-    pub fn api_key_auth(count: u32, limited: bool) -> Self {
-        let credentials: Vec<Value> = (0..count)
-            .map(
-                |number| json!({"key": Key::ordinary(number).plaintext(), "client": format!("key_{number}")}),
-            )
-            .collect();
-        let mut filters = vec![json!({"name": "api_key_auth", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
-            "credentials": credentials, "key_sources": [{"header": "Authorization"}]}})];
-        if limited {
-            filters.push(json!({"name": "local_ratelimit", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
-                "stat_prefix": "limit",
-                "token_bucket": {"max_tokens": 1_000_000, "tokens_per_fill": 1_000_000, "fill_interval": "60s"},
-                "filter_enabled": {"default_value": {"numerator": 100}},
-                "filter_enforced": {"default_value": {"numerator": 100}}}}));
-        }
-        Self::with(filters)
-    }
-
-    /// A Lua script that does the same job: SHA-256, table, token bucket. The table stands in the script.
-    pub fn lua(count: u32) -> Self {
-        use std::fmt::Write as _;
-        let mut script = String::from("local records = {\n");
-        for number in 0..count {
-            let key = Key::ordinary(number);
-            let record = key.record();
-            let limit = &record.limits[0];
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                script,
-                "[\"{}\"]={{id=\"{}\",workspace=\"{}\",rate={}/{},burst={}}},",
-                key.hash().to_hex(),
-                record.id,
-                record.workspace,
-                limit.requests,
-                limit.window_seconds,
-                limit.burst()
-            );
-        }
-        script.push_str("}\n");
-        script.push_str(include_str!("../lua/check.lua"));
-        Self::with(vec![json!({"name": "lua", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-            "default_source_code": {"inline_string": script}}})])
-    }
-
-    /// `ext_authz`, by gRPC or HTTP, to the server on `port`.
-    pub fn ext_authz(grpc: bool, port: u16) -> Self {
-        let service = if grpc {
-            json!({"grpc_service": {"envoy_grpc": {"cluster_name": "authz"}}})
-        } else {
-            json!({"http_service": {"server_uri": {"uri": "http://127.0.0.1/", "cluster": "authz", "timeout": "10s"}}})
-        };
-        let mut config = json!({
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
-            "transport_api_version": "V3"});
-        for (name, value) in service.as_object().into_iter().flatten() {
-            config[name] = value.clone();
-        }
-        if grpc {
-            config["grpc_service"]["timeout"] = json!("10s");
-        }
-        let mut setup = Self::with(vec![json!({"name": "ext_authz", "typed_config": config})]);
-        setup.clusters.push(cluster("authz", port, grpc));
-        setup
     }
 
     /// The proxy-wasm filter in `empty-filter/`, which does nothing.
@@ -158,11 +103,17 @@ impl Setup {
 
     /// The filter with its singleton, which syncs with the control plane on `control`.
     pub fn flamegate(state: Flamegate, control: u16, tick_ms: u32) -> Result<Self> {
+        Self::flamegate_with(state, &[control], tick_ms)
+    }
+
+    /// The same with several control planes, in turn.
+    pub fn flamegate_with(state: Flamegate, controls: &[u16], tick_ms: u32) -> Result<Self> {
         let adds_to_responses = state == Flamegate::RateLimit;
         let wasm = artifact(if adds_to_responses { FILTER_FOR_RESPONSES } else { FILTER }, "make wasm")?;
         let sync = json!({"mode": "singleton"});
         let mut config = match state {
-            Flamegate::Default | Flamegate::Shipped | Flamegate::ShippedRbac => json!({}),
+            Flamegate::Default => json!({}),
+            Flamegate::Shipped | Flamegate::ShippedRbac => serde_json::from_str(SHIPPED)?,
             Flamegate::Headers => json!({"filter_state": []}),
             Flamegate::Bare => {
                 json!({"identity_headers": false, "filter_state": [], "forward_authorization": true})
@@ -185,7 +136,7 @@ impl Setup {
         setup.bootstrap.push(json!({"name": "envoy.bootstrap.wasm", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.wasm.v3.WasmService",
             "singleton": true, "config": plugin}}));
-        setup.clusters.push(cluster("flamegate-control", control, false));
+        setup.clusters.push(cluster_of("flamegate-control", controls, false));
         Ok(setup)
     }
 
@@ -193,7 +144,7 @@ impl Setup {
     pub fn write(&self, name: &str, folder: &Path) -> Result<(Vec<String>, Ports)> {
         let ports = Ports { gateway: free_port(), admin: free_port() };
         let path = folder.join(format!("{name}.json"));
-        std::fs::write(&path, self.config(ports).to_string())?;
+        std::fs::write(&path, self.config(ports)?.to_string())?;
         let binary = artifact(".cache/envoy", "make setup")?;
         let path = path.display().to_string();
         let workers = self.workers.to_string();
@@ -202,19 +153,9 @@ impl Setup {
         Ok((line.into_iter().chain(quiet).collect(), ports))
     }
 
-    fn config(&self, ports: Ports) -> Value {
+    fn config(&self, ports: Ports) -> Result<Value> {
         let mut filters = self.filters.clone();
-        if self.guard == Guard::Rbac {
-            let state = |key: &str, text: Value| json!({"filter_state": {"key": key, "string_match": text}});
-            let bypass = |why: &str| state("wasm.flamegate.bypass", json!({"exact": why}));
-            let by_key = state("wasm.flamegate.key_id", json!({"safe_regex": {"regex": ".+"}}));
-            let principals = json!([by_key, bypass("path"), bypass("preflight")]);
-            filters.push(json!({"name": "flamegate-guard", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
-                "rules_stat_prefix": "flamegate_guard",
-                "rules": {"action": "ALLOW", "policies": {"seen-by-flamegate": {
-                    "permissions": [{"any": true}], "principals": principals}}}}}));
-        }
+        filters.extend((self.guard == Guard::Rbac).then(guard::rbac));
         filters.push(json!({"name": "router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
         let mut clusters = self.clusters.clone();
@@ -226,9 +167,10 @@ impl Setup {
                 clusters.push(cluster("upstream", port, false));
             }
         }
-        let mut host = json!({"name": "gateway", "domains": ["*"]});
+        let mut host =
+            json!({"name": "gateway", "domains": ["*"], "request_headers_to_remove": self.removes});
         if self.guard == Guard::Matcher {
-            host["matcher"] = guard_matcher(&route);
+            host["matcher"] = guard::matcher(&route);
         } else {
             host["routes"] = json!([route]);
         }
@@ -236,16 +178,22 @@ impl Setup {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "gateway", "codec_type": "AUTO", "http_filters": filters,
             "route_config": {"virtual_hosts": [host]}});
-        json!({
+        let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
+        if self.downstream.is_tls() {
+            chain["transport_socket"] = transport(self.downstream)?;
+        }
+        Ok(json!({
             "node": {"id": "bench", "cluster": "bench"},
             "admin": {"address": address(ports.admin)},
             "bootstrap_extensions": self.bootstrap,
             "static_resources": {
-                "listeners": [{"name": "gateway", "address": address(ports.gateway), "filter_chains": [{"filters": [
-                    {"name": "http", "typed_config": manager}]}]}],
-                "clusters": clusters}})
+                "listeners": [{"name": "gateway", "address": address(ports.gateway), "filter_chains": [chain]}],
+                "clusters": clusters}}))
     }
 }
+
+/// The filter's configuration as it is shipped; what it says of the sync is replaced.
+const SHIPPED: &str = include_str!("../../../envoy/filter.json");
 
 /// The environment that [`Setup::flamegate`] needs.
 pub const ENVIRONMENT: &[(&str, &str)] = &[("FLAMEGATE_SYNC_TOKEN", control::TOKEN)];
@@ -261,30 +209,16 @@ pub fn table(count: u32) -> Keys {
     Keys::new(crate::keys::Kind::Ordinary, count, &extra_keys())
 }
 
-/// The guard of `envoy/envoy.yaml` before this route.
-fn guard_matcher(route: &Value) -> Value {
-    let action = |name: &str, kind: &str, mut what: Value| {
-        what["@type"] = json!(format!("type.googleapis.com/envoy.config.route.v3.{kind}"));
-        json!({"action": {"name": name, "typed_config": what}})
-    };
-    let input = |key: &str| {
-        json!({"name": key, "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", "key": key}})
-    };
-    let there = json!({"name": "there", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.matching.input_matchers.consistent_hashing.v3.ConsistentHashing",
-        "threshold": 0, "modulo": 1}});
-    let by_key =
-        json!({"single_predicate": {"input": input("wasm.flamegate.key_id"), "custom_match": there}});
-    let routes = || action("routes", "RouteList", json!({"routes": [route]}));
-    let closed =
-        json!({"match": {"prefix": "/"}, "name": "flamegate-guard", "direct_response": {"status": 403}});
-    let bypassed = json!({"matcher": {
-        "matcher_tree": {
-            "input": input("wasm.flamegate.bypass"),
-            "exact_match_map": {"map": {"path": routes(), "preflight": routes()}}},
-        "on_no_match": action("flamegate-guard", "Route", closed)}});
-    json!({"matcher_list": {"matchers": [{"predicate": by_key, "on_match": routes()}]}, "on_no_match": bypassed})
+/// The listener's side of TLS.
+fn transport(downstream: Downstream) -> Result<Value> {
+    let identity = connection::identity()?;
+    let inline = |text: &str| json!({"inline_string": text});
+    Ok(json!({"name": "tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": [downstream.protocol()],
+            "tls_certificates": [{
+                "certificate_chain": inline(&identity.certificate), "private_key": inline(&identity.key)}]}}}))
 }
 
 fn address(port: u16) -> Value {
@@ -292,10 +226,15 @@ fn address(port: u16) -> Value {
 }
 
 fn cluster(name: &str, port: u16, http2: bool) -> Value {
+    cluster_of(name, &[port], http2)
+}
+
+fn cluster_of(name: &str, ports: &[u16], http2: bool) -> Value {
+    let endpoints: Vec<Value> =
+        ports.iter().map(|port| json!({"endpoint": {"address": address(*port)}})).collect();
     let mut cluster = json!({
         "name": name, "type": "STATIC", "connect_timeout": "5s",
-        "load_assignment": {"cluster_name": name, "endpoints": [
-            {"lb_endpoints": [{"endpoint": {"address": address(port)}}]}]}});
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}});
     if http2 {
         cluster["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",

@@ -1,4 +1,4 @@
-//! `flamegate-bench gateways`: many gateways on one real control plane at once, each with a poll of its own over loopback,
+//! `flamegate-bench gateways`: many gateways on a real control plane at once, each with a poll of its own over loopback,
 //! and revocations: how long until all of them know, and what that costs the control plane.
 
 use std::{
@@ -20,7 +20,7 @@ use crate::{
     client::Client,
     control::TOKEN,
     probe::Waits,
-    process::new_folder,
+    process::{Process, new_folder},
     real::{self, ADMIN_TOKEN, Real},
 };
 
@@ -43,6 +43,13 @@ pub struct Outcome {
     pub resident_bytes_per_gateway: f64,
 }
 
+/// Gateways that poll, each in a thread.
+pub struct Crowd {
+    board: Arc<Board>,
+    /// Revocations that all of them know of.
+    rounds: usize,
+}
+
 /// When each gateway learned of each revocation.
 struct Board {
     learned: Vec<Mutex<Vec<Instant>>>,
@@ -53,80 +60,120 @@ struct Board {
 
 const KEYS: u32 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The filter's first retry comes after half of `retry_ms` to all of it (default 200).
+const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// Clock ticks of `/proc` per second (USER_HZ on Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Connects `gateways` gateways, makes `revocations` and prints what was seen.
+/// One control plane on SQLite: connects `gateways` gateways, makes `revocations` and prints what was seen.
 pub fn run(gateways: usize, revocations: usize) -> Result<Outcome> {
     let folder = new_folder("gateways")?;
     let real = real::prepare(&folder, KEYS)?;
-    let server = real.start(&folder)?;
-    let ids = (0..revocations).map(|_| create_key(&real)).collect::<Result<Vec<_>>>()?;
-    let before = server.memory("VmRSS")?;
-    let board = connect(real.port, gateways)?;
-    let resident = server.memory("VmRSS")?.saturating_sub(before);
-    let cpu = server.processor_time()?;
+    let servers = [real.start(&folder)?];
+    let (outcome, _) = measure(&[&real], &servers, gateways, revocations)?;
+    outcome.print();
+    Ok(outcome)
+}
+
+/// The same on control planes that run; the gateways are shared out among them, and so are the revocations. They go on polling.
+pub fn measure(
+    reals: &[&Real],
+    servers: &[Process],
+    gateways: usize,
+    revocations: usize,
+) -> Result<(Outcome, Crowd)> {
+    let resident = || -> Result<u64> { servers.iter().map(|server| server.memory("VmRSS")).sum() };
+    let cpu = || -> Result<f64> { servers.iter().map(Process::processor_time).sum() };
+    let ids = (0..revocations).map(|_| create_key(reals[0])).collect::<Result<Vec<_>>>()?;
+    let before = resident()?;
+    let mut crowd = Crowd::gather(reals.iter().map(|real| real.port).collect(), gateways)?;
+    let grown = resident()?.saturating_sub(before);
+    let started = cpu()?;
     let (mut known, mut all_know) = (Vec::new(), Vec::new());
     for (round, id) in ids.iter().enumerate() {
-        let started = Instant::now();
-        call(&real, "POST", &format!("/v1/api-keys/{id}/revoke"), None)?;
-        board.wait(|learned| learned > round)?;
-        let waits: Vec<f64> = board.when(round).map(|at| (at - started).as_secs_f64() * 1e3).collect();
+        let waits = crowd.learn(|| revoke(reals[round % reals.len()], id))?;
         all_know.push(waits.iter().copied().fold(0.0, f64::max));
         known.extend(waits);
         // All of them are waiting again before the next one.
         thread::sleep(Duration::from_millis(300));
     }
-    let cpu = (server.processor_time()? - cpu) / TICKS_PER_SECOND * 1e6;
-    board.over.store(true, Ordering::Relaxed);
+    let used = (cpu()? - started) / TICKS_PER_SECOND * 1e6;
     let outcome = Outcome {
         gateways,
         keys: KEYS,
         revocations,
         known: Waits::new(known).context("no gateways")?,
         all_know: Waits::new(all_know).context("no revocations")?,
-        cpu_us: cpu / (revocations * gateways) as f64,
-        resident_bytes_per_gateway: resident as f64 / gateways as f64,
+        cpu_us: used / (revocations * gateways) as f64,
+        resident_bytes_per_gateway: grown as f64 / gateways as f64,
     };
-    outcome.print();
-    Ok(outcome)
+    Ok((outcome, crowd))
 }
 
-/// Starts the gateways and waits until each has the table and waits for changes.
-fn connect(port: u16, gateways: usize) -> Result<Arc<Board>> {
-    let learned = (0..gateways).map(|_| Mutex::default()).collect();
-    let board = Arc::new(Board { learned, polling: AtomicUsize::new(0), over: AtomicBool::new(false) });
-    for number in 0..gateways {
-        let board = Arc::clone(&board);
-        let gateway = move || {
-            if let Err(error) = follow(port, number, &board)
-                && !board.over.load(Ordering::Relaxed)
-            {
-                eprintln!("gateway {number}: {error:#}");
-            }
-        };
-        thread::Builder::new().stack_size(256 * 1024).spawn(gateway)?;
+impl Crowd {
+    /// Starts the gateways and waits until each has the table and waits for changes.
+    pub fn gather(ports: Vec<u16>, gateways: usize) -> Result<Self> {
+        let learned = (0..gateways).map(|_| Mutex::default()).collect();
+        let board = Arc::new(Board { learned, polling: AtomicUsize::new(0), over: AtomicBool::new(false) });
+        let ports: Arc<[u16]> = ports.into();
+        for number in 0..gateways {
+            let (board, ports) = (Arc::clone(&board), Arc::clone(&ports));
+            let gateway = move || follow(&ports, number, &board);
+            thread::Builder::new().stack_size(256 * 1024).spawn(gateway)?;
+        }
+        let started = Instant::now();
+        while board.polling.load(Ordering::Relaxed) < gateways {
+            ensure!(started.elapsed() < PATIENCE, "not all gateways have connected");
+            thread::sleep(Duration::from_millis(20));
+        }
+        thread::sleep(Duration::from_secs(1));
+        Ok(Self { board, rounds: 0 })
     }
-    let started = Instant::now();
-    while board.polling.load(Ordering::Relaxed) < gateways {
-        ensure!(started.elapsed() < PATIENCE, "not all gateways have connected");
-        thread::sleep(Duration::from_millis(20));
+
+    /// Does something of which all gateways learn; for each the milliseconds until it had.
+    pub fn learn(&mut self, change: impl FnOnce() -> Result<()>) -> Result<Vec<f64>> {
+        let (round, started) = (self.rounds, Instant::now());
+        change()?;
+        self.board.wait(|learned| learned > round)?;
+        self.rounds += 1;
+        Ok(self.board.when(round).map(|at| (at - started).as_secs_f64() * 1e3).collect())
     }
-    thread::sleep(Duration::from_secs(1));
-    Ok(board)
 }
 
-/// One gateway: fetches the table, then polls for ever.
-fn follow(port: u16, number: usize, board: &Board) -> Result<()> {
-    let mut client = Client::connect(port)?;
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.board.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One gateway: polls for ever, and goes to the next control plane when one is away, as Envoy's cluster does.
+fn follow(ports: &[u16], number: usize, board: &Board) {
     let mut query = ChangesQuery {
         gateway: format!("bench-{number}"),
         limit: 5_000,
         wait: 25,
         ..ChangesQuery::default()
     };
+    for attempt in number.. {
+        let Some(port) = ports.get(attempt % ports.len()) else { return };
+        if let Err(error) = poll(*port, number, &mut query, board) {
+            if board.over.load(Ordering::Relaxed) {
+                return;
+            }
+            if ports.len() == 1 {
+                eprintln!("gateway {number}: {error:#}");
+            }
+        }
+        let jitter = u32::try_from(number * 7_919 % 100).unwrap_or_default();
+        thread::sleep(FIRST_RETRY + FIRST_RETRY * jitter / 100);
+    }
+}
+
+/// Polls on one connection until it breaks.
+fn poll(port: u16, number: usize, query: &mut ChangesQuery, board: &Board) -> Result<()> {
+    let mut client = Client::connect(port)?;
     loop {
-        let page = fetch(&mut client, &query)?;
+        let page = fetch(&mut client, query)?;
         if !page.removals.is_empty() {
             board.learned(number).push(Instant::now());
         }
@@ -153,13 +200,20 @@ fn fetch(client: &mut Client, query: &ChangesQuery) -> Result<Page> {
     Page::parse(answer.body).map_err(anyhow::Error::msg)
 }
 
-fn create_key(real: &Real) -> Result<String> {
+/// Makes a key; its id.
+pub fn create_key(real: &Real) -> Result<String> {
     let body = json!({"workspace": "bench", "name": "bench", "environment": "live"});
     let answer = call(real, "POST", "/v1/api-keys", Some(&body))?;
     Ok(answer["data"]["id"].as_str().context("no id")?.to_owned())
 }
 
-fn call(real: &Real, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+/// Revokes a key.
+pub fn revoke(real: &Real, id: &str) -> Result<()> {
+    call(real, "POST", &format!("/v1/api-keys/{id}/revoke"), None).map(drop)
+}
+
+/// Calls the API of one control plane.
+pub fn call(real: &Real, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
     let body = body.map(Value::to_string).unwrap_or_default();
     let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
     let request = format!(
@@ -193,7 +247,8 @@ impl Board {
 }
 
 impl Outcome {
-    fn print(&self) {
+    /// For people.
+    pub fn print(&self) {
         println!(
             "{} gateways, {} keys, {} revocations one by one",
             self.gateways, self.keys, self.revocations

@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{keys::Key, process::free_port};
 
-/// Writes the configuration, with the check of `keys` keys or without any; the command line and the port.
-pub fn write(name: &str, folder: &Path, keys: Option<u32>) -> Result<(Vec<String>, u16)> {
+/// Writes the configuration, with the check of `keys` keys or without any; the command line and the port. `safe`: it passes on who is
+/// calling, and not the key.
+pub fn write(name: &str, folder: &Path, keys: Option<u32>, safe: bool) -> Result<(Vec<String>, u16)> {
     let port = free_port();
     let mut config = String::from("global\n  nbthread 1\n  maxconn 1000\ndefaults\n  mode http\n");
     config.push_str("  timeout client 600s\n  timeout connect 5s\n  timeout server 600s\n");
@@ -17,6 +18,9 @@ pub fn write(name: &str, folder: &Path, keys: Option<u32>) -> Result<(Vec<String
         let map = folder.join(format!("{name}.map"));
         fs::write(&map, key_map(keys)?)?;
         config.push_str(&check(&map, keys));
+        if safe {
+            config.push_str(IDENTITY);
+        }
     }
     config.push_str("  http-request return status 200 content-type text/plain string ok\n");
     let path = folder.join(format!("{name}.cfg"));
@@ -44,6 +48,10 @@ fn key_map(keys: u32) -> Result<String> {
 
 /// Requests in 60 s: out of reach for a client at full speed, so that what is measured is the check and not refusals.
 const LIMIT: u32 = 100_000_000;
+
+/// Who is calling goes on, and the key does not.
+const IDENTITY: &str = "  http-request del-header authorization\n  http-request del-header x-flametalk- -m beg\n  \
+                        http-request set-header x-flametalk-key-id %[var(txn.key)]\n";
 
 fn check(map: &Path, keys: u32) -> String {
     let json = "content-type application/json string";

@@ -1,19 +1,22 @@
 //! `flamegate-bench instructions`: what each way to check an API key adds to a request, in instructions.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    client::Client,
     control::Control,
     envoy::{Flamegate, Setup, table},
-    haproxy,
     load::Load,
-    measure::{self, Effort, Measured, START, Subject},
-    process::{Process, artifact, new_folder},
-    results::{Results, Row},
+    measure::{self, Effort, Measured, Subject},
+    process::{artifact, new_folder},
+    results::{Results, Row, step},
     rows::{self, Series, series},
+    stamp::{self, Part},
+    upstream,
 };
 
 /// What to measure.
@@ -27,119 +30,94 @@ pub struct Plan {
     pub keys: Vec<u32>,
     /// How long and how often.
     pub effort: Effort,
-    /// Whether the rows are written to the committed results.
-    pub save: bool,
+    /// Where the rows are written to as they come.
+    pub save: Option<PathBuf>,
+    /// Whether rows that are there of the same build are left as they are.
+    pub resume: bool,
 }
 
 /// The tick of the measured filter: the longest that it takes. A program under callgrind is about fifty times slower, and
 /// as many requests should come between two ticks as in a proxy that is not watched, where one comes every 20 ms.
 const TICK_MS: u32 = 500;
-/// Beyond this, Envoy's configuration with all keys in it takes longer to load than the measurement.
-const MOST_NATIVE_KEYS: u32 = 100_000;
-/// The same for a Lua script, which every worker has a copy of.
-const MOST_LUA_KEYS: u32 = 1_000;
+/// The size of table at which peers are measured with all that makes them safe, and other ways to the gateway.
+const USUAL_KEYS: u32 = 1_000;
 
 /// A run over all that the plan names; rows are put into `results` and printed as they come.
 pub struct Instructions<'a> {
-    plan: &'a Plan,
-    results: &'a mut Results,
-    folder: PathBuf,
+    pub(super) plan: &'a Plan,
+    pub(super) results: &'a mut Results,
+    pub(super) folder: PathBuf,
+    stamp: String,
+    /// When the last row was there.
+    last: Instant,
 }
 
 impl<'a> Instructions<'a> {
     /// Prepares a run.
     pub fn new(plan: &'a Plan, results: &'a mut Results) -> Result<Self> {
-        Ok(Self { plan, results, folder: new_folder("instructions")? })
+        let (folder, stamp) = (new_folder("instructions")?, stamp::of(Part::Proxy)?);
+        Ok(Self { plan, results, folder, stamp, last: Instant::now() })
     }
 
     /// Measures everything.
     pub fn run(&mut self) -> Result<()> {
         self.baselines()?;
-        self.empty_filter()?;
+        for (guard, row) in rows::GUARDS {
+            self.envoy(&Setup::guard_alone(guard), 0, None, &[row])?;
+        }
+        let wasm = artifact("target/bench/empty-filter.wasm", "make bench-build")?;
+        self.envoy(&Setup::empty_filter(&wasm), 0, None, &[rows::EMPTY])?;
         for keys in self.plan.keys.clone() {
-            self.native(keys)?;
-            self.ext_authz(keys)?;
-            self.haproxy(keys)?;
+            self.peers(keys)?;
+            if keys == USUAL_KEYS {
+                self.safe_peers(keys)?;
+                self.ways(keys)?;
+            }
             self.flamegate(keys)?;
         }
         Ok(())
     }
 
     fn baselines(&mut self) -> Result<()> {
-        let known = rows::BASELINES.iter().all(|series| self.results.row(series.id, 0).is_some());
-        if known && !rows::BASELINES.iter().any(|row| self.wants(row)) {
+        let wanted = |row: &Series| self.wants(row, 0) || self.results.row(row.id, 0).is_none();
+        let wanted: Vec<_> = rows::BASELINES.into_iter().filter(wanted).collect();
+        if wanted.is_empty() {
             return Ok(());
         }
         let mut subject = Subject::envoy("none", &self.folder, &Setup::none(), None)?;
-        for series in rows::BASELINES {
-            self.measure(&mut subject, &series, 0)?;
-        }
-        Ok(())
+        wanted.iter().try_for_each(|series| self.measure(&mut subject, series, 0))
     }
 
-    fn empty_filter(&mut self) -> Result<()> {
-        let wasm = artifact("target/bench/empty-filter.wasm", "make bench-build")?;
-        self.envoy(&Setup::empty_filter(&wasm), 0, None, &[rows::EMPTY])
-    }
-
-    /// What Envoy itself offers. Its table is part of the configuration, which sets an end to it.
-    fn native(&mut self, keys: u32) -> Result<()> {
-        if keys <= MOST_NATIVE_KEYS {
-            self.envoy(&Setup::api_key_auth(keys, false), keys, None, &[rows::API_KEY_AUTH])?;
-            self.envoy(&Setup::api_key_auth(keys, true), keys, None, &[rows::API_KEY_AUTH_LIMITED])?;
-        }
-        if keys <= MOST_LUA_KEYS {
-            self.envoy(&Setup::lua(keys), keys, None, &[rows::LUA])?;
-        }
-        Ok(())
-    }
-
-    /// Envoy's side and the server's, one after the other: each is slow under callgrind while the other is not.
-    fn ext_authz(&mut self, keys: u32) -> Result<()> {
-        for (grpc, row) in [(false, rows::EXT_AUTHZ[0]), (true, rows::EXT_AUTHZ[1])] {
-            if !self.wants(&row) {
+    /// The other ways to the gateway and from it, each beside the proxy alone.
+    fn ways(&mut self, keys: u32) -> Result<()> {
+        for way in rows::WAYS {
+            let shipped = way.shipped.iter().any(|(_, row)| self.wants(row, keys));
+            let base = self.wants(&way.none, 0) || (shipped && self.results.row(way.none.id, 0).is_none());
+            if !shipped && !base {
                 continue;
             }
-            let (line, port) = rows::authz_server(grpc, keys)?;
-            let setup = Setup::ext_authz(grpc, port);
-            let proxy = {
-                let mut server = Process::start("authz", &self.folder, &line, &[])?;
-                server.wait_until("the server listens", START, || Client::connect(port).is_ok())?;
-                let mut subject = Subject::envoy(row.id, &self.folder, &setup, None)?;
-                subject.must_refuse_unknown()?;
-                subject.measure(row.load, "", 200, self.plan.effort, None)?
-            };
-            let mut subject = Subject::program("authz", &self.folder, &line, port)?;
-            let (envoy_line, ports) = setup.write(row.id, &self.folder)?;
-            let mut envoy = Process::start(row.id, &self.folder, &envoy_line, &[])?;
-            measure::wait_for_envoy(&mut envoy, ports, None)?;
-            let server = subject.measure(row.load, "", 200, self.plan.effort, Some(ports.gateway))?;
-            self.put(&row, keys, &proxy, Some(server.process_median()))?;
+            let upstream = if way.upstream { Some(upstream::start()?) } else { None };
+            let reached = |setup| Setup { downstream: way.downstream, upstream, ..setup };
+            if base {
+                let mut subject = Subject::envoy(way.none.id, &self.folder, &reached(Setup::none()), None)?;
+                self.measure(&mut subject, &way.none, 0)?;
+            }
+            let control = Control::start(table(keys))?;
+            let count = Some(control.keys().all().len());
+            for (state, row) in way.shipped {
+                let setup = reached(Setup::flamegate(state, control.port, TICK_MS)?);
+                self.envoy(&setup, keys, count, &[row])?;
+            }
         }
         Ok(())
     }
 
-    fn haproxy(&mut self, keys: u32) -> Result<()> {
-        for (row, table) in [(rows::HAPROXY[0], None), (rows::HAPROXY[1], Some(keys))] {
-            let shown = table.unwrap_or(0);
-            let known = table.is_none() && self.results.row(row.id, 0).is_some();
-            if known || !self.wants(&rows::HAPROXY[1]) {
-                continue;
-            }
-            let (line, port) = haproxy::write(row.id, &self.folder, table)?;
-            let mut subject = Subject::program(row.id, &self.folder, &line, port)?;
-            if table.is_some() {
-                subject.must_refuse_unknown()?;
-            }
-            self.measure(&mut subject, &row, shown)?;
-        }
-        Ok(())
-    }
-
-    fn wants(&self, row: &Series) -> bool {
+    /// True for a row that the plan names and that is not there yet.
+    pub(super) fn wants(&self, row: &Series, keys: u32) -> bool {
         let matches =
             |name: &String| if self.plan.exact { row.id == name } else { row.id.contains(name.as_str()) };
-        self.plan.only.is_empty() || self.plan.only.iter().any(matches)
+        let named = self.plan.only.is_empty() || self.plan.only.iter().any(matches);
+        named && !(self.plan.resume && self.results.has(&step(row.id, keys), &self.stamp))
     }
 
     fn flamegate(&mut self, keys: u32) -> Result<()> {
@@ -169,12 +147,18 @@ impl<'a> Instructions<'a> {
     }
 
     /// Measures those of `rows` that the plan names on one Envoy.
-    fn envoy(&mut self, setup: &Setup, keys: u32, synced: Option<usize>, rows: &[Series]) -> Result<()> {
-        let wanted: Vec<_> = rows.iter().filter(|row| self.wants(row)).collect();
+    pub(super) fn envoy(
+        &mut self,
+        setup: &Setup,
+        keys: u32,
+        synced: Option<usize>,
+        rows: &[Series],
+    ) -> Result<()> {
+        let wanted: Vec<_> = rows.iter().filter(|row| self.wants(row, keys)).collect();
         let Some(first) = wanted.first() else { return Ok(()) };
         let name = format!("{}-{keys}", first.id);
         let mut subject = Subject::envoy(&name, &self.folder, setup, synced)?;
-        if first.id != rows::EMPTY.id {
+        if keys > 0 {
             subject.must_refuse_unknown()?;
         }
         for row in wanted {
@@ -183,12 +167,18 @@ impl<'a> Instructions<'a> {
         Ok(())
     }
 
-    fn measure(&mut self, subject: &mut Subject, series: &Series, keys: u32) -> Result<()> {
+    pub(super) fn measure(&mut self, subject: &mut Subject, series: &Series, keys: u32) -> Result<()> {
         let measured = subject.measure(series.load, series.forged, series.status, self.plan.effort, None)?;
         self.put(series, keys, &measured, None)
     }
 
-    fn put(&mut self, series: &Series, keys: u32, measured: &Measured, server: Option<f64>) -> Result<()> {
+    pub(super) fn put(
+        &mut self,
+        series: &Series,
+        keys: u32,
+        measured: &Measured,
+        server: Option<f64>,
+    ) -> Result<()> {
         let baseline = match series.baseline() {
             None => measured.median(),
             Some(id) => self.results.row(id, 0).context("no baseline")?.worker,
@@ -204,16 +194,18 @@ impl<'a> Instructions<'a> {
             server: server.map(f64::round),
             baseline: baseline.round(),
         };
-        print_row(&row);
+        print_row(&row, self.last.elapsed());
+        self.results.note(row.step(), &self.stamp, self.last);
         self.results.put(row);
-        if self.plan.save { self.results.save() } else { Ok(()) }
+        self.last = Instant::now();
+        self.plan.save.as_deref().map_or(Ok(()), |path| self.results.save_to(path))
     }
 }
 
 /// One line per row, as they come.
-fn print_row(row: &Row) {
+fn print_row(row: &Row, took: Duration) {
     println!(
-        "{:<18} {:>9} keys {:>9.0} added (worker {:>9.0}, runs {:.0}..{:.0}; process {:.0}; locks {})",
+        "{:<22} {:>9} keys {:>9.0} added (worker {:>9.0}, runs {:.0}..{:.0}; process {:.0}; locks {}), {:.0} s",
         row.id,
         row.keys,
         row.added(),
@@ -221,7 +213,8 @@ fn print_row(row: &Row) {
         row.spread[0],
         row.spread[1],
         row.process,
-        row.locks
+        row.locks,
+        took.as_secs_f64()
     );
 }
 

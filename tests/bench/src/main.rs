@@ -7,10 +7,13 @@ mod callgrind;
 mod check;
 mod churn;
 mod client;
+mod connection;
 mod contention;
 mod control;
 mod envoy;
+mod fleet;
 mod gateways;
+mod guard;
 mod haproxy;
 mod instructions;
 mod keys;
@@ -18,6 +21,7 @@ mod keysync;
 mod limiter;
 mod load;
 mod measure;
+mod peers;
 mod probe;
 mod process;
 mod ratios;
@@ -25,6 +29,8 @@ mod real;
 mod report;
 mod results;
 mod rows;
+mod stamp;
+mod upstream;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -111,9 +117,24 @@ enum Command {
         #[arg(long)]
         save: bool,
     },
+    /// Several control planes on one PostgreSQL beside one on SQLite: revocations, many gateways, creates, a death
+    Fleet {
+        /// Simulated gateways
+        #[arg(long, default_value_t = all::FLEET.gateways)]
+        gateways: usize,
+        /// Revocations of which they learn
+        #[arg(long, default_value_t = all::FLEET.revocations)]
+        revocations: usize,
+        /// Keys that are made and revoked under the eyes of one Envoy
+        #[arg(long, default_value_t = all::FLEET.rounds)]
+        rounds: usize,
+        /// Write it to tests/bench/results/results.json
+        #[arg(long)]
+        save: bool,
+    },
     /// Write docs/PERFORMANCE.md from the committed results
     Report,
-    /// Everything, one after the other, and the report
+    /// Everything that is not there yet of this build, one after the other, and the report
     All,
     /// The server behind ext_authz, until it is killed
     #[command(hide = true)]
@@ -127,6 +148,9 @@ enum Command {
         /// gRPC instead of HTTP
         #[arg(long)]
         grpc: bool,
+        /// It says who is calling, and that the credential goes no further
+        #[arg(long)]
+        safe: bool,
     },
 }
 
@@ -140,10 +164,18 @@ fn main() -> Result<()> {
             let outcome = gateways::run(gateways, revocations)?;
             keep(save, |results| results.gateways = Some(outcome))
         }
+        Command::Fleet { gateways, revocations, rounds, save } => {
+            let rows = fleet::run(fleet::Plan { gateways, revocations, rounds })?;
+            keep(save, |results| results.fleet = rows)
+        }
         Command::Report => report::write(),
         Command::All => all::run(),
         Command::Ratios { only, save } => {
-            let ratios = ratios::run(&only)?;
+            let mut ratios = Vec::new();
+            ratios::run(&|name| name.contains(&only), &mut |ratio| {
+                ratios.push(ratio);
+                Ok(())
+            })?;
             keep(save, |results| results.put_ratios(ratios))
         }
         Command::Limiter { save } => {
@@ -151,9 +183,10 @@ fn main() -> Result<()> {
             keep(save, |results| results.limiter = rows)
         }
         Command::Check => check::run(),
-        Command::Authz { port, keys, grpc } => authz::serve(port, keys, grpc),
+        Command::Authz { port, keys, grpc, safe } => authz::serve(port, keys, grpc, safe),
         Command::Instructions { only, keys, requests, runs, save } => {
-            let plan = Plan { only, exact: false, keys, effort: instructions::effort(requests, runs), save };
+            let (effort, place) = (instructions::effort(requests, runs), Results::path()?);
+            let plan = Plan { only, exact: false, keys, effort, save: save.then_some(place), resume: false };
             let mut results = Results::load()?;
             if save {
                 all::note_versions(&mut results)?;
@@ -168,7 +201,7 @@ fn keep(save: bool, change: impl FnOnce(&mut Results)) -> Result<()> {
     if save {
         let mut results = Results::load()?;
         change(&mut results);
-        results.save()?;
+        results.save_to(&Results::path()?)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     callgrind::{Callgrind, Count},
     client::{Client, get},
+    connection::{Connection, Downstream},
     envoy::{ENVIRONMENT, Ports, Setup},
     load::Load,
     process::Process,
@@ -33,6 +34,8 @@ pub struct Subject {
     idle: Option<Count>,
     /// Where requests go.
     port: u16,
+    /// How.
+    downstream: Downstream,
 }
 
 /// Instructions per request.
@@ -57,7 +60,7 @@ impl Subject {
         let (line, ports) = setup.write(name, folder)?;
         let mut callgrind = Callgrind::start(name, folder, &line, ENVIRONMENT)?;
         wait_for_envoy(&mut callgrind.process, ports, keys)?;
-        Ok(Self { callgrind, idle: None, port: ports.gateway })
+        Ok(Self { callgrind, idle: None, port: ports.gateway, downstream: setup.downstream })
     }
 
     /// Starts another program under callgrind and waits until its port is open.
@@ -65,12 +68,13 @@ impl Subject {
         let mut callgrind = Callgrind::start(name, folder, line, &[])?;
         let open = || Client::connect(port).is_ok();
         callgrind.process.wait_until("the port is open", START, open)?;
-        Ok(Self { callgrind, idle: None, port })
+        Ok(Self { callgrind, idle: None, port, downstream: Downstream::Http1 })
     }
 
     /// An error when it lets an unknown key through.
     pub fn must_refuse_unknown(&self) -> Result<()> {
-        must_refuse_unknown(self.port)
+        let mut connection = Connection::open(self.downstream, self.port)?;
+        connection.expect(&Load::Unknown.request(0, ""), 401).context("an unknown key")
     }
 
     /// Measures `load`, sent to another port than the subject's own when requests reach it through something else.
@@ -82,7 +86,8 @@ impl Subject {
         effort: Effort,
         through: Option<u16>,
     ) -> Result<Measured> {
-        let mut client = Client::connect(through.unwrap_or(self.port))?;
+        let open = || Connection::open(self.downstream, through.unwrap_or(self.port));
+        let mut client = open()?;
         let mut next = 0;
         let mut send = |count: u32| -> Result<()> {
             let requests: Vec<_> = (next..next + count).map(|number| load.request(number, forged)).collect();
@@ -90,7 +95,7 @@ impl Subject {
             requests.iter().try_for_each(|request| client.expect(request, status))
         };
         // The first request with a used-up limit is admitted, and a table reaches the workers with their next tick.
-        settle(through.unwrap_or(self.port), &load.request(0, forged), status)?;
+        settle(open, &load.request(0, forged), status)?;
         if self.idle.is_none() {
             self.callgrind.instrument()?;
         }
@@ -167,16 +172,14 @@ pub fn must_refuse_unknown(port: u16) -> Result<()> {
 }
 
 /// Sends `request` until it is answered with `status`.
-fn settle(port: u16, request: &[u8], status: u16) -> Result<()> {
-    let mut last = String::new();
+fn settle(open: impl Fn() -> Result<Connection>, request: &[u8], status: u16) -> Result<()> {
+    let mut last = 0;
     for _ in 0..200 {
-        let mut client = Client::connect(port)?;
-        let answer = client.send(request)?;
-        if answer.status == status {
+        last = open()?.send(request)?;
+        if last == status {
             return Ok(());
         }
-        last = answer.head.to_owned();
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(anyhow::anyhow!("never {status}, at last: {last}")).context("the first request")
+    Err(anyhow::anyhow!("never {status}, at last {last}")).context("the first request")
 }

@@ -38,6 +38,18 @@ struct Run {
     cpu: f64,
 }
 
+/// All of them.
+const NAMES: [&str; 9] = [
+    "bare-hot",
+    "headers-plain",
+    "shipped-hot",
+    rows::EMPTY.id,
+    rows::API_KEY_AUTH_LIMITED.id,
+    rows::LUA.id,
+    rows::EXT_AUTHZ[0].id,
+    rows::EXT_AUTHZ[1].id,
+    rows::HAPROXY[1].id,
+];
 /// Keys in the tables.
 const KEYS: u32 = 1_000;
 /// Pairs of runs.
@@ -47,19 +59,22 @@ const WRK: [&str; 6] = ["-t", "1", "-c", "32", "-d", "3"];
 /// Requests of the latency part, one after the other.
 const ONE_BY_ONE: u32 = 4_000;
 
-/// Measures everything whose name contains `only`.
-pub fn run(only: &str) -> Result<Vec<Ratio>> {
-    let mut bench = Bench { folder: new_folder("ratios")?, ratios: Vec::new() };
+/// Measures everything whose name is wanted, and hands each over as it comes.
+pub fn run(wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(Ratio) -> Result<()>) -> Result<()> {
+    if !NAMES.into_iter().any(wanted) {
+        return Ok(());
+    }
+    let mut bench = Bench { folder: new_folder("ratios")?, take };
     let control = Control::start(table(KEYS))?;
     let none = bench.envoy("none", &Setup::none(), None)?;
     let states = [
         ("bare-hot", Flamegate::Bare),
         ("headers-plain", Flamegate::Headers),
-        ("default-hot", Flamegate::Default),
+        ("shipped-hot", Flamegate::Shipped),
     ];
     for (id, state) in states {
         let what = rows::flamegate(state, KEYS).iter().find(|row| row.id == id).map_or("", |row| row.what);
-        if id.contains(only) {
+        if wanted(id) {
             let setup = Setup::flamegate(state, control.port, 20)?;
             let proxy = bench.envoy(id, &setup, Some(control.keys().all().len()))?;
             bench.compare(id, what, &none, &proxy)?;
@@ -67,37 +82,37 @@ pub fn run(only: &str) -> Result<Vec<Ratio>> {
     }
     let own = [
         (rows::EMPTY, Setup::empty_filter(&artifact("target/bench/empty-filter.wasm", "make bench-build")?)),
-        (rows::API_KEY_AUTH_LIMITED, Setup::api_key_auth(KEYS, true)),
-        (rows::LUA, Setup::lua(KEYS)),
+        (rows::API_KEY_AUTH_LIMITED, Setup::api_key_auth(KEYS, true, false)),
+        (rows::LUA, Setup::lua(KEYS, false)),
     ];
     for (row, setup) in own {
-        if row.id.contains(only) {
+        if wanted(row.id) {
             let proxy = bench.envoy(row.id, &setup, None)?;
             bench.compare(row.id, row.what, &none, &proxy)?;
         }
     }
     for (grpc, row) in [(false, rows::EXT_AUTHZ[0]), (true, rows::EXT_AUTHZ[1])] {
-        if row.id.contains(only) {
+        if wanted(row.id) {
             let (server, port) = bench.authz(grpc)?;
-            let mut proxy = bench.envoy(row.id, &Setup::ext_authz(grpc, port), None)?;
+            let mut proxy = bench.envoy(row.id, &Setup::ext_authz(grpc, port, false), None)?;
             proxy.processes.push(server);
             bench.compare(row.id, row.what, &none, &proxy)?;
         }
     }
     drop(none);
-    if rows::HAPROXY[1].id.contains(only) {
+    if wanted(rows::HAPROXY[1].id) {
         let (none, check) = (bench.haproxy("haproxy-none", None)?, bench.haproxy("haproxy", Some(KEYS))?);
         bench.compare(rows::HAPROXY[1].id, rows::HAPROXY[1].what, &none, &check)?;
     }
-    Ok(bench.ratios)
+    Ok(())
 }
 
-struct Bench {
+struct Bench<'a> {
     folder: PathBuf,
-    ratios: Vec<Ratio>,
+    take: &'a mut dyn FnMut(Ratio) -> Result<()>,
 }
 
-impl Bench {
+impl Bench<'_> {
     fn envoy(&self, name: &str, setup: &Setup, synced: Option<usize>) -> Result<Proxy> {
         let (line, ports) = setup.write(name, &self.folder)?;
         let mut process = Process::start(name, &self.folder, &line, ENVIRONMENT)?;
@@ -109,14 +124,14 @@ impl Bench {
     }
 
     fn authz(&self, grpc: bool) -> Result<(Process, u16)> {
-        let (line, port) = rows::authz_server(grpc, KEYS)?;
+        let (line, port) = rows::authz_server(grpc, KEYS, false)?;
         let mut server = Process::start("authz", &self.folder, &line, &[])?;
         server.wait_until("the server listens", START, || Client::connect(port).is_ok())?;
         Ok((server, port))
     }
 
     fn haproxy(&self, name: &str, keys: Option<u32>) -> Result<Proxy> {
-        let (line, port) = haproxy::write(name, &self.folder, keys)?;
+        let (line, port) = haproxy::write(name, &self.folder, keys, false)?;
         let mut process = Process::start(name, &self.folder, &line, &[])?;
         process.wait_until("HAProxy listens", START, || Client::connect(port).is_ok())?;
         Ok(Proxy { port, processes: vec![process] })
@@ -154,8 +169,7 @@ impl Bench {
         }
         println!("{id:<18} throughput {:?} cpu {:?}", ratio.throughput, ratio.cpu);
         println!("{:18} p50 {:?} p99 {:?}", "", ratio.latency_p50, ratio.latency_p99);
-        self.ratios.push(ratio);
-        Ok(())
+        (self.take)(ratio)
     }
 }
 

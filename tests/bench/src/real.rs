@@ -18,47 +18,77 @@ use crate::{
     process::{Process, artifact, free_port},
 };
 
-/// A control plane whose database is filled, not running.
+/// A control plane that is not running.
+#[derive(Clone)]
 pub struct Real {
     /// Where it listens when it runs.
     pub port: u16,
+    /// What else is in its environment.
+    pub environment: Vec<(&'static str, String)>,
     program: PathBuf,
-    database: PathBuf,
+    /// A file, or the address of a database of PostgreSQL.
+    database: String,
 }
 
 /// The admin token of every run.
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-bench";
 const START: Duration = Duration::from_secs(60);
 
-/// Imports `keys` keys into a new database with `flamegate-control keys import`.
-pub fn prepare(folder: &Path, keys: u32) -> Result<Real> {
+/// A control plane on this database.
+pub fn at(database: String) -> Result<Real> {
     let program = artifact("dist/flamegate-control", "make build")?;
-    let real = Real { port: free_port(), program, database: folder.join("flamegate.db") };
-    let file = folder.join("keys.jsonl");
-    write_keys(&file, keys)?;
-    let server = real.start(folder)?;
-    real.call(&["workspaces", "create", "--name", "bench", "--slug", "bench", "--max-active-keys", "none"])?;
-    let started = Instant::now();
-    real.call(&["keys", "import", "--file", &file.display().to_string()])?;
-    let rate = f64::from(keys) / started.elapsed().as_secs_f64();
-    println!("imported {keys} keys, {rate:.0} a second");
-    drop(server);
+    Ok(Real { port: free_port(), environment: Vec::new(), program, database })
+}
+
+/// One whose new database, of SQLite, has `keys` keys.
+pub fn prepare(folder: &Path, keys: u32) -> Result<Real> {
+    let real = at(folder.join("flamegate.db").display().to_string())?;
+    real.fill(folder, keys)?;
     Ok(real)
 }
 
 impl Real {
+    /// Another one on the same database.
+    pub fn another(&self) -> Self {
+        Self { port: free_port(), ..self.clone() }
+    }
+
+    /// Imports `keys` keys with `flamegate-control keys import`.
+    pub fn fill(&self, folder: &Path, keys: u32) -> Result<()> {
+        let file = folder.join("keys.jsonl");
+        write_keys(&file, keys)?;
+        let server = self.start(folder)?;
+        self.call(&[
+            "workspaces",
+            "create",
+            "--name",
+            "bench",
+            "--slug",
+            "bench",
+            "--max-active-keys",
+            "none",
+        ])?;
+        let started = Instant::now();
+        self.call(&["keys", "import", "--file", &file.display().to_string()])?;
+        let rate = f64::from(keys) / started.elapsed().as_secs_f64();
+        println!("imported {keys} keys, {rate:.0} a second");
+        drop(server);
+        Ok(())
+    }
+
     /// Starts it and waits until it is ready.
     pub fn start(&self, folder: &Path) -> Result<Process> {
         let listen = format!("127.0.0.1:{}", self.port);
-        let database = self.database.display().to_string();
-        let environment = [
+        let mut environment = vec![
             ("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN),
             ("FLAMEGATE_SYNC_TOKEN", TOKEN),
             ("FLAMEGATE_LISTEN", &listen),
-            ("FLAMEGATE_DATABASE", &database),
+            ("FLAMEGATE_DATABASE", &self.database),
         ];
+        environment.extend(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
         let line = [self.program.display().to_string(), "serve".to_owned(), "--init".to_owned()];
-        let mut process = Process::start("control-plane", folder, &line, &environment)?;
+        let mut process =
+            Process::start(&format!("control-plane-{}", self.port), folder, &line, &environment)?;
         process.wait_until("the control plane is ready", START, || get(self.port, "/readyz").is_ok())?;
         Ok(process)
     }

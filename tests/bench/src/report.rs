@@ -4,6 +4,7 @@
 mod chart;
 mod contention;
 mod tables;
+mod times;
 
 use std::fs;
 
@@ -35,16 +36,19 @@ fn render(results: &Results) -> Result<[(&'static str, String); 5]> {
     let mut text = TEMPLATE.to_owned();
     let parts = [
         ("versions", tables::versions(results)),
+        ("builds", tables::builds(results)),
+        ("ways", tables::ways(results)),
         ("baselines", tables::baselines(results)),
         ("comparison", tables::comparison(results)),
         ("states", tables::states(results)),
         ("target", tables::target(results)),
-        ("ratios", tables::ratios(results)),
-        ("sync", tables::sync(results)),
-        ("gateways", tables::gateways(results)),
+        ("ratios", times::ratios(results)),
+        ("sync", times::sync(results)),
+        ("gateways", times::gateways(results)),
+        ("fleet", times::fleet(results)),
         ("locks", tables::locks(results)),
         ("contention", contention::table(results)),
-        ("limiter", tables::limiter(results)),
+        ("limiter", times::limiter(results)),
     ];
     for (name, part) in parts {
         text = text.replace(&format!("{{{{{name}}}}}"), part.trim_end());
@@ -70,7 +74,7 @@ fn comparison_chart(results: &Results) -> String {
 }
 
 fn keys_chart(results: &Results) -> String {
-    let lines: Vec<Line> = ["bare-hot", "headers-hot", "default-hot", "random", "used-up", "bare-scattered"]
+    let lines: Vec<Line> = ["bare-hot", "headers-hot", "shipped-hot", "random", "used-up", "bare-scattered"]
         .into_iter()
         .map(|id| {
             let mut rows: Vec<_> = results.instructions.iter().filter(|row| row.id == id).collect();
@@ -86,7 +90,7 @@ fn keys_chart(results: &Results) -> String {
 fn limiter_chart(results: &Results) -> String {
     let mut lines: Vec<Line> = Vec::new();
     for row in results.limiter.iter().filter(|row| row["load_tenths"] == 15) {
-        let label = tables::limit_name(row);
+        let label = times::limit_name(row);
         let workers = row["workers"].as_f64().unwrap_or(1.0).log2();
         let share = row["admitted"].as_f64().unwrap_or(0.0) / row["ideal"].as_f64().unwrap_or(1.0) * 100.0;
         match lines.iter_mut().find(|line| line.label == label) {
@@ -110,6 +114,11 @@ fn short(id: &str) -> String {
         "api-key-auth" => "native api_key_auth",
         "api-key-auth-limit" => "native api_key_auth + local_ratelimit",
         "lua" => "Lua, the same job",
+        "safe-lua" => "Lua, with the identity",
+        "safe-api-key-auth" => "the same, with the identity",
+        "safe-haproxy" => "HAProxy, with the identity",
+        "safe-ext-authz-http" => "ext_authz HTTP, with the identity",
+        "safe-ext-authz-grpc" => "ext_authz gRPC, with the identity",
         "ext-authz-http" => "ext_authz HTTP, both sides",
         "ext-authz-grpc" => "ext_authz gRPC, both sides",
         "haproxy" => "HAProxy, the same job",
@@ -117,6 +126,7 @@ fn short(id: &str) -> String {
         "headers-hot" => "Flamegate, headers and cleaning",
         "default-hot" => "Flamegate, defaults",
         "shipped-hot" => "Flamegate as shipped, guarded",
+        "shipped-rbac-hot" => "Flamegate, guarded by RBAC",
         "ratelimit-hot" => "Flamegate, RateLimit headers",
         "missing" => "Flamegate 401, no key",
         "random" => "Flamegate 401, unknown key",

@@ -1,11 +1,17 @@
-//! The results of a run as JSON, committed beside the code: the report is written from them, the guard compares with them.
+//! The results of a run as JSON, committed beside the code: the report is written from them, the guard compares with them. Until a run of
+//! everything is complete they are in `target/bench`, so that it can be gone on with.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{gateways, keysync::Outcome, process::root};
+use crate::{fleet, gateways, keysync::Outcome, process::root};
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,9 +31,27 @@ pub struct Results {
     /// Many gateways on one control plane.
     #[serde(default)]
     pub gateways: Option<gateways::Outcome>,
+    /// Several control planes beside one.
+    #[serde(default)]
+    pub fleet: Vec<fleet::Row>,
     /// Limiter accuracy.
     #[serde(default)]
     pub limiter: Vec<serde_json::Value>,
+    /// The stamp of the proxies' part when something was last measured (`stamp.rs`).
+    #[serde(default)]
+    pub stamp: String,
+    /// What is there: how long it took, and of which build it is.
+    #[serde(default)]
+    pub done: BTreeMap<String, Done>,
+}
+
+/// A measurement that is there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// Of which build it is.
+    pub stamp: String,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 /// Instructions per request of one thing in one state.
@@ -73,10 +97,20 @@ pub struct Ratio {
     pub cpu: Vec<f64>,
 }
 
+/// The name of the measurement of row `id` at `keys` keys.
+pub fn step(id: &str, keys: u32) -> String {
+    format!("instructions {id} {keys}")
+}
+
 impl Row {
     /// Instructions that it adds to a request.
     pub fn added(&self) -> f64 {
         self.worker - self.baseline + self.server.unwrap_or(0.0)
+    }
+
+    /// Its measurement's name.
+    pub fn step(&self) -> String {
+        step(&self.id, self.keys)
     }
 }
 
@@ -91,23 +125,53 @@ impl Results {
 
     /// Reads the committed ones; empty when there are none yet.
     pub fn load() -> Result<Self> {
-        let path = Self::path()?;
-        match fs::read(&path) {
+        Self::load_from(&Self::path()?)
+    }
+
+    /// Reads those of a file; empty when it is not there.
+    pub fn load_from(path: &Path) -> Result<Self> {
+        match fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| path.display().to_string()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| path.display().to_string()),
         }
     }
 
-    /// Writes them.
-    pub fn save(&self) -> Result<()> {
-        let path = Self::path()?;
+    /// Writes them to a file, whole or not at all.
+    pub fn save_to(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        fs::write(&path, text).with_context(|| path.display().to_string())
+        let new = path.with_extension("new");
+        fs::write(&new, text).with_context(|| new.display().to_string())?;
+        fs::rename(&new, path).with_context(|| path.display().to_string())
+    }
+
+    /// True when `step` was measured with the build that has this stamp.
+    pub fn has(&self, step: &str, stamp: &str) -> bool {
+        self.done.get(step).is_some_and(|done| done.stamp == stamp)
+    }
+
+    /// Notes that `step`, begun at `started`, is there now.
+    pub fn note(&mut self, step: String, stamp: &str, started: Instant) {
+        let seconds = started.elapsed().as_secs_f64().round();
+        self.done.insert(step, Done { stamp: stamp.to_owned(), seconds });
+    }
+
+    /// Drops the rows of other builds: those that are not measured any more.
+    pub fn forget_other_builds(&mut self) {
+        let (done, stamp) = (&self.done, &self.stamp);
+        let is_current = |step: String| done.get(&step).is_some_and(|done| done.stamp == *stamp);
+        self.instructions.retain(|row| is_current(row.step()));
+        let names: Vec<String> = self.instructions.iter().map(Row::step).collect();
+        self.done.retain(|step, _| !step.starts_with("instructions ") || names.contains(step));
+    }
+
+    /// True when a row is of the build that the versions name.
+    pub fn is_current(&self, row: &Row) -> bool {
+        self.has(&row.step(), &self.stamp)
     }
 
     /// The row of `id` at `keys` keys.

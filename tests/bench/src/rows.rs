@@ -2,7 +2,13 @@
 
 use anyhow::Result;
 
-use crate::{envoy::Flamegate, keys::Kind, load::Load, process::free_port};
+use crate::{
+    connection::Downstream,
+    envoy::{Flamegate, Guard},
+    keys::Kind,
+    load::Load,
+    process::free_port,
+};
 
 /// One load on one setup.
 #[derive(Clone, Copy)]
@@ -68,16 +74,112 @@ pub const HAPROXY: [Series; 2] = [
     series("haproxy", "HAProxy doing the same job (sha2, map, stick table)", HOT, 200),
 ];
 
+/// The same with what makes them safe behind a gateway, as Flamegate is as shipped: the upstream is told who is calling, cannot be told so
+/// by a client, and does not see the key.
+pub const SAFE_API_KEY_AUTH: Series = series(
+    "safe-api-key-auth",
+    "native api_key_auth + local_ratelimit, the key's name passed on, the key hidden",
+    HOT,
+    200,
+);
+/// Lua.
+pub const SAFE_LUA: Series =
+    series("safe-lua", "Lua doing the same job, identity passed on, the key removed", HOT, 200);
+/// `ext_authz` over HTTP and gRPC.
+pub const SAFE_EXT_AUTHZ: [Series; 2] = [
+    series("safe-ext-authz-http", "ext_authz over HTTP, identity passed on, the key removed", HOT, 200),
+    series("safe-ext-authz-grpc", "ext_authz over gRPC, identity passed on, the key removed", HOT, 200),
+];
+/// HAProxy.
+pub const SAFE_HAPROXY: Series =
+    series("safe-haproxy", "HAProxy doing the same job, the key's id passed on, the key removed", HOT, 200);
+
+/// The guard without a filter before it: it refuses, and this is what it costs by itself.
+pub const GUARDS: [(Guard, Series); 2] = [
+    (Guard::Matcher, series("guard-alone", "the guard alone, without the filter: 403", HOT, 403)),
+    (Guard::Rbac, series("guard-rbac-alone", "the RBAC guard alone, without the filter: 403", HOT, 403)),
+];
+
+/// Another way to the gateway, or from it.
+pub struct Way {
+    /// How clients speak to it.
+    pub downstream: Downstream,
+    /// Whether requests go to an upstream instead of being answered by the route.
+    pub upstream: bool,
+    /// The proxy alone.
+    pub none: Series,
+    /// As shipped, by which guard.
+    pub shipped: [(Flamegate, Series); 2],
+}
+
+const fn way(downstream: Downstream, upstream: bool, none: Series, shipped: [Series; 2]) -> Way {
+    let [matcher, rbac] = shipped;
+    Way {
+        downstream,
+        upstream,
+        none,
+        shipped: [(Flamegate::Shipped, matcher), (Flamegate::ShippedRbac, rbac)],
+    }
+}
+
+/// All of them but HTTP/1.1 in clear, answered by the route.
+pub const WAYS: [Way; 4] = [
+    way(
+        Downstream::Http1,
+        true,
+        series("none-upstream", "no filter, to an upstream", HOT, 200),
+        [
+            series("shipped-upstream", "Flamegate as shipped, to an upstream", HOT, 200),
+            series("shipped-rbac-upstream", "Flamegate with the RBAC guard, to an upstream", HOT, 200),
+        ],
+    ),
+    way(
+        Downstream::Http1Tls,
+        false,
+        series("none-tls", "no filter, HTTP/1.1 by TLS", HOT, 200),
+        [
+            series("shipped-tls", "Flamegate as shipped, HTTP/1.1 by TLS", HOT, 200),
+            series("shipped-rbac-tls", "Flamegate with the RBAC guard, HTTP/1.1 by TLS", HOT, 200),
+        ],
+    ),
+    way(
+        Downstream::Http2,
+        false,
+        series("none-h2", "no filter, HTTP/2 in clear", HOT, 200),
+        [
+            series("shipped-h2", "Flamegate as shipped, HTTP/2 in clear", HOT, 200),
+            series("shipped-rbac-h2", "Flamegate with the RBAC guard, HTTP/2 in clear", HOT, 200),
+        ],
+    ),
+    way(
+        Downstream::Http2Tls,
+        false,
+        series("none-h2-tls", "no filter, HTTP/2 by TLS", HOT, 200),
+        [
+            series("shipped-h2-tls", "Flamegate as shipped, HTTP/2 by TLS", HOT, 200),
+            series("shipped-rbac-h2-tls", "Flamegate with the RBAC guard, HTTP/2 by TLS", HOT, 200),
+        ],
+    ),
+];
+
 impl Series {
     /// The row that shows what the proxy needs for the same request without a check; `None` for those rows themselves.
     pub fn baseline(&self) -> Option<&'static str> {
         match (self.id, self.load) {
             ("haproxy-none", _) => None,
             (id, _) if BASELINES.iter().any(|row| row.id == id) => None,
-            ("haproxy", _) => Some("haproxy-none"),
+            (id, _) if WAYS.iter().any(|way| way.none.id == id) => None,
+            ("haproxy" | "safe-haproxy", _) => Some("haproxy-none"),
+            (id, _) if let Some(way) = WAYS.iter().find(|way| way.has(id)) => Some(way.none.id),
             (_, Load::Missing) => Some("none-missing"),
             _ => BASELINES.iter().find(|row| row.forged == self.forged).map(|row| row.id),
         }
+    }
+}
+
+impl Way {
+    fn has(&self, id: &str) -> bool {
+        self.shipped.iter().any(|(_, row)| row.id == id)
     }
 }
 
@@ -148,13 +250,14 @@ pub fn flamegate(state: Flamegate, known: u32) -> Vec<Series> {
     }
 }
 
-/// The command line of the server behind `ext_authz`, and its port.
-pub fn authz_server(grpc: bool, keys: u32) -> Result<(Vec<String>, u16)> {
+/// The command line of the server behind `ext_authz`, and its port. `safe`: it tells who is calling.
+pub fn authz_server(grpc: bool, keys: u32, safe: bool) -> Result<(Vec<String>, u16)> {
     let port = free_port();
     let program = std::env::current_exe()?.display().to_string();
     let numbers = (port.to_string(), keys.to_string());
     let mut line =
         [&program, "authz", "--port", &numbers.0, "--keys", &numbers.1].map(str::to_owned).to_vec();
     line.extend(grpc.then(|| "--grpc".to_owned()));
+    line.extend(safe.then(|| "--safe".to_owned()));
     Ok((line, port))
 }
