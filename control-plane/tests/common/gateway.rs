@@ -43,6 +43,11 @@ impl Gateway {
         (self.http, self.base) = (control.http.clone(), control.url(""));
     }
 
+    /// The same gateway talking to another control plane.
+    pub fn move_to(&mut self, base: &str) {
+        base.clone_into(&mut self.base);
+    }
+
     /// One with another token.
     pub fn with_token(control: &Control, token: &str, name: &str) -> Self {
         Self { token: token.to_owned(), ..Self::new(control, name) }
