@@ -152,10 +152,7 @@ impl Readers {
 
 /// A connection to a server that we can use.
 pub(super) async fn look(address: &ServerAddress) -> Result<PgConnection, OpenError> {
-    let unusable = |cause: Error| match cause {
-        Error::Internal(cause) => OpenError::Server(address.to_string(), cause),
-        cause => OpenError::Server(address.to_string(), cause.into()),
-    };
+    let unusable = |error: Error| OpenError::Server(address.to_string(), error.into_cause());
     let mut connection = server::connect(&server::options(address)?).await.map_err(unusable)?;
     match server::flaw(&mut connection).await.map_err(unusable)? {
         None => Ok(connection),

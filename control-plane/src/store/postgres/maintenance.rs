@@ -127,11 +127,6 @@ async fn client(address: &ServerAddress, mode: Mode) -> std::result::Result<Clie
     Client::new(&Connections::new(options, !address.is_pooled(), 1), mode).await
 }
 
-/// What went wrong inside is what an operator needs here.
 fn server_error(address: &ServerAddress, error: Error) -> MaintenanceError {
-    let cause = match error {
-        Error::Internal(cause) => cause,
-        error => error.into(),
-    };
-    MaintenanceError::Server(address.to_string(), cause)
+    MaintenanceError::Server(address.to_string(), error.into_cause())
 }

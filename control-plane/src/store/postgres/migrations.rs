@@ -4,9 +4,9 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use sqlx::{Connection as _, Row as _};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection as _, Row as _};
 
 use super::client::WRITE_LOCK;
 use super::server;
@@ -100,12 +100,8 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
     Ok(tx.commit().await?)
 }
 
-/// What went wrong inside is what an operator needs here.
 pub(super) fn unusable(error: Error) -> OpenError {
-    match error {
-        Error::Internal(cause) => OpenError::Database(cause),
-        error => OpenError::Database(error.into()),
-    }
+    OpenError::Database(error.into_cause())
 }
 
 fn is_not_allowed(error: &(dyn std::error::Error + 'static)) -> bool {
