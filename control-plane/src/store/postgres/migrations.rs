@@ -8,6 +8,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection as _, Row as _};
 
+use tokio::time::sleep;
+
 use super::client::WRITE_LOCK;
 use super::server;
 use crate::domain::error::Error;
@@ -22,12 +24,15 @@ pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     migrations
 });
 
-/// How long a migration waits for those who use a table.
-const LOCK: Duration = Duration::from_secs(30);
+/// How long a migration waits for those who use a table, how long after that it is tried again, and how often.
+const LOCK: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
+const ATTEMPTS: u32 = 40;
 /// How long a look at the catalogue may take.
 const ANSWER: Duration = Duration::from_secs(10);
-/// The code of a user who may not do that.
+/// PostgreSQL's codes: a user may not do that; a lock was not to be had in time.
 const NOT_ALLOWED: &str = "42501";
+const NOT_YET: &str = "55P03";
 
 /// What is in the database, or rather in the schema that a connection sees first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +75,9 @@ pub(super) async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied
 pub(super) async fn run(connection: &mut PgConnection) -> Result<(), OpenError> {
     let needs = needs(connection).await?;
     let Needs::Migrations(version) = needs else { return Ok(()) };
-    migrate(connection).await.map_err(|error| match error {
-        OpenError::Migrate(cause) if is_not_allowed(cause.as_ref()) => OpenError::MayNotMigrate(version),
-        other => other,
+    migrate(connection).await.map_err(|error| match code(&error) {
+        Some(code) if code == NOT_ALLOWED => OpenError::MayNotMigrate(version),
+        _ => error,
     })
 }
 
@@ -87,27 +92,56 @@ async fn needs(connection: &mut PgConnection) -> Result<Needs, OpenError> {
     judge(&MIGRATIONS, &applied).map_err(|error| OpenError::Migrate(error.into()))
 }
 
+/// Tries again and again, since whoever waits for a table makes everybody wait who comes after: readers for gateways, and all writers.
 async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
+    for _ in 0..ATTEMPTS {
+        match try_to_migrate(connection).await {
+            Err(error) if code(&error).is_some_and(|code| code == NOT_YET) => {
+                tracing::warn!(
+                    "the schema cannot be changed while others use it (a backup?): tried again in a moment"
+                );
+                sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+    try_to_migrate(connection).await
+}
+
+async fn try_to_migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
+    // The first word ends what an earlier attempt may have left.
     let begin = format!(
-        "BEGIN; SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({WRITE_LOCK})",
+        "ROLLBACK; BEGIN; SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({WRITE_LOCK})",
         LOCK.as_millis()
     );
     let mut tx = connection.begin_with(sqlx::AssertSqlSafe(begin)).await?;
-    // Another replica may have been faster.
-    if needs(&mut tx).await? != Needs::Nothing {
-        MIGRATIONS.run(&mut *tx).await?;
+    let done = async {
+        // Another replica may have been faster.
+        if needs(&mut tx).await? != Needs::Nothing {
+            MIGRATIONS.run(&mut *tx).await?;
+        }
+        Ok(())
+    };
+    match done.await {
+        Ok(()) => Ok(tx.commit().await?),
+        Err(error) => {
+            // Now, not with whatever is asked next: the others wait for the lock.
+            let _ = tx.rollback().await;
+            Err(error)
+        }
     }
-    Ok(tx.commit().await?)
 }
 
 pub(super) fn unusable(error: Error) -> OpenError {
     OpenError::Database(error.into_cause())
 }
 
-fn is_not_allowed(error: &(dyn std::error::Error + 'static)) -> bool {
-    let cause = match error.downcast_ref::<MigrateError>() {
+/// PostgreSQL's code of what went wrong.
+fn code(error: &OpenError) -> Option<String> {
+    let (OpenError::Migrate(cause) | OpenError::Database(cause)) = error else { return None };
+    let cause = match cause.downcast_ref::<MigrateError>() {
         Some(MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) => cause,
-        _ => return false,
+        _ => cause.downcast_ref::<sqlx::Error>()?,
     };
-    cause.as_database_error().and_then(|cause| cause.code()).is_some_and(|code| code == NOT_ALLOWED)
+    Some(cause.as_database_error()?.code()?.into_owned())
 }
