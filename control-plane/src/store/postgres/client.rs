@@ -16,6 +16,7 @@ use super::server;
 use crate::domain::error::Error;
 use crate::store::seam::engine::Lent;
 use crate::store::seam::tx::{View, Work};
+use crate::store::sql::errors::{OCCUPIED, SLOW};
 use crate::store::sql::statement::{Dialect, Sql, Statement};
 
 /// The lock that every write begins with. Any number would do that nobody else locks in this database.
@@ -30,6 +31,9 @@ const IDLE: Duration = Duration::from_secs(3);
 const BEGIN: Duration = Duration::from_secs(5);
 /// What is added here to what the server allows, so that its answer is heard.
 const GRACE: Duration = Duration::from_secs(1);
+/// Codes that say that what this connection knows of its statements is not true any more: a plan that a migration has made another one, a
+/// name that a pooler has mixed up.
+const STALE: [&str; 3] = ["0A000", "26000", "42P05"];
 /// How long a write may take altogether.
 const WRITE: Duration = Duration::from_secs(20);
 /// How long copying everything may take.
@@ -98,14 +102,19 @@ impl Client {
     async fn start(&mut self, begin: String, state: State) -> Result<(), Error> {
         self.state = State::Unknown;
         // A connection from before a restart of the server is found out here, where asking again is harmless.
-        let used = self.connection.take().or_else(|| self.place.used());
-        let begun = match used {
-            Some(connection) => self.try_to_start(connection, &begin).await.ok(),
-            None => None,
-        };
-        let connection = match begun {
-            Some(connection) => connection,
+        let connection = match self.connection.take().or_else(|| self.place.used()) {
             None => self.try_to_start(self.place.new_one().await?, &begin).await?,
+            Some(used) => match self.try_to_start(used, &begin).await {
+                // The server answers, and others have the lock: a new connection waits for them as well.
+                Err(Error::Unavailable(what)) if [OCCUPIED, SLOW].contains(&what) => {
+                    return Err(Error::Unavailable(what));
+                }
+                Ok(connection) => connection,
+                Err(_) => {
+                    self.place.forget_used();
+                    self.try_to_start(self.place.new_one().await?, &begin).await?
+                }
+            },
         };
         (self.connection, self.state) = (Some(connection), state);
         Ok(())
@@ -142,7 +151,12 @@ impl Client {
         answer: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, Error> {
         let answer = answer.map_err(|_| server::late("it did not answer"))?;
-        if matches!(answer, Ok(_) | Err(sqlx::Error::Database(_))) {
+        let is_known = match &answer {
+            Ok(_) => true,
+            Err(sqlx::Error::Database(cause)) => !cause.code().is_some_and(|code| STALE.contains(&&*code)),
+            Err(_) => false,
+        };
+        if is_known {
             self.state = state;
         }
         Ok(answer?)

@@ -78,9 +78,13 @@ impl Place {
         idle.pop().map(|(connection, _)| connection)
     }
 
-    /// A new one. The others are as old as the one that was not good any more: none of them is used again.
-    pub async fn new_one(&self) -> Result<PgConnection, Error> {
+    /// Those that were used before are as old as one that was not good any more: none of them is used again.
+    pub fn forget_used(&self) {
         drop(self.connections.take_all());
+    }
+
+    /// A new one.
+    pub async fn new_one(&self) -> Result<PgConnection, Error> {
         server::connect(&self.connections.options).await
     }
 

@@ -52,7 +52,7 @@ impl Postgres {
     /// Opens the database that is there, and migrates it.
     pub async fn open(address: &ServerAddress) -> Result<Self, OpenError> {
         let mut connection = look(address).await?;
-        match migrations::find(&mut connection).await? {
+        match migrations::find(&mut connection).await.map_err(migrations::unusable)? {
             Found::Ours => Self::prepare(address, connection).await,
             Found::Nothing => Err(OpenError::Missing(address.to_string())),
             Found::SomethingElse => Err(OpenError::Foreign(address.to_string())),
@@ -62,7 +62,7 @@ impl Postgres {
     /// The same, and makes one where there is nothing in the database.
     pub async fn open_or_make(address: &ServerAddress) -> Result<Self, OpenError> {
         let mut connection = look(address).await?;
-        match migrations::find(&mut connection).await? {
+        match migrations::find(&mut connection).await.map_err(migrations::unusable)? {
             Found::Ours | Found::Nothing => Self::prepare(address, connection).await,
             Found::SomethingElse => Err(OpenError::Foreign(address.to_string())),
         }
@@ -152,10 +152,7 @@ impl Readers {
 
 /// A connection to a server that we can use.
 pub(super) async fn look(address: &ServerAddress) -> Result<PgConnection, OpenError> {
-    let unusable = |cause: Error| match cause {
-        Error::Internal(cause) => OpenError::Server(address.to_string(), cause),
-        cause => OpenError::Server(address.to_string(), cause.into()),
-    };
+    let unusable = |error: Error| OpenError::Server(address.to_string(), error.into_cause());
     let mut connection = server::connect(&server::options(address)?).await.map_err(unusable)?;
     match server::flaw(&mut connection).await.map_err(unusable)? {
         None => Ok(connection),

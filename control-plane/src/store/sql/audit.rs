@@ -11,12 +11,15 @@ use crate::domain::error::Error;
 use crate::domain::lists::MOST_COUNTED;
 use crate::store::seam::audit::{ReadAudit, WriteAudit};
 
+/// By name: a column that a later release adds would make the statement another one on connections that know it already.
+const SELECT: &str = "SELECT a.seq, a.at, a.actor_kind, a.actor_id, a.actor, a.via, a.address, a.action, a.target_id, a.target, a.details,
+        w.id AS workspace, w.slug";
 const FROM: &str = " FROM audit_log a LEFT JOIN workspaces w ON w.seq = a.workspace_seq WHERE a.seq < ";
 
 #[async_trait]
 impl<S: Sql> ReadAudit for S {
     async fn list_entries(&mut self, filter: &AuditFilter, limit: u32) -> Result<Vec<Entry>, Error> {
-        let mut sql = Statement::new("SELECT a.*, w.id AS workspace, w.slug");
+        let mut sql = Statement::new(SELECT);
         restrict(&mut sql, filter);
         sql.push(" ORDER BY a.seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
         self.rows(sql).await?.iter().map(entry).collect()

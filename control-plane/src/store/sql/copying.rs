@@ -9,6 +9,8 @@ use crate::domain::error::Error;
 const AT_ONCE: i64 = 500;
 /// Tables with rows in a new database; the source's take their place.
 const OF_A_NEW_ONE: [&str; 2] = ["revision_tags", "revision_log"];
+/// What is of no other database: which migrations were applied, and who serves now.
+const NOT_COPIED: [&str; 2] = ["_sqlx_migrations", "replicas"];
 
 /// What was copied: rows, by table.
 pub type Copied = Vec<(String, u64)>;
@@ -131,7 +133,7 @@ async fn tables<S: Sql>(sql: &mut S) -> Result<Vec<Table>, Error> {
     let mut left = Vec::new();
     for row in sql.rows(Statement::new(names)).await? {
         let name = row.text("name")?;
-        if name == "_sqlx_migrations" {
+        if NOT_COPIED.contains(&name.as_str()) {
             continue;
         }
         let found = sql.rows(Statement::new(columns).bind(&name)).await?;

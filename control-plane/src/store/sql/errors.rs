@@ -8,12 +8,12 @@ use crate::store::seam::open::OpenError;
 const INTERRUPTED: &str = "9";
 
 const BUSY: &str = "too much is read at once";
-const SLOW: &str = "reading took too long";
+pub const SLOW: &str = "reading took too long";
 const UNREACHABLE: &str = "the database cannot be reached";
 const STARTING: &str = "the database is starting or going down";
 const EXHAUSTED: &str = "the database has no room for this: memory, disk or connections";
 const READ_ONLY: &str = "the database takes no changes: it is a standby or was made read-only";
-const OCCUPIED: &str = "others write to the database for too long";
+pub const OCCUPIED: &str = "others write to the database for too long";
 const REFUSED: &str = "the database refuses our user";
 
 impl From<sqlx::Error> for Error {
