@@ -2,6 +2,8 @@
 //! what the real one does. Time is moved, not slept through.
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub mod fleet;
+pub mod follower;
 pub mod gateway;
 pub mod program;
 
