@@ -101,6 +101,27 @@ fn assert_never_sent_again(gateways: &[Follower]) {
     }
 }
 
+/// Commits wait for the standby: nothing is acknowledged that it does not have, and reading goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_synchronous_standby_the_primary_takes_no_changes() {
+    let (database, fleet) = Fleet::start(2, Some(Replication::Synchronous)).await;
+    let gateway = fleet.follower("gw");
+    let known = fleet.create(0).await;
+    fleet.all_enforce(1, 1).await;
+    let standby = database.standby.as_ref().unwrap();
+    standby.link.set(Passage::Cut);
+    let (first, second) = tokio::join!(fleet.try_create(0), fleet.try_create(1));
+    for answer in [first, second] {
+        answer.expect("an answer in bounded time").refused(503, "UNAVAILABLE");
+    }
+    fleet.get(1, &format!("/v1/api-keys/{known}")).await.expect(200);
+    assert!(gateway.has(&known));
+    standby.link.set(Passage::Open);
+    fleet.recovers(0).await;
+    fleet.all_enforce(1, 1).await;
+    assert_never_sent_again(&[gateway]);
+}
+
 /// The gateways that had seen what is lost start over, the others do not, and none takes it for another database.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_lacks_commits_sends_its_table_to_those_who_had_seen_them() {

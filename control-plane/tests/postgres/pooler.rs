@@ -44,7 +44,8 @@ async fn changes_reach_every_gateway(fleet: &Fleet) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_polling_alone_everything_works_behind_a_pooler() {
-    let (_database, way, _pooler, fleet) = behind_pooler(|_| Vec::new()).await;
+    let (_database, way, _pooler, fleet) =
+        behind_pooler(|_| vec![("FLAMEGATE_DATABASE_DIRECT", "none".to_owned())]).await;
     changes_reach_every_gateway(&fleet).await;
     // It lets its clients wait for two minutes when the server is away; they do not.
     way.set(Passage::Cut);
