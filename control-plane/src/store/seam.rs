@@ -11,6 +11,7 @@ pub mod log;
 pub mod maintenance;
 pub mod open;
 pub mod purpose;
+pub mod replicas;
 pub mod sessions;
 pub mod tx;
 pub mod users;

@@ -11,6 +11,7 @@ pub(super) mod gateways;
 pub(super) mod idempotency;
 pub(super) mod keys;
 pub(super) mod migrations;
+pub(super) mod replicas;
 pub(super) mod sessions;
 pub(super) mod statement;
 pub(super) mod tags;

@@ -50,7 +50,7 @@ impl Follower {
         let task = tokio::spawn(async move {
             let mut pause = RETRY.0;
             for turn in 0.. {
-                gateway.turn_to(&bases[turn % bases.len()]);
+                gateway.move_to(&bases[turn % bases.len()]);
                 let result = gateway.poll().await;
                 let failed = result.is_err();
                 shared.lock().unwrap().note(&gateway, result);

@@ -46,8 +46,8 @@ impl Gateway {
         (self.http, self.base) = (control.http.clone(), control.url(""));
     }
 
-    /// The same gateway talking to whoever is at this address.
-    pub fn turn_to(&mut self, base: &str) {
+    /// The same gateway talking to another control plane.
+    pub fn move_to(&mut self, base: &str) {
         base.clone_into(&mut self.base);
     }
 

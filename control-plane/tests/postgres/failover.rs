@@ -150,7 +150,7 @@ async fn a_standby_that_lacks_commits_sends_its_table_to_those_who_had_seen_them
     fleet.recovers(0).await;
 
     for (number, gateway) in [(0, &mut ahead), (1, &mut behind)] {
-        gateway.turn_to(&fleet.programs[number].url);
+        gateway.move_to(&fleet.programs[number].url);
         has(gateway, &after, true).await;
         has(gateway, &kept, true).await;
         has(gateway, &lost, false).await;
