@@ -4,6 +4,7 @@
 pub(super) mod audit;
 pub(super) mod changes;
 pub(super) mod columns;
+pub(super) mod copying;
 pub(super) mod credentials;
 mod errors;
 pub(super) mod folded;

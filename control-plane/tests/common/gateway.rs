@@ -13,7 +13,7 @@ use super::{Control, PATIENCE, SYNC};
 /// A gateway's state between two polls.
 pub struct Gateway {
     http: reqwest::Client,
-    base: String,
+    pub base: String,
     /// The bearer token that it shows.
     pub token: String,
     /// Its process's session, 32 hexadecimal digits; `None` for a filter of before sessions.

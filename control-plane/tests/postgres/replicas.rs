@@ -1,80 +1,76 @@
-//! One of several control planes is killed, frozen, or cut off from the database.
+//! Several servers on one database, some of them behind a pooler that gives a connection away after each transaction.
 
-use flamegate_engines::{Database, Passage};
+use std::thread;
 
-use super::common::fleet::Fleet;
-use super::common::follower::Follower;
+use flamegate_engines::PgBouncer;
 
-const GATEWAYS: usize = 3;
+use crate::common::gateway::Gateway;
+use crate::common::program::Program;
+use crate::{SERVER, fill, name, new_database, revoke, serve, serve_with};
 
-async fn start() -> (Database, Fleet, Vec<Follower>) {
-    let (database, fleet) = Fleet::start(2, None).await;
-    let gateways: Vec<_> = (0..GATEWAYS).map(|number| fleet.follower(&format!("gw-{number}"))).collect();
-    fleet.all_enforce(0, GATEWAYS).await;
-    fleet.all_enforce(1, GATEWAYS).await;
-    (database, fleet, gateways)
+/// A gateway that polls one server and waits there.
+fn gateway(program: &Program) -> Gateway {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    Gateway::at(http, program.url.clone(), "gw-1")
 }
 
-/// Makes a key at one of them, and revokes it there once every gateway has it; all of them learn of both.
-async fn change(fleet: &Fleet, gateways: &[Follower], number: usize) {
-    let key = fleet.recovers(number).await;
-    fleet.each(gateways, "knows the new key", |gateway| gateway.has(&key)).await;
-    let receipt = fleet.try_revoke(number, &key, "0s").await.unwrap().expect(200);
-    assert!(receipt["enforced"].as_u64() <= Some(GATEWAYS as u64), "{receipt}");
-    fleet.each(gateways, "has the key no more", |gateway| !gateway.has(&key)).await;
-}
-
-fn assert_nothing_came_back(gateways: &[Follower]) {
-    for gateway in gateways {
-        let seen = gateway.seen();
-        assert!(seen.risen.is_empty(), "{}: keys came back: {:?}", gateway.name, seen.risen);
-        assert_eq!((seen.resets, seen.epochs.len()), (1, 1), "{} was sent its table again", gateway.name);
+/// Revokes a key at one server, and waits until a gateway of the other one has lost it, whose poll is held.
+async fn reaches(from: &Program, to: &Program) {
+    let made =
+        from.cli(&["keys", "create", "--workspace", "demo", "--name", "Soon gone", "--environment", "live"]);
+    let id = made["id"].as_str().unwrap().to_owned();
+    let mut gateway = gateway(to);
+    while !gateway.ids().contains(&id.as_str()) {
+        gateway.poll().await.unwrap();
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_gateways_of_a_killed_replica_are_the_others() {
-    let (_database, fleet, gateways) = start().await;
-    fleet.programs[0].signal("-KILL");
-    change(&fleet, &gateways, 1).await;
-    // A receipt of all of them comes by itself, without the dead one.
-    fleet.all_enforce(1, GATEWAYS).await;
-    assert_nothing_came_back(&gateways);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_replica_stops_nobody_and_says_nothing_old_afterwards() {
-    let (_database, fleet, gateways) = start().await;
-    // In the middle of writing, so that it may hold what others wait for.
-    let writes = async {
-        for _ in 0..20 {
-            drop(fleet.try_create(0).await);
+    gateway.query.wait = 25;
+    let held = tokio::spawn(async move {
+        while gateway.ids().contains(&id.as_str()) {
+            gateway.poll().await.unwrap();
         }
-    };
-    let freeze = async {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        fleet.programs[0].signal("-STOP");
-        change(&fleet, &gateways, 1).await;
-        fleet.all_enforce(1, GATEWAYS).await;
-        fleet.programs[0].signal("-CONT");
-    };
-    tokio::join!(writes, freeze);
-    change(&fleet, &gateways, 0).await;
-    fleet.all_enforce(0, GATEWAYS).await;
-    assert_nothing_came_back(&gateways);
+    });
+    revoke(from, made["id"].as_str().unwrap());
+    held.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_without_the_database_answers_for_itself_only() {
-    let (database, fleet, gateways) = start().await;
-    for passage in [Passage::Cut, Passage::Swallowed] {
-        database.links[0].set(passage);
-        fleet.try_create(0).await.expect("an answer in bounded time").refused(503, "UNAVAILABLE");
-        change(&fleet, &gateways, 1).await;
-        fleet.all_enforce(1, GATEWAYS).await;
-        database.links[0].set(Passage::Open);
-        fleet.recovers(0).await;
-        fleet.all_enforce(0, GATEWAYS).await;
-    }
-    assert_nothing_came_back(&gateways);
+async fn a_change_at_one_server_reaches_gateways_of_every_other_one() {
+    let url = new_database();
+    let pooler = PgBouncer::start(SERVER.port, 2);
+    let pooled = pooler.url(name(&url));
+    let direct = serve(&url);
+    fill(&direct);
+    let by_polling = serve_with(&pooled, &[("FLAMEGATE_DATABASE_DIRECT", "none")]);
+    let with_notices = serve_with(&pooled, &[("FLAMEGATE_DATABASE_DIRECT", &url)]);
+    reaches(&direct, &by_polling).await;
+    reaches(&by_polling, &with_notices).await;
+    reaches(&with_notices, &direct).await;
+}
+
+#[test]
+fn writes_of_several_servers_come_one_after_the_other_and_none_is_lost() {
+    let url = new_database();
+    let pooler = PgBouncer::start(SERVER.port, 3);
+    let programs =
+        [serve(&url), serve_with(&pooler.url(name(&url)), &[("FLAMEGATE_DATABASE_DIRECT", "none")])];
+    programs[0].cli(&["workspaces", "create", "--name", "Demo", "--max-active-keys", "10"]);
+    thread::scope(|scope| {
+        for (number, program) in programs.iter().cycle().take(4).enumerate() {
+            scope.spawn(move || {
+                for key in 0..4 {
+                    let name = format!("{number}-{key}");
+                    let line =
+                        ["keys", "create", "--workspace", "demo", "--name", &name, "--environment", "live"];
+                    crate::common::program::command(&program.url, &line).output().unwrap();
+                }
+            });
+        }
+    });
+    // Of sixteen, a quota of ten lets ten pass, whoever was asked.
+    assert_eq!(
+        SERVER.sql(name(&url), "SELECT count(*), count(DISTINCT revision), max(revision) FROM api_keys"),
+        "10|10|10"
+    );
+    assert_eq!(SERVER.sql(name(&url), "SELECT count(*) FROM revision_tags WHERE revision > 0"), "10");
 }

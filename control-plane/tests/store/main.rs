@@ -9,6 +9,8 @@ mod gateways;
 mod idempotency;
 mod keys;
 mod log;
+mod model;
+mod pairs;
 mod sessions;
 mod transactions;
 mod users;

@@ -84,6 +84,13 @@ impl Postgres {
         let readers = Readers(Purpose::ALL.map(|purpose| kept(places(purpose))));
         Ok(Self { writer, notes: kept(NOTES), readers, heads, following: following.into() })
     }
+
+    /// A transaction over everything, while nobody else writes.
+    pub(in crate::store) async fn begin_copy(&self) -> Result<Client, Error> {
+        let mut client = Client::new(self.writer.place().await?, Mode::Copy);
+        client.begin().await?;
+        Ok(client)
+    }
 }
 
 #[async_trait]

@@ -18,7 +18,7 @@ pub struct Statement {
 }
 
 /// A value; what may be NULL has its type all the same.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A whole number.
     Number(Option<i64>),
