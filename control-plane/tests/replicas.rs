@@ -33,8 +33,12 @@ impl Fleet {
         // The client's TLS needs a provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let mut fleet =
-            Self { http, url: SERVER.url(&SERVER.new_database()), settings: settings.to_vec(), planes: Vec::new() };
+        let mut fleet = Self {
+            http,
+            url: SERVER.url(&SERVER.new_database()),
+            settings: settings.to_vec(),
+            planes: Vec::new(),
+        };
         for _ in 0..count {
             fleet.add();
         }
@@ -63,7 +67,9 @@ impl Fleet {
     }
 
     async fn revoke(&self, at: usize, id: &str, wait: &str) -> Value {
-        self.call(at, Method::POST, &format!("/v1/api-keys/{id}/revoke?wait={wait}"), json!({})).await.expect(200)
+        self.call(at, Method::POST, &format!("/v1/api-keys/{id}/revoke?wait={wait}"), json!({}))
+            .await
+            .expect(200)
     }
 
     fn gateway(&self, at: usize, name: &str) -> Gateway {
@@ -83,7 +89,9 @@ impl Fleet {
             let list = self.get(at, "/v1/gateways?connected=true").await;
             names.iter().all(|name| {
                 let id = format!("shared/{name}");
-                let is_there = |gateway: &Value| gateway["id"] == id.as_str() && gateway["acknowledged_revision"].is_u64();
+                let is_there = |gateway: &Value| {
+                    gateway["id"] == id.as_str() && gateway["acknowledged_revision"].is_u64()
+                };
                 list.as_array().unwrap().iter().any(is_there)
             })
         })

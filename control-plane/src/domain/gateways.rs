@@ -124,7 +124,9 @@ impl Receipt {
 
     /// True when nobody may serve without the change.
     pub fn is_confirmed(&self) -> bool {
-        self.replicas.is_empty() && self.cut_off.is_empty() && self.gateways.iter().all(|gateway| gateway.enforced)
+        self.replicas.is_empty()
+            && self.cut_off.is_empty()
+            && self.gateways.iter().all(|gateway| gateway.enforced)
     }
 
     /// The slowest acknowledgement in milliseconds.

@@ -109,7 +109,7 @@ impl Fleet {
         let started = Instant::now();
         loop {
             let id = self.recovers(number).await;
-            let receipt = self.try_revoke(number, &id, "5s").await.unwrap().expect(200);
+            let receipt = self.try_revoke(number, &id, "20s").await.unwrap().expect(200);
             if receipt["gateways"] == gateways && receipt["enforced"] == gateways {
                 return;
             }

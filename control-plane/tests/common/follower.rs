@@ -1,9 +1,9 @@
-//! A gateway that never gives up: it polls control planes in turn, as Envoy does for the filter, keeps its table when nobody answers, and asks
-//! again after a time that grows and varies.
+//! A gateway that never gives up: it polls control planes in turn, and leaves out one that has just failed unless there is no other, as
+//! Envoy does for the filter; it keeps its table when nobody answers, and asks again after a time that grows and varies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flamegate::contract::record::KeyRecord;
 use tokio::task::JoinHandle;
@@ -38,6 +38,8 @@ pub struct Follower {
 
 /// The filter's `retry_min_ms` and `retry_max_ms`, shorter than its defaults.
 const RETRY: (u64, u64) = (50, 400);
+/// How long one that has failed is left out.
+const OUT: Duration = Duration::from_secs(3);
 
 impl Follower {
     /// Follows those at these addresses, with polls of 5 s.
@@ -49,10 +51,15 @@ impl Follower {
         let (shared, bases) = (Arc::clone(&seen), bases.to_vec());
         let task = tokio::spawn(async move {
             let mut pause = RETRY.0;
+            let mut out: Vec<Option<Instant>> = vec![None; bases.len()];
             for turn in 0.. {
-                gateway.move_to(&bases[turn % bases.len()]);
+                let order = (turn..turn + bases.len()).map(|turn| turn % bases.len());
+                let is_in = |at: &usize| out[*at].is_none_or(|since| since.elapsed() > OUT);
+                let at = order.clone().find(is_in).unwrap_or(turn % bases.len());
+                gateway.move_to(&bases[at]);
                 let result = gateway.poll().await;
                 let failed = result.is_err();
+                out[at] = failed.then(Instant::now);
                 shared.lock().unwrap().note(&gateway, result);
                 if failed {
                     gateway.query.cursor = None;

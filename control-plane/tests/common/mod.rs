@@ -2,12 +2,9 @@
 //! what the real one does. Time is moved, not slept through.
 #![allow(dead_code, reason = "each test program uses a part")]
 
-<<<<<<< HEAD
+pub mod database;
 pub mod fleet;
 pub mod follower;
-=======
-pub mod database;
->>>>>>> eb63be8
 pub mod gateway;
 pub mod program;
 

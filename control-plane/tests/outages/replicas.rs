@@ -1,9 +1,13 @@
 //! One of several control planes is killed, frozen, or cut off from the database.
 
+use std::time::Duration;
+
 use flamegate_engines::{Database, Passage};
 
-use super::common::fleet::Fleet;
+use super::common::PATIENCE;
+use super::common::fleet::{BOUNDED, Fleet};
 use super::common::follower::Follower;
+use super::common::gateway::Gateway;
 
 const GATEWAYS: usize = 3;
 
@@ -52,7 +56,7 @@ async fn a_frozen_replica_stops_nobody_and_says_nothing_old_afterwards() {
         }
     };
     let freeze = async {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         fleet.programs[0].signal("-STOP");
         change(&fleet, &gateways, 1).await;
         fleet.all_enforce(1, GATEWAYS).await;
@@ -77,4 +81,38 @@ async fn a_replica_without_the_database_answers_for_itself_only() {
         fleet.all_enforce(0, GATEWAYS).await;
     }
     assert_nothing_came_back(&gateways);
+}
+
+/// It cannot know what is new, so it says nothing: the gateway asks another one, and does not count its table as confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_without_the_database_holds_no_polls() {
+    let (database, fleet) = Fleet::start(2, None).await;
+    let key = fleet.create(0).await;
+    let mut gateway = Gateway::at(fleet.http.clone(), fleet.programs[0].url.clone(), "gw");
+    while !gateway.ids().contains(&key.as_str()) {
+        gateway.poll().await.unwrap();
+    }
+    // Held for longer than anybody waits here.
+    gateway.query.wait = 60;
+    gateway.patience = BOUNDED;
+    database.links[0].set(Passage::Swallowed);
+    for what in ["held", "new"] {
+        let answer = gateway.request().send().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(answer.status(), 503, "{what}");
+    }
+    gateway.move_to(&fleet.programs[1].url);
+    fleet.try_revoke(1, &key, "0s").await.unwrap().expect(200);
+    gateway.poll().await.unwrap();
+    assert!(gateway.ids().is_empty(), "the other one knows");
+
+    database.links[0].set(Passage::Open);
+    gateway.move_to(&fleet.programs[0].url);
+    gateway.query.wait = 0;
+    let answers = async {
+        while gateway.poll().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answers).await.expect("an answer again");
+    assert_eq!(gateway.resets, 1);
 }

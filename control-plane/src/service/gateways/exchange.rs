@@ -137,7 +137,8 @@ impl Exchange {
 
     /// Whoever is new gets a page once this is written, so that is not to be lost. The rest is said again by the next poll.
     async fn publish(&self, said: &Publication, is_back: bool) -> Result<Published, Error> {
-        let (publication, is_to_last) = (said.clone(), is_back || said.beat == 1 || said.gateways.iter().any(|line| line.takes));
+        let (publication, is_to_last) =
+            (said.clone(), is_back || said.beat == 1 || said.gateways.iter().any(|line| line.takes));
         if is_to_last {
             let work = self.store.write(move |tx| Box::pin(async move { tx.publish(&publication).await }));
             work.await.map(|written| written.value)

@@ -59,12 +59,7 @@ impl Gateways {
     }
 
     /// The receipt as of now.
-    pub(super) fn line_up(
-        &self,
-        revision: u64,
-        committed: Option<Instant>,
-        turn: Option<u64>,
-    ) -> Receipt {
+    pub(super) fn line_up(&self, revision: u64, committed: Option<Instant>, turn: Option<u64>) -> Receipt {
         let now = self.inner.clock.instant();
         let mut receipt = Receipt { revision, ..Receipt::default() };
         let gateways = self.inner.registry.lock();

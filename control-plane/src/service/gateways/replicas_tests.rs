@@ -32,9 +32,8 @@ impl Table {
     }
 
     fn publish(&mut self, said: &Publication, now: Instant) -> Published {
-        let is_ours = |(revision, tag): &(u64, String)| {
-            self.has(At { revision: *revision, tag: tag.parse().unwrap() })
-        };
+        let is_ours =
+            |(revision, tag): &(u64, String)| self.has(At { revision: *revision, tag: tag.parse().unwrap() });
         if !said.rests_on.iter().all(is_ours) {
             return Published::OtherHistory;
         }
@@ -424,7 +423,9 @@ impl World {
     fn check(&mut self) {
         for plane in self.planes.iter().filter(|plane| !plane.frozen) {
             // What is lost with its database has no receipt that could be right.
-            let Some((change, turn)) = plane.committed.filter(|(at, _)| self.table.has(*at)) else { continue };
+            let Some((change, turn)) = plane.committed.filter(|(at, _)| self.table.has(*at)) else {
+                continue;
+            };
             let revision = change.revision;
             let receipt = plane.gateways.line_up(revision, None, Some(turn));
             if !receipt.is_confirmed() || receipt.gateways.is_empty() {

@@ -252,7 +252,8 @@ impl Entries {
     /// What was found in the table: whether that is news. `None` when it has to be looked at from the beginning.
     pub fn saw(&mut self, sight: Sight, now: Instant, time: Timestamp) -> Option<bool> {
         let shared = self.shared.as_mut()?;
-        let beat_of = |id: &str| sight.replicas.iter().find(|replica| replica.id == id).map(|replica| replica.beat);
+        let beat_of =
+            |id: &str| sight.replicas.iter().find(|replica| replica.id == id).map(|replica| replica.beat);
         // Also who is not there at all: rows of replicas stay for a while after their end.
         let is_lost = |(id, seen): (&String, &u64)| beat_of(id).is_none_or(|beat| beat < *seen);
         if shared.seen.iter().any(is_lost) {
@@ -260,7 +261,8 @@ impl Entries {
             return None;
         }
         shared.seen_at = shared.told;
-        let heads = |replicas: &[Replica]| -> Vec<u64> { replicas.iter().map(|replica| replica.head).collect() };
+        let heads =
+            |replicas: &[Replica]| -> Vec<u64> { replicas.iter().map(|replica| replica.head).collect() };
         let is_news = !sight.gateways.is_empty() || heads(&sight.replicas) != heads(&shared.replicas);
         let beats = sight.replicas.iter().map(|replica| (replica.id.clone(), replica.beat));
         shared.seen = beats.collect();

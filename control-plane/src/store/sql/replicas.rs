@@ -182,7 +182,8 @@ fn keeps<S: Sql>() -> String {
 
 fn as_json(line: &Line) -> Json {
     let gateway = &line.gateway;
-    let session = gateway.session.map(|session| session.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let session =
+        gateway.session.map(|session| session.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     json!({
         "id": gateway.id, "session": session, "version": gateway.version, "keeper": gateway.keeper.as_deref().unwrap_or_default(),
         "connected": i64::from(!gateway.expected_for.is_zero() && !gateway.forgotten),
@@ -205,7 +206,9 @@ async fn look<S: Sql>(
     );
     let replicas: Vec<_> =
         one.rows(Statement::new(sql_all)).await?.iter().map(replica).collect::<Result<_, _>>()?;
-    let mut rows = Statement::new(sql::<S>("SELECT g.*, NOW_MS AS now FROM gateways g WHERE COALESCE(g.keeper, '') <> "));
+    let mut rows = Statement::new(sql::<S>(
+        "SELECT g.*, NOW_MS AS now FROM gateways g WHERE COALESCE(g.keeper, '') <> ",
+    ));
     rows.push_bind(me);
     // From the beginning: all of them.
     if !seen.is_empty() {
