@@ -1,10 +1,14 @@
 //! PgBouncer in transaction mode between the control planes and PostgreSQL: by polling alone, and with a direct address for what wakes.
 
+use std::process::{Command, Stdio};
+
 use flamegate_engines::{Database, Link, Passage, PgBouncer};
 use serde_json::json;
 
 use super::blocking;
 use super::common::fleet::{Fleet, client, serve};
+use super::common::program::PROGRAM;
+use super::common::{ADMIN, SYNC};
 
 const GATEWAYS: usize = 2;
 
@@ -64,4 +68,40 @@ async fn with_a_direct_address_notifications_pass_by_the_pooler() {
     changes_reach_every_gateway(&fleet).await;
     let listening = database.sql("SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'LISTEN%'");
     assert_eq!(listening, "2", "each listens past the pooler");
+}
+
+/// Whoever does not say that there is one is told so, at the start or as soon as it shows.
+#[test]
+fn a_pooler_that_nobody_told_of_is_named() {
+    let database = Database::start(1, None);
+    let pooler = PgBouncer::start(database.primary.port, 4);
+    let folder = tempfile::tempdir().unwrap();
+    let mut programs = Vec::new();
+    let named = || {
+        let logs = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|log| std::fs::read_to_string(log.unwrap().path()).unwrap());
+        let logs = logs.collect::<String>();
+        if logs.contains("set FLAMEGATE_DATABASE_DIRECT") { Ok(()) } else { Err(logs) }
+    };
+    // Each takes names that another one has taken on the same connection of the pooler's.
+    for number in 0..4 {
+        let log = std::fs::File::create(folder.path().join(format!("{number}.log"))).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args([
+            "serve",
+            "--init",
+            "--listen",
+            "127.0.0.1:0",
+            "--database",
+            &pooler.url(&database.name),
+        ]);
+        command.env_clear().env("FLAMEGATE_ADMIN_TOKEN", ADMIN).env("FLAMEGATE_SYNC_TOKEN", SYNC);
+        programs.push(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+    let found = std::panic::catch_unwind(|| flamegate_engines::eventually("the setting is named", named));
+    for mut program in programs {
+        drop((program.kill(), program.wait()));
+    }
+    found.unwrap();
 }
