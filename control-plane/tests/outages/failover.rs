@@ -58,9 +58,10 @@ async fn a_synchronous_standby_has_everything_that_was_acknowledged() {
     let (mut made, mut revoked) = (0, 0);
     for kill in 0..kills {
         let over = Arc::new(AtomicBool::new(false));
-        let writers = [0, 1].map(|number| tokio::spawn(write(Arc::clone(&fleet), number, Arc::clone(&over))));
+        let writers =
+            [0, 1, 0, 1].map(|number| tokio::spawn(write(Arc::clone(&fleet), number, Arc::clone(&over))));
         // The kill comes at any moment of a write.
-        tokio::time::sleep(Duration::from_millis(100 + kill % 7 * 13)).await;
+        tokio::time::sleep(Duration::from_millis(200 + kill % 7 * 31)).await;
         blocking(|| database.fail_over());
         fleet.recovers(0).await;
         fleet.recovers(1).await;
