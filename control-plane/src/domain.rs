@@ -18,6 +18,7 @@ pub mod random;
 pub(crate) mod rate;
 pub mod replicas;
 pub mod sessions;
+pub mod throttles;
 pub mod tokens;
 pub mod users;
 pub mod workspaces;

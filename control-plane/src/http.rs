@@ -21,6 +21,7 @@ pub mod openapi;
 mod pages;
 mod paging;
 pub mod receive;
+mod replicas;
 mod routes;
 pub mod server;
 pub mod sync;

@@ -32,6 +32,7 @@ use super::caller::Peer;
 use super::routes;
 use crate::config::Config;
 use crate::service::clock::Clock;
+use crate::service::throttle;
 
 /// A server that runs. Dropping it without [`Server::stop`] leaves it running.
 pub struct Server {
@@ -97,6 +98,9 @@ impl Server {
         let rounds = tokio::spawn(app.housekeeping(config.removals_kept).run(app.shutdown()));
         let exchange = app.store.is_shared().then(|| {
             tokio::spawn(app.credentials.clone().follow(app.shutdown()));
+            let throttles =
+                vec![app.users.throttle(), app.wrong_tokens.clone(), app.sign_in_failures.clone()];
+            tokio::spawn(throttle::exchange(throttles, app.store.clone(), app.shutdown()));
             let end = Arc::new(Notify::new());
             (Arc::clone(&end), tokio::spawn(app.gateways.exchange(&app.store).run(end)))
         });

@@ -4,6 +4,7 @@ mod entry;
 mod exchange;
 mod hello;
 mod memory;
+mod merged;
 mod receipt;
 mod registry;
 mod service;

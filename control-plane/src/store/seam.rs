@@ -13,6 +13,7 @@ pub mod open;
 pub mod purpose;
 pub mod replicas;
 pub mod sessions;
+pub mod throttles;
 pub mod tx;
 pub mod users;
 pub mod workspaces;

@@ -16,6 +16,7 @@ pub(super) mod replicas;
 pub(super) mod sessions;
 pub(super) mod statement;
 pub(super) mod tags;
+pub(super) mod throttles;
 pub(super) mod upkeep;
 pub(super) mod users;
 pub(super) mod values;

@@ -11,6 +11,7 @@ mod keys;
 mod log;
 mod model;
 mod pairs;
+mod replicas;
 mod sessions;
 mod transactions;
 mod users;
@@ -106,6 +107,15 @@ macro_rules! engine {
                     gateways_come_back_as_they_were_saved_last_seen_first
                     a_gateway_is_saved_again_in_its_place
                     a_forgotten_gateway_is_gone;
+                replicas:
+                    what_a_replica_says_the_others_find
+                    only_the_next_count_of_a_replica_is_written
+                    what_rests_on_another_history_is_not_written
+                    a_gateway_is_kept_by_who_took_it_last
+                    an_id_is_one_session_until_it_is_forgotten
+                    a_look_finds_what_is_new_and_what_it_asks_for
+                    who_ends_is_there_no_more_and_its_rows_are
+                    attempts_at_several_replicas_add_up;
             }
         }
     };

@@ -103,6 +103,8 @@ impl Exchange {
         if looks || heartbeat || self.entries(|gateways| gateways.misses_some()) {
             self.hear().await?;
         }
+        // Not before whose an id is was seen that somebody has lost.
+        self.gateways.inner.exchanged.send_modify(|count| *count += 1);
         Ok(())
     }
 
@@ -127,7 +129,6 @@ impl Exchange {
             }
             self.entries(|gateways| gateways.published(&said, what))?;
             if !is_back {
-                self.gateways.inner.exchanged.send_modify(|count| *count += 1);
                 return Ok(());
             }
             // Others may have taken us for dead, and given receipts without us. Who is new meanwhile gets no page before the next one is

@@ -18,6 +18,8 @@ use crate::store::Store;
 const PRECISION: SignedDuration = SignedDuration::from_mins(1);
 /// Most ids in one entry of the audit log; there may be 10,000 gateways.
 const MOST_TOLD: usize = 1_000;
+/// Most accounts and places whose attempts are remembered for all control planes.
+const MOST_THROTTLED: u32 = 50_000;
 /// Rows per write: a revocation waits for no more.
 const ROWS_PER_WRITE: usize = 250;
 
@@ -59,7 +61,13 @@ impl Gateways {
     pub async fn save(&self, store: &Store) -> Result<(), Error> {
         if store.is_shared() {
             self.inner.registry.lock().forget_old(self.inner.clock.instant(), self.inner.clock.now());
-            return store.note(|tx| tx.forget_dead_replicas()).await;
+            let forget = store.note(|tx| {
+                Box::pin(async move {
+                    tx.forget_dead_replicas().await?;
+                    tx.forget_attempts(MOST_THROTTLED).await
+                })
+            });
+            return forget.await;
         }
         let (rows, gone) = self.take_unsaved();
         let done = Self::write(store, &rows, &gone).await;

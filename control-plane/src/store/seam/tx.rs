@@ -11,6 +11,7 @@ use super::keys::{ReadKeys, WriteKeys};
 use super::log::{ReadLog, WriteLog};
 use super::replicas::{ReadReplicas, WriteReplicas};
 use super::sessions::{ReadSessions, WriteSessions};
+use super::throttles::WriteThrottles;
 use super::users::{ReadUsers, WriteUsers};
 use super::workspaces::{ReadWorkspaces, WriteWorkspaces};
 use crate::domain::error::Error;
@@ -35,7 +36,7 @@ sum! {
     ///
     /// What a transaction has found stays as it is until its end: nobody else changes it meanwhile. Whatever changes what gateways see of a
     /// key takes the next revision in the same call.
-    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteGateways WriteReplicas WriteLog
+    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteGateways WriteReplicas WriteThrottles WriteLog
 }
 
 /// What a reader sees; each call sees everything that was committed before it began.

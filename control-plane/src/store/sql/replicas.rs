@@ -87,7 +87,7 @@ impl<S: Sql> WriteReplicas for S {
 }
 
 /// The words of the engine.
-fn sql<S: Sql>(text: &str) -> String {
+pub(super) fn sql<S: Sql>(text: &str) -> String {
     let (now, session, lines) = match S::DIALECT {
         Dialect::Sqlite => (
             "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
