@@ -42,7 +42,9 @@ impl Heads {
     /// A head that the database answered to whoever asked at `begun`. When it is behind what was published before that, or of another
     /// history, commits are lost: a standby that did not have them has taken the place of the server. Returns what is gone.
     pub(crate) fn observe(&self, head: &Head, begun: Instant) -> Option<Head> {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        *asked = (*asked).max(Some(begun));
+        drop(asked);
         let mut gone = None;
         self.set(head, |published| {
             if head.epoch == published.epoch && head.revision > published.revision {
