@@ -22,7 +22,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 #[test]
 fn whatever_happens_to_control_planes_and_database_no_answer_is_wrong() {
     let seed = number("FLAMEGATE_CHAOS_SEED", 1);
-    let seconds = number("FLAMEGATE_CHAOS_FLEET_SECONDS", 20);
+    let seconds = number("FLAMEGATE_CHAOS_FLEET_SECONDS", 15);
     println!("chaos of a fleet: seed {seed}, {seconds} s");
     let (mut chaos, world) = Chaos::start(seed);
     let begin = Instant::now();
