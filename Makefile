@@ -77,6 +77,7 @@ engines: ## install the engines that tests and `make fleet` start: PostgreSQL, P
 .PHONY: test-native
 test-native: engines ## run the tests that need no Envoy
 	$(CARGO) test --locked --workspace --exclude flamegate-e2e
+	FLAMEGATE_TEST_DATABASE=postgres $(CARGO) test --locked -p flamegate-control --test api
 
 .PHONY: test-alerts
 test-alerts: ## run the unit tests of the alert rules, and check the Compose files without an engine

@@ -54,6 +54,14 @@ impl Error {
         Self::Internal(error.into())
     }
 
+    /// What went wrong, for whoever looks after the database themselves: what is inside is for them.
+    pub fn into_cause(self) -> Box<dyn std::error::Error + Send + Sync> {
+        match self {
+            Self::Internal(cause) => cause,
+            other => other.into(),
+        }
+    }
+
     /// One broken rule.
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(Problems::one(path, message))

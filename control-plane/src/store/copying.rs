@@ -64,11 +64,6 @@ async fn copy_to(
     }
 }
 
-/// What went wrong inside is what an operator needs here.
 fn failed(at: &DatabaseAddress, error: Error) -> MaintenanceError {
-    let cause = match error {
-        Error::Internal(cause) => cause,
-        error => error.into(),
-    };
-    MaintenanceError::Server(at.to_string(), cause)
+    MaintenanceError::Server(at.to_string(), error.into_cause())
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-use flamegate_engines::Postgres;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
+
+use super::server::{SERVER, migrated};
 
 /// Which engine; the same for all tests of a program.
 static ON_SERVER: LazyLock<bool> =
@@ -16,7 +17,6 @@ static ON_SERVER: LazyLock<bool> =
         Ok("sqlite") | Err(_) => false,
         Ok(other) => panic!("FLAMEGATE_TEST_DATABASE: {other}"),
     });
-static SERVER: LazyLock<Postgres> = LazyLock::new(Postgres::start);
 static NAMES: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Mutex::default);
 
 /// The address that a control plane is told.
@@ -26,7 +26,7 @@ pub fn address(file: &Path) -> String {
 
 /// The database that stands for a file.
 fn on_server(file: &Path) -> Option<String> {
-    let new = |_: &PathBuf| SERVER.new_database();
+    let new = |_: &PathBuf| migrated();
     ON_SERVER.then(|| {
         let mut names = NAMES.lock().unwrap();
         names.entry(file.to_owned()).or_insert_with_key(new).clone()

@@ -5,6 +5,7 @@
 pub mod database;
 pub mod gateway;
 pub mod program;
+pub mod server;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@ mod common;
 
 mod backups;
 mod copies;
+mod encryption;
 mod replicas;
 mod users;
 mod versions;

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 use std::slice;
-use std::sync::LazyLock;
 
 pub use flamegate::contract::key::{Environment, KeyHash};
 pub use flamegate::contract::record::{Limit, Scope};
@@ -16,6 +15,8 @@ use flamegate_control::store::{Store, Tx, Work, Written};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+pub use crate::server::{SERVER, migrated};
+
 /// A database of one engine.
 pub struct Database {
     pub store: Store,
@@ -23,9 +24,6 @@ pub struct Database {
     name: Option<String>,
     _folder: Option<TempDir>,
 }
-
-/// One server for all cases; each has a database of its own.
-pub static SERVER: LazyLock<flamegate_engines::Postgres> = LazyLock::new(flamegate_engines::Postgres::start);
 
 /// An empty one on SQLite.
 pub async fn sqlite() -> Database {
@@ -36,7 +34,7 @@ pub async fn sqlite() -> Database {
 
 /// An empty one on PostgreSQL.
 pub async fn postgres() -> Database {
-    let name = SERVER.new_database();
+    let name = migrated();
     let url = SERVER.url(&name);
     let at = DatabaseAddress::read(Some(&url), &|_| None).unwrap();
     Database { store: Store::open_or_make(&at).await.unwrap(), at, name: Some(name), _folder: None }

@@ -1,6 +1,9 @@
 //! What every engine of the store is held to. Each case is written once, against the store's seam, and knows no engine; the last lines
 //! run all of them on each. A new engine is one line there, and a function in `fixtures.rs` that opens it.
 
+#[path = "../common/server.rs"]
+mod server;
+
 mod audit;
 mod credentials;
 mod filters;

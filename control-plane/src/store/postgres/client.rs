@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-use super::connections::Place;
+use super::connections::{Connections, Place};
 use super::server;
 use crate::domain::error::Error;
 use crate::store::seam::engine::Lent;
@@ -20,6 +20,8 @@ use crate::store::sql::statement::{Dialect, Sql, Statement};
 
 /// The lock that every write begins with. Any number would do that nobody else locks in this database.
 pub(super) const WRITE_LOCK: i64 = 0x666c_616d_6567;
+/// How long a reader waits for others of the same purpose.
+const PLACE: Duration = Duration::from_secs(5);
 /// How long a write waits for the others, those of other replicas too.
 const LOCK: Duration = Duration::from_secs(10);
 /// A replica that was stopped in the middle of a write keeps all others waiting this long: then the server ends its transaction.
@@ -73,10 +75,11 @@ pub(in crate::store) struct Client {
 }
 
 impl Client {
-    /// Its time begins now.
-    pub(super) fn new(place: Place, mode: Mode) -> Self {
+    /// Takes a place. The client's time begins when it has one.
+    pub(super) async fn new(connections: &Arc<Connections>, mode: Mode) -> Result<Self, Error> {
+        let place = connections.place(mode.patience_for_a_place()).await?;
         let until = Instant::now() + mode.longest() + GRACE;
-        Self { place: Arc::new(place), connection: None, mode, state: State::Closed, until }
+        Ok(Self { place: Arc::new(place), connection: None, mode, state: State::Closed, until })
     }
 
     /// Begins a transaction.
@@ -216,6 +219,14 @@ impl Mode {
             Self::Read(longest) => longest,
             Self::Write | Self::Note => WRITE,
             Self::Copy => COPY,
+        }
+    }
+
+    /// How long a caller waits for others of this replica.
+    const fn patience_for_a_place(self) -> Duration {
+        match self {
+            Self::Read(_) | Self::Note => PLACE,
+            Self::Write | Self::Copy => WRITE,
         }
     }
 

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use super::server;
 use crate::domain::error::Error;
 
-/// How long a caller waits for a place.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long closing one may take.
+const END: Duration = Duration::from_secs(2);
 /// A connection that nobody needed for this long is closed.
 const KEPT: Duration = Duration::from_secs(300);
 
@@ -37,9 +37,9 @@ impl Connections {
         Arc::new(Self { options, named, places: Arc::new(Semaphore::new(most)), idle: Mutex::default() })
     }
 
-    /// A place, in order of arrival.
-    pub async fn place(self: &Arc<Self>) -> Result<Place, Error> {
-        let permit = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
+    /// A place, in order of arrival, for whoever waits no longer than this.
+    pub async fn place(self: &Arc<Self>, patience: Duration) -> Result<Place, Error> {
+        let permit = timeout(patience, Arc::clone(&self.places).acquire_owned()).await;
         let permit = permit.map_err(|_| Error::Unavailable("the database is busy with others"))?;
         let permit = permit.map_err(|_| Error::internal("the database was closed"))?;
         Ok(Place { connections: Arc::clone(self), _permit: permit })
@@ -49,7 +49,14 @@ impl Connections {
     pub async fn close(&self) {
         self.places.close();
         for (connection, _) in self.take_all() {
-            let _ = timeout(PATIENCE, sqlx::Connection::close(connection)).await;
+            let _ = timeout(END, sqlx::Connection::close(connection)).await;
+        }
+    }
+
+    /// Keeps a connection on which no transaction is open.
+    pub fn keep(&self, connection: PgConnection) {
+        if !self.places.is_closed() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((connection, Instant::now()));
         }
     }
 
@@ -79,9 +86,6 @@ impl Place {
 
     /// Keeps a connection on which no transaction is open.
     pub fn keep(&self, connection: PgConnection) {
-        if !self.connections.places.is_closed() {
-            let mut idle = self.connections.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push((connection, Instant::now()));
-        }
+        self.connections.keep(connection);
     }
 }

@@ -52,7 +52,7 @@ impl Postgres {
     /// Opens the database that is there, and migrates it.
     pub async fn open(address: &ServerAddress) -> Result<Self, OpenError> {
         let mut connection = look(address).await?;
-        match migrations::find(&mut connection).await? {
+        match migrations::find(&mut connection).await.map_err(migrations::unusable)? {
             Found::Ours => Self::prepare(address, connection).await,
             Found::Nothing => Err(OpenError::Missing(address.to_string())),
             Found::SomethingElse => Err(OpenError::Foreign(address.to_string())),
@@ -62,7 +62,7 @@ impl Postgres {
     /// The same, and makes one where there is nothing in the database.
     pub async fn open_or_make(address: &ServerAddress) -> Result<Self, OpenError> {
         let mut connection = look(address).await?;
-        match migrations::find(&mut connection).await? {
+        match migrations::find(&mut connection).await.map_err(migrations::unusable)? {
             Found::Ours | Found::Nothing => Self::prepare(address, connection).await,
             Found::SomethingElse => Err(OpenError::Foreign(address.to_string())),
         }
@@ -70,10 +70,10 @@ impl Postgres {
 
     async fn prepare(address: &ServerAddress, mut connection: PgConnection) -> Result<Self, OpenError> {
         migrations::run(&mut connection).await?;
-        let _ = sqlx::Connection::close(connection).await;
         let options = server::options(address)?;
         let kept = |most| Connections::new(options.clone(), !address.is_pooled(), most);
         let writer = kept(1);
+        writer.keep(connection);
         let head = fill_in(&writer).await?;
         let (heads, now) = (Arc::new(Heads::new(head)), Arc::new(Notify::new()));
         let mut following = JoinSet::new();
@@ -87,7 +87,7 @@ impl Postgres {
 
     /// A transaction over everything, while nobody else writes.
     pub(in crate::store) async fn begin_copy(&self) -> Result<Client, Error> {
-        let mut client = Client::new(self.writer.place().await?, Mode::Copy);
+        let mut client = Client::new(&self.writer, Mode::Copy).await?;
         client.begin().await?;
         Ok(client)
     }
@@ -96,7 +96,7 @@ impl Postgres {
 #[async_trait]
 impl Engine for Postgres {
     async fn transact(&self, steps: Steps) -> Result<Commit, Error> {
-        let mut client = Client::new(self.writer.place().await?, Mode::Write);
+        let mut client = Client::new(&self.writer, Mode::Write).await?;
         client.begin().await?;
         let begun = Instant::now();
         steps(&mut client).await?;
@@ -111,15 +111,14 @@ impl Engine for Postgres {
     }
 
     async fn note(&self, steps: Steps) -> Result<(), Error> {
-        let mut client = Client::new(self.notes.place().await?, Mode::Note);
+        let mut client = Client::new(&self.notes, Mode::Note).await?;
         client.begin().await?;
         steps(&mut client).await?;
         client.end("COMMIT").await
     }
 
     async fn reader(&self, purpose: Purpose) -> Result<Box<dyn Lent>, Error> {
-        let place = self.readers.of(purpose).place().await?;
-        Ok(Box::new(Client::new(place, Mode::Read(purpose.longest()))))
+        Ok(Box::new(Client::new(self.readers.of(purpose), Mode::Read(purpose.longest())).await?))
     }
 
     fn is_shared(&self) -> bool {
@@ -153,10 +152,7 @@ impl Readers {
 
 /// A connection to a server that we can use.
 pub(super) async fn look(address: &ServerAddress) -> Result<PgConnection, OpenError> {
-    let unusable = |cause: Error| match cause {
-        Error::Internal(cause) => OpenError::Server(address.to_string(), cause),
-        cause => OpenError::Server(address.to_string(), cause.into()),
-    };
+    let unusable = |error: Error| OpenError::Server(address.to_string(), error.into_cause());
     let mut connection = server::connect(&server::options(address)?).await.map_err(unusable)?;
     match server::flaw(&mut connection).await.map_err(unusable)? {
         None => Ok(connection),
@@ -173,7 +169,7 @@ pub(super) async fn prepare_log(address: &ServerAddress) -> Result<Head, OpenErr
 async fn fill_in(writer: &Arc<Connections>) -> Result<Head, OpenError> {
     let filled = async {
         loop {
-            let mut client = Client::new(writer.place().await?, Mode::Write);
+            let mut client = Client::new(writer, Mode::Write).await?;
             client.begin().await?;
             let more = folded::fill(&mut client).await?;
             ensure_epoch(&mut client).await?;

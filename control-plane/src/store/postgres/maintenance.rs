@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnection, PgRow};
 
 use super::client::{Client, Mode};
 use super::connections::Connections;
@@ -13,6 +13,7 @@ use crate::config::database::ServerAddress;
 use crate::domain::error::Error;
 use crate::store::seam::maintenance::{Inspection, MaintenanceError, Restored};
 use crate::store::seam::open::OpenError;
+use crate::store::sql::columns::Columns as _;
 use crate::store::sql::migrations::judge;
 use crate::store::sql::upkeep::{self, BegunAnew, Holdings};
 
@@ -26,7 +27,7 @@ const APPEND_ONLY: [&str; 3] = ["audit_log_no_delete", "audit_log_no_truncate", 
 /// Looks at a database, also while servers use it, and changes nothing.
 pub async fn inspect(address: &ServerAddress) -> Result<Inspection> {
     let mut connection = open(address).await?;
-    let failed = |error: sqlx::Error| server_error(address, error.into());
+    let failed = |error: Error| server_error(address, error);
     if migrations::find(&mut connection).await.map_err(failed)? == Found::Nothing {
         return Err(OpenError::Missing(address.to_string()).into());
     }
@@ -65,7 +66,7 @@ pub async fn restored(address: &ServerAddress, lock_users: bool) -> Result<Resto
 /// Brings the schema up to date, and lets a user use it.
 pub async fn migrate(address: &ServerAddress, grant_to: Option<&str>) -> Result<Inspection> {
     let mut connection = open(address).await?;
-    let failed = |error: sqlx::Error| server_error(address, error.into());
+    let failed = |error: Error| server_error(address, error);
     if migrations::find(&mut connection).await.map_err(failed)? == Found::SomethingElse {
         return Err(OpenError::Foreign(address.to_string()).into());
     }
@@ -78,14 +79,16 @@ pub async fn migrate(address: &ServerAddress, grant_to: Option<&str>) -> Result<
 }
 
 /// What a user needs who serves: rows, but no changes of the schema, of what was migrated, and of the audit log.
-async fn grant(connection: &mut PgConnection, user: &str) -> std::result::Result<(), sqlx::Error> {
-    let sql = "SELECT quote_ident($1), quote_ident(current_schema()), current_user";
-    let (user, schema, own): (String, String, String) =
-        sqlx::query_as(sql).bind(user).persistent(false).fetch_one(&mut *connection).await?;
+async fn grant(connection: &mut PgConnection, user: &str) -> std::result::Result<(), Error> {
+    // One message each, without prepared statements: a pooler may stand between.
+    let names = "SELECT quote_ident(current_schema()) AS schema, current_user::text AS own";
+    let rows = server::run(connection, names, LOOK).await?;
+    let row = rows.first().ok_or_else(|| Error::internal("the server does not say who we are"))?;
+    let (schema, own) = (row.text("schema")?, row.text("own")?);
     if user == own {
-        let reason = "the user that serves must be another one than the one that migrates";
-        return Err(sqlx::Error::Configuration(reason.into()));
+        return Err(Error::internal("the user that serves must be another one than the one that migrates"));
     }
+    let user = format!("\"{}\"", user.replace('"', "\"\""));
     let sql = format!(
         "BEGIN;
          GRANT USAGE ON SCHEMA {schema} TO {user};
@@ -95,23 +98,24 @@ async fn grant(connection: &mut PgConnection, user: &str) -> std::result::Result
          REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON _sqlx_migrations FROM {user};
          COMMIT"
     );
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    server::run(connection, sql, LOOK).await.map(drop)
 }
 
 /// Triggers that are missing or switched off, and indexes that a broken build left behind.
-async fn guards(
-    connection: &mut PgConnection,
-    problems: &mut Vec<String>,
-) -> std::result::Result<(), sqlx::Error> {
-    let sql = "SELECT tgname::text FROM pg_trigger WHERE tgrelid = to_regclass('audit_log') AND tgenabled IN ('O', 'A')";
-    let there: Vec<String> = sqlx::query_scalar(sql).persistent(false).fetch_all(&mut *connection).await?;
+async fn guards(connection: &mut PgConnection, problems: &mut Vec<String>) -> std::result::Result<(), Error> {
+    let sql = "SELECT tgname::text AS name FROM pg_trigger WHERE tgrelid = to_regclass('audit_log') AND tgenabled IN ('O', 'A')";
+    let there = names(server::run(connection, sql, LOOK).await?)?;
     let missing = APPEND_ONLY.iter().filter(|name| !there.iter().any(|found| found == *name));
     problems.extend(missing.map(|name| format!("trigger {name} is missing or does not fire")));
-    let sql = "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    let sql = "SELECT c.relname::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         WHERE c.relnamespace = current_schema()::regnamespace AND NOT (i.indisvalid AND i.indisready)";
-    let broken: Vec<String> = sqlx::query_scalar(sql).persistent(false).fetch_all(connection).await?;
+    let broken = names(server::run(connection, sql, LOOK).await?)?;
     problems.extend(broken.into_iter().map(|name| format!("index {name} is not valid: REINDEX it")));
     Ok(())
+}
+
+fn names(rows: Vec<PgRow>) -> std::result::Result<Vec<String>, Error> {
+    rows.iter().map(|row| row.text("name")).collect()
 }
 
 async fn open(address: &ServerAddress) -> Result<PgConnection> {
@@ -120,15 +124,9 @@ async fn open(address: &ServerAddress) -> Result<PgConnection> {
 
 async fn client(address: &ServerAddress, mode: Mode) -> std::result::Result<Client, Error> {
     let options = server::options(address)?;
-    let place = Connections::new(options, !address.is_pooled(), 1).place().await?;
-    Ok(Client::new(place, mode))
+    Client::new(&Connections::new(options, !address.is_pooled(), 1), mode).await
 }
 
-/// What went wrong inside is what an operator needs here.
 fn server_error(address: &ServerAddress, error: Error) -> MaintenanceError {
-    let cause = match error {
-        Error::Internal(cause) => cause,
-        error => error.into(),
-    };
-    MaintenanceError::Server(address.to_string(), cause)
+    MaintenanceError::Server(address.to_string(), error.into_cause())
 }

@@ -4,12 +4,15 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use sqlx::Connection as _;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection as _, Row as _};
 
 use super::client::WRITE_LOCK;
+use super::server;
+use crate::domain::error::Error;
 use crate::store::seam::open::OpenError;
+use crate::store::sql::columns::Columns as _;
 use crate::store::sql::migrations::{Applied, Needs, judge};
 
 /// Every schema that there ever was, in order. What a later release has added is let be.
@@ -21,6 +24,8 @@ pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 
 /// How long a migration waits for those who use a table.
 const LOCK: Duration = Duration::from_secs(30);
+/// How long a look at the catalogue may take.
+const ANSWER: Duration = Duration::from_secs(10);
 /// The code of a user who may not do that.
 const NOT_ALLOWED: &str = "42501";
 
@@ -33,12 +38,13 @@ pub(super) enum Found {
 }
 
 /// Looks whose the tables are. Those of extensions are nobody's.
-pub(super) async fn find(connection: &mut PgConnection) -> Result<Found, sqlx::Error> {
-    let sql = "SELECT count(*), count(*) FILTER (WHERE relname = '_sqlx_migrations') FROM pg_class c
+pub(super) async fn find(connection: &mut PgConnection) -> Result<Found, Error> {
+    let sql = "SELECT count(*) AS found, count(*) FILTER (WHERE relname = '_sqlx_migrations') AS ours FROM pg_class c
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
             AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')";
-    let (all, ours): (i64, i64) = sqlx::query_as(sql).persistent(false).fetch_one(connection).await?;
-    Ok(match (all, ours) {
+    let rows = server::run(connection, sql, ANSWER).await?;
+    let row = rows.first().ok_or_else(|| Error::internal("the catalogue says nothing"))?;
+    Ok(match (row.number("found")?, row.number("ours")?) {
         (0, _) => Found::Nothing,
         (_, 0) => Found::SomethingElse,
         _ => Found::Ours,
@@ -46,11 +52,18 @@ pub(super) async fn find(connection: &mut PgConnection) -> Result<Found, sqlx::E
 }
 
 /// What was applied, in order.
-pub(super) async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, sqlx::Error> {
+pub(super) async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, Error> {
     let sql = "SELECT version, description, checksum, success FROM _sqlx_migrations ORDER BY version";
-    let applied: Vec<(i64, String, Vec<u8>, bool)> =
-        sqlx::query_as(sql).persistent(false).fetch_all(connection).await?;
-    Ok(applied.into_iter().map(Applied::from).collect())
+    let rows = server::run(connection, sql, ANSWER).await?;
+    let applied = |row: &PgRow| {
+        Ok(Applied {
+            version: row.number("version")?,
+            description: row.text("description")?,
+            checksum: row.bytes("checksum")?,
+            success: row.try_get("success")?,
+        })
+    };
+    rows.iter().map(applied).collect()
 }
 
 /// Brings the schema up to date; nothing is asked of a user who may only use it, when it is.
@@ -64,10 +77,13 @@ pub(super) async fn run(connection: &mut PgConnection) -> Result<(), OpenError> 
 }
 
 async fn needs(connection: &mut PgConnection) -> Result<Needs, OpenError> {
-    let applied = match find(connection).await? {
-        Found::Ours => applied(connection).await?,
-        _ => Vec::new(),
+    let looked = async {
+        match find(connection).await? {
+            Found::Ours => applied(connection).await,
+            _ => Ok(Vec::new()),
+        }
     };
+    let applied = looked.await.map_err(unusable)?;
     judge(&MIGRATIONS, &applied).map_err(|error| OpenError::Migrate(error.into()))
 }
 
@@ -82,6 +98,10 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
         MIGRATIONS.run(&mut *tx).await?;
     }
     Ok(tx.commit().await?)
+}
+
+pub(super) fn unusable(error: Error) -> OpenError {
+    OpenError::Database(error.into_cause())
 }
 
 fn is_not_allowed(error: &(dyn std::error::Error + 'static)) -> bool {

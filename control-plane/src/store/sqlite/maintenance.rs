@@ -205,13 +205,8 @@ fn sync_folder_of(path: &Path) -> Result<()> {
     sync(folder.unwrap_or(Path::new(".")))
 }
 
-/// What went wrong inside is what an operator needs here.
 fn failed(path: &Path, error: Error) -> MaintenanceError {
-    let cause = match error {
-        Error::Internal(cause) => cause,
-        error => error.into(),
-    };
-    MaintenanceError::Database(path.to_owned(), cause)
+    MaintenanceError::Database(path.to_owned(), error.into_cause())
 }
 
 fn at(path: &Path, error: sqlx::Error) -> MaintenanceError {
