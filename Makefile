@@ -173,6 +173,10 @@ else
 		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
 endif
 
+.PHONY: failover
+failover: engines ## kill PostgreSQL's primary KILLS (50) times under writes; the synchronous standby has lost nothing
+	FLAMEGATE_FAILOVERS=$(or $(KILLS),50) $(CARGO) test --locked -p flamegate-control --test outages synchronous_standby_has -- --nocapture
+
 .PHONY: hostile
 hostile: ## hostile clients of all kinds at the control plane for SECONDS (60), among KEYS (100000) keys; memory, log, revocations
 	FLAMEGATE_STRANGERS_SECONDS=$(or $(SECONDS),60) FLAMEGATE_STRANGERS_KEYS=$(or $(KEYS),100000) \

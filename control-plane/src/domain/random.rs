@@ -1,4 +1,6 @@
-//! Uniform base62 text from the operating system's randomness: key secrets, ids and epochs.
+//! From the operating system's randomness: uniform base62 text (key secrets, ids, epochs), and times that vary.
+
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -33,6 +35,13 @@ const ID_LEN: usize = 22;
 /// An id: `prefix` and base62 characters up to 22 bytes (after `key_` 18 of them, 107 bits, so two never meet).
 pub fn id(prefix: &str) -> Result<String, Error> {
     Ok(format!("{prefix}{}", base62(ID_LEN.saturating_sub(prefix.len()))?.as_str()))
+}
+
+/// Some time of at most `longest`, another one each time, so that many who wait do not end at once.
+pub fn some_of(longest: Duration) -> Duration {
+    // Without randomness all wait for as long.
+    let part = getrandom::u32().unwrap_or(u32::MAX);
+    longest.mul_f64(f64::from(part) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

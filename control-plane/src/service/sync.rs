@@ -5,6 +5,7 @@ mod notices;
 mod page;
 mod recent;
 mod service;
+mod touch;
 
 pub use self::page::{ChangesRequest, DEFAULT_LIMIT, MAX_WAIT, page_limit};
 pub use self::service::Sync;

@@ -110,6 +110,12 @@ impl Store {
         self.engine.heads().newest()
     }
 
+    /// When [`Self::head`] was surely the database's: what others have committed since may not be known here. `None` where nobody else
+    /// commits.
+    pub fn head_asked(&self) -> Option<Instant> {
+        self.engine.heads().asked()
+    }
+
     /// Follows the log: the receiver changes after every commit that took a revision.
     pub fn watch(&self) -> watch::Receiver<Head> {
         self.engine.heads().watch()

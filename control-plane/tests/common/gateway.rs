@@ -22,6 +22,8 @@ pub struct Gateway {
     pub table: BTreeMap<String, KeyRecord>,
     pub resets: u32,
     pub pages: u32,
+    /// How long it waits for an answer.
+    pub patience: Duration,
 }
 
 impl Gateway {
@@ -35,7 +37,8 @@ impl Gateway {
         let query = ChangesQuery { gateway: name.to_owned(), limit: 500, ..ChangesQuery::default() };
         let token = SYNC.to_owned();
         let session = Some(random_session());
-        Self { http, base, token, session, query, table: BTreeMap::new(), resets: 0, pages: 0 }
+        let (table, patience) = (BTreeMap::new(), PATIENCE);
+        Self { http, base, token, session, query, table, resets: 0, pages: 0, patience }
     }
 
     /// The same gateway talking to a control plane that was restarted.
@@ -62,7 +65,7 @@ impl Gateway {
     pub fn request(&self) -> reqwest::RequestBuilder {
         let request =
             self.http.get(format!("{}{}", self.base, self.query.to_path())).bearer_auth(&self.token);
-        let request = request.header("user-agent", "flamegate/9.8.7").timeout(PATIENCE);
+        let request = request.header("user-agent", "flamegate/9.8.7").timeout(self.patience);
         match &self.session {
             Some(session) => request.header(SESSION_HEADER, session),
             None => request,

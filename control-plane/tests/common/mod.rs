@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 pub mod database;
+pub mod fleet;
+pub mod follower;
 pub mod gateway;
 pub mod program;
 pub mod server;

@@ -92,7 +92,11 @@ impl Program {
         });
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim_end().strip_prefix("listening on ").expect("it listens").to_owned();
+        let url = line.trim_end().strip_prefix("listening on ").map(str::to_owned);
+        let Some(url) = url else {
+            drop((child.wait(), reader.join()));
+            panic!("it does not listen: {}", String::from_utf8_lossy(&log.lock().unwrap()));
+        };
         Self { child, url, log, reader: Some(reader) }
     }
 
@@ -107,6 +111,11 @@ impl Program {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
+    }
+
+    /// True when it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// What it has logged so far.

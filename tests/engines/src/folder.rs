@@ -1,12 +1,13 @@
 //! Where an engine keeps its data: a folder with a short path (a socket's path has room for 107 bytes), of the user that the engine runs
-//! as. It goes with its owner. One whose owner was killed goes, with the processes in it, when the next one is made.
+//! as. It goes with its owner; when that is killed, or a static that nobody drops, with the test's process. What is left of one all the
+//! same goes, with the processes in it, when the next one is made.
 
 use std::{
     env, fs,
     fs::File,
     ops::Deref,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::Duration,
@@ -19,6 +20,8 @@ pub struct DataFolder {
     path: PathBuf,
     /// Locked as long as the owner lives.
     _lock: File,
+    /// Removes the folder when its input ends, as it does with this process.
+    keeper: Child,
 }
 
 impl DataFolder {
@@ -41,8 +44,19 @@ impl DataFolder {
         }
         // Seen by others only when it is locked.
         fs::rename(&made, &path).expect("a folder for an engine");
-        Self { path, _lock: lock }
+        let keeper = keeper(&path);
+        Self { path, _lock: lock, keeper }
     }
+}
+
+/// In a session of its own: an interrupt of the terminal is not for it.
+fn keeper(folder: &Path) -> Child {
+    let script =
+        "cat; for again in 1 2 3 4 5 6 7 8 9; do rm -rf \"$1\" 2>/dev/null && break; sleep 0.2; done";
+    let mut command = Command::new("setsid");
+    command.args(["sh", "-c", script, "sh"]).arg(folder).current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("setsid, of Debian's package util-linux")
 }
 
 impl Deref for DataFolder {
@@ -61,6 +75,8 @@ impl Drop for DataFolder {
             }
         }
         clear(&self.path);
+        drop(self.keeper.stdin.take());
+        drop(self.keeper.wait());
     }
 }
 

@@ -18,6 +18,7 @@ use super::lanes::Lanes;
 use super::notices::{Kind, Notices};
 use super::page::{ChangesRequest, Difference, empty_page};
 use super::recent::Recent;
+use super::touch;
 use crate::contract::is_name;
 use crate::domain::error::Error;
 use crate::domain::log::Head;
@@ -120,10 +121,13 @@ impl Sync {
         if request.is_at(&head) {
             poll.acknowledges(Some(request.after), &head);
             // Who refuses requests until an answer arrives gets one at once; it paces answers that were not held.
-            if !request.stale {
+            if !request.stale && !touch::is_lost(&self.store) {
                 self.wait_for_news(request, poll).await;
                 self.credentials.check(&request.credential)?;
             }
+        }
+        if touch::is_lost(&self.store) {
+            return Err(Error::Unavailable(touch::LOST));
         }
         match self.difference(request).await? {
             Difference::Page(body) => {
@@ -151,6 +155,7 @@ impl Sync {
             _ = log.wait_for(|head| head.revision > request.after) => {}
             () = time::sleep_until(deadline.into()) => {}
             () = poll.is_over() => {}
+            () = touch::lost(&self.store) => {}
             _ = shutdown.wait_for(|down| *down) => {}
         }
     }

@@ -75,7 +75,7 @@ impl Postgres {
         let writer = kept(1);
         writer.keep(connection);
         let head = fill_in(&writer).await?;
-        let (heads, now) = (Arc::new(Heads::new(head)), Arc::new(Notify::new()));
+        let (heads, now) = (Arc::new(Heads::followed(head)), Arc::new(Notify::new()));
         let mut following = JoinSet::new();
         following.spawn(following::poll(options.clone(), Arc::clone(&heads), Arc::clone(&now)));
         if let Some(direct) = server::direct_options(address)? {

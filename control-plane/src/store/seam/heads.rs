@@ -14,16 +14,24 @@ pub struct Heads {
     since: Mutex<Instant>,
     /// How often credentials of gateways were changed, where others may change them.
     credentials: watch::Sender<u64>,
+    /// When the database was asked for the head that it has answered last. `None` where only we commit, and so know.
+    asked: Mutex<Option<Instant>>,
 }
 
 impl Heads {
-    /// The head at the beginning.
+    /// The head at the beginning, where only we commit.
     pub(crate) fn new(head: Head) -> Self {
         Self {
             newest: watch::channel(head).0,
             since: Mutex::new(Instant::now()),
             credentials: watch::channel(0).0,
+            asked: Mutex::new(None),
         }
+    }
+
+    /// The head that the database has just answered, where others commit, too: it has to be asked for again and again.
+    pub(crate) fn followed(head: Head) -> Self {
+        Self { asked: Mutex::new(Some(Instant::now())), ..Self::new(head) }
     }
 
     /// A head that was committed. Whoever committed after it may have been faster: it never goes back.
@@ -34,6 +42,7 @@ impl Heads {
     /// A head that the database answered to whoever asked at `begun`. When it is behind what was published before that, or of another
     /// history, commits are lost: a standby that did not have them has taken the place of the server. Returns what is gone.
     pub(crate) fn observe(&self, head: &Head, begun: Instant) -> Option<Head> {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
         let mut gone = None;
         self.set(head, |published| {
             if head.epoch == published.epoch && head.revision > published.revision {
@@ -45,6 +54,12 @@ impl Heads {
             is_other
         });
         gone
+    }
+
+    /// When the newest head was surely that of the database: what others have committed since may not be known. `None` where only we
+    /// commit.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest.
@@ -100,6 +115,17 @@ mod tests {
         }
         heads.publish(&head(4, "other"));
         assert_eq!(heads.newest().tag, "d");
+    }
+
+    #[test]
+    fn where_others_commit_a_head_is_as_old_as_the_question_for_it() {
+        assert_eq!(Heads::new(head(1, "a")).asked(), None);
+        let heads = Heads::followed(head(1, "a"));
+        let begun = heads.asked().unwrap() + Duration::from_secs(1);
+        heads.publish(&head(2, "b"));
+        assert!(heads.asked().unwrap() < begun, "what we commit says nothing of the others");
+        heads.observe(&head(2, "b"), begun);
+        assert_eq!(heads.asked(), Some(begun));
     }
 
     #[test]

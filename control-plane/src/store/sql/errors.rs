@@ -14,6 +14,8 @@ const STARTING: &str = "the database is starting or going down";
 const EXHAUSTED: &str = "the database has no room for this: memory, disk or connections";
 const READ_ONLY: &str = "the database takes no changes: it is a standby or was made read-only";
 const OCCUPIED: &str = "others write to the database for too long";
+const POOLED: &str =
+    "a pooler gives our connection away after each transaction: set FLAMEGATE_DATABASE_DIRECT";
 const REFUSED: &str = "the database refuses our user";
 
 impl From<sqlx::Error> for Error {
@@ -45,6 +47,8 @@ fn unavailable(error: &sqlx::Error) -> Option<&'static str> {
         "57P01" | "57P02" | "57P03" | "57P05" => STARTING,
         "25006" => READ_ONLY,
         "25P03" | "25P04" | "55P03" | "40001" | "40P01" => OCCUPIED,
+        // A statement that we have named is not there, or is already: it was on another connection.
+        "26000" | "42P05" => POOLED,
         // No user, no password, no database, and no right to connect.
         "3D000" => REFUSED,
         code if code.len() != 5 => return None,
