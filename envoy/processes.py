@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 # How long a program may take to answer after its start, and to end after SIGTERM, in seconds.
-START_TIMEOUT = 30
-STOP_TIMEOUT = 5
+START_TIMEOUT = 60
+STOP_TIMEOUT = 10
 
 # How much of a dead program's log is shown, in lines.
 TAIL = 25

@@ -123,7 +123,7 @@ impl Fleet {
 
     /// The receipt of a revocation, which waits for both gateways.
     fn revoke(&self, control: u16, id: &str) -> Value {
-        self.call(control, "POST", &format!("/v1/api-keys/{id}/revoke?wait=60s"), None)
+        self.call(control, "POST", &format!("/v1/api-keys/{id}/revoke?wait=30s"), None)
     }
 }
 
