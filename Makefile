@@ -152,8 +152,13 @@ bench-build: wasm ## build the measuring program and what it compares with
 	install -D $(TARGET)/wasm32-wasip1/release/flamegate_empty_filter.wasm target/bench/empty-filter.wasm
 
 .PHONY: bench
-bench: bench-build build ## measure everything (an hour) and write docs/PERFORMANCE.md
+bench: bench-build build engines ## measure everything that is not measured of this build (two hours) and write docs/PERFORMANCE.md
 	$(TARGET)/dist/flamegate-bench all
+
+.PHONY: bench-fleet
+bench-fleet: bench-build build engines ## measure several control planes on PostgreSQL beside one on SQLite (minutes)
+	$(TARGET)/dist/flamegate-bench fleet --save
+	$(TARGET)/dist/flamegate-bench report
 
 .PHONY: bench-check
 bench-check: bench-build ## compare instruction counts with the committed ones; fails on more than 3 % worse

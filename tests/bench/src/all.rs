@@ -123,7 +123,7 @@ pub fn note_versions(results: &mut Results) -> Result<()> {
     }
     let bytes = fs::read(artifact(FILTER, "make wasm")?).context(FILTER)?;
     let hash = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-    results.stamp = stamp::of(Part::Proxy)?;
+    results.stamps = [stamp::of(Part::Proxy)?, stamp::of(Part::Peer)?];
     results.versions.insert("filter".to_owned(), format!("{} bytes, SHA-256 {hash}…", bytes.len()));
     Ok(())
 }

@@ -19,20 +19,25 @@ const GOOD: &str = "shipped-hot";
 const TOLERANCE: f64 = 3.0;
 
 /// What a row may add at most, whatever the committed results say: many changes of less than [`TOLERANCE`] are one that is more. Who
-/// builds something that costs more on the request path raises its row here and says in `why` what for.
+/// builds something that costs more on the request path raises its row here and says in `why` what for. Each is the figure of a calm
+/// machine and what the same build has shown more on one that was five times overcommitted, 300 to 1,100; the goals are in
+/// docs/PERFORMANCE.md.
 const ALLOWANCES: [Allowance; 6] = [
-    // 20,300 to 20,770 have been counted of one build; 20,500 is the goal.
-    Allowance { row: "bare-hot", instructions: 21_000.0, why: "an accepted request, bare" },
+    // 20,555 to 20,708 counted of builds that differ by less than fifty.
+    Allowance { row: "bare-hot", instructions: 20_900.0, why: "an accepted request, bare" },
+    // 39,996 to 40,404.
     Allowance {
         row: "headers-hot",
-        instructions: 40_800.0,
+        instructions: 40_600.0,
         why: "the same with identity headers, the client's cleaned away",
     },
+    // 38,415 to 39,108, with the rules of filter.json and the guard's lists.
     Allowance { row: "shipped-hot", instructions: 39_500.0, why: "the defaults and the guard behind them" },
-    Allowance { row: "ratelimit-hot", instructions: 33_500.0, why: "bare, with RateLimit on the response" },
+    Allowance { row: "ratelimit-hot", instructions: 32_900.0, why: "bare, with RateLimit on the response" },
     // Both were 2,000 less with a header less, before `cache-control: no-store`. What is left to save is in docs/adr/0028-answers.md.
-    Allowance { row: "random", instructions: 38_800.0, why: "a 401 for a key that nobody has" },
-    Allowance { row: "used-up", instructions: 39_300.0, why: "a 429" },
+    Allowance { row: "random", instructions: 38_100.0, why: "a 401 for a key that nobody has" },
+    // 38,744 on a calm machine, 39,400 to 40,300 in single runs on a busy one: each looks at the clock.
+    Allowance { row: "used-up", instructions: 39_900.0, why: "a 429" },
 ];
 
 /// A bound on the instructions that a row adds.

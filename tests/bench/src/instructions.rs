@@ -47,7 +47,8 @@ pub struct Instructions<'a> {
     pub(super) plan: &'a Plan,
     pub(super) results: &'a mut Results,
     pub(super) folder: PathBuf,
-    stamp: String,
+    /// Of rows of ours, and of others.
+    stamps: [String; 2],
     /// When the last row was there.
     last: Instant,
 }
@@ -55,8 +56,8 @@ pub struct Instructions<'a> {
 impl<'a> Instructions<'a> {
     /// Prepares a run.
     pub fn new(plan: &'a Plan, results: &'a mut Results) -> Result<Self> {
-        let (folder, stamp) = (new_folder("instructions")?, stamp::of(Part::Proxy)?);
-        Ok(Self { plan, results, folder, stamp, last: Instant::now() })
+        let stamps = [stamp::of(Part::Proxy)?, stamp::of(Part::Peer)?];
+        Ok(Self { plan, results, folder: new_folder("instructions")?, stamps, last: Instant::now() })
     }
 
     /// Measures everything.
@@ -117,7 +118,12 @@ impl<'a> Instructions<'a> {
         let matches =
             |name: &String| if self.plan.exact { row.id == name } else { row.id.contains(name.as_str()) };
         let named = self.plan.only.is_empty() || self.plan.only.iter().any(matches);
-        named && !(self.plan.resume && self.results.has(&step(row.id, keys), &self.stamp))
+        named && !(self.plan.resume && self.results.has(&step(row.id, keys), self.stamp(row.id)))
+    }
+
+    fn stamp(&self, id: &str) -> &str {
+        let [ours, others] = &self.stamps;
+        if rows::is_ours(id) { ours } else { others }
     }
 
     fn flamegate(&mut self, keys: u32) -> Result<()> {
@@ -195,7 +201,8 @@ impl<'a> Instructions<'a> {
             baseline: baseline.round(),
         };
         print_row(&row, self.last.elapsed());
-        self.results.note(row.step(), &self.stamp, self.last);
+        let stamp = self.stamp(&row.id).to_owned();
+        self.results.note(row.step(), &stamp, self.last);
         self.results.put(row);
         self.last = Instant::now();
         self.plan.save.as_deref().map_or(Ok(()), |path| self.results.save_to(path))

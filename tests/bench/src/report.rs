@@ -53,6 +53,11 @@ fn render(results: &Results) -> Result<[(&'static str, String); 5]> {
     for (name, part) in parts {
         text = text.replace(&format!("{{{{{name}}}}}"), part.trim_end());
     }
+    // Figures in the text, to the nearest hundred.
+    for row in results.instructions.iter().filter(|row| row.keys == KEYS) {
+        let figure = chart::thousands((row.added() / 100.0).round() * 100.0);
+        text = text.replace(&format!("{{{{added {}}}}}", row.id), &figure);
+    }
     if let Some((_, rest)) = text.split_once("{{") {
         bail!("report.md names an unknown part: {}", rest.lines().next().unwrap_or_default());
     }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{fleet, gateways, keysync::Outcome, process::root};
+use crate::{fleet, gateways, keysync::Outcome, process::root, rows};
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,9 +37,9 @@ pub struct Results {
     /// Limiter accuracy.
     #[serde(default)]
     pub limiter: Vec<serde_json::Value>,
-    /// The stamp of the proxies' part when something was last measured (`stamp.rs`).
+    /// The stamps of rows of ours and of others when something was last measured (`stamp.rs`).
     #[serde(default)]
-    pub stamp: String,
+    pub stamps: [String; 2],
     /// What is there: how long it took, and of which build it is.
     #[serde(default)]
     pub done: BTreeMap<String, Done>,
@@ -162,16 +162,16 @@ impl Results {
 
     /// Drops the rows of other builds: those that are not measured any more.
     pub fn forget_other_builds(&mut self) {
-        let (done, stamp) = (&self.done, &self.stamp);
-        let is_current = |step: String| done.get(&step).is_some_and(|done| done.stamp == *stamp);
-        self.instructions.retain(|row| is_current(row.step()));
+        let rows = std::mem::take(&mut self.instructions);
+        self.instructions = rows.into_iter().filter(|row| self.is_current(row)).collect();
         let names: Vec<String> = self.instructions.iter().map(Row::step).collect();
         self.done.retain(|step, _| !step.starts_with("instructions ") || names.contains(step));
     }
 
     /// True when a row is of the build that the versions name.
     pub fn is_current(&self, row: &Row) -> bool {
-        self.has(&row.step(), &self.stamp)
+        let [ours, others] = &self.stamps;
+        self.has(&row.step(), if rows::is_ours(&row.id) { ours } else { others })
     }
 
     /// The row of `id` at `keys` keys.
@@ -198,5 +198,66 @@ impl Results {
         let same = |old: &Outcome| old.keys == outcome.keys && old.control_plane == outcome.control_plane;
         self.sync.retain(|old| !same(old));
         self.sync.push(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str) -> Row {
+        let (id, what) = (id.to_owned(), String::new());
+        Row {
+            id,
+            what,
+            keys: 1,
+            worker: 1.0,
+            spread: [1.0; 2],
+            process: 1.0,
+            locks: 0.0,
+            server: None,
+            baseline: 0.0,
+        }
+    }
+
+    #[test]
+    fn what_is_of_this_build_is_kept_and_what_is_of_another_is_not() {
+        let mut results = Results { stamps: ["new filter".into(), "envoy".into()], ..Results::default() };
+        for (id, stamp) in [("bare-hot", "new filter"), ("shipped-hot", "old filter"), ("lua", "envoy")] {
+            results.put(row(id));
+            results.note(step(id, 1), stamp, Instant::now());
+        }
+        // Of a time without stamps.
+        results.put(row("haproxy"));
+        assert!(
+            results.has(&step("bare-hot", 1), "new filter")
+                && !results.has(&step("bare-hot", 1), "old filter")
+        );
+        let current = |results: &Results| -> Vec<String> {
+            results
+                .instructions
+                .iter()
+                .filter(|row| results.is_current(row))
+                .map(|row| row.id.clone())
+                .collect()
+        };
+        assert_eq!(current(&results), ["bare-hot", "lua"]);
+        results.forget_other_builds();
+        assert_eq!(results.instructions.len(), 2);
+        assert_eq!(results.done.len(), 2);
+    }
+
+    #[test]
+    fn a_run_that_was_interrupted_is_found_again() {
+        let folder = crate::process::new_folder("results-test").expect("a folder");
+        let path = folder.join("unfinished.json");
+        assert!(Results::load_from(&path).expect("none yet").instructions.is_empty());
+        let mut results = Results::default();
+        results.put(row("lua"));
+        results.note(step("lua", 1), "envoy", Instant::now());
+        results.save_to(&path).expect("written");
+        let again = Results::load_from(&path).expect("there");
+        assert!(again.has(&step("lua", 1), "envoy") && again.row("lua", 1).is_some());
+        fs::remove_dir_all(folder).expect("removed");
     }
 }

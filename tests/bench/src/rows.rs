@@ -162,6 +162,22 @@ pub const WAYS: [Way; 4] = [
     ),
 ];
 
+/// True for a row of ours: the others stay as they are when the filter changes.
+pub fn is_ours(id: &str) -> bool {
+    const OURS: [&str; 9] = [
+        "bare-",
+        "headers-",
+        "default-",
+        "shipped-",
+        "ratelimit-",
+        "missing",
+        "unknown",
+        "random",
+        "used-up",
+    ];
+    OURS.iter().any(|begins| id.starts_with(begins))
+}
+
 impl Series {
     /// The row that shows what the proxy needs for the same request without a check; `None` for those rows themselves.
     pub fn baseline(&self) -> Option<&'static str> {
@@ -261,3 +277,6 @@ pub fn authz_server(grpc: bool, keys: u32, safe: bool) -> Result<(Vec<String>, u
     line.extend(safe.then(|| "--safe".to_owned()));
     Ok((line, port))
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,28 +12,27 @@ use crate::process::{FILTER, FILTER_FOR_RESPONSES, artifact, root};
 pub enum Part {
     /// The filter's own code, in this program.
     Simulation,
-    /// Proxies, and the filter in one of them.
+    /// Proxies with what they bring themselves.
+    Peer,
+    /// Envoy with the filter.
     Proxy,
     /// They and the control plane.
     Both,
 }
 
 /// Parts of this program that say how results are written and not how they are measured.
-const NOT_MEASURING: [&str; 7] =
-    ["all.rs", "check.rs", "main.rs", "report", "report.rs", "results.rs", "stamp.rs"];
+const NOT_MEASURING: [&str; 8] =
+    ["all.rs", "check.rs", "main.rs", "report", "report.rs", "results.rs", "stamp.rs", "rows/tests.rs"];
 
 /// The hash of the programs that take part and of the code that measures them.
 pub fn of(part: Part) -> Result<String> {
     let mut hash = Sha256::new();
-    let proxy = [
-        (FILTER, "make wasm"),
-        (FILTER_FOR_RESPONSES, "make wasm"),
-        ("target/bench/empty-filter.wasm", "make bench-build"),
-        (".cache/envoy", "make setup"),
-    ];
+    let peer = [("target/bench/empty-filter.wasm", "make bench-build"), (".cache/envoy", "make setup")];
+    let proxy = [(FILTER, "make wasm"), (FILTER_FOR_RESPONSES, "make wasm"), (".cache/envoy", "make setup")];
     let control = [("dist/flamegate-control", "make build")];
     let files: Vec<_> = match part {
         Part::Simulation => vec![(FILTER, "make wasm")],
+        Part::Peer => peer.to_vec(),
         Part::Proxy => proxy.to_vec(),
         Part::Both => [&proxy[..], &control[..]].concat(),
     };

@@ -72,7 +72,7 @@ const MISS: (&str, u32, f64) = ("bare-scattered", 1_000_000, 50_000.0);
 
 /// True for a row of ours.
 pub fn is_ours(row: &Row) -> bool {
-    STATES.contains(&row.id.as_str())
+    rows::is_ours(&row.id)
 }
 
 /// A figure, marked when it is of another build.
