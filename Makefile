@@ -66,8 +66,12 @@ run: build ## run gateway, control plane and a demo upstream on loopback, until 
 .PHONY: test
 test: build test-native test-alerts test-image release test-release test-e2e test-oldest test-api test-browser compose-test ## run all tests
 
+.PHONY: engines
+engines: ## install the engines that tests and `make fleet` start: PostgreSQL, PgBouncer, Redis
+	@tests/engines/setup.sh
+
 .PHONY: test-native
-test-native: ## run the tests that need no Envoy
+test-native: engines ## run the tests that need no Envoy
 	$(CARGO) test --locked --workspace --exclude flamegate-e2e
 
 .PHONY: test-alerts
@@ -75,7 +79,7 @@ test-alerts: ## run the unit tests of the alert rules, and check the Compose fil
 	@PROMTOOL=$$(tests/compose/promtool.sh) && export PROMTOOL && python3 -B tests/compose/static.py
 
 .PHONY: test-e2e
-test-e2e: ## run the tests on a real Envoy (after `make build`)
+test-e2e: engines ## run the tests on a real Envoy (after `make build`)
 	$(CARGO) test --locked -p flamegate-e2e
 
 .PHONY: matrix
@@ -151,9 +155,14 @@ bench-keys: bench-build build ## sync KEYS (100000) keys into a running Envoy: t
 	$(TARGET)/dist/flamegate-bench keys --keys $(or $(KEYS),100000)
 
 .PHONY: soak
-soak: build ## random operations and faults with seed SEED (1) for SECONDS (1800); memory and counts at the end
+soak: build engines ## random operations and faults with seed SEED (1) for SECONDS (1800); FLEET=1: two control planes on PostgreSQL (600 s)
+ifdef FLEET
+	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_FLEET_SECONDS=$(or $(SECONDS),600) \
+		$(CARGO) test --locked -p flamegate-e2e --test chaos_fleet -- --nocapture
+else
 	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_SECONDS=$(or $(SECONDS),1800) \
 		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
+endif
 
 .PHONY: hostile
 hostile: ## hostile clients of all kinds at the control plane for SECONDS (60), among KEYS (100000) keys; memory, log, revocations

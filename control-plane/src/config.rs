@@ -2,6 +2,7 @@
 //!
 //! Tokens come from the environment or from files (a flag would show in the process list) and are kept as digests.
 
+pub mod database;
 pub(crate) mod environment;
 mod reader;
 pub(crate) mod secret_file;
@@ -11,9 +12,9 @@ pub(crate) mod urls;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use self::database::DatabaseAddress;
 use self::reader::Reader;
 pub use self::reader::Source;
 use self::times::{IDLE_TIMES, SESSION_TIMES};
@@ -28,8 +29,8 @@ use crate::domain::workspaces::Defaults;
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The SQLite file, absolute.
-    pub database: PathBuf,
+    /// Where the database is.
+    pub database: DatabaseAddress,
     /// Make the database where there is none, and let it replace the tables of gateways that have another's.
     pub init: bool,
     /// Who may use `/v1`.
@@ -99,8 +100,8 @@ pub struct ServeArgs {
     /// [env: FLAMEGATE_METRICS_LISTEN] [default: none]
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<String>,
-    /// SQLite file [env: FLAMEGATE_DATABASE] [default: flamegate.db]
-    #[arg(long, value_name = "FILE")]
+    /// SQLite file, or postgres://USER@HOST/DATABASE [env: FLAMEGATE_DATABASE] [default: flamegate.db]
+    #[arg(long, value_name = "FILE|URL")]
     pub database: Option<String>,
     /// Make a new database where there is none, in which no key works yet, and replace with it the tables that gateways
     /// have from another one. For one start, not for good
@@ -151,8 +152,6 @@ pub struct ServeArgs {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(pub Vec<String>);
 
-const DATABASE: &str = "FLAMEGATE_DATABASE";
-const DEFAULT_DATABASE: &str = "flamegate.db";
 pub(crate) const ADMIN_TOKEN: &str = "FLAMEGATE_ADMIN_TOKEN";
 const SYNC_TOKEN: &str = "FLAMEGATE_SYNC_TOKEN";
 const METRICS_TOKEN: &str = "FLAMEGATE_METRICS_TOKEN";
@@ -231,21 +230,7 @@ impl Config {
     }
 }
 
-/// The database file when no flag names it.
-pub fn database(source: Source<'_>) -> PathBuf {
-    absolute(source(DATABASE).map_or_else(|| PathBuf::from(DEFAULT_DATABASE), PathBuf::from))
-}
-
-/// Errors and the log name the file so that it is found from everywhere.
-pub fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
-}
-
 impl Reader<'_> {
-    fn database(&mut self, given: &Option<String>) -> Option<PathBuf> {
-        self.setting("database", DATABASE, given, DEFAULT_DATABASE).map(absolute)
-    }
-
     /// `None` when there is none.
     fn metrics_listen(&mut self, given: &Option<String>) -> Option<SocketAddr> {
         let (name, text) = self.text("metrics-listen", "FLAMEGATE_METRICS_LISTEN", given, "");

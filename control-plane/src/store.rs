@@ -12,7 +12,9 @@
 
 mod handle;
 pub mod maintenance;
+mod postgres;
 pub mod seam;
+mod sql;
 pub mod sqlite;
 
 pub use self::handle::{Reader, Store, Written};

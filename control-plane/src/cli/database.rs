@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use super::error::CliError;
 use super::output::{Column, Output};
-use crate::config;
+use crate::config::database::DatabaseAddress;
 use crate::store::OpenError;
 use crate::store::maintenance::{self, Inspection, MaintenanceError, Restored};
 
 /// Which database.
 #[derive(Args)]
 pub(super) struct DatabaseArgs {
-    /// SQLite file [env: FLAMEGATE_DATABASE] [default: flamegate.db]
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
+    /// SQLite file, or postgres://USER@HOST/DATABASE [env: FLAMEGATE_DATABASE] [default: flamegate.db]
+    #[arg(long, value_name = "FILE|URL")]
+    database: Option<String>,
 }
 
 /// A database and a copy of it.
@@ -49,20 +49,20 @@ const COLUMNS: [Column; 5] = [
 
 /// Looks whether the database is sound; a server may be running.
 pub(super) async fn check(output: Output, args: DatabaseArgs) -> Result<(), CliError> {
-    let path = args.path();
-    let inspection = maintenance::inspect(&path).await.map_err(not_read)?;
+    let address = args.address()?;
+    let inspection = maintenance::inspect(&address).await.map_err(not_read)?;
     output.one(&described(&inspection), &COLUMNS)?;
     inspection.remarks.iter().for_each(|remark| output.note(remark));
     if inspection.problems.is_empty() {
-        output.note(&format!("{} is sound", path.display()));
+        output.note(&format!("{address} is sound"));
         return Ok(());
     }
-    Err(CliError::Other(format!("{} is not sound: {}", path.display(), inspection.problems.join("; "))))
+    Err(CliError::Other(format!("{address} is not sound: {}", inspection.problems.join("; "))))
 }
 
 /// Copies the database; a server may be running.
 pub(super) async fn back_up(output: Output, args: CopyArgs) -> Result<(), CliError> {
-    let inspection = maintenance::back_up(&args.database.path(), &args.copy).await.map_err(not_read)?;
+    let inspection = maintenance::back_up(&args.database.address()?, &args.copy).await.map_err(not_read)?;
     output.one(&described(&inspection), &COLUMNS)?;
     output.note(&format!("{} was written and checked", args.copy.display()));
     Ok(())
@@ -71,7 +71,7 @@ pub(super) async fn back_up(output: Output, args: CopyArgs) -> Result<(), CliErr
 /// Puts a copy in the database's place; no server may be running.
 pub(super) async fn restore(output: Output, args: RestoreArgs) -> Result<(), CliError> {
     let RestoreArgs { copy: CopyArgs { copy, database }, lock_users } = args;
-    let restored = maintenance::restore(&copy, &database.path(), lock_users).await.map_err(failed)?;
+    let restored = maintenance::restore(&copy, &database.address()?, lock_users).await.map_err(failed)?;
     let Restored { inspection, aside, users, locked } = restored;
     let mut value = described(&inspection);
     value["old_database"] = json!(aside);
@@ -97,8 +97,9 @@ pub(super) async fn restore(output: Output, args: RestoreArgs) -> Result<(), Cli
 }
 
 impl DatabaseArgs {
-    fn path(self) -> PathBuf {
-        self.database.map_or_else(|| config::database(&|name| std::env::var(name).ok()), config::absolute)
+    fn address(&self) -> Result<DatabaseAddress, CliError> {
+        let address = DatabaseAddress::read(self.database.as_deref(), &|name| std::env::var(name).ok());
+        address.map_err(CliError::Usage)
     }
 }
 

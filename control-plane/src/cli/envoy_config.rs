@@ -19,7 +19,7 @@ use self::template::Gateway;
 use self::values::{Endpoint, Keys, ListenAt, OpenPath, PathText, Plain, StreamPath};
 use super::error::CliError;
 use super::output::Output;
-use crate::config;
+use crate::config::database::absolute;
 
 /// The gateway that is wanted.
 #[derive(Args)]
@@ -86,7 +86,7 @@ pub(super) fn run(output: Output, args: EnvoyConfigArgs) -> Result<(), CliError>
     };
     write_new(&file, &text)?;
     if output.json {
-        return output.one(&json!({ "output": config::absolute(file), "warning": warning }), &[]);
+        return output.one(&json!({ "output": absolute(file), "warning": warning }), &[]);
     }
     warning.iter().for_each(|text| output.note(text));
     output.note(&format!("{} was written; `envoy --mode validate -c {0}` looks at it", file.display()));

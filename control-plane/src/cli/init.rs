@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::error::CliError;
 use super::output::{Column, Output};
-use crate::config;
+use crate::config::database::{DatabaseAddress, absolute};
 use crate::domain::random;
 use crate::store::Store;
 
@@ -25,9 +25,9 @@ pub(super) struct InitArgs {
     /// Folder for the database, the tokens and the environment files; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "flamegate", conflicts_with = "database")]
     dir: PathBuf,
-    /// Make this database only, as for a container that gets its tokens elsewhere
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
+    /// Make this database only, as for a container that gets its tokens elsewhere: a file, or tables in an empty database of PostgreSQL
+    #[arg(long, value_name = "FILE|URL")]
+    database: Option<String>,
 }
 
 /// base62 characters of a token: 256 bits.
@@ -43,12 +43,15 @@ const COLUMNS: [Column; 5] = [
 /// Makes what is named; when anything of it is there, nothing.
 pub(super) async fn run(output: Output, args: InitArgs) -> Result<(), CliError> {
     if let Some(database) = args.database {
-        let database = config::absolute(database);
-        refuse_existing(&[&database])?;
+        let database = DatabaseAddress::read(Some(&database), &|name| std::env::var(name).ok());
+        let database = database.map_err(CliError::Usage)?;
+        if let Some(file) = database.file() {
+            refuse_existing(&[file])?;
+        }
         make_database(&database).await?;
-        return output.one(&json!({ "database": database }), &COLUMNS[..1]);
+        return output.one(&json!({ "database": database.to_string() }), &COLUMNS[..1]);
     }
-    let folder = config::absolute(args.dir);
+    let folder = absolute(args.dir);
     let made = |name: &str| folder.join(name);
     let (database, admin, sync) = (made("flamegate.db"), made("admin-token"), made("sync-token"));
     let (serve_env, gateway_env) = (made("flamegate.env"), made("gateway.env"));
@@ -67,8 +70,8 @@ pub(super) async fn run(output: Output, args: InitArgs) -> Result<(), CliError> 
     output.one(&value, &COLUMNS)
 }
 
-async fn make_database(path: &Path) -> Result<(), CliError> {
-    let store = Store::open_or_make(path).await.map_err(|error| CliError::Other(error.to_string()))?;
+async fn make_database(database: impl Into<DatabaseAddress>) -> Result<(), CliError> {
+    let store = Store::open_or_make(database).await.map_err(|error| CliError::Other(error.to_string()))?;
     store.close().await;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `serve`: runs the control plane until SIGTERM or SIGINT.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,13 +58,14 @@ async fn serve(args: ServeArgs, config: Config, bound: LogBound) -> Result<(), C
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let database = config.database.clone();
-    if config.init && database.exists() {
-        tracing::warn!(database = %database.display(), "--init: a database is there already and is used; while --init is given, it \
-            replaces the tables of gateways that have another database's");
-    }
+    let (is_init, was_there) = (config.init, database.file().is_some_and(Path::exists));
     let server = Server::start(config, Clock::default()).await.map_err(not_started)?;
     let (address, head) = (server.address, server.app.store.head());
-    tracing::info!(%address, database = %database.display(), epoch = head.epoch, revision = head.revision, "serving");
+    if is_init && (was_there || head.revision > 0) {
+        tracing::warn!(%database, "--init: a database is there already and is used; while --init is given, it \
+            replaces the tables of gateways that have another database's");
+    }
+    tracing::info!(%address, %database, epoch = head.epoch, revision = head.revision, "serving");
     // For whoever started us on port 0. A closed standard output is no reason to stop.
     let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     let mut report = tokio::time::interval(REPORT);

@@ -16,13 +16,15 @@ pub(crate) struct Oddities {
 const PREFIX: &str = "FLAMEGATE_";
 
 /// What the program reads. A new setting comes in here, or nobody can use it by its variable.
-const SETTINGS: [&str; 24] = [
+const SETTINGS: [&str; 26] = [
     "FLAMEGATE_ADMIN_LIMIT",
     "FLAMEGATE_ADMIN_TOKEN",
     "FLAMEGATE_ADMIN_TOKEN_FILE",
     "FLAMEGATE_API_URL",
     "FLAMEGATE_CONTROL_URL",
     "FLAMEGATE_DATABASE",
+    "FLAMEGATE_DATABASE_DIRECT",
+    "FLAMEGATE_DATABASE_PASSWORD_FILE",
     "FLAMEGATE_DEFAULT_LIMITS",
     "FLAMEGATE_DEFAULT_MAX_ACTIVE_KEYS",
     "FLAMEGATE_IDLE_TIMEOUT",

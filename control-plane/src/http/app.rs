@@ -1,6 +1,5 @@
 //! The services wired together, as the HTTP layer and the background tasks use them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,8 +57,8 @@ pub struct App {
     pub clock: Clock,
     /// The database; the HTTP layer only asks it whether it is there.
     pub store: Store,
-    /// The database's absolute path.
-    pub database: Arc<Path>,
+    /// Where the database is, as people may see it.
+    pub database: Arc<str>,
     /// Who may use `/v1` and `/sync/v1`.
     pub tokens: Arc<TokenBook>,
     /// How fast each person may change things in the pages.
@@ -181,9 +180,7 @@ impl App {
             credentials,
             metrics,
             store,
-            database: std::path::absolute(&config.database)
-                .unwrap_or_else(|_| config.database.clone())
-                .into(),
+            database: config.database.to_string().into(),
             tokens: Arc::new(TokenBook::new(
                 config.admin_tokens.clone(),
                 config.sync_tokens.clone(),

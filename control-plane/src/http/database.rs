@@ -14,7 +14,7 @@ use super::error::ErrorEnvelope;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Database)]
 struct DatabaseBody {
-    /// Its absolute path, where the server runs.
+    /// Its absolute path, where the server runs; of a database on a PostgreSQL server its address without password and parameters.
     path: String,
     /// The name of its history; gateways say it with every poll.
     epoch: String,
@@ -33,6 +33,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     (status = 401, body = ErrorEnvelope)))]
 async fn database(State(app): State<App>) -> Success<DatabaseBody> {
     let head = app.store.head();
-    let path = app.database.display().to_string();
+    let path = app.database.to_string();
     Success::new(DatabaseBody { path, epoch: head.epoch, revision: head.revision })
 }

@@ -1,17 +1,18 @@
 //! The open database, whatever engine it is on.
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
+use super::postgres::Postgres;
 use super::seam::engine::{Commit, Engine, Lent, Steps};
 use super::seam::open::OpenError;
 use super::seam::purpose::Purpose;
 use super::seam::tx::{Tx, View, Work};
 use super::sqlite::Sqlite;
+use crate::config::database::DatabaseAddress;
 use crate::domain::error::Error;
 use crate::domain::log::Head;
 
@@ -39,13 +40,19 @@ pub struct Reader(Box<dyn Lent>);
 
 impl Store {
     /// Opens the database that is there, and migrates it.
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self::on(Sqlite::open(path).await?))
+    pub async fn open(address: impl Into<DatabaseAddress>) -> Result<Self, OpenError> {
+        Ok(match address.into() {
+            DatabaseAddress::File(path) => Self::on(Sqlite::open(&path).await?),
+            DatabaseAddress::Server(server) => Self::on(Postgres::open(&server).await?),
+        })
     }
 
-    /// The same, and makes one (readable by its owner only) where there is none.
-    pub async fn open_or_make(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self::on(Sqlite::open_or_make(path).await?))
+    /// The same, and makes one where there is none: a file that only its owner can read, tables in an empty database.
+    pub async fn open_or_make(address: impl Into<DatabaseAddress>) -> Result<Self, OpenError> {
+        Ok(match address.into() {
+            DatabaseAddress::File(path) => Self::on(Sqlite::open_or_make(&path).await?),
+            DatabaseAddress::Server(server) => Self::on(Postgres::open_or_make(&server).await?),
+        })
     }
 
     /// The store on an engine that is open.
@@ -62,19 +69,20 @@ impl Store {
         F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T> + Send + 'static,
     {
         let engine = Arc::clone(&self.engine);
-        tokio::spawn(async move {
-            let (result, mut value) = oneshot::channel();
-            let steps: Steps = Box::new(move |tx| {
-                Box::pin(async move {
-                    let _ = result.send(work(tx).await?);
-                    Ok(())
-                })
-            });
-            let Commit { head, at } = engine.transact(steps).await?;
-            Ok(Written { value: value.try_recv().map_err(Error::internal)?, head, at })
-        })
-        .await
-        .map_err(Error::internal)?
+        to_its_end(work, |steps| async move { engine.transact(steps).await })
+            .await
+            .map(|(value, Commit { head, at })| Written { value, head, at })
+    }
+
+    /// Writes what was observed, beside what others write: no order, no revision, and it may be lost when the database fails. For what
+    /// is soon written again.
+    pub async fn note<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T> + Send + 'static,
+    {
+        let engine = Arc::clone(&self.engine);
+        to_its_end(work, |steps| async move { engine.note(steps).await }).await.map(|(value, ())| value)
     }
 
     /// A connection for reading, of the readers for this store's purpose.
@@ -106,6 +114,31 @@ impl Store {
     pub async fn close(&self) {
         self.engine.close().await;
     }
+}
+
+/// Has an engine do the work, and returns what came of it with what the engine says. It is done to its end whoever waits for it.
+async fn to_its_end<T, F, D, C>(
+    work: F,
+    run: impl FnOnce(Steps) -> D + Send + 'static,
+) -> Result<(T, C), Error>
+where
+    T: Send + 'static,
+    C: Send + 'static,
+    F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T> + Send + 'static,
+    D: Future<Output = Result<C, Error>> + Send,
+{
+    let (result, mut value) = oneshot::channel();
+    let steps: Steps = Box::new(move |tx| {
+        Box::pin(async move {
+            let _ = result.send(work(tx).await?);
+            Ok(())
+        })
+    });
+    let done = tokio::spawn(async move {
+        let said = run(steps).await?;
+        Ok((value.try_recv().map_err(Error::internal)?, said))
+    });
+    done.await.map_err(Error::internal)?
 }
 
 impl Deref for Reader {

@@ -1,22 +1,67 @@
-//! Looking after a database without a server: is it sound, a copy of it, a copy in its place.
+//! Looking after a database without a server: is it sound, a copy of it, a copy in its place. Of what a PostgreSQL server does itself, and
+//! better, this is not the place.
 
 use std::path::Path;
 
+use super::postgres;
 pub use super::seam::maintenance::{Inspection, MaintenanceError, Restored};
 use super::sqlite;
+use crate::config::database::DatabaseAddress;
 
 /// Looks at a database, also while a server uses it, and changes nothing.
-pub async fn inspect(database: &Path) -> Result<Inspection, MaintenanceError> {
-    sqlite::maintenance::inspect(database).await
+pub async fn inspect(database: &DatabaseAddress) -> Result<Inspection, MaintenanceError> {
+    match database {
+        DatabaseAddress::File(path) => sqlite::maintenance::inspect(path).await,
+        DatabaseAddress::Server(server) => postgres::maintenance::inspect(server).await,
+    }
 }
 
 /// Writes a copy of the database, as of one moment, to a file that must not be there yet. A server may be running.
-pub async fn back_up(database: &Path, target: &Path) -> Result<Inspection, MaintenanceError> {
-    sqlite::maintenance::back_up(database, target).await
+pub async fn back_up(database: &DatabaseAddress, target: &Path) -> Result<Inspection, MaintenanceError> {
+    match database {
+        DatabaseAddress::File(path) => sqlite::maintenance::back_up(path, target).await,
+        DatabaseAddress::Server(_) => Err(MaintenanceError::NotHere(
+            "PostgreSQL makes its own backups: pg_basebackup with archived WAL, or pg_dump (docs/OPERATIONS.md)",
+        )),
+    }
 }
 
 /// Puts a copy of `backup` in the place of the database, which no server may use. With `lock_users` every user is locked
 /// out until an operator enables them.
-pub async fn restore(backup: &Path, database: &Path, lock_users: bool) -> Result<Restored, MaintenanceError> {
-    sqlite::maintenance::restore(backup, database, lock_users).await
+pub async fn restore(
+    backup: &Path,
+    database: &DatabaseAddress,
+    lock_users: bool,
+) -> Result<Restored, MaintenanceError> {
+    match database {
+        DatabaseAddress::File(path) => sqlite::maintenance::restore(backup, path, lock_users).await,
+        DatabaseAddress::Server(_) => Err(MaintenanceError::NotHere(
+            "PostgreSQL restores its own backups; afterwards, and before anything is served, run `flamegate-control database restored` \
+             (docs/OPERATIONS.md)",
+        )),
+    }
+}
+
+/// Says that the database, which no server uses, was restored from a backup: another history begins, so that every gateway fetches the
+/// whole table, and every session ends. With `lock_users` every user is locked out until an operator enables them.
+pub async fn restored(database: &DatabaseAddress, lock_users: bool) -> Result<Restored, MaintenanceError> {
+    match database {
+        DatabaseAddress::File(_) => Err(MaintenanceError::NotHere(
+            "a file is restored by `flamegate-control restore`, which does this, too",
+        )),
+        DatabaseAddress::Server(server) => postgres::maintenance::restored(server, lock_users).await,
+    }
+}
+
+/// Brings the schema up to date, and lets a user (`grant_to`) use it who may not change it.
+pub async fn migrate(
+    database: &DatabaseAddress,
+    grant_to: Option<&str>,
+) -> Result<Inspection, MaintenanceError> {
+    match database {
+        DatabaseAddress::File(_) => Err(MaintenanceError::NotHere(
+            "a file is migrated by whoever opens it: `flamegate-control serve`",
+        )),
+        DatabaseAddress::Server(server) => postgres::maintenance::migrate(server, grant_to).await,
+    }
 }

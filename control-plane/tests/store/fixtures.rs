@@ -1,11 +1,12 @@
 //! Databases to begin with, and things to put into them.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::slice;
+use std::sync::LazyLock;
 
 pub use flamegate::contract::key::{Environment, KeyHash};
 pub use flamegate::contract::record::{Limit, Scope};
+use flamegate_control::config::database::DatabaseAddress;
 use flamegate_control::domain::bounds::Bounds;
 pub use flamegate_control::domain::error::Error;
 use flamegate_control::domain::keys::{Key, NewKey};
@@ -18,15 +19,25 @@ use tempfile::TempDir;
 /// A database of one engine.
 pub struct Database {
     pub store: Store,
-    at: PathBuf,
-    _folder: TempDir,
+    at: DatabaseAddress,
+    _folder: Option<TempDir>,
 }
+
+/// One server for all cases; each has a database of its own.
+static SERVER: LazyLock<flamegate_engines::Postgres> = LazyLock::new(flamegate_engines::Postgres::start);
 
 /// An empty one on SQLite.
 pub async fn sqlite() -> Database {
     let folder = tempfile::tempdir().unwrap();
-    let at = folder.path().join("control.db");
-    Database { store: Store::open_or_make(&at).await.unwrap(), at, _folder: folder }
+    let at = DatabaseAddress::from(folder.path().join("control.db").as_path());
+    Database { store: Store::open_or_make(&at).await.unwrap(), at, _folder: Some(folder) }
+}
+
+/// An empty one on PostgreSQL.
+pub async fn postgres() -> Database {
+    let url = SERVER.url(&SERVER.new_database());
+    let at = DatabaseAddress::read(Some(&url), &|_| None).unwrap();
+    Database { store: Store::open_or_make(&at).await.unwrap(), at, _folder: None }
 }
 
 impl Database {

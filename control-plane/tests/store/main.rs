@@ -110,3 +110,4 @@ macro_rules! engine {
 }
 
 engine!(sqlite);
+engine!(postgres);

@@ -1,5 +1,6 @@
 //! The control plane as a process, and its REST API.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,10 +16,13 @@ use crate::{
 /// The admin token of every stack.
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-end-to-end-tests";
 
-/// A control plane with a database of its own; it may be stopped and started again.
+/// A control plane; it may be stopped and started again.
 pub struct Control {
     process: Option<Process>,
+    name: &'static str,
     folder: PathBuf,
+    /// Where its database is: a file of its own, or an address.
+    database: OsString,
     /// Tokens for gateways, comma-separated, from its next start.
     pub sync_tokens: String,
     /// Whether it is started with `--init`: it then makes its database, and gateways take it whatever they had.
@@ -39,23 +43,29 @@ pub struct NewKey {
 }
 
 impl Control {
-    /// A control plane that is not started yet: only its port is known.
+    /// A control plane with a database of its own that is not started yet: only its port is known.
     pub fn prepare(folder: &Path) -> Self {
-        let sync_tokens = SYNC_TOKEN.to_owned();
-        Self { process: None, folder: folder.to_owned(), sync_tokens, init: true, port: free_port() }
+        Self::prepare_on("control-plane", folder, folder.join("flamegate.db").into_os_string())
+    }
+
+    /// The same on a database that has been made or that others share, and with a name for its log.
+    pub fn prepare_on(name: &'static str, folder: &Path, database: impl Into<OsString>) -> Self {
+        let (sync_tokens, database) = (SYNC_TOKEN.to_owned(), database.into());
+        let folder = folder.to_owned();
+        Self { process: None, name, folder, database, sync_tokens, init: true, port: free_port() }
     }
 
     /// Starts it and waits until it is ready.
     pub fn start(&mut self) {
         let program = root().join("dist/flamegate-control");
-        let process = Process::start("control-plane", &program, &self.folder, |command| {
+        let process = Process::start(self.name, &program, &self.folder, |command| {
             command
                 .arg("serve")
                 .args(self.init.then_some("--init"))
                 .env("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN)
                 .env("FLAMEGATE_SYNC_TOKEN", &self.sync_tokens);
             command.env("FLAMEGATE_LISTEN", format!("127.0.0.1:{}", self.port));
-            command.env("FLAMEGATE_DATABASE", self.database());
+            command.env("FLAMEGATE_DATABASE", &self.database);
         });
         let process = self.process.insert(process);
         eventually("the control plane is ready", || {
@@ -92,7 +102,17 @@ impl Control {
 
     /// Its database file; SQLite puts others beside it.
     pub fn database(&self) -> PathBuf {
-        self.folder.join("flamegate.db")
+        PathBuf::from(&self.database)
+    }
+
+    /// Sends it a signal by its name.
+    pub fn signal(&self, signal: &str) {
+        self.process.as_ref().expect("a started control plane").signal(signal);
+    }
+
+    /// True when it was started and has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::has_ended)
     }
 
     /// What it has logged since its last start.

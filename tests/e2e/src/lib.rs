@@ -10,6 +10,7 @@ pub mod cases;
 pub mod client;
 pub mod control;
 pub mod envoy;
+pub mod fleet;
 pub mod gateway;
 pub mod hot_restart;
 pub mod http1;
@@ -17,7 +18,6 @@ pub mod http2;
 pub mod manifests;
 pub mod metrics;
 pub mod middlebox;
-pub mod process;
 pub mod random;
 pub mod ratelimit;
 pub mod scripted;
@@ -28,27 +28,6 @@ mod workers;
 pub use client::{Answer, Protocol, Request};
 pub use control::Control;
 pub use envoy::{Envoy, Plugin};
+pub use flamegate_engines::{DEADLINE, eventually, process};
+pub use fleet::Fleet;
 pub use stack::Stack;
-
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
-/// How long something that must happen may take before a test fails. Generous: a slow machine is no failure, and
-/// nobody waits for it when things work.
-pub const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Asks again and again until the answer is `Ok`; panics with the last `Err` when [`DEADLINE`] has passed.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let started = Instant::now();
-    loop {
-        match ask() {
-            Ok(value) => return value,
-            Err(last) if started.elapsed() > DEADLINE => {
-                panic!("{what}: not within {DEADLINE:?}; last: {last}")
-            }
-            Err(_) => thread::sleep(Duration::from_millis(2)),
-        }
-    }
-}

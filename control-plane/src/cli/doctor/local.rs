@@ -1,11 +1,10 @@
 //! What the environment names on this machine: tokens, their files, the database.
 
-use std::path::Path;
-
 use flamegate_check::{Finding, Token, TokenFile, gateway_rules as rules, tokens};
 use serde_json::Value;
 
-use crate::config::{self, secret_file};
+use crate::config::database::DatabaseAddress;
+use crate::config::secret_file;
 use crate::domain::tokens::{flaw, token_list};
 use crate::store::maintenance;
 
@@ -50,33 +49,43 @@ fn read(name: &str) -> Token {
 
 /// Whether the database that the environment names is the one that is served.
 pub(super) async fn served(database: &Value) -> Option<Finding> {
-    let path =
-        variable("FLAMEGATE_DATABASE").map(|_| config::database(&variable)).filter(|path| path.exists())?;
+    variable("FLAMEGATE_DATABASE")?;
+    let address = DatabaseAddress::read(None, &variable).ok()?;
     let text = |name| database.get(name).and_then(Value::as_str);
     let (served, epoch) = (text("path")?, text("epoch")?);
-    let ours = maintenance::inspect(&path).await.ok()?.epoch;
+    let ours = maintenance::inspect(&address).await.ok()?.epoch;
     let what = format!("FLAMEGATE_DATABASE is epoch {ours}, and the server serves {served} (epoch {epoch})");
-    (ours != epoch).then(|| Finding { rule: &rules::DATABASE_OTHER, path: shown(&path), line: 0, what })
+    (ours != epoch).then(|| Finding {
+        rule: &rules::DATABASE_OTHER,
+        path: address.to_string(),
+        line: 0,
+        what,
+    })
 }
 
 /// The database, when it is on this machine.
 async fn database() -> Vec<Finding> {
     let named = variable("FLAMEGATE_DATABASE").is_some();
-    let path = config::database(&variable);
-    let finding = |rule, what| Finding { rule, path: shown(&path), line: 0, what };
-    if !path.exists() {
+    let address = match DatabaseAddress::read(None, &variable) {
+        Ok(address) => address,
+        Err(what) => {
+            return vec![Finding {
+                rule: &rules::DATABASE,
+                path: "FLAMEGATE_DATABASE".to_owned(),
+                line: 0,
+                what,
+            }];
+        }
+    };
+    let finding = |rule, what| Finding { rule, path: address.to_string(), line: 0, what };
+    if address.file().is_some_and(|path| !path.exists()) {
         let missing = || finding(&rules::DATABASE_MISSING, "there is no such file".to_owned());
         return named.then(missing).into_iter().collect();
     }
-    match maintenance::inspect(&path).await {
+    match maintenance::inspect(&address).await {
         Ok(inspection) => {
             inspection.problems.into_iter().map(|problem| finding(&rules::DATABASE, problem)).collect()
         }
         Err(error) => vec![finding(&rules::DATABASE, error.to_string())],
     }
-}
-
-/// The absolute path: a relative one means another file elsewhere.
-fn shown(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

@@ -21,6 +21,12 @@ pub trait Engine: Send + Sync {
     /// left of them.
     async fn transact(&self, steps: Steps) -> Result<Commit, Error>;
 
+    /// Runs the steps in a transaction of their own beside all others. They take no revision, and rows that others may note at the same time
+    /// they touch in one order everywhere. What was noted may be lost when the engine fails.
+    async fn note(&self, steps: Steps) -> Result<(), Error> {
+        self.transact(steps).await.map(drop)
+    }
+
     /// A connection for reading, of those for this purpose, when there is one.
     async fn reader(&self, purpose: Purpose) -> Result<Box<dyn Lent>, Error>;
 

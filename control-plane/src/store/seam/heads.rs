@@ -1,47 +1,80 @@
 //! Where the log stands, for everybody who follows it.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
 use tokio::sync::watch;
 
 use crate::domain::log::Head;
 
 /// The newest head that was committed.
-pub struct Heads(watch::Sender<Head>);
+pub struct Heads {
+    newest: watch::Sender<Head>,
+    /// When it became known. What was asked for before that may be older.
+    since: Mutex<Instant>,
+}
 
 impl Heads {
     /// The head at the beginning.
     pub(crate) fn new(head: Head) -> Self {
-        Self(watch::channel(head).0)
+        Self { newest: watch::channel(head).0, since: Mutex::new(Instant::now()) }
     }
 
     /// A head that was committed. Whoever committed after it may have been faster: it never goes back.
     pub(crate) fn publish(&self, head: &Head) {
-        self.0.send_if_modified(|published| {
-            let newer = head.revision > published.revision;
-            if newer {
-                published.clone_from(head);
+        self.set(head, |published| head.revision > published.revision);
+    }
+
+    /// A head that the database answered to whoever asked at `begun`. When it is behind what was published before that, or of another
+    /// history, commits are lost: a standby that did not have them has taken the place of the server. Returns what is gone.
+    pub(crate) fn observe(&self, head: &Head, begun: Instant) -> Option<Head> {
+        let mut gone = None;
+        self.set(head, |published| {
+            if head.epoch == published.epoch && head.revision > published.revision {
+                return true;
             }
-            newer
+            let is_late = *self.since.lock().unwrap_or_else(PoisonError::into_inner) >= begun;
+            let is_other = head != published && !is_late;
+            gone = is_other.then(|| published.clone());
+            is_other
         });
+        gone
     }
 
     /// The newest.
     pub(crate) fn newest(&self) -> Head {
-        self.0.borrow().clone()
+        self.newest.borrow().clone()
     }
 
     /// Changes with each that is newer.
     pub(crate) fn watch(&self) -> watch::Receiver<Head> {
-        self.0.subscribe()
+        self.newest.subscribe()
+    }
+
+    fn set(&self, head: &Head, is_wanted: impl FnOnce(&Head) -> bool) {
+        self.newest.send_if_modified(|published| {
+            let is_wanted = is_wanted(published);
+            if is_wanted {
+                published.clone_from(head);
+                *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            }
+            is_wanted
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn head(revision: u64, tag: &str) -> Head {
+        Head { epoch: "e".to_owned(), revision, tag: tag.to_owned() }
+    }
 
     #[test]
     fn a_head_that_comes_late_is_not_the_newest() {
-        let head = |revision, tag: &str| Head { epoch: "e".to_owned(), revision, tag: tag.to_owned() };
         let heads = Heads::new(head(1, "a"));
         for (published, newest) in
             [(head(3, "c"), 3), (head(2, "b"), 3), (head(3, "x"), 3), (head(4, "d"), 4)]
@@ -51,5 +84,30 @@ mod tests {
         }
         heads.publish(&head(4, "other"));
         assert_eq!(heads.newest().tag, "d");
+    }
+
+    #[test]
+    fn a_head_goes_back_only_when_the_database_says_so_afterwards() {
+        let before = Instant::now();
+        let heads = Heads::new(head(5, "e"));
+        assert_eq!(heads.observe(&head(4, "d"), before), None);
+        assert_eq!(heads.newest(), head(5, "e"), "asked before, answered late");
+        assert_eq!(heads.observe(&head(6, "f"), before), None);
+        assert_eq!(heads.newest(), head(6, "f"), "newer is newer");
+        let after = Instant::now() + Duration::from_millis(1);
+        assert_eq!(heads.observe(&head(6, "f"), after), None);
+        let mut watch = heads.watch();
+        watch.mark_unchanged();
+        assert_eq!(heads.observe(&head(3, "x"), after), Some(head(6, "f")));
+        assert!(heads.newest() == head(3, "x") && watch.has_changed().unwrap());
+        let later = Instant::now() + Duration::from_millis(1);
+        assert_eq!(
+            heads.observe(&head(3, "y"), later),
+            Some(head(3, "x")),
+            "another history of the same length"
+        );
+        let restored = Head { epoch: "r".to_owned(), ..head(9, "z") };
+        assert_eq!(heads.observe(&restored, Instant::now() + Duration::from_millis(1)), Some(head(3, "y")));
+        assert_eq!(heads.newest(), restored);
     }
 }

@@ -46,6 +46,12 @@ pub enum MaintenanceError {
     /// A file could not be read or written.
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
+    /// Another tool does that for this engine.
+    #[error("{0}")]
+    NotHere(&'static str),
+    /// The server failed, or nobody may do that. Which one, and why.
+    #[error("{0}: {1}")]
+    Server(String, Box<dyn std::error::Error + Send + Sync>),
     /// The engine refused.
     #[error("{0}: {1}")]
     Database(PathBuf, Box<dyn std::error::Error + Send + Sync>),

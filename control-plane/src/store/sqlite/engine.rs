@@ -15,18 +15,18 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous,
 };
 
-use super::changes::ensure_epoch;
 use super::files::{create_private, lock};
-use super::folded;
-use super::migrations::MIGRATIONS;
+use super::migrations;
 use super::readers::{Readers, pool};
-use super::tags::seal;
 use crate::domain::error::Error;
 use crate::domain::log::Head;
 use crate::store::seam::engine::{Commit, Engine, Lent, Steps};
 use crate::store::seam::heads::Heads;
 use crate::store::seam::open::OpenError;
 use crate::store::seam::purpose::Purpose;
+use crate::store::sql::changes::ensure_epoch;
+use crate::store::sql::folded;
+use crate::store::sql::tags::seal;
 
 /// An open file.
 pub struct Sqlite {
@@ -43,7 +43,7 @@ impl Sqlite {
     /// Opens the database that is there, and migrates it. Where there is none nothing is made, not even the lock's file.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         if !is_ours(path).await? {
-            return Err(OpenError::Missing(path.to_owned()));
+            return Err(OpenError::Missing(path.display().to_string()));
         }
         Self::open_or_make(path).await
     }
@@ -61,12 +61,12 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT);
         // One connection is the one writer: whoever wants to write waits for it in order of arrival.
         let writer = pool(1).connect_with(options.clone()).await?;
-        MIGRATIONS.run(&writer).await?;
+        migrations::run(&mut *writer.acquire().await?).await?;
         fill_in(&writer).await?;
         let head = {
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-            ensure_epoch(&mut tx).await.map_err(OpenError::Log)?;
-            let head = seal(&mut tx).await.map_err(OpenError::Log)?;
+            ensure_epoch(&mut *tx).await.map_err(OpenError::Log)?;
+            let (head, _) = seal(&mut *tx).await.map_err(OpenError::Log)?;
             tx.commit().await?;
             head
         };
@@ -127,7 +127,7 @@ async fn is_ours(path: &Path) -> Result<bool, OpenError> {
     let _ = connection.close().await;
     match (all, ours) {
         (0, _) => Ok(false),
-        (_, 0) => Err(OpenError::Foreign(path.to_owned())),
+        (_, 0) => Err(OpenError::Foreign(path.display().to_string())),
         _ => Ok(true),
     }
 }
@@ -136,7 +136,7 @@ async fn is_ours(path: &Path) -> Result<bool, OpenError> {
 async fn transact(connection: &mut SqliteConnection, steps: Steps) -> Result<Head, Error> {
     let mut tx = sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE").await?;
     steps(&mut *tx).await?;
-    let head = seal(&mut tx).await?;
+    let (head, _) = seal(&mut *tx).await?;
     tx.commit().await?;
     Ok(head)
 }
@@ -145,7 +145,7 @@ async fn transact(connection: &mut SqliteConnection, steps: Steps) -> Result<Hea
 async fn fill_in(writer: &SqlitePool) -> Result<(), OpenError> {
     loop {
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        let more = folded::fill(&mut tx).await.map_err(OpenError::Search)?;
+        let more = folded::fill(&mut *tx).await.map_err(OpenError::Search)?;
         tx.commit().await?;
         if !more {
             return Ok(());

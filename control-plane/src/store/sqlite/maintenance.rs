@@ -16,47 +16,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::engine::BUSY_TIMEOUT;
 use super::files::{lock, private_options};
-use super::migrations::MIGRATIONS;
-use super::{changes, users};
-use crate::domain::audit::{Action, Actor, NewEntry, Via};
+use super::migrations;
 use crate::domain::error::Error;
-use crate::store::seam::audit::WriteAudit;
 use crate::store::seam::maintenance::{Inspection, MaintenanceError, Restored};
 use crate::store::seam::open::OpenError;
+use crate::store::sql::upkeep::{self, BegunAnew, Holdings};
 
 type Result<T> = std::result::Result<T, MaintenanceError>;
-
-/// What must hold of the revision log, as a count of what breaks it.
-const RULES: [(&str, &str); 5] = [
-    ("revision_log must have one row", "SELECT COUNT(*) <> 1 FROM revision_log"),
-    (
-        "keys have a revision that was never given out",
-        "SELECT COUNT(*) FROM api_keys WHERE revision > (SELECT revision FROM revision_log)",
-    ),
-    (
-        "the log's floor is above its revision",
-        "SELECT COUNT(*) FROM revision_log WHERE floor > revision OR floor < 0",
-    ),
-    (
-        "removals below the log's floor are still in the log",
-        "SELECT COUNT(*) FROM api_keys WHERE listed = 0 AND revision <= (SELECT floor FROM revision_log)",
-    ),
-    (
-        "revoked keys are in the gateways' table",
-        "SELECT COUNT(*) FROM api_keys WHERE listed = 1 AND revoked_at IS NOT NULL",
-    ),
-];
 
 /// Looks at a database, also while a server uses it, and changes nothing.
 pub async fn inspect(path: &Path) -> Result<Inspection> {
     let mut connection = open_to_read(path).await?;
-    let inspection = look(&mut connection).await.map_err(|error| at(path, error));
+    let inspection = look(&mut connection).await.map_err(|error| failed(path, error));
     let _ = connection.close().await;
     inspection
 }
@@ -126,37 +102,15 @@ async fn prepare(backup: &Path, incoming: &Path, lock_users: bool) -> Result<Res
     // No write-ahead log: the file alone is moved.
     let options = SqliteConnectOptions::new().filename(incoming).journal_mode(SqliteJournalMode::Delete);
     let mut connection = open(incoming, options.synchronous(SqliteSynchronous::Full)).await?;
-    MIGRATIONS.run(&mut connection).await.map_err(|error| OpenError::Migrate(error.into()))?;
+    migrations::run(&mut connection).await?;
     let mut tx = connection.begin().await.map_err(|error| at(incoming, error))?;
-    changes::new_epoch(&mut tx).await.map_err(OpenError::Log)?;
-    sqlx::query("DELETE FROM sessions").execute(&mut *tx).await.map_err(|error| at(incoming, error))?;
-    let locked = if lock_users { lock_out(&mut tx).await.map_err(OpenError::Log)? } else { 0 };
-    let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users")
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(|error| at(incoming, error))?;
+    let done = upkeep::begin_anew(&mut *tx, lock_users, "restore").await;
+    let BegunAnew { users, locked } = done.map_err(|error| failed(incoming, error))?;
     tx.commit().await.map_err(|error| at(incoming, error))?;
     connection.close().await.map_err(|error| at(incoming, error))?;
     sync(incoming)?;
     let inspection = inspect(incoming).await?;
-    Ok(Restored { inspection, aside: None, users: users.unsigned_abs(), locked })
-}
-
-/// Locks every user out, and writes that into the audit log: one entry for all. Their sessions are gone already.
-async fn lock_out(tx: &mut SqliteConnection) -> std::result::Result<u64, Error> {
-    let now = Timestamp::now();
-    let locked = users::disable_all(tx, now).await?;
-    let by = Actor { name: "restore --lock-users".to_owned(), ..Actor::admin_token(Via::Cli, None) };
-    let entry = NewEntry {
-        by: &by,
-        action: Action::UserDisabled,
-        workspace_seq: None,
-        target_id: None,
-        target: "every user",
-        details: json!({ "users": locked }),
-    };
-    tx.append_entry(&entry, now).await?;
-    Ok(locked)
+    Ok(Restored { inspection, aside: None, users, locked })
 }
 
 /// Gives the database a second name and its side files another one. At every moment a database stands under the first
@@ -191,7 +145,7 @@ async fn sound(path: &Path) -> Result<Inspection> {
     Err(MaintenanceError::Unsound(path.to_owned(), inspection.problems.join("; ")))
 }
 
-async fn look(connection: &mut SqliteConnection) -> std::result::Result<Inspection, sqlx::Error> {
+async fn look(connection: &mut SqliteConnection) -> std::result::Result<Inspection, Error> {
     let mut problems: Vec<String> =
         sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut *connection).await?;
     problems.retain(|text| text != "ok");
@@ -201,18 +155,8 @@ async fn look(connection: &mut SqliteConnection) -> std::result::Result<Inspecti
     }
     let schema = schema::version(connection, &mut problems).await?;
     schema::compare(connection, &mut problems).await?;
-    for (rule, count) in RULES {
-        let broken: i64 = sqlx::query_scalar(count).fetch_one(&mut *connection).await?;
-        if broken > 0 {
-            problems.push(format!("{rule} ({broken})"));
-        }
-    }
-    let log: Option<(String, i64)> =
-        sqlx::query_as("SELECT epoch, revision FROM revision_log").fetch_optional(&mut *connection).await?;
-    let (epoch, revision) = log.unwrap_or_default();
-    let (keys, listed) = sqlx::query_as("SELECT COUNT(*), COALESCE(SUM(listed), 0) FROM api_keys")
-        .fetch_one(&mut *connection)
-        .await?;
+    upkeep::judge(connection, &mut problems).await?;
+    let Holdings { epoch, revision, keys, listed } = upkeep::holdings(connection).await?;
     let remarks = full_records::find(connection, schema).await?;
     Ok(Inspection { schema, epoch, revision, keys, listed, problems, remarks })
 }
@@ -220,7 +164,7 @@ async fn look(connection: &mut SqliteConnection) -> std::result::Result<Inspecti
 /// A database that must be there; nothing is made or changed.
 async fn open_to_read(path: &Path) -> Result<SqliteConnection> {
     if matches!(path.try_exists(), Ok(false)) {
-        return Err(OpenError::Missing(path.to_owned()).into());
+        return Err(OpenError::Missing(path.display().to_string()).into());
     }
     open(path, SqliteConnectOptions::new().filename(path).read_only(true)).await
 }
@@ -259,6 +203,15 @@ fn sync(path: &Path) -> Result<()> {
 fn sync_folder_of(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     sync(folder.unwrap_or(Path::new(".")))
+}
+
+/// What went wrong inside is what an operator needs here.
+fn failed(path: &Path, error: Error) -> MaintenanceError {
+    let cause = match error {
+        Error::Internal(cause) => cause,
+        error => error.into(),
+    };
+    MaintenanceError::Database(path.to_owned(), cause)
 }
 
 fn at(path: &Path, error: sqlx::Error) -> MaintenanceError {

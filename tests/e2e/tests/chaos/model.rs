@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -59,8 +59,8 @@ impl Key {
 
 /// What the traffic and the operations share.
 pub struct World {
-    /// The gateway's port: another one after a restart.
-    pub port: AtomicU16,
+    /// The gateways' ports: others after a restart.
+    pub ports: Mutex<Vec<u16>>,
     /// Every key that is asked.
     pub keys: Mutex<Vec<Arc<Key>>>,
     /// True while nothing has happened that excuses a 503 or a closed connection.
@@ -81,9 +81,9 @@ pub struct World {
 
 impl World {
     /// No keys, calm.
-    pub fn new(port: u16) -> Self {
+    pub fn new(ports: Vec<u16>) -> Self {
         Self {
-            port: AtomicU16::new(port),
+            ports: Mutex::new(ports),
             keys: Mutex::default(),
             calm: AtomicBool::new(true),
             storms: AtomicU64::new(0),
@@ -105,8 +105,8 @@ impl World {
     pub fn traffic(&self, mut random: Random) {
         while !self.over.load(Ordering::Relaxed) {
             let weather = self.weather();
-            let port = self.port.load(Ordering::SeqCst);
-            let mut connection = Connection::open(port).ok();
+            let ports = self.ports();
+            let mut connection = Connection::open(ports[random.below(ports.len())]).ok();
             for _ in 0..8 {
                 let key = {
                     let keys = self.keys.lock().expect("keys");
@@ -117,6 +117,10 @@ impl World {
                 }
             }
         }
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.ports.lock().expect("ports").clone()
     }
 
     /// Whether it is calm, and how many storms there were: the same answer again means that it was calm all the time.
@@ -168,10 +172,21 @@ impl World {
         }
     }
 
-    /// Waits until so many new connections in a row get this answer that every worker was among them; then nothing else
-    /// is allowed any more.
+    /// Waits until so many new connections in a row get this answer that every worker of every gateway was among them; then
+    /// nothing else is allowed any more.
     pub fn settle(&self, key: &Key, mask: u8) -> Duration {
         let begin = Instant::now();
+        for port in self.ports() {
+            if let Err(last) = self.settled(key, mask, port, begin) {
+                self.accuse(format!("{} {} not within {DEADLINE:?}, but {last}", key.id, key.key));
+                break;
+            }
+        }
+        key.only(mask);
+        begin.elapsed()
+    }
+
+    fn settled(&self, key: &Key, mask: u8, port: u16, begin: Instant) -> Result<(), String> {
         let wanted = if mask & LIMITED != 0 {
             429
         } else if mask == OK {
@@ -182,7 +197,6 @@ impl World {
         let request = Request::get("/v1/agents").bearer(&key.key);
         let (mut in_a_row, mut last) = (0, String::new());
         while in_a_row < 24 {
-            let port = self.port.load(Ordering::SeqCst);
             match Connection::open(port).and_then(|mut connection| connection.send(&request)) {
                 Ok(answer) if answer.status == wanted => in_a_row += 1,
                 other => {
@@ -191,11 +205,9 @@ impl World {
                 }
             }
             if begin.elapsed() > DEADLINE {
-                self.accuse(format!("{} {} not {wanted} within {DEADLINE:?}, but {last}", key.id, key.key));
-                break;
+                return Err(format!("{last} instead of {wanted}"));
             }
         }
-        key.only(mask);
-        begin.elapsed()
+        Ok(())
     }
 }

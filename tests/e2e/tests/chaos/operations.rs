@@ -62,7 +62,7 @@ impl Chaos {
         plugin.module = Some(mortal::mortal_module(&folder));
         let upstreams = Upstreams { upstream: upstream.port, control: proxy.port };
         let gateway = Gateway::start(&folder, &plugin, upstreams, 0);
-        let world = Arc::new(World::new(gateway.envoy.port));
+        let world = Arc::new(World::new(vec![gateway.envoy.port]));
         let never = Key::new("never made", "sk_live_000000000000000000000000000000", REFUSED);
         let mut chaos = Self {
             random: Random::new(seed),
@@ -276,7 +276,7 @@ impl Chaos {
         self.number += 1;
         let upstreams = Upstreams { upstream: self.upstream.port, control: self.proxy.port };
         self.gateway = Gateway::start(&self.folder, &self.plugin, upstreams, self.number);
-        self.world.port.store(self.gateway.envoy.port, Ordering::SeqCst);
+        *self.world.ports.lock().expect("ports") = vec![self.gateway.envoy.port];
         self.change()
     }
 

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::bounds::Bounds;
 use crate::domain::error::Error;
-use crate::store::sqlite::values;
+use crate::store::sql::values;
 
 /// The first schema with bounds.
 const BOUNDS: i64 = 4;

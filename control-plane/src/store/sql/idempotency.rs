@@ -3,36 +3,31 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteConnection;
 
+use super::columns::Columns as _;
+use super::statement::{Sql, Statement};
 use crate::domain::error::Error;
 use crate::domain::keys::{Earlier, RETENTION};
 use crate::store::seam::idempotency::{ReadRequests, WriteRequests};
 
 #[async_trait]
-impl ReadRequests for SqliteConnection {
+impl<S: Sql> ReadRequests for S {
     async fn find_earlier(
         &mut self,
         idempotency_key: &str,
         now: Timestamp,
     ) -> Result<Option<Earlier>, Error> {
-        let row = sqlx::query(
-            "SELECT fingerprint, api_key_id FROM idempotency_keys WHERE idempotency_key = ? AND created_at > ?",
-        )
-        .bind(idempotency_key)
-        .bind(oldest(now))
-        .fetch_optional(self)
-        .await?;
-        let earlier = |row: sqlx::sqlite::SqliteRow| {
-            Ok(Earlier { fingerprint: row.try_get("fingerprint")?, api_key_id: row.try_get("api_key_id")? })
+        let sql = "SELECT fingerprint, api_key_id FROM idempotency_keys WHERE idempotency_key = $1 AND created_at > $2";
+        let row = self.row(Statement::new(sql).bind(idempotency_key).bind(oldest(now))).await?;
+        let earlier = |row: S::Row| {
+            Ok(Earlier { fingerprint: row.bytes("fingerprint")?, api_key_id: row.text("api_key_id")? })
         };
         row.map(earlier).transpose()
     }
 }
 
 #[async_trait]
-impl WriteRequests for SqliteConnection {
+impl<S: Sql> WriteRequests for S {
     async fn remember_request(
         &mut self,
         idempotency_key: &str,
@@ -40,25 +35,22 @@ impl WriteRequests for SqliteConnection {
         api_key_id: &str,
         now: Timestamp,
     ) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT OR REPLACE INTO idempotency_keys (idempotency_key, fingerprint, api_key_id, created_at)
-             VALUES (?, ?, ?, ?)",
+        let remember = Statement::new(
+            "INSERT INTO idempotency_keys (idempotency_key, fingerprint, api_key_id, created_at)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (idempotency_key) DO UPDATE SET fingerprint = excluded.fingerprint,
+                 api_key_id = excluded.api_key_id, created_at = excluded.created_at",
         )
         .bind(idempotency_key)
         .bind(fingerprint)
         .bind(api_key_id)
-        .bind(now.as_millisecond())
-        .execute(self)
-        .await?;
-        Ok(())
+        .bind(now.as_millisecond());
+        self.run(remember).await.map(drop)
     }
 
     async fn forget_old_requests(&mut self, now: Timestamp) -> Result<(), Error> {
-        sqlx::query("DELETE FROM idempotency_keys WHERE created_at <= ?")
-            .bind(oldest(now))
-            .execute(self)
-            .await?;
-        Ok(())
+        let forget = Statement::new("DELETE FROM idempotency_keys WHERE created_at <= $1").bind(oldest(now));
+        self.run(forget).await.map(drop)
     }
 }
 

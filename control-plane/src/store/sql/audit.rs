@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 
+use super::columns::Columns;
+use super::statement::{Sql, Statement};
 use super::values::{timestamp, unsigned};
 use crate::domain::audit::{AuditFilter, Entry, NewEntry};
 use crate::domain::error::Error;
@@ -14,30 +14,30 @@ use crate::store::seam::audit::{ReadAudit, WriteAudit};
 const FROM: &str = " FROM audit_log a LEFT JOIN workspaces w ON w.seq = a.workspace_seq WHERE a.seq < ";
 
 #[async_trait]
-impl ReadAudit for SqliteConnection {
+impl<S: Sql> ReadAudit for S {
     async fn list_entries(&mut self, filter: &AuditFilter, limit: u32) -> Result<Vec<Entry>, Error> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT a.*, w.id AS workspace, w.slug");
+        let mut sql = Statement::new("SELECT a.*, w.id AS workspace, w.slug");
         restrict(&mut sql, filter);
         sql.push(" ORDER BY a.seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
-        sql.build().fetch_all(self).await?.iter().map(entry).collect()
+        self.rows(sql).await?.iter().map(entry).collect()
     }
 
     async fn count_entries(&mut self, filter: &AuditFilter) -> Result<u64, Error> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (SELECT 1");
+        let mut sql = Statement::new("SELECT count(*) AS n FROM (SELECT 1");
         restrict(&mut sql, filter);
-        sql.push(" LIMIT ").push_bind(MOST_COUNTED.saturating_add(1)).push(")");
-        unsigned(sql.build_query_scalar().fetch_one(self).await?)
+        sql.push(" LIMIT ").push_bind(MOST_COUNTED.saturating_add(1)).push(") AS counted");
+        unsigned(self.number(sql).await?)
     }
 }
 
 #[async_trait]
-impl WriteAudit for SqliteConnection {
+impl<S: Sql> WriteAudit for S {
     async fn append_entry(&mut self, entry: &NewEntry<'_>, now: Timestamp) -> Result<(), Error> {
         let kind = if entry.by.user_id.is_some() { "user" } else { "admin_token" };
-        sqlx::query(
+        let entry = Statement::new(
             "INSERT INTO audit_log (at, workspace_seq, actor_kind, actor_id, actor, via, address, action, target_id, target,
                  details)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(now.as_millisecond())
         .bind(entry.workspace_seq)
@@ -49,14 +49,12 @@ impl WriteAudit for SqliteConnection {
         .bind(entry.action.as_str())
         .bind(entry.target_id)
         .bind(entry.target)
-        .bind(entry.details.to_string())
-        .execute(self)
-        .await?;
-        Ok(())
+        .bind(entry.details.to_string());
+        self.run(entry).await.map(drop)
     }
 }
 
-fn restrict(sql: &mut QueryBuilder<Sqlite>, filter: &AuditFilter) {
+fn restrict(sql: &mut Statement, filter: &AuditFilter) {
     sql.push(FROM).push_bind(filter.before.unwrap_or(i64::MAX));
     if let Some(seq) = filter.workspace_seq {
         sql.push(" AND a.workspace_seq = ").push_bind(seq);
@@ -69,21 +67,21 @@ fn restrict(sql: &mut QueryBuilder<Sqlite>, filter: &AuditFilter) {
     }
 }
 
-fn entry(row: &SqliteRow) -> Result<Entry, Error> {
-    let details: String = row.try_get("details")?;
+fn entry(row: &impl Columns) -> Result<Entry, Error> {
+    let details = row.text("details")?;
     Ok(Entry {
-        seq: row.try_get("seq")?,
-        at: timestamp(row.try_get("at")?)?,
-        workspace: row.try_get("workspace")?,
-        workspace_slug: row.try_get("slug")?,
-        actor_kind: row.try_get("actor_kind")?,
-        actor_id: row.try_get("actor_id")?,
-        actor: row.try_get("actor")?,
-        via: row.try_get("via")?,
-        address: row.try_get("address")?,
-        action: row.try_get("action")?,
-        target_id: row.try_get("target_id")?,
-        target: row.try_get("target")?,
+        seq: row.number("seq")?,
+        at: timestamp(row.number("at")?)?,
+        workspace: row.maybe_text("workspace")?,
+        workspace_slug: row.maybe_text("slug")?,
+        actor_kind: row.text("actor_kind")?,
+        actor_id: row.maybe_text("actor_id")?,
+        actor: row.text("actor")?,
+        via: row.text("via")?,
+        address: row.maybe_text("address")?,
+        action: row.text("action")?,
+        target_id: row.maybe_text("target_id")?,
+        target: row.text("target")?,
         details: serde_json::from_str(&details).map_err(Error::internal)?,
     })
 }

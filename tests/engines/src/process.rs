@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::DEADLINE;
+use crate::eventually;
 
 /// A started program. Dropping it ends it.
 pub struct Process {
@@ -52,11 +52,26 @@ impl Process {
         prepare: impl FnOnce(&mut Command),
     ) -> Self {
         assert!(program.exists(), "{} is not there: run `make build` first", program.display());
+        Self::start_as(name, None, program, folder, prepare)
+    }
+
+    /// The same as another user, which takes root.
+    pub fn start_as(
+        name: &'static str,
+        user: Option<&str>,
+        program: &Path,
+        folder: &Path,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         let log = folder.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log).expect("log file");
         // Without a signal at our own death, a test that is killed would leave its programs running.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(user) = user {
+            command.args(["--reuid", user, "--regid", user, "--init-groups"]);
+        }
+        command.arg("--").arg(program);
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("log file")).stderr(output);
         prepare(&mut command);
         let (answer, child) = mpsc::channel();
@@ -90,13 +105,19 @@ impl Process {
     pub fn stop(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         self.signal("TERM");
-        while started.elapsed() < DEADLINE {
-            if let Some(status) = self.child.try_wait().expect("child") {
-                return (status, started.elapsed());
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        panic!("{} does not stop; its log: {}", self.name, self.log.display());
+        (self.wait(), started.elapsed())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended by itself; its exit status.
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually(&format!("{} ends (its log: {})", self.name, self.log.display()), || {
+            self.child.try_wait().expect("child").ok_or_else(|| "it runs".to_owned())
+        })
     }
 
     /// Its resident memory in bytes (`VmRSS`).

@@ -1,0 +1,243 @@
+//! Whoever uses a connection: begins transactions when something is asked, waits no longer than is allowed, and gives the connection back
+//! when no transaction is open on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Postgres, Row as _};
+use tokio::runtime::Handle;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+
+use super::connections::Place;
+use super::server;
+use crate::domain::error::Error;
+use crate::store::seam::engine::Lent;
+use crate::store::seam::tx::{View, Work};
+use crate::store::sql::statement::{Dialect, Sql, Statement};
+
+/// The lock that every write begins with. Any number would do that nobody else locks in this database.
+pub(super) const WRITE_LOCK: i64 = 0x666c_616d_6567;
+/// How long a write waits for the others, those of other replicas too.
+const LOCK: Duration = Duration::from_secs(10);
+/// A replica that was stopped in the middle of a write keeps all others waiting this long: then the server ends its transaction.
+const IDLE: Duration = Duration::from_secs(3);
+/// How long a transaction may take to begin where it waits for nobody.
+const BEGIN: Duration = Duration::from_secs(5);
+/// What is added here to what the server allows, so that its answer is heard.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a write may take altogether.
+const WRITE: Duration = Duration::from_secs(20);
+/// How long giving back may take.
+const END: Duration = Duration::from_secs(2);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Reading, for at most so long altogether.
+    Read(Duration),
+    /// Writing, after all others.
+    Write,
+    /// Writing beside the others what may be lost with the server.
+    Note,
+}
+
+/// Where the connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No transaction is open.
+    Closed,
+    /// One is open.
+    Open,
+    /// One is open that sees one moment.
+    Moment,
+    /// The same, and what was to be seen of it has been seen.
+    PastMoment,
+    /// Nobody knows: an answer is missing.
+    Unknown,
+}
+
+/// A place, and the connection in it.
+pub(super) struct Client {
+    place: Arc<Place>,
+    connection: Option<PgConnection>,
+    mode: Mode,
+    state: State,
+    until: Instant,
+}
+
+impl Client {
+    /// Its time begins now.
+    pub fn new(place: Place, mode: Mode) -> Self {
+        let until = Instant::now() + mode.longest() + GRACE;
+        Self { place: Arc::new(place), connection: None, mode, state: State::Closed, until }
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(&mut self) -> Result<(), Error> {
+        self.start(self.mode.begin(""), State::Open).await
+    }
+
+    /// Ends the transaction by these statements. An error after a commit means that nobody knows whether it was done.
+    pub async fn end(mut self, sql: &str) -> Result<(), Error> {
+        let Some(mut connection) = self.connection.take() else { return Ok(()) };
+        server::run(&mut connection, sql, self.mode.patience()).await?;
+        self.place.keep(connection);
+        Ok(())
+    }
+
+    async fn start(&mut self, begin: String, state: State) -> Result<(), Error> {
+        self.state = State::Unknown;
+        // A connection from before a restart of the server is found out here, where asking again is harmless.
+        let used = self.connection.take().or_else(|| self.place.used());
+        let begun = match used {
+            Some(connection) => self.try_to_start(connection, &begin).await.ok(),
+            None => None,
+        };
+        let connection = match begun {
+            Some(connection) => connection,
+            None => self.try_to_start(self.place.new_one().await?, &begin).await?,
+        };
+        (self.connection, self.state) = (Some(connection), state);
+        Ok(())
+    }
+
+    async fn try_to_start(&self, mut connection: PgConnection, begin: &str) -> Result<PgConnection, Error> {
+        let rows = server::run(&mut connection, begin, self.mode.patience()).await?;
+        // What a standby knows is of a moment ago, and what it is told is lost.
+        let is_standby = rows.last().is_none_or(|row| row.try_get("standby").unwrap_or(true));
+        if is_standby {
+            Err(Error::Unavailable("the database takes no changes: it is a standby"))
+        } else {
+            Ok(connection)
+        }
+    }
+
+    /// Sees to it that a transaction is open. Returns where the connection stands and the connection; until it is told what came of it
+    /// ([`Self::heard`]), nobody knows: a caller who is gone before the answer comes leaves it so.
+    async fn ask(&mut self) -> Result<(State, Instant, &mut PgConnection), Error> {
+        match self.state {
+            State::Open | State::Moment => {}
+            State::Closed => self.begin().await?,
+            State::PastMoment => self.start(format!("COMMIT; {}", self.mode.begin("")), State::Open).await?,
+            State::Unknown => return Err(Error::Unavailable("the database cannot be reached")),
+        }
+        let state = std::mem::replace(&mut self.state, State::Unknown);
+        let connection = self.connection.as_mut().ok_or_else(|| Error::internal("no connection is open"))?;
+        Ok((state, self.until, connection))
+    }
+
+    fn heard<T>(
+        &mut self,
+        state: State,
+        answer: Result<Result<T, sqlx::Error>, Elapsed>,
+    ) -> Result<T, Error> {
+        let answer = answer.map_err(|_| server::late("it did not answer"))?;
+        if matches!(answer, Ok(_) | Err(sqlx::Error::Database(_))) {
+            self.state = state;
+        }
+        Ok(answer?)
+    }
+}
+
+#[async_trait]
+impl Sql for Client {
+    type Row = PgRow;
+    const DIALECT: Dialect = Dialect::Postgres;
+
+    async fn rows(&mut self, statement: Statement) -> Result<Vec<PgRow>, Error> {
+        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
+        let (state, until, connection) = self.ask().await?;
+        let answer = timeout_at(until, query.fetch_all(connection)).await;
+        self.heard(state, answer)
+    }
+
+    async fn run(&mut self, statement: Statement) -> Result<u64, Error> {
+        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
+        let (state, until, connection) = self.ask().await?;
+        let answer = timeout_at(until, query.execute(connection)).await;
+        Ok(self.heard(state, answer)?.rows_affected())
+    }
+
+    async fn at_one_moment<T, F>(&mut self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Self) -> Work<'c, T> + Send + 'static,
+    {
+        if !matches!(self.mode, Mode::Read(_)) {
+            // Nobody else writes meanwhile.
+            return work(self).await;
+        }
+        let end = if self.state == State::Closed { "" } else { "COMMIT; " };
+        self.start(format!("{end}{}", self.mode.begin(" ISOLATION LEVEL REPEATABLE READ")), State::Moment)
+            .await?;
+        let found = work(self).await?;
+        self.state = State::PastMoment;
+        Ok(found)
+    }
+}
+
+impl Lent for Client {
+    fn view(&self) -> &View {
+        self
+    }
+
+    fn view_mut(&mut self) -> &mut View {
+        self
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take().filter(|_| self.state != State::Unknown) else {
+            return;
+        };
+        let place = Arc::clone(&self.place);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                if server::run(&mut connection, "ROLLBACK", END).await.is_ok() {
+                    place.keep(connection);
+                }
+            });
+        }
+    }
+}
+
+impl Mode {
+    /// How long everything together may take.
+    const fn longest(self) -> Duration {
+        match self {
+            Self::Read(longest) => longest,
+            Self::Write | Self::Note => WRITE,
+        }
+    }
+
+    /// How long the beginning and the end may take.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Read(longest) => BEGIN.min(longest + GRACE),
+            Self::Write => LOCK + GRACE,
+            Self::Note => BEGIN,
+        }
+    }
+
+    /// The statements that begin a transaction. What they set ends with it. The last one answers whether this is a standby.
+    fn begin(self, level: &str) -> String {
+        let (access, rest) = match self {
+            Self::Read(_) => (" READ ONLY", String::new()),
+            // What is acknowledged is on disk, whatever the server does for others.
+            Self::Write => (
+                "",
+                format!("SET LOCAL synchronous_commit = on; SELECT pg_advisory_xact_lock({WRITE_LOCK}); "),
+            ),
+            Self::Note => ("", "SET LOCAL synchronous_commit = off; ".to_owned()),
+        };
+        let (longest, lock, idle) = (self.longest().as_millis(), LOCK.as_millis(), IDLE.as_millis());
+        format!(
+            "BEGIN{level}{access}; SET LOCAL statement_timeout = {longest}; SET LOCAL lock_timeout = {lock}; \
+             SET LOCAL idle_in_transaction_session_timeout = {idle}; {rest}SELECT pg_is_in_recovery() AS standby"
+        )
+    }
+}

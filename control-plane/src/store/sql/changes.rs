@@ -1,0 +1,139 @@
+//! The revision log: epochs, revisions, the pages that gateways get, and compaction.
+//!
+//! The log is the key table itself: each row carries the revision of its last change, so it is compact by nature, a
+//! difference is a range of one index, and the whole table in order of hashes is a range of another. Removed keys stay
+//! in the log until newer removals push them below the floor.
+
+use async_trait::async_trait;
+
+use super::columns::Columns;
+use super::statement::{Sql, Statement};
+use super::tags;
+use super::values::{enforced, environment, hash, limits, signed, unsigned};
+use crate::contract::{KeyHash, KeyRecord};
+use crate::domain::error::Error;
+use crate::domain::log::{Change, Head, Page, RESTORED_EPOCH, Since};
+use crate::domain::random;
+use crate::store::seam::log::{ReadLog, WriteLog};
+
+const RECORD: &str = "SELECT k.hash, k.id, w.id AS workspace, k.environment, k.expires_at, k.listed,
+        COALESCE(k.revision, 0) AS revision, COALESCE(k.limits, w.default_limits) AS limits,
+        w.ceiling, w.workspace_limits
+    FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
+
+#[async_trait]
+impl<S: Sql> ReadLog for S {
+    async fn changes_since(&mut self, after: u64, tag: Option<&str>, limit: u32) -> Result<Since, Error> {
+        let tag = tag.map(str::to_owned);
+        self.at_one_moment(move |sql| Box::pin(changes_since(sql, after, tag, limit))).await
+    }
+
+    async fn part_of_table(&mut self, cursor: Option<KeyHash>, limit: u32) -> Result<Page, Error> {
+        self.at_one_moment(move |sql| {
+            Box::pin(async move {
+                let head = tags::head(sql).await?;
+                let part = format!("{RECORD} WHERE k.listed = 1 AND k.hash > $1 ORDER BY k.hash LIMIT $2");
+                let from = cursor.map(|hash| hash.0.to_vec()).unwrap_or_default();
+                let rows = sql.rows(Statement::new(part).bind(from).bind(i64::from(limit) + 1)).await?;
+                page(head, &rows, limit)
+            })
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl<S: Sql> WriteLog for S {
+    async fn touch(&mut self) -> Result<(), Error> {
+        self.run(Statement::new("UPDATE revision_log SET revision = revision")).await.map(drop)
+    }
+
+    async fn compact_log(&mut self, keep: u32) -> Result<Option<u64>, Error> {
+        let find = Statement::new(
+            "SELECT revision FROM api_keys WHERE listed = 0 AND revision IS NOT NULL ORDER BY revision DESC LIMIT 1 OFFSET $1",
+        );
+        let Some(row) = self.row(find.bind(keep)).await? else { return Ok(None) };
+        let newest = row.number("revision")?;
+        let removed = "UPDATE api_keys SET revision = NULL WHERE listed = 0 AND revision <= $1";
+        self.run(Statement::new(removed).bind(newest)).await?;
+        self.run(Statement::new("UPDATE revision_log SET floor = $1").bind(newest)).await?;
+        unsigned(newest).map(Some)
+    }
+
+    async fn prune_tags(&mut self, keep: u32) -> Result<(), Error> {
+        let prune = Statement::new(
+            "DELETE FROM revision_tags WHERE revision < (SELECT floor FROM revision_log)
+             OR revision <= (SELECT revision FROM revision_tags ORDER BY revision DESC LIMIT 1 OFFSET $1)",
+        );
+        self.run(prune.bind(keep)).await.map(drop)
+    }
+}
+
+/// Makes the log of a new database.
+pub async fn ensure_epoch(sql: &mut impl Sql) -> Result<(), Error> {
+    let insert = "INSERT INTO revision_log (only_row, epoch, revision, floor) VALUES (1, $1, 0, 0) ON CONFLICT DO NOTHING";
+    sql.run(Statement::new(insert).bind(random::id("e_")?)).await.map(drop)
+}
+
+/// Begins a new history with what was restored: every gateway will fetch the whole table. The revision goes on, so it never goes back.
+pub async fn new_epoch(sql: &mut impl Sql) -> Result<(), Error> {
+    let update = Statement::new("UPDATE revision_log SET epoch = $1, revision = revision + 1");
+    sql.run(update.bind(random::id(RESTORED_EPOCH)?)).await.map(drop)
+}
+
+/// Takes the next `count` revisions and returns the first of them.
+pub async fn take_revisions(sql: &mut impl Sql, count: u64) -> Result<i64, Error> {
+    let count = i64::try_from(count).map_err(Error::internal)?;
+    let take = "UPDATE revision_log SET revision = revision + $1 RETURNING revision AS n";
+    Ok(sql.number(Statement::new(take).bind(count)).await? - count + 1)
+}
+
+async fn changes_since(
+    sql: &mut impl Sql,
+    after: u64,
+    tag: Option<String>,
+    limit: u32,
+) -> Result<Since, Error> {
+    let head = tags::head(sql).await?;
+    if after > head.revision {
+        return Ok(Since::Unknown);
+    }
+    // First: below the floor there are no tags any more that could tell another history.
+    let floor = sql.number(Statement::new("SELECT floor AS n FROM revision_log")).await?;
+    if after < unsigned(floor)? {
+        return Ok(Since::TooOld);
+    }
+    let base_tag = tags::of(sql, after).await?.unwrap_or_default();
+    if tag.is_some_and(|tag| tag != base_tag) {
+        return Ok(Since::Unknown);
+    }
+    let changes = format!("{RECORD} WHERE k.revision > $1 ORDER BY k.revision LIMIT $2");
+    let rows = sql.rows(Statement::new(changes).bind(signed(after)?).bind(i64::from(limit) + 1)).await?;
+    let mut page = page(head, &rows, limit)?;
+    // With more to come, the gateway is only as far as the last change that it got.
+    if let Some(last) = page.changes.last().filter(|_| page.more) {
+        page.revision = last.revision;
+        page.tag = tags::of(sql, page.revision).await?.unwrap_or_default();
+    }
+    Ok(Since::Changes { page, base_tag })
+}
+
+fn page(head: Head, rows: &[impl Columns], limit: u32) -> Result<Page, Error> {
+    let limit = usize::try_from(limit).map_err(Error::internal)?;
+    let changes = rows.iter().take(limit).map(change).collect::<Result<_, _>>()?;
+    let (revision, tag) = (head.revision, head.tag.clone());
+    Ok(Page { head, revision, tag, changes, more: rows.len() > limit })
+}
+
+fn change(row: &impl Columns) -> Result<Change, Error> {
+    let record = KeyRecord {
+        id: row.text("id")?,
+        workspace: row.text("workspace")?,
+        environment: environment(row.text("environment")?)?,
+        expires_at: row.maybe_number("expires_at")?.map(unsigned).transpose()?,
+        limits: enforced(row, limits(row.text("limits")?)?)?,
+    };
+    let revision = unsigned(row.number("revision")?)?;
+    let listed = row.flag("listed")?;
+    Ok(Change { hash: hash(row.bytes("hash")?)?, revision, record: listed.then_some(record) })
+}

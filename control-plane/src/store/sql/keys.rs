@@ -1,0 +1,228 @@
+//! Rows of `api_keys`: insert, find, list and the changes that take a revision.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::columns::Columns;
+use super::statement::{Dialect, Sql, Statement, Value};
+use super::values::{end, enforced, environment, hash, limits, limits_json, timestamp, unsigned};
+use super::{changes, folded};
+use crate::contract::{KeyHash, Limit};
+use crate::domain::error::Error;
+use crate::domain::fold::fold;
+use crate::domain::keys::key::NewKey;
+use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, Status};
+use crate::domain::lists::MOST_COUNTED;
+use crate::store::seam::keys::{ReadKeys, WriteKeys};
+
+const SELECT: &str =
+    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.hint, k.limits, k.created_at, k.expires_at,
+        k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits, w.ceiling,
+        w.workspace_limits";
+
+const FROM: &str = " FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
+
+/// Most rows in one statement: 13 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
+const ROWS_PER_INSERT: usize = 1_000;
+
+#[async_trait]
+impl<S: Sql> ReadKeys for S {
+    async fn find_key(&mut self, id: &str) -> Result<Option<Key>, Error> {
+        let find = format!("{SELECT}{FROM} WHERE k.id = $1");
+        self.row(Statement::new(find).bind(id)).await?.as_ref().map(key).transpose()
+    }
+
+    async fn keys_of_hashes(&mut self, hashes: &[KeyHash]) -> Result<Vec<(KeyHash, Key)>, Error> {
+        let mut found = Vec::new();
+        for chunk in hashes.chunks(ROWS_PER_INSERT) {
+            let mut sql = Statement::new(SELECT);
+            sql.push(", k.hash").push(FROM).push(" WHERE k.hash IN (");
+            sql.push_list(chunk.iter().map(|hash| Value::from(hash.0.to_vec()))).push(")");
+            for row in self.rows(sql).await? {
+                found.push((hash(row.bytes("hash")?)?, key(&row)?));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn list_keys(&mut self, filter: &KeyFilter, now: Timestamp, limit: u32) -> Result<Vec<Key>, Error> {
+        let mut sql = Statement::new(SELECT);
+        restrict(&mut sql, S::DIALECT, filter, now);
+        sql.push(" ORDER BY k.seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
+        self.rows(sql).await?.iter().map(key).collect()
+    }
+
+    async fn count_keys(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<u64, Error> {
+        let mut sql = Statement::new("SELECT count(*) AS n FROM (SELECT 1");
+        restrict(&mut sql, S::DIALECT, filter, now);
+        sql.push(" LIMIT ").push_bind(MOST_COUNTED.saturating_add(1)).push(") AS counted");
+        unsigned(self.number(sql).await?)
+    }
+
+    async fn key_counts(&mut self, now: Timestamp) -> Result<KeyCounts, Error> {
+        let count = Statement::new(
+            "SELECT count(*) AS total, count(revoked_at) AS revoked,
+                 count(*) FILTER (WHERE revoked_at IS NULL AND expires_at <= $1) AS expired FROM api_keys",
+        );
+        let row = self.row(count.bind(now.as_second())).await?;
+        let row = row.ok_or_else(|| Error::internal("keys were not counted"))?;
+        let (total, revoked, expired) =
+            (row.number("total")?, row.number("revoked")?, row.number("expired")?);
+        Ok(KeyCounts { active: total - revoked - expired, revoked, expired })
+    }
+}
+
+#[async_trait]
+impl<S: Sql> WriteKeys for S {
+    async fn insert_keys(&mut self, keys: &[NewKey]) -> Result<(), Error> {
+        for chunk in keys.chunks(ROWS_PER_INSERT) {
+            let first = changes::take_revisions(self, chunk.len() as u64).await?;
+            let mut sql = Statement::new(
+                "INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, limits, created_at, created_by,
+                     expires_at, rotated_from, revision, folded) VALUES ",
+            );
+            for (key, revision) in chunk.iter().zip(first..) {
+                sql.push(if revision == first { "(" } else { ", (" })
+                    .push_list(row(key, revision)?)
+                    .push(")");
+            }
+            self.run(sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn rename_key(&mut self, key: &Key, name: &str) -> Result<(), Error> {
+        let rename = Statement::new("UPDATE api_keys SET name = $1, folded = $2 WHERE seq = $3")
+            .bind(name)
+            .bind(folded::text(name, &key.hint, &key.id))
+            .bind(key.seq);
+        self.run(rename).await.map(drop)
+    }
+
+    async fn set_rotated_to(&mut self, seq: i64, id: &str) -> Result<(), Error> {
+        let set = Statement::new("UPDATE api_keys SET rotated_to = $1 WHERE seq = $2");
+        self.run(set.bind(id).bind(seq)).await.map(drop)
+    }
+
+    async fn set_key_expiry(&mut self, seq: i64, expires_at: Option<End>) -> Result<(), Error> {
+        let revision = changes::take_revisions(self, 1).await?;
+        let set =
+            Statement::new("UPDATE api_keys SET expires_at = $1, listed = 1, revision = $2 WHERE seq = $3");
+        self.run(set.bind(expires_at.map(End::second)).bind(revision).bind(seq)).await.map(drop)
+    }
+
+    async fn set_key_limits(&mut self, seq: i64, limits: Option<&[Limit]>) -> Result<(), Error> {
+        let revision = changes::take_revisions(self, 1).await?;
+        let set = Statement::new("UPDATE api_keys SET limits = $1, revision = $2 WHERE seq = $3")
+            .bind(limits.map(limits_json).transpose()?)
+            .bind(revision)
+            .bind(seq);
+        self.run(set).await.map(drop)
+    }
+
+    async fn revoke_key(&mut self, seq: i64, now: Timestamp) -> Result<(), Error> {
+        let revision = changes::take_revisions(self, 1).await?;
+        let revoke =
+            Statement::new("UPDATE api_keys SET revoked_at = $1, listed = 0, revision = $2 WHERE seq = $3");
+        self.run(revoke.bind(now.as_millisecond()).bind(revision).bind(seq)).await.map(drop)
+    }
+
+    async fn list_by_clock(&mut self, listed: bool, now: Timestamp, limit: u32) -> Result<u64, Error> {
+        let sql = if listed {
+            "SELECT seq FROM api_keys WHERE listed = 0 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1) LIMIT $2"
+        } else {
+            "SELECT seq FROM api_keys WHERE listed = 1 AND expires_at IS NOT NULL AND expires_at <= $1
+             ORDER BY expires_at LIMIT $2"
+        };
+        let found = self.rows(Statement::new(sql).bind(now.as_second()).bind(limit)).await?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let first = changes::take_revisions(self, found.len() as u64).await?;
+        for (row, revision) in found.iter().zip(first..) {
+            let set = Statement::new("UPDATE api_keys SET listed = $1, revision = $2 WHERE seq = $3")
+                .bind(i64::from(listed))
+                .bind(revision)
+                .bind(row.number("seq")?);
+            self.run(set).await?;
+        }
+        Ok(found.len() as u64)
+    }
+}
+
+/// The values of a new row.
+fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
+    Ok([
+        (&key.id).into(),
+        key.hash.0.to_vec().into(),
+        key.workspace_seq.into(),
+        key.environment.as_str().into(),
+        (&key.name).into(),
+        (&key.hint).into(),
+        key.limits.as_deref().map(limits_json).transpose()?.into(),
+        key.created_at.as_millisecond().into(),
+        (&key.created_by).into(),
+        key.expires_at.map(End::second).into(),
+        (&key.rotated_from).into(),
+        revision.into(),
+        folded::text(&key.name, &key.hint, &key.id).into(),
+    ])
+}
+
+fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Timestamp) {
+    sql.push(FROM).push(" WHERE TRUE");
+    if let Some(before) = filter.before {
+        sql.push(" AND k.seq < ").push_bind(before);
+    }
+    if let Some(seq) = filter.workspace_seq {
+        sql.push(" AND k.workspace_seq = ").push_bind(seq);
+    }
+    if let Some(environment) = filter.environment {
+        sql.push(" AND k.environment = ").push_bind(environment.as_str());
+    }
+    if let Some(text) = &filter.search {
+        // Not LIKE: nothing in what people type is special.
+        sql.push(&format!(" AND {}(k.folded, ", dialect.contains())).push_bind(fold(text)).push(") > 0");
+    }
+    if let Some(hint) = &filter.hint {
+        sql.push(" AND k.hint = ").push_bind(hint.clone());
+    }
+    match filter.status {
+        None => {}
+        Some(Status::Revoked) => {
+            sql.push(" AND k.revoked_at IS NOT NULL");
+        }
+        Some(Status::Expired) => {
+            sql.push(" AND k.revoked_at IS NULL AND k.expires_at <= ").push_bind(now.as_second());
+        }
+        Some(Status::Active) => {
+            // What was revoked is not listed. So this is a range of `api_keys_active`, whatever else the workspace once had.
+            sql.push(" AND k.listed = 1 AND (k.expires_at IS NULL OR k.expires_at > ");
+            sql.push_bind(now.as_second()).push(")");
+        }
+    }
+}
+
+fn key(row: &impl Columns) -> Result<Key, Error> {
+    let own = row.maybe_text("limits")?.map(limits).transpose()?;
+    let base = own.clone().map_or_else(|| limits(row.text("default_limits")?), Ok)?;
+    Ok(Key {
+        seq: row.number("seq")?,
+        id: row.text("id")?,
+        workspace: row.text("workspace")?,
+        workspace_seq: row.number("workspace_seq")?,
+        created_by: row.maybe_text("created_by")?,
+        workspace_slug: row.text("slug")?,
+        environment: environment(row.text("environment")?)?,
+        name: row.text("name")?,
+        hint: row.text("hint")?,
+        own_limits: own,
+        limits: enforced(row, base)?,
+        created_at: timestamp(row.number("created_at")?)?,
+        expires_at: row.maybe_number("expires_at")?.map(end).transpose()?,
+        revoked_at: row.maybe_number("revoked_at")?.map(timestamp).transpose()?,
+        rotated_from: row.maybe_text("rotated_from")?,
+        rotated_to: row.maybe_text("rotated_to")?,
+        revision: row.maybe_number("revision")?.map(unsigned).transpose()?,
+    })
+}

@@ -1,0 +1,63 @@
+//! Rows of `sessions`: what the session library stores under the hash of the id in the cookie.
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::columns::Columns as _;
+use super::statement::{Sql, Statement};
+use crate::domain::error::Error;
+use crate::domain::sessions::StoredSession;
+use crate::store::seam::sessions::{ReadSessions, WriteSessions};
+
+/// Expired sessions are deleted this much later, so that a clock that steps back does not lose live ones.
+const KEPT_AFTER_EXPIRY: SignedDuration = SignedDuration::from_hours(1);
+
+#[async_trait]
+impl<S: Sql> ReadSessions for S {
+    async fn find_session(
+        &mut self,
+        id_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<StoredSession>, Error> {
+        let find =
+            Statement::new("SELECT data, expires_at FROM sessions WHERE id_hash = $1 AND expires_at > $2")
+                .bind(id_hash.as_slice())
+                .bind(now.as_second());
+        let session = |row: S::Row| {
+            Ok(StoredSession { id_hash, data: row.text("data")?, expires_at: row.number("expires_at")? })
+        };
+        self.row(find).await?.map(session).transpose()
+    }
+}
+
+#[async_trait]
+impl<S: Sql> WriteSessions for S {
+    async fn insert_session(&mut self, session: &StoredSession) -> Result<bool, Error> {
+        let insert = Statement::new(
+            "INSERT INTO sessions (id_hash, data, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(session.id_hash.as_slice())
+        .bind(&session.data)
+        .bind(session.expires_at);
+        Ok(self.run(insert).await? == 1)
+    }
+
+    async fn update_session(&mut self, session: &StoredSession) -> Result<(), Error> {
+        let update = Statement::new("UPDATE sessions SET data = $1, expires_at = $2 WHERE id_hash = $3")
+            .bind(&session.data)
+            .bind(session.expires_at)
+            .bind(session.id_hash.as_slice());
+        self.run(update).await.map(drop)
+    }
+
+    async fn delete_session(&mut self, id_hash: [u8; 32]) -> Result<(), Error> {
+        let delete = Statement::new("DELETE FROM sessions WHERE id_hash = $1").bind(id_hash.as_slice());
+        self.run(delete).await.map(drop)
+    }
+
+    async fn forget_expired_sessions(&mut self, now: Timestamp) -> Result<(), Error> {
+        let before = now.checked_sub(KEPT_AFTER_EXPIRY).map_err(Error::internal)?;
+        let forget = Statement::new("DELETE FROM sessions WHERE expires_at < $1").bind(before.as_second());
+        self.run(forget).await.map(drop)
+    }
+}

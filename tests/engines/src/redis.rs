@@ -1,0 +1,83 @@
+//! A Redis (or Valkey) that keeps everything in memory.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+};
+
+use crate::{
+    eventually,
+    folder::DataFolder,
+    process::{Process, free_port},
+};
+
+/// A running Redis. Dropping it ends it.
+pub struct Redis {
+    process: Option<Process>,
+    folder: DataFolder,
+    /// Where it listens on 127.0.0.1, the same after a restart.
+    pub port: u16,
+}
+
+impl Redis {
+    /// Starts one, empty.
+    pub fn start() -> Self {
+        let mut redis = Self { process: None, folder: DataFolder::new(None), port: free_port() };
+        redis.start_again();
+        redis
+    }
+
+    /// Starts it when it does not run: empty again.
+    pub fn start_again(&mut self) {
+        let programs = ["/usr/bin/redis-server", "/usr/bin/valkey-server"];
+        let program = programs.into_iter().find(|path| Path::new(path).exists());
+        let program = program.expect("no Redis: run tests/engines/setup.sh first");
+        let (folder, port) = (&self.folder, self.port);
+        let process = self.process.insert(Process::start("redis", Path::new(program), folder, |command| {
+            command.args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &port.to_string(),
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ]);
+            command.arg("--dir").arg(&**folder);
+        }));
+        eventually("Redis answers", || {
+            process.assert_alive();
+            ping(port).map_err(|error| error.to_string())
+        });
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Stops it where it stands (SIGSTOP).
+    pub fn freeze(&self) {
+        self.process.as_ref().expect("a started Redis").signal("STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.process.as_ref().expect("a started Redis").signal("CONT");
+    }
+}
+
+fn ping(port: u16) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0; 7];
+    stream.read_exact(&mut answer)?;
+    if &answer == b"+PONG\r\n" { Ok(()) } else { Err(std::io::ErrorKind::InvalidData.into()) }
+}
