@@ -18,5 +18,6 @@ pub mod random;
 pub(crate) mod rate;
 pub mod sessions;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 pub mod workspaces;

@@ -13,5 +13,6 @@ pub mod open;
 pub mod purpose;
 pub mod sessions;
 pub mod tx;
+pub mod usage;
 pub mod users;
 pub mod workspaces;

@@ -10,6 +10,7 @@ use super::idempotency::{ReadRequests, WriteRequests};
 use super::keys::{ReadKeys, WriteKeys};
 use super::log::{ReadLog, WriteLog};
 use super::sessions::{ReadSessions, WriteSessions};
+use super::usage::{ReadUsage, WriteUsage};
 use super::users::{ReadUsers, WriteUsers};
 use super::workspaces::{ReadWorkspaces, WriteWorkspaces};
 use crate::domain::error::Error;
@@ -26,7 +27,7 @@ macro_rules! sum {
 
 sum! {
     /// Everything that can be read.
-    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadGateways ReadLog
+    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadGateways ReadLog ReadUsage
 }
 
 sum! {
@@ -34,7 +35,7 @@ sum! {
     ///
     /// What a transaction has found stays as it is until its end: nobody else changes it meanwhile. Whatever changes what gateways see of a
     /// key takes the next revision in the same call.
-    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteGateways WriteLog
+    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteGateways WriteLog WriteUsage
 }
 
 /// What a reader sees; each call sees everything that was committed before it began.
