@@ -31,17 +31,26 @@ pub struct Usage {
     /// The minute, as the last tick saw it, and when counts were handed over last.
     minute: u32,
     handed_over: Monotonic,
+    sampled: Monotonic,
 }
 
 /// Time between two hand-overs, in nanoseconds.
 const PERIOD_NS: u64 = 1_000_000_000;
+/// The same of the sample: nothing is lost with one but an observation, and random values fill it each time.
+const SAMPLE_PERIOD_NS: u64 = 10_000_000_000;
 const NANOS_PER_MINUTE: u64 = 60_000_000_000;
 
 impl Usage {
     /// Nothing was counted yet. Where nobody takes counts away (`is_synced` is false) nothing ever is.
     pub fn new(is_synced: bool) -> Self {
         let (keys, hashes) = if is_synced { (MAX_ACTIVE, MAX_SAMPLED) } else { (0, 0) };
-        Self { active: Active::new(keys), refused: Sample::new(hashes), minute: 0, handed_over: 0 }
+        Self {
+            active: Active::new(keys),
+            refused: Sample::new(hashes),
+            minute: 0,
+            handed_over: 0,
+            sampled: 0,
+        }
     }
 
     /// Counts a request of a key that is known.
@@ -56,28 +65,34 @@ impl Usage {
         self.refused.count(value, environment, hash);
     }
 
-    /// Hands over what was counted, to the cell of this worker, once a second and at the end of a minute. What cannot be handed over
+    /// Hands over what was counted, to the cell of this worker, once a second and at the end of a minute; the sample every ten seconds. What cannot be handed over
     /// stays for the next tick: there may be no sync yet.
     pub fn tick<H: SharedData>(&mut self, host: &H, worker: u64, now: Now) {
         let minute = minute_of(now.wall);
         let is_due = now.monotonic.saturating_sub(self.handed_over) >= PERIOD_NS;
         if is_due || minute != self.minute {
-            self.hand_over(host, worker, now);
+            let sample = now.monotonic.saturating_sub(self.sampled) >= SAMPLE_PERIOD_NS;
+            self.hand_over(host, worker, now, sample);
         }
     }
 
-    /// Hands over what was counted.
-    pub fn hand_over<H: SharedData>(&mut self, host: &H, worker: u64, now: Now) {
+    /// Hands over what was counted, and the sample when it is told so.
+    pub fn hand_over<H: SharedData>(&mut self, host: &H, worker: u64, now: Now, sample: bool) {
         self.handed_over = now.monotonic;
         // What was counted since the last tick is of its minute.
         let minute = if self.minute == 0 { minute_of(now.wall) } else { self.minute };
         self.minute = minute_of(now.wall);
         let mut entries = Vec::new();
         self.active.write(&mut entries, minute);
-        self.refused.write(&mut entries, minute);
+        if sample {
+            self.refused.write(&mut entries, minute);
+        }
         if entries.is_empty() || append(host, worker, &entries) == Ok(Write::Stored) {
             self.active.clear();
-            self.refused.clear();
+            if sample {
+                self.sampled = now.monotonic;
+                self.refused.clear();
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ fn use_keys(host: &FakeHost, keys: std::ops::Range<u32>, outcome: UsageOutcome) 
     for n in keys {
         usage.count(&Rc::new(KnownKey::new(hash(1), record(n))), outcome);
     }
-    usage.hand_over(host, 3, host.now());
+    usage.hand_over(host, 3, host.now(), true);
 }
 
 fn parsed(body: &[u8]) -> UsagePost {

@@ -1,11 +1,12 @@
 //! Counts on their way from the workers to the sync, as bytes that can be put behind each other, and as what they are together. When
 //! they grow too many the oldest minutes lose their detail first, then the keys that were used least; the sums stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::bytes::{Reader, put_text};
 use crate::contract::key::KeyHash;
 use crate::contract::usage::{OTHER_KEYS, UsageOutcome};
+use crate::worker::hashers::ByNumber;
 
 /// Requests by outcome, each at the place of its number.
 pub type Tally = [u64; UsageOutcome::ALL.len()];
@@ -35,9 +36,7 @@ pub fn put_count(out: &mut Vec<u8>, id: &str, minute: u32, tally: &Tally) {
     put_text(out, id);
     out.extend_from_slice(&minute.to_le_bytes());
     out.push(mask);
-    for count in tally.iter().filter(|count| **count > 0) {
-        out.extend_from_slice(&count.to_le_bytes());
-    }
+    tally.iter().filter(|count| **count > 0).for_each(|count| put_number(out, *count));
 }
 
 /// Appends how often a value was refused.
@@ -46,36 +45,96 @@ pub fn put_refused(out: &mut Vec<u8>, (minute, hash, environment): RefusedKey, r
     out.extend_from_slice(&hash.0);
     out.push(u8::from(environment));
     out.extend_from_slice(&minute.to_le_bytes());
-    out.extend_from_slice(&requests.to_le_bytes());
+    put_number(out, requests);
+}
+
+/// Seven bits a byte, the lowest first (LEB128, as in WebAssembly's binary format): nearly all counts of a second are one byte.
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
+}
+
+fn number(reader: &mut Reader<'_>) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = reader.u8()?;
+        number |= u64::from(byte & 0x7F).checked_shl(shift)?;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// One thing of which there are counts, as its bytes say it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Entry<'b> {
+    Count(u32, &'b str),
+    Refused(RefusedKey),
+}
+
+/// The next entry, and its counts; those of a refused value are the first.
+fn next<'b>(reader: &mut Reader<'b>) -> Option<(Entry<'b>, Tally)> {
+    let mut tally = Tally::default();
+    match reader.u8()? {
+        COUNT => {
+            let (id, minute, mask) = (reader.text()?, reader.u32()?, reader.u8()?);
+            for (bit, count) in tally.iter_mut().enumerate() {
+                if mask >> bit & 1 == 1 {
+                    *count = number(reader)?;
+                }
+            }
+            Some((Entry::Count(minute, id), tally))
+        }
+        REFUSED => {
+            let (hash, environment) = (KeyHash(reader.array()?), reader.u8()? != 0);
+            let minute = reader.u32()?;
+            tally = [number(reader)?, 0, 0, 0, 0];
+            Some((Entry::Refused((minute, hash, environment)), tally))
+        }
+        _ => None,
+    }
+}
+
+/// The entries with each thing once; `None` when there are more than so many. On a worker's tick, so without the order and the copies of
+/// a [`Bag`].
+pub fn add_up(parts: [&[u8]; 2], most: usize) -> Option<Vec<u8>> {
+    let mut sums: HashMap<Entry<'_>, Tally, ByNumber> = HashMap::default();
+    for part in parts {
+        let mut reader = Reader::new(part);
+        while let Some((entry, tally)) = next(&mut reader) {
+            let sum = sums.entry(entry).or_default();
+            sum.iter_mut().zip(&tally).for_each(|(sum, count)| add(sum, *count));
+        }
+    }
+    if sums.len() > most {
+        return None;
+    }
+    let mut out = Vec::new();
+    for (entry, tally) in &sums {
+        match entry {
+            Entry::Count(minute, id) => put_count(&mut out, id, *minute, tally),
+            Entry::Refused(key) => put_refused(&mut out, *key, tally.first().copied().unwrap_or_default()),
+        }
+    }
+    Some(out)
 }
 
 impl Bag {
     /// Adds all that is in these bytes; what comes behind something that is not understood is lost.
     pub fn add(&mut self, bytes: &[u8]) {
         let mut reader = Reader::new(bytes);
-        while self.add_next(&mut reader).is_some() {}
-    }
-
-    fn add_next(&mut self, reader: &mut Reader<'_>) -> Option<()> {
-        match reader.u8()? {
-            COUNT => {
-                let (id, minute, mask) = (reader.text()?, reader.u32()?, reader.u8()?);
-                let mut tally = Tally::default();
-                for (bit, count) in tally.iter_mut().enumerate() {
-                    if mask >> bit & 1 == 1 {
-                        *count = reader.u64()?;
-                    }
+        while let Some((entry, tally)) = next(&mut reader) {
+            match entry {
+                Entry::Count(minute, id) => self.add_count((minute, id.to_owned()), &tally),
+                Entry::Refused(key) => {
+                    add(self.refused.entry(key).or_default(), tally.first().copied().unwrap_or_default());
                 }
-                self.add_count((minute, id.to_owned()), &tally);
             }
-            REFUSED => {
-                let (hash, environment) = (KeyHash(reader.array()?), reader.u8()? != 0);
-                let (minute, requests) = (reader.u32()?, reader.u64()?);
-                add(self.refused.entry((minute, hash, environment)).or_default(), requests);
-            }
-            _ => return None,
         }
-        Some(())
     }
 
     /// Adds requests of one key in one minute.

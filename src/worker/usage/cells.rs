@@ -7,7 +7,7 @@
 //! Memory: entries are put behind each other, and added up when there are twice as many as last time; at most [`MAX_ROWS`] keys and
 //! minutes are left then.
 
-use super::bag::Bag;
+use super::bag::{Bag, add_up};
 use crate::bytes::Reader;
 use crate::host::{Expect, HostError, SharedData, Write};
 
@@ -15,8 +15,8 @@ use crate::host::{Expect, HostError, SharedData, Write};
 pub const CELLS: u64 = 16;
 /// Most keys and minutes in a cell that was added up.
 pub const MAX_ROWS: usize = 4_096;
-/// A cell that is smaller is not added up, in bytes.
-const SMALL: usize = 65_536;
+/// A cell that is smaller is not added up, in bytes: what some hundred keys leave within the time between two posts.
+const SMALL: usize = 262_144;
 const ATTEMPTS: u32 = 8;
 const VERSION: u8 = 1;
 
@@ -87,12 +87,15 @@ fn joined(bytes: &[u8], entries: &[u8]) -> Vec<u8> {
     if len <= added_up.saturating_mul(2).max(SMALL) {
         return value(added_up, &[old, entries]);
     }
-    let mut bag = Bag::default();
-    bag.add(old);
-    bag.add(entries);
-    bag.shrink(MAX_ROWS);
-    let mut all = Vec::new();
-    bag.encode(&mut all);
+    let all = add_up([old, entries], MAX_ROWS).unwrap_or_else(|| {
+        let mut bag = Bag::default();
+        bag.add(old);
+        bag.add(entries);
+        bag.shrink(MAX_ROWS);
+        let mut all = Vec::new();
+        bag.encode(&mut all);
+        all
+    });
     value(all.len(), &[&all])
 }
 

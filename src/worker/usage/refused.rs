@@ -1,7 +1,7 @@
 //! A sample of the hashes that were refused: who goes on with a dead key sends the same value again and again, and so keeps its place;
 //! a value that came once leaves it at the next hand-over. So random keys at full speed take the places that are free and nothing more.
 //!
-//! What it misses: a value that comes less than once between two hand-overs while others take all places.
+//! What it misses: a value that has no place while others take all of them, or that comes less than once between two hand-overs.
 
 use std::collections::HashMap;
 

@@ -104,14 +104,14 @@ fn more_keys_than_can_be_told_apart_are_counted_together() {
     let mut usage = Usage::new(true);
     let keys: Vec<_> = (0..MAX_ACTIVE + 5).map(|n| Rc::new(KnownKey::new(hash(1), record(n)))).collect();
     (0..2).for_each(|_| keys.iter().for_each(|key| usage.count(key, UsageOutcome::Admitted)));
-    usage.hand_over(&host, 1, host.now());
+    usage.hand_over(&host, 1, host.now(), true);
     let bag = all(&host);
     assert_eq!(bag.counts.values().map(|tally| tally[ADMITTED]).sum::<u64>(), 2 * keys.len() as u64);
     assert!(sum(&bag, OTHER_KEYS, ADMITTED) >= 10);
     let mut unsynced = Usage::new(false);
     unsynced.count(&keys[0], UsageOutcome::Admitted);
     unsynced.refused(1, false, || Some(hash(1)));
-    unsynced.hand_over(&host, 1, host.now());
+    unsynced.hand_over(&host, 1, host.now(), true);
     assert_eq!(all(&host), Bag::default(), "without a sync nothing is counted");
 }
 
@@ -122,7 +122,7 @@ fn a_counted_key_takes_no_more_than_its_share_of_memory() {
     let mut entry = Vec::new();
     let counts = [7, 0, 0, 0, 0];
     put_count(&mut entry, "key_0123456789abcdefghij", 29_000_000, &counts);
-    assert!(2 * entry.len() <= 128, "{}", entry.len());
+    assert!(entry.len() <= 32, "{}", entry.len());
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_cell_that_grows_loses_the_oldest_detail_first_and_never_the_sums() {
     let host = FakeHost::at(1_000);
     make_cells(&host).unwrap();
     // A control plane that is away for days: each key in each minute.
-    for minute in 0..200 {
+    for minute in 0..400 {
         let mut entries = Vec::new();
         (0..100).for_each(|n| put_count(&mut entries, &format!("key_{n}"), minute, &[1, 0, 0, 0, 0]));
         (0..100).for_each(|n| put_refused(&mut entries, (minute, hash(n), false), u64::from(n)));
@@ -140,18 +140,18 @@ fn a_cell_that_grows_loses_the_oldest_detail_first_and_never_the_sums() {
     let mut bag = all(&host);
     bag.shrink(MAX_ROWS);
     assert!(bag.counts.len() <= MAX_ROWS && bag.refused.len() <= MAX_REFUSED);
-    (0..100).for_each(|n| assert_eq!(sum(&bag, &format!("key_{n}"), ADMITTED), 200));
-    assert!(bag.counts.contains_key(&(199, "key_1".to_owned())), "the newest minutes are whole");
+    (0..100).for_each(|n| assert_eq!(sum(&bag, &format!("key_{n}"), ADMITTED), 400));
+    assert!(bag.counts.contains_key(&(399, "key_1".to_owned())), "the newest minutes are whole");
     assert!(!bag.counts.contains_key(&(0, "key_1".to_owned())), "the oldest are one");
     bag.shrink(100);
-    assert_eq!(sum(&bag, "key_7", ADMITTED), 200);
+    assert_eq!(sum(&bag, "key_7", ADMITTED), 400);
     assert!(
-        bag.counts.keys().all(|(minute, _)| *minute == 199),
+        bag.counts.keys().all(|(minute, _)| *minute == 399),
         "nothing was used earlier than it is said to be"
     );
     bag.shrink(10);
-    assert_eq!(bag.counts.values().map(|tally| tally[ADMITTED]).sum::<u64>(), 20_000);
-    assert_eq!(sum(&bag, OTHER_KEYS, ADMITTED), 91 * 200);
+    assert_eq!(bag.counts.values().map(|tally| tally[ADMITTED]).sum::<u64>(), 40_000);
+    assert_eq!(sum(&bag, OTHER_KEYS, ADMITTED), 91 * 400);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_value_that_comes_again_keeps_its_place_among_random_ones() {
         if round > 0 {
             usage.refused(7, false, || Some(hash(7)));
         }
-        host.advance_ns(SECOND_NS);
+        host.advance_ns(10 * SECOND_NS);
         usage.tick(&host, 1, host.now());
     }
     let bag = all(&host);

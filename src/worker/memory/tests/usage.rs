@@ -36,7 +36,7 @@ fn gateway() -> Gateway {
 }
 
 fn handed_over(gateway: &mut Gateway) -> Bag {
-    gateway.host.advance_ns(1_000_000_000);
+    gateway.host.advance_ns(10_000_000_000);
     gateway.worker.tick(&gateway.host);
     let mut bag = Bag::default();
     (0..CELLS).for_each(|cell| take(&gateway.host, cell, &mut bag).unwrap());
