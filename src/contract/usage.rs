@@ -14,8 +14,8 @@ use super::record::is_name;
 
 /// Path of the endpoint on the control plane.
 pub const USAGE_PATH: &str = "/sync/v1/usage";
-/// Most counts in one post; more keys make further posts.
-pub const MAX_COUNTS: usize = 4096;
+/// Most counts in one post; more make further posts. It is what the control plane adds in one go, and a revocation may wait for that.
+pub const MAX_COUNTS: usize = 1_024;
 /// Stands for the keys beyond a gateway's bound.
 pub const OTHER_KEYS: &str = "other";
 /// Most hashes that were refused in one post.
@@ -165,7 +165,7 @@ mod tests {
             ("/counts/0/key_id", json!("key 1"), "counts[0].key_id: not a name"),
             ("/counts", json!([count, count]), "counts[1]: is there twice"),
             ("/refused", json!([refused, refused]), "refused[1]: is there twice"),
-            ("/counts", json!(vec![count; MAX_COUNTS + 1]), "at most 4096 counts and 256 hashes"),
+            ("/counts", json!(vec![count; MAX_COUNTS + 1]), "at most 1024 counts and 256 hashes"),
         ] {
             let mut post = post();
             post["refused"] = json!([]);

@@ -7,7 +7,7 @@
 
 use crate::bytes::Reader;
 use crate::contract::page::WireHash;
-use crate::contract::usage::{Count, MAX_REFUSED, Refused, UsageAnswer, UsageOutcome, UsagePost};
+use crate::contract::usage::{Count, MAX_COUNTS, MAX_REFUSED, Refused, UsageAnswer, UsageOutcome, UsagePost};
 use crate::decision::metrics::{Counter, Counts};
 use crate::host::{Expect, HostError, Monotonic, SharedData, Write, random_u64};
 use crate::worker::usage::{Bag, CELLS, append, make_cells, take};
@@ -27,8 +27,6 @@ pub const NO_SUCH_PATH_NS: u64 = 600_000_000_000;
 pub const ANSWER_MS: u32 = 15_000;
 /// A call of which the host said nothing more is over then.
 const LOST_NS: u64 = 40_000_000_000;
-/// Most counts in one post: what the control plane adds in one go. More make further posts, one after the other.
-pub const MOST_COUNTS: usize = 1_024;
 const VERSION: u8 = 1;
 
 /// A leader's side of it.
@@ -139,15 +137,15 @@ impl Poster {
         for cell in 0..CELLS {
             // What cannot be taken stays where it is.
             let _ = take(host, cell, &mut bag);
-            if bag.counts.len() >= MOST_COUNTS {
+            if bag.counts.len() >= MAX_COUNTS {
                 break;
             }
         }
         if bag.is_empty() {
             return Ok(None);
         }
-        let rest = bag.split_off(MOST_COUNTS);
-        self.has_more = bag.counts.len() >= MOST_COUNTS || !rest.is_empty();
+        let rest = bag.split_off(MAX_COUNTS);
+        self.has_more = bag.counts.len() >= MAX_COUNTS || !rest.is_empty();
         bag.keep_refused(MAX_REFUSED);
         self.put_back(host, rest);
         let sequence = pending.sequence.saturating_add(1);

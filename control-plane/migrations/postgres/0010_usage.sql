@@ -42,6 +42,8 @@ CREATE TABLE key_uses (
     last_refused_by TEXT
 );
 
+CREATE INDEX key_uses_refused ON key_uses (last_refused_at) WHERE last_refused_at IS NOT NULL;
+
 -- The last post of each gateway's process that was counted: `session` is the SHA-256 of its secret.
 CREATE TABLE usage_cursors (
     credential TEXT   COLLATE "C" NOT NULL,

@@ -17,7 +17,7 @@ fn load(args: ServeArgs, variables: &[(&str, &str)]) -> Result<Config, ConfigErr
 fn tokens_are_all_that_is_needed() {
     let config = load(ServeArgs::default(), &[(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)]).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.database, std::env::current_dir().unwrap().join("flamegate.db"));
+    assert_eq!(config.database.file(), Some(&*std::env::current_dir().unwrap().join("flamegate.db")));
     assert!(!config.init, "a new database is asked for");
     assert_eq!(config.default_limits, limits::product_default());
     assert!(config.admin_tokens.accept(ADMIN.as_bytes()) && !config.admin_tokens.accept(SYNC.as_bytes()));

@@ -23,7 +23,7 @@ use crate::domain::error::{Error, Problems};
 use crate::domain::usage::Batch;
 
 /// Longest post in bytes: as many counts and hashes as there may be, with long names.
-const MAX_POST: usize = 1024 * 1024;
+const MAX_POST: usize = 256 * 1024;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(usage))

@@ -100,13 +100,13 @@ impl Usage {
             let before = minute_of(now) - step.kept();
             for _ in 0..MOST_AT_ONCE {
                 let some =
-                    self.store.write(move |tx| Box::pin(tx.forget_usage(step, before, FORGOTTEN_AT_ONCE)));
-                if some.await?.value < u64::from(FORGOTTEN_AT_ONCE) {
+                    self.store.note(move |tx| Box::pin(tx.forget_usage(step, before, FORGOTTEN_AT_ONCE)));
+                if some.await? < u64::from(FORGOTTEN_AT_ONCE) {
                     break;
                 }
             }
         }
         let before: Timestamp = now.checked_sub(NUMBERS_KEPT).unwrap_or(Timestamp::MIN);
-        self.store.write(move |tx| Box::pin(tx.forget_usage_numbers(before, MOST_NUMBERS))).await.map(drop)
+        self.store.note(move |tx| Box::pin(tx.forget_usage_numbers(before, MOST_NUMBERS))).await
     }
 }

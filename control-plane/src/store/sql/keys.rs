@@ -198,7 +198,9 @@ fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Time
         sql.push(" THEN (SELECT since FROM usage_log) END) < ").push_bind(minute_of(since));
     }
     if let Some(since) = filter.refused_since {
-        sql.push(" AND u.last_refused_at >= ").push_bind(minute_of(since));
+        // A few of many: by the index of the refused.
+        sql.push(" AND k.seq IN (SELECT key_seq FROM key_uses WHERE last_refused_at >= ");
+        sql.push_bind(minute_of(since)).push(")");
         sql.push(" AND (k.revoked_at IS NOT NULL OR k.expires_at <= ").push_bind(now.as_second()).push(")");
     }
     match filter.status {
