@@ -8,6 +8,7 @@ mod bounds_args;
 mod check_config;
 mod client;
 mod database;
+mod database_on_server;
 mod doctor;
 mod envoy_config;
 mod error;
@@ -65,6 +66,9 @@ enum Command {
     Backup(database::CopyArgs),
     /// Put a copy in the database's place, while no server runs
     Restore(database::RestoreArgs),
+    /// A database on a PostgreSQL server, and the way there
+    #[command(subcommand)]
+    Database(database_on_server::DatabaseCommand),
     /// Why a request with a key is refused: what is known of the key, and what each gateway answers
     Explain(explain::ExplainArgs),
     /// API keys
@@ -89,6 +93,11 @@ Environment:
   FLAMEGATE_METRICS_TOKEN token for /metrics, if that is not for everybody who reaches it (serve)
   FLAMEGATE_ADMIN_TOKEN_FILE, FLAMEGATE_SYNC_TOKEN_FILE, FLAMEGATE_METRICS_TOKEN_FILE
                           instead: files with tokens, for nobody else to read; read again on SIGHUP (serve)
+  FLAMEGATE_DATABASE_PASSWORD_FILE
+                          the password of a postgres:// address that has none
+  FLAMEGATE_DATABASE_DIRECT
+                          where FLAMEGATE_DATABASE is a pooler that gives connections away after each transaction:
+                          the server's own address, to hear of changes at once, or none
   FLAMEGATE_LOG           what serve logs, for example info or flamegate_control=debug [default: info]
   FLAMEGATE_LOG_FORMAT    text or json [default: text]
 
@@ -114,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => block_on(doctor::run(Output { json }, url, args)),
         Command::Backup(args) => block_on(database::back_up(Output { json }, args)),
         Command::Restore(args) => block_on(database::restore(Output { json }, args)),
+        Command::Database(command) => block_on(database_on_server::run(Output { json }, command)),
         command => Client::new(url, Output { json })
             .and_then(|client| block_on(as_client(client, Output { json }, command))),
     };
@@ -135,7 +145,7 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
     match command {
         // `run` has done these.
         Command::Serve(_) | Command::Init(_) | Command::EnvoyConfig(_) => Ok(()),
-        Command::Check(_) | Command::Backup(_) | Command::Restore(_) => Ok(()),
+        Command::Check(_) | Command::Backup(_) | Command::Restore(_) | Command::Database(_) => Ok(()),
         Command::CheckConfig(_) | Command::Doctor(_) => Ok(()),
         Command::Explain(args) => explain::run(&client, output, args).await,
         Command::Keys(command) => keys::run(&client, output, command).await,

@@ -23,6 +23,7 @@ mod pages;
 mod paging;
 mod posts;
 pub mod receive;
+mod replicas;
 mod routes;
 pub mod server;
 pub mod sync;

@@ -10,6 +10,7 @@
 //!
 //! `tests/store/` holds every engine to it.
 
+mod copying;
 mod handle;
 pub mod maintenance;
 mod postgres;

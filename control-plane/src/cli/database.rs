@@ -39,7 +39,7 @@ pub(super) struct RestoreArgs {
     lock_users: bool,
 }
 
-const COLUMNS: [Column; 5] = [
+pub(super) const COLUMNS: [Column; 5] = [
     ("SCHEMA", "/schema"),
     ("EPOCH", "/epoch"),
     ("REVISION", "/revision"),
@@ -72,6 +72,11 @@ pub(super) async fn back_up(output: Output, args: CopyArgs) -> Result<(), CliErr
 pub(super) async fn restore(output: Output, args: RestoreArgs) -> Result<(), CliError> {
     let RestoreArgs { copy: CopyArgs { copy, database }, lock_users } = args;
     let restored = maintenance::restore(&copy, &database.address()?, lock_users).await.map_err(failed)?;
+    tell_restored(output, restored, lock_users)
+}
+
+/// What a database that was restored holds, and what is to be done now.
+pub(super) fn tell_restored(output: Output, restored: Restored, lock_users: bool) -> Result<(), CliError> {
     let Restored { inspection, aside, users, locked } = restored;
     let mut value = described(&inspection);
     value["old_database"] = json!(aside);
@@ -97,13 +102,13 @@ pub(super) async fn restore(output: Output, args: RestoreArgs) -> Result<(), Cli
 }
 
 impl DatabaseArgs {
-    fn address(&self) -> Result<DatabaseAddress, CliError> {
+    pub(super) fn address(&self) -> Result<DatabaseAddress, CliError> {
         let address = DatabaseAddress::read(self.database.as_deref(), &|name| std::env::var(name).ok());
         address.map_err(CliError::Usage)
     }
 }
 
-fn described(inspection: &Inspection) -> Value {
+pub(super) fn described(inspection: &Inspection) -> Value {
     json!({
         "schema": inspection.schema, "epoch": inspection.epoch, "revision": inspection.revision,
         "keys": inspection.keys, "listed": inspection.listed, "problems": inspection.problems,
@@ -119,6 +124,6 @@ fn not_read(error: MaintenanceError) -> CliError {
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> CliError {
+pub(super) fn failed(error: impl std::fmt::Display) -> CliError {
     CliError::Other(error.to_string())
 }

@@ -53,6 +53,8 @@ enum GatewaysCommand {
     },
     /// List the credentials, revoked ones too
     Credentials,
+    /// List the control planes that gateways can poll: those on the same PostgreSQL database
+    Replicas,
 }
 
 const COLUMNS: [Column; 10] = [
@@ -66,6 +68,16 @@ const COLUMNS: [Column; 10] = [
     ("REVISION", "/acknowledged_revision"),
     ("BEHIND", "/behind"),
     ("LAST SEEN", "/last_seen"),
+];
+
+const REPLICA_COLUMNS: [Column; 7] = [
+    ("CONTROL PLANE", "/id"),
+    ("THIS", "/this"),
+    ("VERSION", "/version"),
+    ("ANSWERS", "/answers"),
+    ("POLLS", "/polls_held"),
+    ("REVISION", "/revision"),
+    ("SINCE", "/started_at"),
 ];
 
 const CREDENTIAL_COLUMNS: [Column; 6] = [
@@ -111,6 +123,10 @@ pub(super) async fn run(client: &Client, output: Output, args: GatewaysArgs) -> 
         GatewaysCommand::Revoke { name } => {
             let ended = client.call(Method::DELETE, &["gateway-credentials", &name]).send().await?;
             output.one(&ended, &CREDENTIAL_COLUMNS)
+        }
+        GatewaysCommand::Replicas => {
+            let all = client.call(Method::GET, &["replicas"]).send().await?;
+            output.list(all.as_array().map(Vec::as_slice).unwrap_or_default(), &REPLICA_COLUMNS)
         }
         GatewaysCommand::Credentials => {
             let all = client.call(Method::GET, &["gateway-credentials"]).send().await?;

@@ -194,6 +194,12 @@ fn receipt_text(id: &str, receipt: &Value) -> String {
     if !cut_off.is_empty() {
         text.push_str(&format!("; cut off, may still serve: {cut_off}"));
     }
+    let behind = names(receipt, "replicas_behind");
+    if !behind.is_empty() {
+        text.push_str(&format!(
+            "; {BEHIND}: {behind} (a gateway may have come to one of them that is not counted here)"
+        ));
+    }
     if cut_off.contains(PUSHED_OUT) {
         text.push_str(&format!(
             "; {PUSHED_OUT}: gateways that had acknowledged were forgotten because there were too many, and may still serve; \
@@ -213,10 +219,17 @@ fn still_working_text(id: &str, earlier: &Value) -> String {
     )
 }
 
+/// What is said of the receipt's `replicas_behind`.
+const BEHIND: &str = "not known yet at control planes";
+
 /// Fails when a gateway that may still serve has not confirmed the change, connected or not.
 fn enforced(receipt: Option<&Value>) -> Result<(), CliError> {
     let Some(receipt) = receipt else { return Ok(()) };
-    let lists = [("not enforced yet by", "pending"), ("cut off and may still serve", "cut_off")];
+    let lists = [
+        ("not enforced yet by", "pending"),
+        ("cut off and may still serve", "cut_off"),
+        (BEHIND, "replicas_behind"),
+    ];
     let open = lists.map(|(what, list)| (what, names(receipt, list)));
     let open: Vec<_> =
         open.iter().filter(|(_, ids)| !ids.is_empty()).map(|(what, ids)| format!("{what}: {ids}")).collect();
@@ -267,6 +280,11 @@ mod tests {
         let receipt = json!({"enforced": 1, "gateways": 1, "pending": [], "cut_off": ["shared/~pushed-out"]});
         let text = receipt_text("key_a", &receipt);
         assert!(text.contains("were forgotten because there were too many, and may still serve"), "{text}");
+        assert!(enforced(Some(&receipt)).is_err());
+        let receipt =
+            json!({"enforced": 1, "gateways": 1, "pending": [], "cut_off": [], "replicas_behind": ["r_b"]});
+        let text = receipt_text("key_a", &receipt);
+        assert!(text.contains("not known yet at control planes: r_b"), "{text}");
         assert!(enforced(Some(&receipt)).is_err());
     }
 }

@@ -58,6 +58,9 @@ pub struct Receipt {
     /// Gateways that were connected, are not now, and have not confirmed the change. One that still runs may serve without
     /// it until it comes back. Who was forgotten is not among them.
     pub cut_off: Vec<String>,
+    /// Control planes that have not said yet that they know of the change: a gateway may have come to one of them of which this
+    /// receipt does not know. Empty where there is one control plane.
+    pub replicas: Vec<String>,
 }
 
 /// One gateway's line of a receipt.
@@ -121,7 +124,9 @@ impl Receipt {
 
     /// True when nobody may serve without the change.
     pub fn is_confirmed(&self) -> bool {
-        self.cut_off.is_empty() && self.gateways.iter().all(|gateway| gateway.enforced)
+        self.replicas.is_empty()
+            && self.cut_off.is_empty()
+            && self.gateways.iter().all(|gateway| gateway.enforced)
     }
 
     /// The slowest acknowledgement in milliseconds.

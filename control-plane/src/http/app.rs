@@ -187,6 +187,8 @@ impl App {
             gateways,
             credentials,
             metrics,
+            wrong_tokens: Throttle::over(&store, clock.clone()),
+            sign_in_failures: Throttle::over(&store, clock.clone()),
             store,
             database: config.database.to_string().into(),
             tokens: Arc::new(TokenBook::new(
@@ -203,11 +205,9 @@ impl App {
                 receipt: config.receipt_wait,
             },
             connections,
-            wrong_tokens: Throttle::new(clock.clone()),
             turns: Turns::default(),
             sign_in_admission: Arc::new(Semaphore::new(MAX_SIGN_INS)),
             first_sign_in_admission: Arc::new(Semaphore::new(MAX_FIRST_SIGN_INS)),
-            sign_in_failures: Throttle::new(clock.clone()),
             page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
             poll_slots: Arc::new(Slots::new(polls, three_quarters(polls))),
@@ -304,6 +304,7 @@ impl App {
         let serving_nobody = self.gateways.serving_nobody();
         let ((keys, notices), revision) = (self.key_counts().await?, self.store.head().revision);
         let connections = self.connections.census();
+        let replicas = self.gateways.replicas().iter().filter(|replica| replica.is_alive()).count().max(1);
         self.metrics.render(&Reading {
             keys,
             notices,
@@ -311,6 +312,7 @@ impl App {
             gateways,
             serving_nobody,
             polls,
+            replicas,
             connections,
         })
     }

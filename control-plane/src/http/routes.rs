@@ -14,7 +14,7 @@ use super::error::Failure;
 use super::receive::{self, MAX_BODY};
 use super::{
     audit, auth, credentials, database, explain, gateways, health, keys, layers, notices, openapi, pages,
-    posts, sync, usage, users, workspaces,
+    posts, replicas, sync, usage, users, workspaces,
 };
 use crate::domain::error::Error;
 
@@ -25,6 +25,7 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .merge(keys::routes())
         .merge(workspaces::routes())
         .merge(gateways::routes())
+        .merge(replicas::routes())
         .merge(credentials::routes())
         .merge(users::routes())
         .merge(audit::routes())

@@ -7,6 +7,7 @@ mod idle;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time;
 use tokio_io_timeout::TimeoutWriter;
@@ -31,6 +32,7 @@ use super::caller::Peer;
 use super::routes;
 use crate::config::Config;
 use crate::service::clock::Clock;
+use crate::service::throttle;
 
 /// A server that runs. Dropping it without [`Server::stop`] leaves it running.
 pub struct Server {
@@ -42,6 +44,8 @@ pub struct Server {
     pub app: App,
     listeners: Vec<JoinHandle<()>>,
     rounds: JoinHandle<()>,
+    /// Where there can be other replicas: what tells them of us, and how it is ended.
+    exchange: Option<(Arc<Notify>, JoinHandle<()>)>,
 }
 
 /// Why a server did not start.
@@ -92,6 +96,14 @@ impl Server {
         let app = App::open(&config, clock).await?;
         let router = routes::router(app.clone(), metrics.is_none()).map_err(BuildError::Other)?;
         let rounds = tokio::spawn(app.housekeeping(config.removals_kept).run(app.shutdown()));
+        let exchange = app.store.is_shared().then(|| {
+            tokio::spawn(app.credentials.clone().follow(app.shutdown()));
+            let throttles =
+                vec![app.users.throttle(), app.wrong_tokens.clone(), app.sign_in_failures.clone()];
+            tokio::spawn(throttle::exchange(throttles, app.store.clone(), app.shutdown()));
+            let end = Arc::new(Notify::new());
+            (Arc::clone(&end), tokio::spawn(app.gateways.exchange(&app.store).run(end)))
+        });
         let times = Times {
             header: config.header_timeout,
             idle: config.idle_timeout,
@@ -110,7 +122,7 @@ impl Server {
             listeners.push(run(listener, routes::metrics_router(app.clone()), connections));
             metrics_address = Some(address);
         }
-        Ok(Self { address, metrics_address, app, listeners, rounds })
+        Ok(Self { address, metrics_address, app, listeners, rounds, exchange })
     }
 
     /// Goes down: polls are let go, what is on its way is answered and told not to come again, then requests in progress end
@@ -124,6 +136,12 @@ impl Server {
         }
         if time::timeout(LAST_ROUND, self.rounds).await.is_err() {
             tracing::warn!("housekeeping did not end in time");
+        }
+        if let Some((end, exchange)) = self.exchange {
+            end.notify_one();
+            if time::timeout(LAST_ROUND, exchange).await.is_err() {
+                tracing::warn!("the other replicas were not told that this one ends");
+            }
         }
         self.app.store.close().await;
     }

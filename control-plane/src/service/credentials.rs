@@ -5,11 +5,13 @@
 //! credential more, which cannot be revoked here: [`SHARED`].
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tokio::time;
 
 use super::clock::Clock;
 use super::gateways::Gateways;
@@ -47,6 +49,9 @@ struct Good {
     credential: Credential,
     hash: [u8; 32],
 }
+
+/// Pause after a failure to read them.
+const AGAIN: Duration = Duration::from_millis(250);
 
 impl Credentials {
     /// The service, with the good credentials of the database.
@@ -158,11 +163,22 @@ impl Credentials {
         });
         let row = write.await?.value;
         self.reload().await?;
-        // After the list is replaced: a poll that comes in between is refused by one or ended by the other.
-        let ended = Credential::named(&row.name);
-        self.gateways.end(&ended);
-        self.doors.shut(&ended);
         Ok(row)
+    }
+
+    /// Reads them again whenever another control plane has changed some, until the server goes down.
+    pub async fn follow(self, mut shutdown: watch::Receiver<bool>) {
+        let mut changes = self.store.watch_credentials();
+        loop {
+            while let Err(error) = self.reload().await {
+                tracing::error!(%error, "gateways' credentials were changed, and cannot be read");
+                time::sleep(AGAIN).await;
+            }
+            tokio::select! {
+                _ = shutdown.wait_for(|down| *down) => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
     }
 
     /// Polls wait for nothing: under their lock the list is only replaced.
@@ -171,7 +187,13 @@ impl Credentials {
         let _one = self.reloading.lock().await;
         let rows = self.store.reading_for(Purpose::Sync).read().await?.good_credentials().await?;
         let good = rows.into_iter().map(|(name, hash)| Good { credential: Credential::named(&name), hash });
-        *self.good.write().unwrap_or_else(PoisonError::into_inner) = good.collect();
+        let good = good.collect();
+        let before = std::mem::replace(&mut *self.good.write().unwrap_or_else(PoisonError::into_inner), good);
+        // After the list is replaced: a poll that comes in between is refused by one or ended by the other.
+        for ended in before.iter().filter(|entry| !self.is_good(&entry.credential)) {
+            self.gateways.end(&ended.credential);
+            self.doors.shut(&ended.credential);
+        }
         Ok(())
     }
 }

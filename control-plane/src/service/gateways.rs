@@ -1,14 +1,20 @@
 //! Who enforces what: the gateways that poll, and the receipts made of what they acknowledge.
 
 mod entry;
+mod exchange;
 mod hello;
 mod memory;
+mod merged;
 mod receipt;
 mod registry;
 mod service;
+mod shared;
 
+pub use self::exchange::Exchange;
 pub use self::hello::Hello;
 pub use self::service::{Gateways, Poll};
 
+#[cfg(test)]
+mod replicas_tests;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,7 @@ pub struct Metrics {
     serving_nobody: IntGauge,
     notices: IntGaugeVec,
     polls: IntGauge,
+    replicas: IntGauge,
     refused_tokens: IntCounterVec,
     connections: IntGaugeVec,
     turned_away: IntCounter,
@@ -49,6 +50,8 @@ pub struct Reading {
     pub serving_nobody: usize,
     /// Polls that are held.
     pub polls: u32,
+    /// Control planes on the database, this one included.
+    pub replicas: usize,
     /// Connections.
     pub connections: Census,
 }
@@ -133,8 +136,17 @@ impl Metrics {
             )?,
             keys: IntGaugeVec::new(Opts::new("keys", "API keys by state."), &["status"])?,
             revision: IntGauge::new("revision", "Last revision of the log.")?,
-            connected: IntGauge::new("gateways_connected", "Gateways that changes are expected to reach.")?,
-            gateways: IntGaugeVec::new(Opts::new("gateways", "Gateways by what they do."), &["state"])?,
+            connected: IntGauge::new(
+                "gateways_connected",
+                "Gateways that changes are expected to reach, of all control planes on the database: each tells the same, so take the largest, no sum.",
+            )?,
+            gateways: IntGaugeVec::new(
+                Opts::new(
+                    "gateways",
+                    "Gateways by what they do, of all control planes on the database: take the largest, no sum.",
+                ),
+                &["state"],
+            )?,
             serving_nobody: IntGauge::new(
                 "gateways_serving_nobody",
                 "Connected gateways that have the keys while none of their workers has.",
@@ -143,7 +155,11 @@ impl Metrics {
                 Opts::new("notices", "Keys that somebody ought to look at, by why."),
                 &["kind"],
             )?,
-            polls: IntGauge::new("polls_held", "Polls of gateways in progress.")?,
+            polls: IntGauge::new("polls_held", "Polls of gateways in progress, at this control plane.")?,
+            replicas: IntGauge::new(
+                "replicas",
+                "Control planes that serve the database, this one included. Each tells the same: take the largest, no sum.",
+            )?,
             refused_tokens: counters(
                 "refused_tokens_total",
                 "Wrong tokens, by what they were shown for.",
@@ -167,7 +183,7 @@ impl Metrics {
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 16] = [
+        let all: [Box<dyn Collector>; 17] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
@@ -181,6 +197,7 @@ impl Metrics {
             Box::new(self.serving_nobody.clone()),
             Box::new(self.notices.clone()),
             Box::new(self.polls.clone()),
+            Box::new(self.replicas.clone()),
             Box::new(self.refused_tokens.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.turned_away.clone()),
@@ -243,6 +260,7 @@ impl Metrics {
         }
         self.serving_nobody.set(counted(reading.serving_nobody));
         self.polls.set(i64::from(reading.polls));
+        self.replicas.set(counted(reading.replicas));
         for (class, count) in
             ["stranger", "person", "operator", "gateway"].into_iter().zip(reading.connections.open)
         {

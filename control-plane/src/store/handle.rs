@@ -95,6 +95,16 @@ impl Store {
         Self { engine: Arc::clone(&self.engine), purpose }
     }
 
+    /// Whether other control planes may have the database open at the same time.
+    pub fn is_shared(&self) -> bool {
+        self.engine.is_shared()
+    }
+
+    /// Follows the changes of gateways' credentials that others make.
+    pub fn watch_credentials(&self) -> watch::Receiver<u64> {
+        self.engine.heads().watch_credentials()
+    }
+
     /// Where the log stands.
     pub fn head(&self) -> Head {
         self.engine.heads().newest()

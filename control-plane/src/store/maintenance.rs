@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+pub use super::copying::{Copied, copy};
 use super::postgres;
 pub use super::seam::maintenance::{Inspection, MaintenanceError, Restored};
 use super::sqlite;

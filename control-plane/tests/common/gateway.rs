@@ -13,7 +13,7 @@ use super::{Control, PATIENCE, SYNC};
 /// A gateway's state between two polls.
 pub struct Gateway {
     http: reqwest::Client,
-    base: String,
+    pub base: String,
     /// The bearer token that it shows.
     pub token: String,
     /// Its process's session, 32 hexadecimal digits; `None` for a filter of before sessions.
@@ -41,6 +41,11 @@ impl Gateway {
     /// The same gateway talking to a control plane that was restarted.
     pub fn reconnect(&mut self, control: &Control) {
         (self.http, self.base) = (control.http.clone(), control.url(""));
+    }
+
+    /// The same gateway talking to another control plane.
+    pub fn move_to(&mut self, base: &str) {
+        base.clone_into(&mut self.base);
     }
 
     /// One with another token.

@@ -2,6 +2,7 @@
 //! what the real one does. Time is moved, not slept through.
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub mod database;
 pub mod gateway;
 pub mod program;
 
@@ -13,8 +14,6 @@ use flamegate_control::http::server::Server;
 use flamegate_control::service::clock::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::ConnectOptions as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 pub const ADMIN: &str = "admin-token-for-tests";
@@ -112,17 +111,12 @@ impl Control {
 
     /// How many rows a table of the database has, seen by another reader.
     pub async fn rows(&self, table: &str) -> i64 {
-        let sql = format!("SELECT COUNT(*) FROM {table}");
-        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut self.connection().await).await.unwrap()
+        database::run(&self.database(), &format!("SELECT COUNT(*) FROM {table}")).await.unwrap().unwrap()
     }
 
     /// Does something to the database that no function of the store does.
     pub async fn sql(&self, sql: &'static str) {
-        sqlx::query(sql).execute(&mut self.connection().await).await.unwrap();
-    }
-
-    async fn connection(&self) -> SqliteConnection {
-        SqliteConnectOptions::new().filename(self.database()).connect().await.unwrap()
+        database::run(&self.database(), sql).await.unwrap();
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -211,7 +205,7 @@ fn config_with(database: &Path, settings: &[(&str, &str)]) -> Config {
         "FLAMEGATE_ADMIN_TOKEN" => Some(ADMIN.to_owned()),
         "FLAMEGATE_SYNC_TOKEN" => Some(SYNC.to_owned()),
         "FLAMEGATE_LISTEN" => Some("127.0.0.1:0".to_owned()),
-        "FLAMEGATE_DATABASE" => Some(database.to_str().unwrap().to_owned()),
+        "FLAMEGATE_DATABASE" => Some(database::address(database)),
         other => settings.iter().find(|(name, _)| *name == other).map(|(_, value)| (*value).to_owned()),
     };
     Config::load(&ServeArgs { init: true, ..ServeArgs::default() }, &source).unwrap()

@@ -1,4 +1,4 @@
--- A database of schema 0010, as the program left it: that of 0007, with counts of a key that was used and of a dead one.
+-- A database of schema 0010, as the program left it: that of 0007, with the tables of replicas, and with counts of a key that was used and of a dead one.
 BEGIN TRANSACTION;
 CREATE TABLE _sqlx_migrations (
     version BIGINT PRIMARY KEY,
@@ -15,6 +15,7 @@ INSERT INTO "_sqlx_migrations" VALUES(4,'bounds','2026-11-26 14:35:25',1,X'65DC8
 INSERT INTO "_sqlx_migrations" VALUES(5,'search','2026-11-26 16:13:26',1,X'5750B626418D4340255C14244A536DD5FB45017A47A1B9F484880BAAFE08811356AA5B04B33F65F228552FACD9318CED',35167989);
 INSERT INTO "_sqlx_migrations" VALUES(6,'ceiling','2026-11-26 17:10:19',1,X'6AF5043718D25F98633E32B0CE27472F61737077D4915C5A6EDD10649D5A5FEA8E2254D133DF91915AF497C4FFE6A27B',11532368);
 INSERT INTO "_sqlx_migrations" VALUES(7,'audit target','2026-11-30 18:59:31',1,X'342D8C23DB68D25D10B0F89A5B7EC77AF7201DE6301156EEA48C3503B678AF996F17E31E2DEE30440DA765AB8EC95FF2',5517552);
+INSERT INTO "_sqlx_migrations" VALUES(9,'replicas','2026-11-30 22:00:00',1,X'7DF2176B6F5D0AA5C71C284FCA57D36D74EA5709573B97B0E1F31D1C956D427DB86C4E38585BB26D6CE5BE515A501E8D',4000000);
 INSERT INTO "_sqlx_migrations" VALUES(10,'usage','2026-11-30 22:00:00',1,X'2143C7DB72C8A1A15ADD105A9E126B570B601668466979EB912BB104B3A99FBCFAD7D5050D996336C6EDE76B069DADC1',4000000);
 CREATE TABLE api_keys (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -162,6 +163,46 @@ END;
 CREATE INDEX api_keys_active ON api_keys (workspace_seq, expires_at) WHERE listed = 1;
 CREATE INDEX api_keys_unfolded ON api_keys (seq) WHERE folded IS NULL;
 CREATE INDEX audit_log_target ON audit_log (target_id, seq) WHERE target_id IS NOT NULL;
+-- Several control planes on one database: who they are, and what each knows of the gateways that poll it.
+-- Times: Unix milliseconds by the database's clock, but for `started_at`, `first_seen` and `last_seen`, which are a replica's.
+-- Where there is one control plane only, these stay empty.
+
+-- `head`: everything that the replica holds of gateways which it answered below this revision is in `gateways`.
+CREATE TABLE replicas (
+    id         TEXT    PRIMARY KEY,
+    version    TEXT    NOT NULL,
+    started_at INTEGER NOT NULL,
+    heartbeat  INTEGER NOT NULL,
+    beat       INTEGER NOT NULL,
+    head       INTEGER NOT NULL,
+    polls      INTEGER NOT NULL
+) STRICT;
+
+-- `keeper` is the replica that the gateway polled last, and `beat` its count when it wrote the row.
+ALTER TABLE gateways ADD COLUMN keeper TEXT;
+ALTER TABLE gateways ADD COLUMN beat INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gateways ADD COLUMN has_table INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE gateways ADD COLUMN acknowledged INTEGER;
+ALTER TABLE gateways ADD COLUMN acknowledged_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gateways ADD COLUMN expected_until INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gateways ADD COLUMN stale INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gateways ADD COLUMN workers INTEGER;
+ALTER TABLE gateways ADD COLUMN other_database INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gateways ADD COLUMN leaving_until INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE gateways ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
+
+CREATE INDEX gateways_by_keeper ON gateways (keeper, beat);
+
+-- Moves with every change of gateways' credentials, so that replicas know when to read them again.
+ALTER TABLE revision_log ADD COLUMN credentials INTEGER NOT NULL DEFAULT 0;
+
+-- Attempts to sign in and wrong tokens: until when an account or a place is busy with those so far.
+CREATE TABLE throttles (
+    subject TEXT    PRIMARY KEY,
+    rest_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX throttles_by_rest ON throttles (rest_at);
 -- What keys are used for. Times are Unix minutes. `step` is the length of a bucket in minutes, `start` its first minute.
 
 -- Requests of a key by outcome. Minutes are kept for 48 hours, hours for 31 days, days for 400 days.

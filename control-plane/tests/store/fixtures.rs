@@ -19,28 +19,35 @@ use tempfile::TempDir;
 /// A database of one engine.
 pub struct Database {
     pub store: Store,
-    at: DatabaseAddress,
+    pub at: DatabaseAddress,
+    name: Option<String>,
     _folder: Option<TempDir>,
 }
 
 /// One server for all cases; each has a database of its own.
-static SERVER: LazyLock<flamegate_engines::Postgres> = LazyLock::new(flamegate_engines::Postgres::start);
+pub static SERVER: LazyLock<flamegate_engines::Postgres> = LazyLock::new(flamegate_engines::Postgres::start);
 
 /// An empty one on SQLite.
 pub async fn sqlite() -> Database {
     let folder = tempfile::tempdir().unwrap();
     let at = DatabaseAddress::from(folder.path().join("control.db").as_path());
-    Database { store: Store::open_or_make(&at).await.unwrap(), at, _folder: Some(folder) }
+    Database { store: Store::open_or_make(&at).await.unwrap(), at, name: None, _folder: Some(folder) }
 }
 
 /// An empty one on PostgreSQL.
 pub async fn postgres() -> Database {
-    let url = SERVER.url(&SERVER.new_database());
+    let name = SERVER.new_database();
+    let url = SERVER.url(&name);
     let at = DatabaseAddress::read(Some(&url), &|_| None).unwrap();
-    Database { store: Store::open_or_make(&at).await.unwrap(), at, _folder: None }
+    Database { store: Store::open_or_make(&at).await.unwrap(), at, name: Some(name), _folder: None }
 }
 
 impl Database {
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().expect("a database on the server")
+    }
+
     /// The same, closed and opened again.
     pub async fn again(self) -> Self {
         self.store.close().await;

@@ -9,6 +9,9 @@ mod gateways;
 mod idempotency;
 mod keys;
 mod log;
+mod model;
+mod pairs;
+mod replicas;
 mod sessions;
 mod transactions;
 mod usage;
@@ -113,6 +116,15 @@ macro_rules! engine {
                     a_last_use_never_goes_back
                     what_is_old_is_forgotten_in_parts
                     keys_are_found_by_their_use;
+                replicas:
+                    what_a_replica_says_the_others_find
+                    only_the_next_count_of_a_replica_is_written
+                    what_rests_on_another_history_is_not_written
+                    a_gateway_is_kept_by_who_took_it_last
+                    an_id_is_one_session_until_it_is_forgotten
+                    a_look_finds_what_is_new_and_what_it_asks_for
+                    who_ends_is_there_no_more_and_its_rows_are
+                    attempts_at_several_replicas_add_up;
             }
         }
     };

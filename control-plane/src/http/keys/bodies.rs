@@ -114,6 +114,11 @@ pub(super) struct ReceiptBody {
     /// it until it comes back. Forget those that are gone for good. `<credential>/~pushed-out` stands for gateways of that
     /// credential that had acknowledged and were forgotten because there were too many, for a day.
     cut_off: Vec<String>,
+    /// Control planes on the same database that have not said yet that they know of the change: a gateway may have come to one of them
+    /// that is not counted here. Absent when there is none, as always with SQLite.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    replicas_behind: Vec<String>,
     /// Each connected gateway.
     gateways_detail: Vec<GatewayDetail>,
 }
@@ -211,6 +216,7 @@ impl ReceiptBody {
             slowest_ms: receipt.slowest_ms(),
             pending: receipt.pending(),
             cut_off: receipt.cut_off,
+            replicas_behind: receipt.replicas,
             gateways_detail: receipt
                 .gateways
                 .into_iter()

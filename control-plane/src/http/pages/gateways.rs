@@ -11,6 +11,7 @@ use super::place::Place;
 use super::view::{Moment, html};
 use crate::domain::credentials::StoredCredential;
 use crate::domain::gateways::{GatewayView, PUSHED_OUT};
+use crate::domain::replicas::Replica;
 use crate::http::app::App;
 
 #[derive(Template)]
@@ -25,6 +26,8 @@ struct GatewaysPage {
     without_session: usize,
     other_database: usize,
     credentials: Vec<CredentialLine>,
+    /// Empty where there can be one only.
+    replicas: Vec<ReplicaLine>,
 }
 
 #[derive(Template)]
@@ -69,6 +72,16 @@ struct CredentialLine {
     last_used: Option<Moment>,
 }
 
+/// A line of the control planes.
+struct ReplicaLine {
+    id: String,
+    this: bool,
+    answers: bool,
+    polls: u32,
+    since: Moment,
+    version: String,
+}
+
 /// The page.
 pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Response, PageError> {
     if !place.is_operator() {
@@ -95,7 +108,22 @@ pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Respons
         other_database: rows.iter().filter(|row| row.connected && row.other_database).count(),
         rows,
         credentials,
+        replicas: replicas(&app),
     }))
+}
+
+/// The control planes of this database, where there can be several.
+fn replicas(app: &App) -> Vec<ReplicaLine> {
+    let this = app.gateways.replica();
+    let line = |replica: Replica| ReplicaLine {
+        this: this.as_ref() == Some(&replica.id),
+        answers: replica.is_alive(),
+        polls: replica.polls,
+        since: Moment::ago(replica.started_at),
+        version: replica.version,
+        id: replica.id,
+    };
+    app.gateways.replicas().into_iter().map(line).collect()
 }
 
 impl Glance {

@@ -4,11 +4,34 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::domain::credentials::Credential;
 use crate::domain::gateways::GatewayView;
+use crate::domain::replicas::SharedGateway;
+
+/// Who keeps what is known of a gateway: the replica that it polled last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeper {
+    /// This one.
+    Us,
+    /// Another one.
+    Other,
+    /// One that is not there any more.
+    Nobody,
+}
+
+/// What others have to hear of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum News {
+    /// Nothing.
+    None,
+    /// Something that waits for the next heartbeat.
+    Later,
+    /// Something that receipts wait for.
+    Now,
+}
 
 /// What is known of a gateway.
 pub(super) struct Gateway {
@@ -38,6 +61,16 @@ pub(super) struct Gateway {
     pub stored: bool,
     /// What the row says, when that is still so: connected, and when last seen.
     pub saved: Option<(bool, Timestamp)>,
+    /// With several replicas: who keeps its row.
+    pub keeper: Keeper,
+    /// With several replicas: who keeps it, by its row; nobody's name where there is none.
+    pub row_keeper: Arc<str>,
+    /// With several replicas: true when it has a row, so that the receipts of all know of it.
+    pub is_known: bool,
+    /// With several replicas: it has come to us, and its row is still another's.
+    pub takes: bool,
+    /// With several replicas: what its row does not say yet.
+    pub news: News,
     /// The newest acknowledgements, oldest first; empty while it has no table.
     acks: VecDeque<Ack>,
 }
@@ -78,8 +111,85 @@ impl Gateway {
             leaving: None,
             stored: false,
             saved: None,
+            keeper: Keeper::Us,
+            row_keeper: Arc::from(""),
+            is_known: false,
+            takes: true,
+            news: News::None,
             acks: VecDeque::new(),
         }
+    }
+
+    /// One that another replica keeps.
+    pub fn heard(row: &SharedGateway, now: Instant) -> Self {
+        let credential = row.id.split_once('/').map_or(row.id.as_str(), |(credential, _)| credential);
+        let seen = (row.first_seen, row.last_seen);
+        let mut gateway = Self::seen(Credential::named(credential), row.session, seen, now);
+        (gateway.is_known, gateway.takes, gateway.keeper) = (true, false, Keeper::Nobody);
+        gateway
+    }
+
+    /// What another replica says of it. Times are those of the database, which counts from `now` back and forth.
+    pub fn hear(&mut self, row: SharedGateway, now: Instant, time: Timestamp) {
+        self.session = row.session;
+        self.version = row.version;
+        self.first_seen = row.first_seen;
+        self.last_seen = row.last_seen;
+        self.stale = row.stale;
+        self.workers = row.workers;
+        self.has_table = row.has_table;
+        self.other_database = row.other_database;
+        self.expected_until = now + row.expected_for;
+        self.leaving = (!row.leaving_for.is_zero())
+            .then(|| now.checked_sub(TIME_TO_LEAVE.saturating_sub(row.leaving_for)).unwrap_or(now));
+        let at = now.checked_sub(row.acknowledged_ago).unwrap_or(now);
+        let ago = SignedDuration::try_from(row.acknowledged_ago).unwrap_or_default();
+        self.acknowledge(row.acknowledged, at, time.checked_sub(ago).unwrap_or(time));
+        (self.is_known, self.takes, self.news) = (true, false, News::None);
+    }
+
+    /// What the others have to know of it.
+    pub fn say(&self, id: &str, now: Instant) -> SharedGateway {
+        let last = self.acks.back();
+        let left = |since| TIME_TO_LEAVE.saturating_sub(now.saturating_duration_since(since));
+        SharedGateway {
+            id: id.to_owned(),
+            session: self.session,
+            version: self.version.clone(),
+            keeper: Some(self.row_keeper.to_string()),
+            beat: 0,
+            has_table: self.has_table,
+            acknowledged: last.map(|ack| ack.revision),
+            acknowledged_ago: last.map_or(Duration::ZERO, |ack| now.saturating_duration_since(ack.at)),
+            expected_for: self.expected_until.saturating_duration_since(now),
+            stale: self.stale,
+            workers: self.workers,
+            other_database: self.other_database,
+            leaving_for: self.leaving.map_or(Duration::ZERO, left),
+            forgotten: false,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+        }
+    }
+
+    /// It is ours from now on. What it has acknowledged elsewhere was of the history that was there then: it says it again.
+    pub fn take(&mut self, news: News) {
+        if self.keeper != Keeper::Us {
+            self.acks.clear();
+            (self.keeper, self.takes) = (Keeper::Us, true);
+        }
+        self.note(news);
+    }
+
+    /// There is something to tell the others.
+    pub fn note(&mut self, news: News) {
+        self.news = self.news.max(news);
+    }
+
+    /// What it has acknowledged does not count any more, until it says it again.
+    pub fn doubt(&mut self) {
+        self.acks.clear();
+        self.end_poll();
     }
 
     /// True when that is news.

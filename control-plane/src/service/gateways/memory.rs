@@ -18,6 +18,8 @@ use crate::store::Store;
 const PRECISION: SignedDuration = SignedDuration::from_mins(1);
 /// Most ids in one entry of the audit log; there may be 10,000 gateways.
 const MOST_TOLD: usize = 1_000;
+/// Most accounts and places whose attempts are remembered for all control planes.
+const MOST_THROTTLED: u32 = 50_000;
 /// Rows per write: a revocation waits for no more.
 const ROWS_PER_WRITE: usize = 250;
 
@@ -25,6 +27,10 @@ impl Gateways {
     /// A registry that remembers the stored gateways. Those that were connected when they were stored are expected back.
     pub async fn load(store: &Store, clock: Clock) -> Result<Self, Error> {
         let this = Self::new(clock);
+        if store.is_shared() {
+            this.share(store).await?;
+            return Ok(this);
+        }
         let now = this.inner.clock.instant();
         // More than there may be: who was seen longest ago is who is cut off, and nobody that a receipt would miss.
         let rows = store.read().await?.newest_gateways(2 * MAX_GATEWAYS).await?;
@@ -51,7 +57,18 @@ impl Gateways {
     }
 
     /// Stores what changed since the last time and forgets who was gone for too long.
+    /// With several replicas that is told all the time (see `exchange`), and what is left are the rows of who is gone.
     pub async fn save(&self, store: &Store) -> Result<(), Error> {
+        if store.is_shared() {
+            self.inner.registry.lock().forget_old(self.inner.clock.instant(), self.inner.clock.now());
+            let forget = store.note(|tx| {
+                Box::pin(async move {
+                    tx.forget_dead_replicas().await?;
+                    tx.forget_attempts(MOST_THROTTLED).await
+                })
+            });
+            return forget.await;
+        }
         let (rows, gone) = self.take_unsaved();
         let done = Self::write(store, &rows, &gone).await;
         if done.is_err() {
@@ -68,7 +85,11 @@ impl Gateways {
     pub async fn forget_cut_off(&self, credential: &str, store: &Store, by: Actor) -> Result<usize, Error> {
         let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
         let gone = self.inner.registry.lock().forget_cut_off(credential, now);
-        Self::write(store, &[], &gone).await?;
+        if store.is_shared() {
+            self.inner.to_exchange.notify_one();
+        } else {
+            Self::write(store, &[], &gone).await?;
+        }
         let (name, count) = (credential.to_owned(), gone.len());
         let told: Vec<_> = gone.iter().take(MOST_TOLD).cloned().collect();
         let write = store.write(move |tx| {

@@ -1,12 +1,18 @@
 //! The receipt of a change: which gateways enforce it, how fast, and which do not yet.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time;
 
-use super::service::Gateways;
+use super::service::{Gateways, Inner};
+use super::shared::Shared;
 use crate::domain::gateways::{GatewayReceipt, Receipt};
+
+/// With several replicas, how long a receipt waits at least: what they say is read once.
+const ONE_LOOK: Duration = Duration::from_millis(250);
 
 impl Gateways {
     /// Waits until every gateway that is connected enforces `revision`, at most for `wait` and not beyond a shutdown.
@@ -20,8 +26,11 @@ impl Gateways {
         mut shutdown: watch::Receiver<bool>,
     ) -> Receipt {
         let mut news = self.inner.news.subscribe();
+        let turn = self.begin_receipt();
+        let _waits = turn.map(|_| Waits::of(&self.inner));
+        let wait = if turn.is_some() { wait.max(ONE_LOOK) } else { wait };
         let all_enforce = async {
-            while self.is_anybody_pending(revision) {
+            while self.is_anybody_pending(revision, turn) {
                 // The sender lives as long as `self`.
                 if news.changed().await.is_err() {
                     break;
@@ -33,21 +42,29 @@ impl Gateways {
             () = time::sleep(wait) => {}
             _ = shutdown.wait_for(|down| *down) => {}
         }
-        self.line_up(revision, committed)
+        self.line_up(revision, committed, turn)
     }
 
     /// True when a connected gateway does not enforce the revision. Looked at with every acknowledgement, so it ends at the first.
-    fn is_anybody_pending(&self, revision: u64) -> bool {
+    fn is_anybody_pending(&self, revision: u64, turn: Option<u64>) -> bool {
         let now = self.inner.clock.instant();
         let gateways = self.inner.registry.lock();
         gateways.iter().any(|(_, gateway)| gateway.is_connected(now) && gateway.covering(revision).is_none())
+            || !gateways.behind(revision, turn).is_empty()
+    }
+
+    /// With several replicas, what they say has to be from now on.
+    fn begin_receipt(&self) -> Option<u64> {
+        self.inner.registry.lock().shared.as_mut().map(Shared::begin_receipt)
     }
 
     /// The receipt as of now.
-    fn line_up(&self, revision: u64, committed: Option<Instant>) -> Receipt {
+    pub(super) fn line_up(&self, revision: u64, committed: Option<Instant>, turn: Option<u64>) -> Receipt {
         let now = self.inner.clock.instant();
         let mut receipt = Receipt { revision, ..Receipt::default() };
-        for (id, gateway) in self.inner.registry.lock().iter() {
+        let gateways = self.inner.registry.lock();
+        receipt.replicas = gateways.behind(revision, turn);
+        for (id, gateway) in gateways.iter() {
             let ack = gateway.covering(revision);
             if gateway.is_connected(now) {
                 let ms =
@@ -57,9 +74,27 @@ impl Gateways {
                 receipt.cut_off.push(id.clone());
             }
         }
+        drop(gateways);
         receipt.gateways.sort_by(|a, b| a.id.cmp(&b.id));
         receipt.cut_off.sort();
         receipt
+    }
+}
+
+/// Somebody waits for a receipt. Meanwhile the other replicas are looked at often.
+struct Waits(Arc<Inner>);
+
+impl Waits {
+    fn of(inner: &Arc<Inner>) -> Self {
+        inner.waiting.fetch_add(1, Ordering::Relaxed);
+        inner.to_exchange.notify_one();
+        Self(Arc::clone(inner))
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -12,10 +12,12 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::entry::Gateway;
+use super::entry::{Gateway, Keeper, News};
 use super::hello::{Hello, MARGIN};
+use super::shared::Shared;
 use crate::domain::credentials::Credential;
 use crate::domain::gateways::{GatewayView, PUSHED_OUT};
+use crate::domain::log::Head;
 
 /// Most gateways remembered: a client that invents names must not fill the memory.
 pub(super) const MAX_GATEWAYS: usize = 10_000;
@@ -35,9 +37,11 @@ pub(super) struct Registry(Mutex<Entries>);
 /// The map.
 #[derive(Default)]
 pub(super) struct Entries {
-    by_id: HashMap<String, Gateway>,
+    pub(super) by_id: HashMap<String, Gateway>,
     /// Ids whose rows have to go.
     pub gone: Vec<String>,
+    /// What is known of the other replicas, where there can be some.
+    pub(super) shared: Option<Shared>,
 }
 
 impl Registry {
@@ -60,6 +64,19 @@ impl Entries {
         self.by_id.get_mut(id)
     }
 
+    /// What is acknowledged from now on rests on this head.
+    pub fn rest_on(&mut self, head: &Head) {
+        if let Some(shared) = &mut self.shared {
+            shared.rest_on(head);
+        }
+    }
+
+    /// Replicas that may have answered somebody below this revision of whom we do not know; none where there are no others.
+    pub fn behind(&self, revision: u64, turn: Option<u64>) -> Vec<String> {
+        let shared = self.shared.as_ref().zip(turn);
+        shared.map(|(shared, turn)| shared.behind(revision, turn)).unwrap_or_default()
+    }
+
     pub fn insert(&mut self, id: String, gateway: Gateway) {
         self.by_id.insert(id, gateway);
     }
@@ -73,6 +90,11 @@ impl Entries {
         let Hello { credential, session, version, wait, stale, workers, .. } = hello;
         let new = || Gateway::seen(credential, session, (time, time), now);
         let gateway = self.by_id.entry(id.clone()).or_insert_with(new);
+        let is_news = !gateway.is_known
+            || gateway.keeper != Keeper::Us
+            || (gateway.session.is_none() && session.is_some())
+            || (gateway.stale, gateway.workers) != (stale, workers);
+        gateway.take(if is_news { News::Now } else { News::Later });
         // One held poll per gateway: whoever asks again has lost the answer to the last one.
         gateway.end_poll();
         gateway.newest = Some(over);
@@ -120,38 +142,59 @@ impl Entries {
         gateway.leaving = Some(now);
         // Its row goes; if it stays after all, it gets another.
         gateway.saved = None;
+        // Its replica hears of it when we take it, and takes it back with its next poll.
         let view = gateway.view(id, now);
-        if !view.connected {
-            self.by_id.remove(id);
+        if view.connected {
+            gateway.take(News::Now);
+        } else {
+            let gateway = self.by_id.remove(id)?;
+            self.tell_forgotten(id, &gateway, now);
         }
         Some(view)
+    }
+
+    /// With several replicas, the others have to hear who was forgotten here.
+    fn tell_forgotten(&mut self, id: &str, gateway: &Gateway, now: Instant) {
+        if let Some(shared) = self.shared.as_mut().filter(|_| gateway.is_known) {
+            shared.forget(gateway.say(id, now));
+        }
     }
 
     /// Forgets all of a credential that are not connected; their ids.
     pub fn forget_cut_off(&mut self, credential: &str, now: Instant) -> Vec<String> {
         let is_gone =
             |gateway: &mut Gateway| gateway.credential.name() == credential && !gateway.is_connected(now);
-        self.by_id.extract_if(|_, gateway| is_gone(gateway)).map(|(id, _)| id).collect()
+        let gone: Vec<_> = self.by_id.extract_if(|_, gateway| is_gone(gateway)).collect();
+        gone.iter().for_each(|(id, gateway)| self.tell_forgotten(id, gateway, now));
+        gone.into_iter().map(|(id, _)| id).collect()
     }
 
-    /// Forgets who was not seen for a day, after minutes those who never acknowledged, and who was leaving.
+    /// Forgets who was not seen for a day, after minutes those who never acknowledged, and who was leaving. Who keeps a gateway
+    /// forgets it.
     pub fn forget_old(&mut self, now: Instant, time: Timestamp) {
-        let gone = &mut self.gone;
-        self.by_id.retain(|id, gateway| {
+        let is_gone = |gateway: &mut Gateway| {
             let patience = if gateway.has_table { FORGET_AFTER } else { FORGET_NEW_AFTER };
             let recent = time.duration_since(gateway.last_seen) <= patience;
             let is_expected = !gateway.is_leaving(now) || gateway.is_connected(now);
-            let stays = gateway.held > 0 || (recent && is_expected);
-            if !stays && gateway.stored {
-                gone.push(id.clone());
-            }
-            stays
-        });
+            gateway.held == 0 && gateway.keeper != Keeper::Other && !(recent && is_expected)
+        };
+        let gone: Vec<_> = self.by_id.extract_if(|_, gateway| is_gone(gateway)).collect();
+        for (id, gateway) in gone {
+            self.drop_row(id, &gateway, now);
+        }
+    }
+
+    /// Of who was forgotten no row stays.
+    fn drop_row(&mut self, id: String, gateway: &Gateway, now: Instant) {
+        self.tell_forgotten(&id, gateway, now);
+        if gateway.stored {
+            self.gone.push(id);
+        }
     }
 
     /// When it is full, some of the credential with the most entries go: first who never acknowledged, then who holds no
     /// poll, and of those the youngest, for that is what a flood is.
-    fn make_room(&mut self, time: Timestamp, now: Instant) {
+    pub(super) fn make_room(&mut self, time: Timestamp, now: Instant) {
         if self.by_id.len() < MAX_GATEWAYS {
             return;
         }
@@ -176,9 +219,7 @@ impl Entries {
         for (_, id) in ranked.into_iter().take(ROOM) {
             let Some(gateway) = self.by_id.remove(&id) else { continue };
             missed += usize::from(gateway.has_table);
-            if gateway.stored {
-                self.gone.push(id);
-            }
+            self.drop_row(id, &gateway, now);
         }
         if missed > 0 {
             self.note_pushed_out(pushed_out, largest, missed, (time, now));
@@ -203,6 +244,7 @@ impl Entries {
         let entry = self.by_id.entry(id).or_insert_with(|| Gateway::seen(of, None, (time, time), now));
         entry.has_table = true;
         entry.last_seen = time;
+        entry.take(News::Now);
     }
 }
 

@@ -10,18 +10,22 @@
 //! name with another session is another gateway, with an id of its own. A filter of before sessions has none; it counts
 //! under the shared token, and until a session comes.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 
+use super::entry::{Keeper, News};
 use super::hello::{Hello, RECONNECT};
-use super::registry::Registry;
+use super::registry::{Entries, Registry};
 use crate::domain::audit::{Action, Actor, Target};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
 use crate::domain::gateways::{GatewayCounts, GatewayView};
+use crate::domain::log::Head;
 use crate::service::clock::Clock;
 use crate::store::Store;
 
@@ -46,13 +50,45 @@ pub(super) struct Inner {
     pub(super) news: watch::Sender<u64>,
     /// There is somebody who is not stored and should be.
     pub(super) unsaved: Notify,
+    /// With several replicas: there is something to tell the others, or to hear of them.
+    pub(super) to_exchange: Notify,
+    /// With several replicas: how often something was told and heard.
+    pub(super) exchanged: watch::Sender<u64>,
+    /// How many receipts wait.
+    pub(super) waiting: AtomicUsize,
+}
+
+/// How often a gateway is given an id before it is told to come again: each time somebody else has taken the last one.
+const TRIES: u32 = 3;
+/// How long a new gateway waits until the others know of it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Inner {
+    /// Lets the map go; what is news is told to the other replicas, where there are some.
+    fn tell(&self, gateways: MutexGuard<'_, Entries>, is_news: bool) {
+        let tells = is_news && gateways.shared.is_some();
+        drop(gateways);
+        if tells {
+            self.to_exchange.notify_one();
+        }
+    }
 }
 
 impl Gateways {
     /// An empty registry.
     pub fn new(clock: Clock) -> Self {
-        let (news, _) = watch::channel(0);
-        Self { inner: Arc::new(Inner { clock, registry: Registry::default(), news, unsaved: Notify::new() }) }
+        let ((news, _), (exchanged, _)) = (watch::channel(0), watch::channel(0));
+        Self {
+            inner: Arc::new(Inner {
+                clock,
+                registry: Registry::default(),
+                news,
+                unsaved: Notify::new(),
+                to_exchange: Notify::new(),
+                exchanged,
+                waiting: AtomicUsize::new(0),
+            }),
+        }
     }
 
     /// Notes that a poll began. An older one of the same gateway is over.
@@ -60,8 +96,25 @@ impl Gateways {
         let inner = &self.inner;
         let (now, time) = (inner.clock.instant(), inner.clock.now());
         let over = Arc::new(Notify::new());
-        let id = inner.registry.lock().begin(hello, Arc::clone(&over), now, time);
+        let mut gateways = inner.registry.lock();
+        let id = gateways.begin(hello, Arc::clone(&over), now, time);
+        let is_news = gateways.by_id.get(&id).is_some_and(|gateway| gateway.news == News::Now);
+        inner.tell(gateways, is_news);
         Poll { inner: Arc::clone(inner), id, over, finished: false }
+    }
+
+    /// The same, of a gateway that the receipts of all replicas know of: before that it gets no page. An error when the others cannot
+    /// be told.
+    pub async fn admit(&self, hello: Hello) -> Result<Poll, Error> {
+        for _ in 0..TRIES {
+            let poll = self.begin(hello.clone());
+            if poll.is_known().await? {
+                return Ok(poll);
+            }
+            // Another process came to another replica under this name, at the same moment. Not this one's connection broke.
+            poll.finish();
+        }
+        Err(Error::Unavailable("another gateway has this name"))
     }
 
     /// All gateways in order of their ids.
@@ -117,8 +170,10 @@ impl Gateways {
             if gateway.credential == *credential {
                 gateway.end_poll();
                 gateway.expected_until = now;
+                gateway.note(News::Now);
             }
         }
+        self.inner.to_exchange.notify_one();
     }
 
     /// Forgets a gateway for good; one that is connected stays until it is not any more, and for
@@ -126,12 +181,15 @@ impl Gateways {
     pub async fn forget(&self, id: &str, store: &Store, by: Actor) -> Result<GatewayView, Error> {
         let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
         let view = self.inner.registry.lock().forget(id, now).ok_or(Error::NotFound("gateway"))?;
-        let ids = [view.id.clone()];
+        let (ids, is_shared) = ([view.id.clone()], store.is_shared());
         let details = json!({ "connected": view.connected, "acknowledged_revision": view.acknowledged,
             "last_seen": view.last_seen.to_string() });
         let write = store.write(move |tx| {
             Box::pin(async move {
-                tx.forget_gateways(&ids).await?;
+                // The others hear of it, and so does the row.
+                if !is_shared {
+                    tx.forget_gateways(&ids).await?;
+                }
                 let [id] = &ids;
                 let on = Target { workspace_seq: None, id: None, name: id };
                 by.did(tx, time, Action::GatewayForgotten, on, details).await
@@ -140,17 +198,23 @@ impl Gateways {
         write.await?;
         // Receipts that wait for it need not.
         self.inner.news.send_modify(|count| *count += 1);
+        self.inner.to_exchange.notify_one();
         Ok(view)
     }
 }
 
 impl Poll {
-    /// Notes the revision that the gateway enforces; `None` while it has no table of our history. It counts when nobody else
-    /// can have said it: under a session, or under the shared token, as ever, for a filter that has none.
-    pub fn acknowledges(&self, revision: Option<u64>) {
+    /// Notes the revision that the gateway enforces, of the history of this head; `None` while it has no table of ours. It counts when
+    /// nobody else can have said it: under a session, or under the shared token, as ever, for a filter that has none.
+    pub fn acknowledges(&self, revision: Option<u64>, under: &Head) {
         let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
         let mut gateways = self.inner.registry.lock();
         let Some(gateway) = gateways.get_mut(&self.id) else { return };
+        // It has come to another replica since, which has the say.
+        if gateway.keeper != Keeper::Us {
+            return;
+        }
+        let before = (gateway.has_table, gateway.other_database);
         gateway.has_table |= revision.is_some();
         gateway.other_database &= revision.is_none();
         // It has the table and answers 503: nobody is up to date by that.
@@ -158,7 +222,15 @@ impl Poll {
         let counts = gateway.session.is_some() || gateway.credential.is_shared();
         let news = counts && gateway.acknowledge(revision, now, time);
         let is_unsaved = gateway.has_table && gateway.saved.is_none();
-        drop(gateways);
+        let is_news = news || before != (gateway.has_table, gateway.other_database);
+        if is_news {
+            gateway.note(News::Now);
+        }
+        if is_news && revision.is_some() {
+            gateways.rest_on(under);
+        }
+        let is_unsaved = is_unsaved && gateways.shared.is_none();
+        self.inner.tell(gateways, is_news);
         if is_unsaved {
             self.inner.unsaved.notify_one();
         }
@@ -169,9 +241,41 @@ impl Poll {
 
     /// Notes whether the gateway comes with the table of another database. It decides by that until it acknowledges one of ours.
     pub fn has_other_database(&self, has_it: bool) {
-        if let Some(gateway) = self.inner.registry.lock().get_mut(&self.id) {
-            gateway.other_database = has_it;
+        let mut gateways = self.inner.registry.lock();
+        let Some(gateway) = gateways.get_mut(&self.id) else { return };
+        let is_news = gateway.other_database != has_it;
+        gateway.other_database = has_it;
+        if is_news {
+            gateway.note(News::Now);
         }
+        self.inner.tell(gateways, is_news);
+    }
+
+    /// Whether everybody can know of this gateway; `None` as long as that is not said.
+    pub(super) fn is_known_now(&self) -> Option<bool> {
+        let gateways = self.inner.registry.lock();
+        if gateways.shared.is_none() {
+            return Some(true);
+        }
+        match gateways.by_id.get(&self.id) {
+            Some(gateway) if gateway.keeper == Keeper::Us => gateway.is_known.then_some(true),
+            _ => Some(false),
+        }
+    }
+
+    /// Waits until everybody can know of this gateway; false when another one has its id by now.
+    async fn is_known(&self) -> Result<bool, Error> {
+        let mut exchanged = self.inner.exchanged.subscribe();
+        let known = async {
+            loop {
+                if let Some(known) = self.is_known_now() {
+                    return Ok(known);
+                }
+                exchanged.changed().await.map_err(Error::internal)?;
+            }
+        };
+        let late = Error::Unavailable("the database does not answer");
+        tokio::time::timeout(PATIENCE, known).await.unwrap_or(Err(late))
     }
 
     /// Until a newer poll of the same gateway has come, or its credential was revoked.
@@ -190,11 +294,16 @@ impl Drop for Poll {
         let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
         if let Some(gateway) = self.inner.registry.lock().get_mut(&self.id) {
             gateway.held = gateway.held.saturating_sub(1);
+            // It has come to another replica since, which knows better.
+            if gateway.keeper != Keeper::Us {
+                return;
+            }
             gateway.last_seen = time;
             // A newer poll of it goes on: only the last one tells that the connection broke.
             if !self.finished && gateway.held == 0 {
                 gateway.expected_until = gateway.expected_until.min(now + RECONNECT);
             }
+            gateway.note(News::Later);
         }
     }
 }

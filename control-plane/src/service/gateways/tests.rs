@@ -9,6 +9,7 @@ use super::registry::MAX_GATEWAYS;
 use crate::domain::audit::Actor;
 use crate::domain::credentials::Credential;
 use crate::domain::gateways::Receipt;
+use crate::domain::log::Head;
 use crate::service::clock::Clock;
 use crate::service::gateways::*;
 use crate::store::Store;
@@ -28,10 +29,15 @@ fn hello(credential: &str, name: &str, session: u8) -> Hello {
     }
 }
 
+/// Where the log stands; with one control plane nothing rests on it.
+fn head() -> Head {
+    Head { epoch: "e".to_owned(), revision: 1, tag: "t".to_owned() }
+}
+
 /// A poll that is answered.
 fn poll(gateways: &Gateways, hello: Hello, acknowledges: u64) {
     let poll = gateways.begin(hello);
-    poll.acknowledges(Some(acknowledges));
+    poll.acknowledges(Some(acknowledges), &head());
     poll.finish();
 }
 
@@ -153,7 +159,7 @@ fn a_full_registry_never_refuses_and_the_one_who_filled_it_makes_room() {
     let clock = Clock::default();
     let gateways = Gateways::new(clock.clone());
     let gone = gateways.begin(hello("eu", "gone", 1));
-    gone.acknowledges(Some(1));
+    gone.acknowledges(Some(1), &head());
     gone.finish();
     clock.advance(Duration::from_secs(3_600));
     let held: Vec<_> = (0..100).map(|n| gateways.begin(hello("shared", &format!("real-{n}"), 1))).collect();
@@ -176,7 +182,7 @@ fn of_one_credential_the_youngest_go_first_and_before_them_who_never_acknowledge
     poll(&gateways, hello("shared", "long-gone", 1), 1);
     clock.advance(Duration::from_secs(600));
     let held = gateways.begin(hello("shared", "held", 1));
-    held.acknowledges(Some(1));
+    held.acknowledges(Some(1), &head());
     for n in 3..MAX_GATEWAYS {
         poll(&gateways, hello("shared", &format!("gw-{n}"), 1), 1);
     }
@@ -198,7 +204,7 @@ async fn flood(gateways: &Gateways, clock: &Clock, acknowledges: Option<u64>) {
     clock.advance(WAIT * 2 + MARGIN);
     for n in 0..MAX_GATEWAYS + 400 {
         let invented = gateways.begin(hello("shared", &format!("invented-{n}"), 2));
-        invented.acknowledges(acknowledges);
+        invented.acknowledges(acknowledges, &head());
         invented.finish();
     }
     assert!(ids(gateways).len() <= MAX_GATEWAYS + 1);
@@ -247,7 +253,7 @@ async fn names_that_never_acknowledged_go_after_minutes_and_the_others_after_a_d
     poll(&gateways, hello("shared", "real", 1), 1);
     // It claims a revision that is to come, so it has acknowledged nothing.
     let invented = gateways.begin(hello("shared", "invented", 2));
-    invented.acknowledges(None);
+    invented.acknowledges(None, &head());
     invented.finish();
     gateways.save(&store).await.unwrap();
     clock.advance(Duration::from_secs(301));

@@ -82,7 +82,7 @@ impl Sync {
         if *self.shutdown.borrow() {
             return Err(Error::Unavailable("going down"));
         }
-        let poll = self.gateways.begin(Hello {
+        let hello = Hello {
             credential: request.credential.clone(),
             name: request.gateway.clone(),
             session: request.session,
@@ -90,7 +90,8 @@ impl Sync {
             wait: request.wait,
             stale: request.stale,
             workers: request.workers,
-        });
+        };
+        let poll = self.gateways.admit(hello).await?;
         let body = self.answer(&request, &poll).await?;
         // The last moment at which a revocation can keep it back.
         self.credentials.check(&request.credential)?;
@@ -105,7 +106,7 @@ impl Sync {
         // During a reset the gateway repeats the revision that it had before, which is no news.
         if request.epoch.as_deref() != Some(head.epoch.as_str()) || request.cursor.is_some() {
             self.notice_foreign_epoch(request, &head);
-            poll.acknowledges(None);
+            poll.acknowledges(None, &head);
             if request.cursor.is_none() {
                 poll.has_other_database(request.epoch.is_some());
             }
@@ -117,7 +118,7 @@ impl Sync {
             return self.lanes.part_of_reset(request).await;
         }
         if request.is_at(&head) {
-            poll.acknowledges(Some(request.after));
+            poll.acknowledges(Some(request.after), &head);
             // Who refuses requests until an answer arrives gets one at once; it paces answers that were not held.
             if !request.stale {
                 self.wait_for_news(request, poll).await;
@@ -126,13 +127,15 @@ impl Sync {
         }
         match self.difference(request).await? {
             Difference::Page(body) => {
-                poll.acknowledges(Some(request.after));
+                poll.acknowledges(Some(request.after), &head);
                 return Ok(body);
             }
             // Its tag is forgotten, so whether that was our history is not known.
-            Difference::TooOld => poll.acknowledges(Some(request.after).filter(|_| request.tag.is_none())),
+            Difference::TooOld => {
+                poll.acknowledges(Some(request.after).filter(|_| request.tag.is_none()), &head);
+            }
             Difference::Unknown => {
-                poll.acknowledges(None);
+                poll.acknowledges(None, &head);
                 self.notice_other_history(request, &head);
             }
         }

@@ -24,7 +24,13 @@ pub struct Users {
 impl Users {
     /// The service over a database. Fails when there is no randomness.
     pub fn new(store: Store, clock: Clock) -> Result<Self, Error> {
-        Ok(Self { store, passwords: Passwords::new()?, throttle: Throttle::new(clock.clone()), clock })
+        let throttle = Throttle::over(&store, clock.clone());
+        Ok(Self { store, passwords: Passwords::new()?, throttle, clock })
+    }
+
+    /// Who has tried to sign in.
+    pub fn throttle(&self) -> Throttle {
+        self.throttle.clone()
     }
 
     /// The same service, reading by the readers of another store.

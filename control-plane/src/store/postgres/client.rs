@@ -30,6 +30,8 @@ const BEGIN: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a write may take altogether.
 const WRITE: Duration = Duration::from_secs(20);
+/// How long copying everything may take.
+const COPY: Duration = Duration::from_secs(3600);
 /// How long giving back may take.
 const END: Duration = Duration::from_secs(2);
 
@@ -42,6 +44,8 @@ pub(super) enum Mode {
     Write,
     /// Writing beside the others what may be lost with the server.
     Note,
+    /// Reading or writing everything, while nobody else writes.
+    Copy,
 }
 
 /// Where the connection stands.
@@ -60,7 +64,7 @@ enum State {
 }
 
 /// A place, and the connection in it.
-pub(super) struct Client {
+pub(in crate::store) struct Client {
     place: Arc<Place>,
     connection: Option<PgConnection>,
     mode: Mode,
@@ -70,18 +74,18 @@ pub(super) struct Client {
 
 impl Client {
     /// Its time begins now.
-    pub fn new(place: Place, mode: Mode) -> Self {
+    pub(super) fn new(place: Place, mode: Mode) -> Self {
         let until = Instant::now() + mode.longest() + GRACE;
         Self { place: Arc::new(place), connection: None, mode, state: State::Closed, until }
     }
 
     /// Begins a transaction.
-    pub async fn begin(&mut self) -> Result<(), Error> {
+    pub(super) async fn begin(&mut self) -> Result<(), Error> {
         self.start(self.mode.begin(""), State::Open).await
     }
 
     /// Ends the transaction by these statements. An error after a commit means that nobody knows whether it was done.
-    pub async fn end(mut self, sql: &str) -> Result<(), Error> {
+    pub(in crate::store) async fn end(mut self, sql: &str) -> Result<(), Error> {
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
         server::run(&mut connection, sql, self.mode.patience()).await?;
         self.place.keep(connection);
@@ -211,6 +215,7 @@ impl Mode {
         match self {
             Self::Read(longest) => longest,
             Self::Write | Self::Note => WRITE,
+            Self::Copy => COPY,
         }
     }
 
@@ -218,7 +223,7 @@ impl Mode {
     fn patience(self) -> Duration {
         match self {
             Self::Read(longest) => BEGIN.min(longest + GRACE),
-            Self::Write => LOCK + GRACE,
+            Self::Write | Self::Copy => LOCK + GRACE,
             Self::Note => BEGIN,
         }
     }
@@ -228,13 +233,14 @@ impl Mode {
         let (access, rest) = match self {
             Self::Read(_) => (" READ ONLY", String::new()),
             // What is acknowledged is on disk, whatever the server does for others.
-            Self::Write => (
+            Self::Write | Self::Copy => (
                 "",
                 format!("SET LOCAL synchronous_commit = on; SELECT pg_advisory_xact_lock({WRITE_LOCK}); "),
             ),
             Self::Note => ("", "SET LOCAL synchronous_commit = off; ".to_owned()),
         };
-        let (longest, lock, idle) = (self.longest().as_millis(), LOCK.as_millis(), IDLE.as_millis());
+        let idle = if self == Self::Copy { COPY } else { IDLE };
+        let (longest, lock, idle) = (self.longest().as_millis(), LOCK.as_millis(), idle.as_millis());
         format!(
             "BEGIN{level}{access}; SET LOCAL statement_timeout = {longest}; SET LOCAL lock_timeout = {lock}; \
              SET LOCAL idle_in_transaction_session_timeout = {idle}; {rest}SELECT pg_is_in_recovery() AS standby"

@@ -84,6 +84,13 @@ impl Postgres {
         let readers = Readers(Purpose::ALL.map(|purpose| kept(places(purpose))));
         Ok(Self { writer, notes: kept(NOTES), readers, heads, following: following.into() })
     }
+
+    /// A transaction over everything, while nobody else writes.
+    pub(in crate::store) async fn begin_copy(&self) -> Result<Client, Error> {
+        let mut client = Client::new(self.writer.place().await?, Mode::Copy);
+        client.begin().await?;
+        Ok(client)
+    }
 }
 
 #[async_trait]
@@ -91,13 +98,15 @@ impl Engine for Postgres {
     async fn transact(&self, steps: Steps) -> Result<Commit, Error> {
         let mut client = Client::new(self.writer.place().await?, Mode::Write);
         client.begin().await?;
+        let begun = Instant::now();
         steps(&mut client).await?;
         let (head, took_revisions) = seal(&mut client).await?;
         let notice =
             if took_revisions { format!("SELECT pg_notify('{CHANNEL}', ''); ") } else { String::new() };
         client.end(&format!("{notice}COMMIT")).await?;
         let at = Instant::now();
-        self.heads.publish(&head);
+        // Commits may be lost since the last one: what is published now is what is there now.
+        self.heads.observe(&head, begun);
         Ok(Commit { head, at })
     }
 
@@ -111,6 +120,10 @@ impl Engine for Postgres {
     async fn reader(&self, purpose: Purpose) -> Result<Box<dyn Lent>, Error> {
         let place = self.readers.of(purpose).place().await?;
         Ok(Box::new(Client::new(place, Mode::Read(purpose.longest()))))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn heads(&self) -> &Heads {

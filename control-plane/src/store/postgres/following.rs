@@ -26,7 +26,7 @@ const PROBE: Duration = Duration::from_secs(10);
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The tag is that of the newest commit, which has always one.
-const HEAD: &str = "SELECT epoch, revision, (SELECT tag FROM revision_tags t WHERE t.revision = l.revision) AS tag, \
+const HEAD: &str = "SELECT epoch, revision, credentials, (SELECT tag FROM revision_tags t WHERE t.revision = l.revision) AS tag, \
     pg_is_in_recovery() AS standby FROM revision_log l";
 
 /// Reads the row until the end of time.
@@ -41,7 +41,8 @@ pub(super) async fn poll(options: PgConnectOptions, heads: Arc<Heads>, now: Arc<
         }
         let begun = Instant::now();
         match look(&options, &mut connection).await {
-            Ok(head) => {
+            Ok((head, credentials)) => {
+                heads.observe_credentials(credentials);
                 if let Some(since) = failing.take() {
                     tracing::info!(after = ?since.elapsed(), "the database answers again");
                 }
@@ -68,15 +69,17 @@ pub(super) async fn poll(options: PgConnectOptions, heads: Arc<Heads>, now: Arc<
     }
 }
 
-async fn look(options: &PgConnectOptions, kept: &mut Option<PgConnection>) -> Result<Head, Error> {
+async fn look(options: &PgConnectOptions, kept: &mut Option<PgConnection>) -> Result<(Head, u64), Error> {
     let mut connection = match kept.take() {
         Some(connection) => connection,
         None => server::connect(options).await?,
     };
     let rows = server::run(&mut connection, HEAD, ANSWER).await?;
-    let head = head(rows.first().ok_or_else(|| Error::internal("there is no revision log"))?)?;
+    let row = rows.first().ok_or_else(|| Error::internal("there is no revision log"))?;
+    let credentials: i64 = row.try_get("credentials")?;
+    let found = (head(row)?, u64::try_from(credentials).map_err(Error::internal)?);
     *kept = Some(connection);
-    Ok(head)
+    Ok(found)
 }
 
 fn head(row: &PgRow) -> Result<Head, Error> {

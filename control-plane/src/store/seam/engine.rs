@@ -30,6 +30,11 @@ pub trait Engine: Send + Sync {
     /// A connection for reading, of those for this purpose, when there is one.
     async fn reader(&self, purpose: Purpose) -> Result<Box<dyn Lent>, Error>;
 
+    /// Whether other control planes may have it open at the same time.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Where the log stands.
     fn heads(&self) -> &Heads;
 

@@ -12,12 +12,18 @@ pub struct Heads {
     newest: watch::Sender<Head>,
     /// When it became known. What was asked for before that may be older.
     since: Mutex<Instant>,
+    /// How often credentials of gateways were changed, where others may change them.
+    credentials: watch::Sender<u64>,
 }
 
 impl Heads {
     /// The head at the beginning.
     pub(crate) fn new(head: Head) -> Self {
-        Self { newest: watch::channel(head).0, since: Mutex::new(Instant::now()) }
+        Self {
+            newest: watch::channel(head).0,
+            since: Mutex::new(Instant::now()),
+            credentials: watch::channel(0).0,
+        }
     }
 
     /// A head that was committed. Whoever committed after it may have been faster: it never goes back.
@@ -49,6 +55,16 @@ impl Heads {
     /// Changes with each that is newer.
     pub(crate) fn watch(&self) -> watch::Receiver<Head> {
         self.newest.subscribe()
+    }
+
+    /// How often the credentials of gateways were changed, as the database answered.
+    pub(crate) fn observe_credentials(&self, changes: u64) {
+        self.credentials.send_if_modified(|known| std::mem::replace(known, changes) != changes);
+    }
+
+    /// Changes with each change of credentials that the database told of.
+    pub(crate) fn watch_credentials(&self) -> watch::Receiver<u64> {
+        self.credentials.subscribe()
     }
 
     fn set(&self, head: &Head, is_wanted: impl FnOnce(&Head) -> bool) {

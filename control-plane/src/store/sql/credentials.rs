@@ -45,13 +45,24 @@ impl<S: Sql> WriteCredentials for S {
         .bind(hash.as_slice())
         .bind(row.created_at.as_millisecond())
         .bind(&row.created_by);
-        self.run(insert).await.map(drop)
+        self.run(insert).await?;
+        tell_others(self).await
     }
 
     async fn revoke_credential(&mut self, name: &str, now: Timestamp) -> Result<(), Error> {
         let sql = "UPDATE gateway_credentials SET revoked_at = $1 WHERE name = $2 AND revoked_at IS NULL";
-        self.run(Statement::new(sql).bind(now.as_millisecond()).bind(name)).await.map(drop)
+        self.run(Statement::new(sql).bind(now.as_millisecond()).bind(name)).await?;
+        tell_others(self).await
     }
+}
+
+/// Other control planes read the credentials again once this is committed.
+async fn tell_others<S: Sql>(tx: &mut S) -> Result<(), Error> {
+    tx.run(Statement::new("UPDATE revision_log SET credentials = credentials + 1")).await?;
+    if let Some(wake) = S::DIALECT.wake() {
+        tx.run(Statement::new(wake)).await?;
+    }
+    Ok(())
 }
 
 fn read(row: &impl Columns) -> Result<StoredCredential, Error> {

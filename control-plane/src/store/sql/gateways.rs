@@ -13,7 +13,7 @@ use crate::store::seam::gateways::{ReadGateways, WriteGateways};
 impl<S: Sql> ReadGateways for S {
     async fn newest_gateways(&mut self, most: usize) -> Result<Vec<StoredGateway>, Error> {
         let sql = "SELECT id, session, version, connected, first_seen, last_seen FROM gateways \
-            ORDER BY last_seen DESC LIMIT $1";
+            ORDER BY last_seen DESC, id LIMIT $1";
         let most = i64::try_from(most).map_err(Error::internal)?;
         self.rows(Statement::new(sql).bind(most)).await?.iter().map(read).collect()
     }

@@ -131,10 +131,11 @@ impl<S: Sql> WriteKeys for S {
 
     async fn list_by_clock(&mut self, listed: bool, now: Timestamp, limit: u32) -> Result<u64, Error> {
         let sql = if listed {
-            "SELECT seq FROM api_keys WHERE listed = 0 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1) LIMIT $2"
+            "SELECT seq FROM api_keys WHERE listed = 0 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1)
+             ORDER BY seq LIMIT $2"
         } else {
             "SELECT seq FROM api_keys WHERE listed = 1 AND expires_at IS NOT NULL AND expires_at <= $1
-             ORDER BY expires_at LIMIT $2"
+             ORDER BY expires_at, seq LIMIT $2"
         };
         let found = self.rows(Statement::new(sql).bind(now.as_second()).bind(limit)).await?;
         if found.is_empty() {

@@ -18,7 +18,7 @@ pub struct Statement {
 }
 
 /// A value; what may be NULL has its type all the same.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A whole number.
     Number(Option<i64>),
@@ -138,6 +138,14 @@ impl Statement {
 }
 
 impl Dialect {
+    /// The statement that wakes other control planes when what it stands in is committed.
+    pub const fn wake(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT pg_notify('flamegate', '')"),
+        }
+    }
+
     /// The condition that one text is part of another one.
     pub const fn contains(self) -> &'static str {
         match self {

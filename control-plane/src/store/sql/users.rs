@@ -34,7 +34,7 @@ impl<S: Sql> ReadUsers for S {
     }
 
     async fn user_emails(&mut self, also_plain: bool) -> Result<Vec<(String, String)>, Error> {
-        let sql = "SELECT id, email FROM users WHERE $1 OR octet_length(email) <> length(email)";
+        let sql = "SELECT id, email FROM users WHERE $1 OR octet_length(email) <> length(email) ORDER BY seq";
         let rows = self.rows(Statement::new(sql).bind(also_plain)).await?;
         rows.iter().map(|row| Ok((row.text("id")?, row.text("email")?))).collect()
     }

@@ -28,7 +28,8 @@ impl<S: Sql> ReadWorkspaces for S {
     }
 
     async fn workspace_names(&mut self, also_plain: bool) -> Result<Vec<(String, String)>, Error> {
-        let sql = "SELECT id, name FROM workspaces WHERE $1 OR octet_length(name) <> length(name)";
+        let sql =
+            "SELECT id, name FROM workspaces WHERE $1 OR octet_length(name) <> length(name) ORDER BY seq";
         let rows = self.rows(Statement::new(sql).bind(also_plain)).await?;
         rows.iter().map(|row| Ok((row.text("id")?, row.text("name")?))).collect()
     }
@@ -44,7 +45,7 @@ impl<S: Sql> ReadWorkspaces for S {
     async fn own_limits(&mut self, seq: i64) -> Result<Vec<(String, Vec<Limit>)>, Error> {
         let own = Statement::new(
             "SELECT min(id) AS id, limits FROM api_keys WHERE workspace_seq = $1 AND revoked_at IS NULL AND limits IS NOT NULL
-             GROUP BY limits",
+             GROUP BY limits ORDER BY min(id)",
         );
         let rows = self.rows(own.bind(seq)).await?;
         rows.iter().map(|row| Ok((row.text("id")?, limits(row.text("limits")?)?))).collect()

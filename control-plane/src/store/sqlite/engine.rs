@@ -74,6 +74,11 @@ impl Sqlite {
         Ok(Self { writer, readers, heads: Heads::new(head), lock })
     }
 
+    /// A transaction over everything, while nobody else writes.
+    pub(in crate::store) async fn begin_copy(&self) -> Result<sqlx::SqliteTransaction<'static>, Error> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
     /// A connection for reading whose time begins now.
     pub async fn connection(&self, purpose: Purpose) -> Result<PoolConnection<sqlx::Sqlite>, Error> {
         self.readers.acquire(purpose).await

@@ -13,6 +13,8 @@ pub(super) struct ReceiptView {
     pub slowest_ms: Option<u64>,
     pub pending: usize,
     pub cut_off: usize,
+    /// Control planes that have not said that they know of the change.
+    pub replicas: usize,
     pub names: Option<Names>,
 }
 
@@ -50,6 +52,7 @@ impl ReceiptView {
             slowest_ms: receipt.slowest_ms(),
             pending: pending.len(),
             cut_off: receipt.cut_off.len(),
+            replicas: receipt.replicas.len(),
             names: place.is_operator().then_some(Names {
                 pending,
                 cut_off: receipt.cut_off,
@@ -58,8 +61,8 @@ impl ReceiptView {
         }
     }
 
-    /// True when there are gateways and all of them enforce the change.
+    /// True when there are gateways, all of them enforce the change, and nobody else can have come to another control plane.
     pub const fn is_complete(&self) -> bool {
-        self.total > 0 && self.pending == 0
+        self.total > 0 && self.pending == 0 && self.replicas == 0
     }
 }

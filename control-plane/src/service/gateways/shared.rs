@@ -1,0 +1,113 @@
+//! What a replica knows of the others, beside the gateways.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::error::Error;
+use crate::domain::log::Head;
+use crate::domain::random;
+use crate::domain::replicas::{Replica, SharedGateway};
+
+/// What is known of the other replicas, and what they are to know.
+pub(super) struct Shared {
+    pub(super) me: Arc<str>,
+    /// The id that it had before the database lost something.
+    pub(super) instead_of: Option<Arc<str>>,
+    pub(super) started_at: Timestamp,
+    /// The count of what was written last.
+    pub(super) beat: u64,
+    /// All replicas as they were seen last.
+    pub(super) replicas: Vec<Replica>,
+    /// Up to which count of each its rows were seen.
+    pub(super) seen: HashMap<String, u64>,
+    /// The replicas without a heartbeat: what they kept is expected elsewhere.
+    pub(super) dead: HashSet<String>,
+    /// Revisions and tags under which was acknowledged what the table does not have yet.
+    pub(super) rests_on: BTreeMap<u64, String>,
+    /// Rows of who was forgotten, as they were known.
+    pub(super) forgotten: Vec<SharedGateway>,
+    /// Gateways whose rows are another's, and were not seen as that.
+    pub(super) to_see: Vec<String>,
+    /// How often it has put together what it says; the last time of these that was written; and the last one behind which it has looked.
+    pub(super) turns: u64,
+    pub(super) told: u64,
+    pub(super) seen_at: u64,
+    /// A receipt rests on a later turn than this.
+    pub(super) wanted: u64,
+}
+
+impl Shared {
+    pub fn new(started_at: Timestamp) -> Result<Self, Error> {
+        Ok(Self {
+            me: new_id()?,
+            instead_of: None,
+            started_at,
+            beat: 0,
+            replicas: Vec::new(),
+            seen: HashMap::new(),
+            dead: HashSet::new(),
+            rests_on: BTreeMap::new(),
+            forgotten: Vec::new(),
+            to_see: Vec::new(),
+            turns: 0,
+            told: 0,
+            seen_at: 0,
+            wanted: 0,
+        })
+    }
+
+    /// The id of this replica.
+    pub fn me(&self) -> &str {
+        &self.me
+    }
+
+    /// All replicas, as they were seen last.
+    pub fn replicas(&self) -> &[Replica] {
+        &self.replicas
+    }
+
+    /// Whoever was forgotten here is to be forgotten by all.
+    pub fn forget(&mut self, gateway: SharedGateway) {
+        self.forgotten.push(SharedGateway { forgotten: true, ..gateway });
+    }
+
+    /// What is acknowledged from now on rests on this head.
+    pub fn rest_on(&mut self, head: &Head) {
+        self.rests_on.insert(head.revision, head.tag.clone());
+    }
+
+    /// What a look that begins now looks for: who looks, up to where it has seen, and which gateways besides.
+    pub fn question(&self) -> (String, HashMap<String, u64>, Vec<String>) {
+        (self.me.to_string(), self.seen.clone(), self.to_see.clone())
+    }
+
+    /// A receipt begins, and rests on a later turn than the one that this returns.
+    pub fn begin_receipt(&mut self) -> u64 {
+        self.wanted = self.turns;
+        self.turns
+    }
+
+    /// Replicas that may have answered somebody below this revision of whom we do not know: all that are there and have not said
+    /// otherwise; this one, as long as it has not told and looked in a turn after `turn`. What it knows from before that may be of
+    /// a history that is lost.
+    pub fn behind(&self, revision: u64, turn: u64) -> Vec<String> {
+        if self.seen_at <= turn {
+            return vec![self.me.to_string()];
+        }
+        let is_behind = |replica: &&Replica| replica.is_alive() && replica.head < revision;
+        let others = self.replicas.iter().filter(is_behind).map(|replica| replica.id.clone());
+        let me = self.replicas.iter().any(|replica| *replica.id == *self.me);
+        others.chain((!me).then(|| self.me.to_string())).collect()
+    }
+
+    /// Whether somebody was forgotten whom the others do not know of.
+    pub fn has_news(&self) -> bool {
+        !self.forgotten.is_empty()
+    }
+}
+
+pub(super) fn new_id() -> Result<Arc<str>, Error> {
+    random::id("r_").map(Arc::from)
+}

@@ -1,0 +1,274 @@
+//! Slows guessing down: a few attempts at once, then one per interval, for each account, for each client address, and for each
+//! network of IPv6 that one household or server has.
+//! An attempt counts before the password is looked at; success gives it back.
+//!
+//! Memory is bounded: an entry that is back at rest is as good as none, and when too many are not, those closest to rest
+//! go first.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::addresses::{neighbourhood, network};
+use crate::service::clock::Clock;
+use crate::store::Store;
+
+/// The throttle. Clones share it.
+#[derive(Clone)]
+pub struct Throttle {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) clock: Clock,
+    /// Accounts are kept as keyed hashes, so that an attempt with a long name costs no more than another. All control planes on one
+    /// database have one key.
+    names: [u8; 32],
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// When each would be back at rest.
+    pub(super) rests: HashMap<Subject, Instant>,
+    /// What the other control planes have not heard; `None` where there are none.
+    pub(super) untold: Option<HashMap<Subject, Untold>>,
+}
+
+/// What became of a subject since it was told last.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Untold {
+    pub anew: bool,
+    pub more_ms: i64,
+}
+
+/// What attempts are counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Subject {
+    Account(u128),
+    Address(u128),
+    /// 256 neighbourhoods of IPv6.
+    Network(u128),
+    /// An attempt of this network has failed lately.
+    Failed(u128),
+    /// Successes: each is a session that stays for hours, and three writes.
+    Welcome(u128),
+    /// Wrong tokens of an address.
+    Tokens(u128),
+}
+
+/// How many attempts at once, and the time until the next one after that.
+pub(super) struct Policy {
+    pub(super) burst: u32,
+    pub(super) every: Duration,
+}
+
+const PER_ACCOUNT: Policy = Policy { burst: 8, every: Duration::from_secs(30) };
+const PER_ADDRESS: Policy = Policy { burst: 30, every: Duration::from_secs(5) };
+const PER_NETWORK: Policy = Policy { burst: 60, every: Duration::from_secs(2) };
+/// How long it is known.
+pub(super) const FAILED: Policy = Policy { burst: 1, every: Duration::from_secs(600) };
+const WELCOMES_PER_ACCOUNT: Policy = Policy { burst: 100, every: Duration::from_secs(10) };
+/// Wrong tokens: a gateway or a script with an old token tries every few seconds.
+const TOKENS_PER_ADDRESS: Policy = Policy { burst: 20, every: Duration::from_secs(3) };
+/// Most entries.
+pub(super) const CAPACITY: usize = 20_000;
+
+impl Throttle {
+    /// One that nobody has tried yet.
+    pub fn new(clock: Clock) -> Self {
+        Self::with(clock, random_key(), State::default())
+    }
+
+    /// The same; where other control planes may be on the database, attempts count for all (see `exchange`).
+    pub fn over(store: &Store, clock: Clock) -> Self {
+        if !store.is_shared() {
+            return Self::new(clock);
+        }
+        let names = Sha256::digest(format!("flamegate throttle {}", store.head().epoch)).into();
+        Self::with(clock, names, State { untold: Some(HashMap::new()), ..State::default() })
+    }
+
+    fn with(clock: Clock, names: [u8; 32], state: State) -> Self {
+        Self { inner: Arc::new(Inner { clock, names, state: Mutex::new(state) }) }
+    }
+
+    /// Counts so many attempts, all or none; the error is how long to wait for them.
+    pub fn admit(&self, account: &str, address: Option<IpAddr>, attempts: u32) -> Result<(), Duration> {
+        let now = self.inner.clock.instant();
+        let subjects = self.subjects(account, address);
+        let welcome = self.welcome(account);
+        let mut state = self.inner.lock();
+        let waits = subjects.iter().flatten().map(|subject| subject.wait_for(attempts, &state.rests, now));
+        let wait = waits.fold(welcome.wait(&state.rests, now), Duration::max);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        for subject in subjects.into_iter().flatten() {
+            state.add(subject, attempts, now);
+        }
+        Ok(())
+    }
+
+    /// Takes back an attempt that was counted and not needed.
+    pub fn give_back(&self, account: &str, address: Option<IpAddr>) {
+        let subjects = self.subjects(account, address);
+        let mut state = self.inner.lock();
+        for subject in subjects.into_iter().flatten() {
+            state.give_back(subject);
+        }
+    }
+
+    /// The attempt was a success: the account is at rest, and the attempt does not count for the address. Only a hundred
+    /// successes in a row are too many as well.
+    pub fn forgive(&self, account: &str, address: Option<IpAddr>) {
+        let (now, welcome) = (self.inner.clock.instant(), self.welcome(account));
+        let [account, places @ ..] = self.subjects(account, address);
+        let mut state = self.inner.lock();
+        state.add(welcome, 1, now);
+        if let Some(account) = account {
+            state.forgive(account);
+        }
+        for place in places.into_iter().flatten() {
+            state.give_back(place);
+        }
+    }
+
+    /// Whether no attempt from there has failed lately. From now on one has, until it is [`Self::trust`]ed.
+    pub fn is_first(&self, address: Option<IpAddr>) -> bool {
+        let Some(subject) = address.map(|address| Subject::Failed(network(address))) else { return false };
+        let now = self.inner.clock.instant();
+        let mut state = self.inner.lock();
+        let is_first = subject.wait(&state.rests, now).is_zero();
+        state.forgive(subject);
+        state.add(subject, 1, now);
+        is_first
+    }
+
+    /// Somebody from there has signed in.
+    pub fn trust(&self, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            self.inner.lock().forgive(Subject::Failed(network(address)));
+        }
+    }
+
+    /// Counts a wrong token; true when there were so many of the address that it is to be slowed down. Only wrong ones are
+    /// counted, so behind one address the holders of good ones notice nothing.
+    pub fn wrong_token(&self, address: Option<IpAddr>) -> bool {
+        let Some(address) = address else { return false };
+        let (now, subject) = (self.inner.clock.instant(), Subject::Tokens(neighbourhood(address)));
+        let mut state = self.inner.lock();
+        if !subject.wait(&state.rests, now).is_zero() {
+            return true;
+        }
+        state.add(subject, 1, now);
+        false
+    }
+
+    fn welcome(&self, account: &str) -> Subject {
+        Subject::Welcome(self.name(account))
+    }
+
+    fn name(&self, account: &str) -> u128 {
+        let hash = Sha256::new().chain_update(self.inner.names).chain_update(account).finalize();
+        hash.iter().take(16).fold(0, |name, byte| (name << 8) | u128::from(*byte))
+    }
+
+    fn subjects(&self, account: &str, address: Option<IpAddr>) -> [Option<Subject>; 3] {
+        let account = Subject::Account(self.name(account));
+        let near = address.map(|address| Subject::Address(neighbourhood(address)));
+        let v6 = address.filter(|address| address.to_canonical().is_ipv6());
+        [Some(account), near, v6.map(|address| Subject::Network(network(address)))]
+    }
+}
+
+impl Subject {
+    const fn policy(self) -> Policy {
+        match self {
+            Self::Account(_) => PER_ACCOUNT,
+            Self::Address(_) => PER_ADDRESS,
+            Self::Network(_) => PER_NETWORK,
+            Self::Failed(_) => FAILED,
+            Self::Welcome(_) => WELCOMES_PER_ACCOUNT,
+            Self::Tokens(_) => TOKENS_PER_ADDRESS,
+        }
+    }
+
+    fn wait(self, rests: &HashMap<Self, Instant>, now: Instant) -> Duration {
+        self.wait_for(1, rests, now)
+    }
+
+    /// How long until so many attempts may be made at once.
+    fn wait_for(self, attempts: u32, rests: &HashMap<Self, Instant>, now: Instant) -> Duration {
+        let Policy { burst, every } = self.policy();
+        let busy = rests.get(&self).map_or(Duration::ZERO, |rest| rest.saturating_duration_since(now));
+        busy.saturating_sub(every * burst.saturating_sub(attempts))
+    }
+}
+
+impl Inner {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, subject: Subject, attempts: u32, now: Instant) {
+        make_room(&mut self.rests, now);
+        let rest = self.rests.entry(subject).or_insert(now);
+        let more = subject.policy().every * attempts;
+        *rest = (*rest).max(now) + more;
+        self.tell(subject, i64::try_from(more.as_millis()).unwrap_or(i64::MAX));
+    }
+
+    fn give_back(&mut self, subject: Subject) {
+        let every = subject.policy().every;
+        if let Some(rest) = self.rests.get_mut(&subject) {
+            *rest = rest.checked_sub(every).unwrap_or(*rest);
+            self.tell(subject, -i64::try_from(every.as_millis()).unwrap_or(0));
+        }
+    }
+
+    fn forgive(&mut self, subject: Subject) {
+        if self.rests.remove(&subject).is_some()
+            && let Some(untold) = &mut self.untold
+        {
+            untold.insert(subject, Untold { anew: true, more_ms: 0 });
+        }
+    }
+
+    fn tell(&mut self, subject: Subject, more_ms: i64) {
+        if let Some(untold) = &mut self.untold {
+            let untold = untold.entry(subject).or_default();
+            untold.more_ms = untold.more_ms.saturating_add(more_ms);
+        }
+    }
+}
+
+/// Another one in each process.
+fn random_key() -> [u8; 32] {
+    let random = RandomState::new();
+    let mut key = [0; 32];
+    for (place, part) in key.chunks_mut(8).enumerate() {
+        part.copy_from_slice(&random.hash_one(place).to_be_bytes());
+    }
+    key
+}
+
+pub(super) fn make_room(rests: &mut HashMap<Subject, Instant>, now: Instant) {
+    if rests.len() < CAPACITY {
+        return;
+    }
+    rests.retain(|_, rest| *rest > now);
+    if rests.len() < CAPACITY {
+        return;
+    }
+    let mut times: Vec<_> = rests.values().copied().collect();
+    let (_, middle, _) = times.select_nth_unstable(CAPACITY / 2);
+    let middle = *middle;
+    rests.retain(|_, rest| *rest > middle);
+}

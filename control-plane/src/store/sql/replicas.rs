@@ -1,0 +1,280 @@
+//! Rows of `replicas`, and of `gateways` as replicas share them. Times are the database's: what comes in and goes out are durations
+//! from now.
+//!
+//! What is written comes as one JSON list, so a statement is the same for one gateway and for a thousand.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value as Json, json};
+
+use super::columns::Columns;
+use super::statement::{Dialect, Sql, Statement};
+use super::values::{signed, timestamp, unsigned};
+use crate::domain::error::Error;
+use crate::domain::replicas::{ALIVE, Line, Publication, Published, Replica, SharedGateway, Sight};
+use crate::store::seam::replicas::{ReadReplicas, WriteReplicas};
+
+/// How long rows stay that say only that somebody is gone. Whoever has not looked for so long looks from the beginning.
+const KEPT: Duration = Duration::from_secs(3_600);
+
+/// The columns of a gateway's row, and each one's value of a line `v.value`; `$2` is the keeper, `$3` its count.
+const COLUMNS: [(&str, &str); 17] = [
+    ("id", "v.value ->> 'id'"),
+    ("session", "SESSION"),
+    ("version", "v.value ->> 'version'"),
+    ("connected", "CAST(v.value ->> 'connected' AS BIGINT)"),
+    ("first_seen", "CAST(v.value ->> 'first_seen' AS BIGINT)"),
+    ("last_seen", "CAST(v.value ->> 'last_seen' AS BIGINT)"),
+    ("keeper", "$2"),
+    ("beat", "$3"),
+    ("has_table", "CAST(v.value ->> 'has_table' AS BIGINT)"),
+    ("acknowledged", "CAST(v.value ->> 'acknowledged' AS BIGINT)"),
+    ("acknowledged_at", "NOW_MS - CAST(v.value ->> 'acknowledged_ago' AS BIGINT)"),
+    ("expected_until", "NOW_MS + CAST(v.value ->> 'expected_for' AS BIGINT)"),
+    ("stale", "CAST(v.value ->> 'stale' AS BIGINT)"),
+    ("workers", "CAST(v.value ->> 'workers' AS BIGINT)"),
+    ("other_database", "CAST(v.value ->> 'other_database' AS BIGINT)"),
+    ("leaving_until", "NOW_MS + CAST(v.value ->> 'leaving_for' AS BIGINT)"),
+    ("forgotten", "CAST(v.value ->> 'forgotten' AS BIGINT)"),
+];
+
+/// An id is one process's: another session under it is another gateway.
+const SAME: &str = "(gateways.forgotten = 1 OR gateways.session IS NULL OR gateways.session = ";
+
+#[async_trait]
+impl<S: Sql> ReadReplicas for S {
+    async fn look(&mut self, me: &str, seen: &HashMap<String, u64>, ids: &[String]) -> Result<Sight, Error> {
+        let (me, seen, ids) = (me.to_owned(), seen.clone(), ids.to_vec());
+        self.at_one_moment(move |one| Box::pin(async move { look(one, &me, &seen, &ids).await })).await
+    }
+}
+
+#[async_trait]
+impl<S: Sql> WriteReplicas for S {
+    async fn publish(&mut self, said: &Publication) -> Result<Published, Error> {
+        if !is_of_this_history(self, &said.rests_on).await? {
+            return Ok(Published::OtherHistory);
+        }
+        let Some(was_alive) = beat(self, said).await? else { return Ok(Published::Superseded) };
+        if let Some(id) = &said.instead_of {
+            self.remove_replica(id).await?;
+        }
+        let mut lost: Vec<String> = said.gateways.iter().map(|line| line.gateway.id.clone()).collect();
+        if !lost.is_empty() {
+            let written = write(self, said).await?;
+            lost.retain(|id| !written.contains(id));
+        }
+        Ok(Published::Done { was_alive, lost })
+    }
+
+    async fn remove_replica(&mut self, id: &str) -> Result<(), Error> {
+        // As if it had been silent for too long. The row stays for a while, for who has not seen yet what it wrote last.
+        let sql = sql::<Self>("UPDATE replicas SET heartbeat = NOW_MS - $2, polls = 0 WHERE id = $1");
+        self.run(Statement::new(sql).bind(id).bind(millis(ALIVE) + 1)).await.map(drop)
+    }
+
+    async fn forget_dead_replicas(&mut self) -> Result<(), Error> {
+        for rows in [
+            "DELETE FROM replicas WHERE heartbeat < NOW_MS - $1",
+            "DELETE FROM gateways WHERE forgotten = 1 AND leaving_until < NOW_MS - $1",
+        ] {
+            self.run(Statement::new(sql::<Self>(rows)).bind(millis(KEPT))).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The words of the engine.
+pub(super) fn sql<S: Sql>(text: &str) -> String {
+    let (now, session, lines) = match S::DIALECT {
+        Dialect::Sqlite => (
+            "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+            "unhex(v.value ->> 'session')",
+            "json_each($1) AS v",
+        ),
+        Dialect::Postgres => (
+            "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+            "decode(v.value ->> 'session', 'hex')",
+            "jsonb_array_elements(CAST($1 AS jsonb)) AS v(value)",
+        ),
+    };
+    text.replace("NOW_MS", now).replace("SESSION", session).replace("LINES", lines)
+}
+
+async fn is_of_this_history<S: Sql>(tx: &mut S, rests_on: &[(u64, String)]) -> Result<bool, Error> {
+    for (revision, tag) in rests_on {
+        let sql = "SELECT count(*) AS n FROM revision_tags WHERE revision = $1 AND tag = $2";
+        if tx.number(Statement::new(sql).bind(signed(*revision)?).bind(tag)).await? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Notes that the replica is there: whether the others could know that it still was. `None` when its count is not the next one.
+async fn beat<S: Sql>(tx: &mut S, said: &Publication) -> Result<Option<bool>, Error> {
+    let (beat, head) = (signed(said.beat)?, signed(said.head)?);
+    if said.beat == 1 {
+        let sql = sql::<S>(
+            "INSERT INTO replicas (id, version, started_at, heartbeat, beat, head, polls) VALUES ($1, $2, $3, NOW_MS, $4, $5, $6)",
+        );
+        let insert = Statement::new(sql).bind(&said.replica).bind(&said.version);
+        let insert = insert.bind(said.started_at.as_millisecond()).bind(beat).bind(head).bind(said.polls);
+        tx.run(insert).await?;
+        return Ok(Some(false));
+    }
+    let silence = sql::<S>("SELECT NOW_MS - heartbeat AS n FROM replicas WHERE id = $1 AND beat = $2");
+    let Some(row) = tx.row(Statement::new(silence).bind(&said.replica).bind(beat - 1)).await? else {
+        return Ok(None);
+    };
+    let was_alive = row.number("n")? <= millis(ALIVE);
+    let sql = sql::<S>(
+        "UPDATE replicas SET heartbeat = NOW_MS, beat = $2, head = $3, polls = $4 WHERE id = $1 AND beat = $2 - 1",
+    );
+    let update = Statement::new(sql).bind(&said.replica).bind(beat).bind(head).bind(said.polls);
+    Ok((tx.run(update).await? == 1).then_some(was_alive))
+}
+
+/// Writes the lines that may be written; their ids.
+async fn write<S: Sql>(tx: &mut S, said: &Publication) -> Result<Vec<String>, Error> {
+    let beat = signed(said.beat)?;
+    if S::DIALECT == Dialect::Postgres {
+        let ids: Vec<_> = said.gateways.iter().map(|line| line.gateway.id.as_str()).collect();
+        let sql = "SELECT id FROM gateways WHERE id IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) ORDER BY id FOR UPDATE";
+        tx.rows(Statement::new(sql).bind(json!(ids).to_string())).await?;
+    }
+    let mut written = Vec::new();
+    for (takes, sql) in [(true, takes::<S>()), (false, keeps::<S>())] {
+        let lines: Vec<_> = said.gateways.iter().filter(|line| line.takes == takes).map(as_json).collect();
+        if !lines.is_empty() {
+            let lines = Json::from(lines).to_string();
+            let rows = tx.rows(Statement::new(sql).bind(lines).bind(&said.replica).bind(beat)).await?;
+            for row in rows {
+                written.push(row.text("id")?);
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Writes lines whoever keeps the gateway.
+fn takes<S: Sql>() -> String {
+    let names = COLUMNS.map(|(name, _)| name).join(", ");
+    let values = COLUMNS.map(|(_, value)| value).join(", ");
+    let set = COLUMNS.map(|(name, _)| format!("{name} = excluded.{name}")).join(", ");
+    sql::<S>(&format!(
+        "INSERT INTO gateways ({names}) SELECT {values} FROM LINES WHERE true ORDER BY v.value ->> 'id' \
+         ON CONFLICT (id) DO UPDATE SET {set} WHERE {SAME}excluded.session) RETURNING id"
+    ))
+}
+
+/// Writes lines of gateways that are still kept by whom the line says.
+fn keeps<S: Sql>() -> String {
+    let values = COLUMNS.map(|(name, value)| format!("{value} AS new_{name}")).join(", ");
+    let set = COLUMNS.map(|(name, _)| format!("{name} = n.new_{name}")).join(", ");
+    sql::<S>(&format!(
+        "UPDATE gateways SET {set} FROM (SELECT {values}, v.value ->> 'keeper' AS kept_by FROM LINES) AS n \
+         WHERE gateways.id = n.new_id AND COALESCE(gateways.keeper, '') = n.kept_by AND {SAME}n.new_session) RETURNING id"
+    ))
+}
+
+fn as_json(line: &Line) -> Json {
+    let gateway = &line.gateway;
+    let session =
+        gateway.session.map(|session| session.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    json!({
+        "id": gateway.id, "session": session, "version": gateway.version, "keeper": gateway.keeper.as_deref().unwrap_or_default(),
+        "connected": i64::from(!gateway.expected_for.is_zero() && !gateway.forgotten),
+        "first_seen": gateway.first_seen.as_millisecond(), "last_seen": gateway.last_seen.as_millisecond(),
+        "has_table": i64::from(gateway.has_table), "acknowledged": gateway.acknowledged,
+        "acknowledged_ago": millis(gateway.acknowledged_ago), "expected_for": millis(gateway.expected_for),
+        "stale": i64::from(gateway.stale), "workers": gateway.workers, "other_database": i64::from(gateway.other_database),
+        "leaving_for": millis(gateway.leaving_for), "forgotten": i64::from(gateway.forgotten),
+    })
+}
+
+async fn look<S: Sql>(
+    one: &mut S,
+    me: &str,
+    seen: &HashMap<String, u64>,
+    ids: &[String],
+) -> Result<Sight, Error> {
+    let sql_all = sql::<S>(
+        "SELECT id, version, started_at, beat, head, polls, NOW_MS - heartbeat AS age FROM replicas ORDER BY started_at, id",
+    );
+    let replicas: Vec<_> =
+        one.rows(Statement::new(sql_all)).await?.iter().map(replica).collect::<Result<_, _>>()?;
+    let mut rows = Statement::new(sql::<S>(
+        "SELECT g.*, NOW_MS AS now FROM gateways g WHERE COALESCE(g.keeper, '') <> ",
+    ));
+    rows.push_bind(me);
+    // From the beginning: all of them.
+    if !seen.is_empty() {
+        rows.push(" AND (1 = 0");
+        let mut asks = false;
+        for replica in replicas.iter().filter(|replica| replica.id != me) {
+            let since = seen.get(&replica.id).copied().unwrap_or_default();
+            if replica.beat > since {
+                asks = true;
+                rows.push(" OR (g.keeper = ").push_bind(&replica.id);
+                rows.push(" AND g.beat > ").push_bind(signed(since)?).push(")");
+            }
+        }
+        if !ids.is_empty() {
+            asks = true;
+            rows.push(" OR g.id IN (").push_list(ids.iter().map(Into::into)).push(")");
+        }
+        if !asks {
+            return Ok(Sight { replicas, gateways: Vec::new() });
+        }
+        rows.push(")");
+    }
+    let gateways = one.rows(rows).await?.iter().map(gateway).collect::<Result<_, _>>()?;
+    Ok(Sight { replicas, gateways })
+}
+
+fn replica(row: &impl Columns) -> Result<Replica, Error> {
+    Ok(Replica {
+        id: row.text("id")?,
+        version: row.text("version")?,
+        started_at: timestamp(row.number("started_at")?)?,
+        polls: u32::try_from(row.number("polls")?).map_err(Error::internal)?,
+        head: unsigned(row.number("head")?)?,
+        beat: unsigned(row.number("beat")?)?,
+        age: duration(row.number("age")?),
+    })
+}
+
+fn gateway(row: &impl Columns) -> Result<SharedGateway, Error> {
+    let now = row.number("now")?;
+    let left = |column| Ok::<_, Error>(duration(row.number(column)?.saturating_sub(now)));
+    let workers = row.maybe_number("workers")?.map(u32::try_from).transpose().map_err(Error::internal)?;
+    Ok(SharedGateway {
+        id: row.text("id")?,
+        session: row.maybe_bytes("session")?.and_then(|session| session.try_into().ok()),
+        version: row.maybe_text("version")?,
+        keeper: row.maybe_text("keeper")?,
+        beat: unsigned(row.number("beat")?)?,
+        has_table: row.flag("has_table")?,
+        acknowledged: row.maybe_number("acknowledged")?.map(unsigned).transpose()?,
+        acknowledged_ago: duration(now.saturating_sub(row.number("acknowledged_at")?)),
+        expected_for: left("expected_until")?,
+        stale: row.flag("stale")?,
+        workers,
+        other_database: row.flag("other_database")?,
+        leaving_for: left("leaving_until")?,
+        forgotten: row.flag("forgotten")?,
+        first_seen: timestamp(row.number("first_seen")?)?,
+        last_seen: timestamp(row.number("last_seen")?)?,
+    })
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn duration(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
