@@ -15,5 +15,6 @@ pub mod roster;
 pub mod stale;
 pub mod streams;
 pub mod unknown_keys;
+pub mod usage;
 
 pub use self::memory::Worker;

@@ -3,5 +3,7 @@
 
 pub(crate) use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, checksum};
 pub(crate) use flamegate::contract::page;
+pub(crate) use flamegate::contract::page::WireHash;
 pub(crate) use flamegate::contract::record::{KeyRecord, Limit, MAX_LIMITS, Scope, is_name};
 pub(crate) use flamegate::contract::session::{SESSION_HEADER, Session};
+pub(crate) use flamegate::contract::usage;

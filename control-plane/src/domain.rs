@@ -20,5 +20,6 @@ pub mod replicas;
 pub mod sessions;
 pub mod throttles;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 pub mod workspaces;

@@ -13,5 +13,6 @@ pub(crate) mod quota;
 pub mod sync;
 pub mod throttle;
 pub mod token_book;
+pub mod usage;
 pub mod users;
 pub mod workspaces;

@@ -383,3 +383,33 @@ async fn a_password_is_read_from_standard_input() {
     let prompt = ["users", "reset-password", "a@example.com", "--password-prompt"];
     assert!(failed(&cli(&control, &prompt).await, 2).contains("--password-stdin"), "there is no terminal");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_key_is_doing() {
+    let control = Control::with_workspace().await;
+    let id = control.create_key_id().await;
+    let told = |output: &Output| String::from_utf8(output.stderr.clone()).unwrap();
+    let output = cli(&control, &["keys", "usage", &id]).await;
+    assert!(words(&succeeded(&output)).contains("total 0 0 0 0 0 0"));
+    assert!(told(&output).contains("nothing was counted yet"), "{}", told(&output));
+    let minute = control.clock.now().as_second() / 60;
+    let count = |outcome| json!({"key_id": id, "outcome": outcome, "minute": minute, "requests": 7});
+    let post = json!({"gateway": "gw", "sequence": 1, "counts": [count("admitted"), count("rate_limited")]});
+    let request = control.http.post(control.url("/sync/v1/usage")).bearer_auth(SYNC).json(&post);
+    let answer = request.header("x-flamegate-session", "0".repeat(32)).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let output = cli(&control, &["keys", "usage", &id, "--since", "2h", "--step", "minute"]).await;
+    let table = words(&succeeded(&output));
+    assert!(table.starts_with("START ADMITTED LIMITED") && table.ends_with("total 7 7 0 0 0 0"), "{table}");
+    assert_eq!(table.matches(" 7 7 0").count(), 2, "minutes without a request are left out: {table}");
+    assert!(told(&output).contains("at shared/gw"), "{}", told(&output));
+    let json = json_of(&cli(&control, &["keys", "usage", &id, "--json"]).await);
+    assert_eq!(json["totals"]["admitted"], 7);
+    failed(&cli(&control, &["keys", "usage", &id, "--since", "yesterday"]).await, 2);
+    failed(&cli(&control, &["keys", "usage", "key_unknown"]).await, 3);
+    for filter in [&["--still-used"][..], &["--unused-for", "90d"]] {
+        let listed = json_of(&cli(&control, &[&["keys", "list", "--json"], filter].concat()).await);
+        assert_eq!(listed, json!([]), "{filter:?}");
+    }
+    assert!(!told(&cli(&control, &["keys", "list", "--unused-for", "soon"]).await).is_empty());
+}

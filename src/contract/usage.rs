@@ -1,5 +1,8 @@
 //! What keys were used for: `POST /sync/v1/usage`. A gateway posts counts with a number that goes up by one; a post that was not
 //! acknowledged is repeated byte for byte, by whoever holds the sync's lease, and the control plane adds each number once.
+//!
+//! Gateways do not know dead keys: a key that was revoked is one that no record has. So hashes that were refused are sent, a sample of
+//! them, and the control plane finds out whose they were. One that it never had it forgets.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +14,12 @@ use super::record::is_name;
 
 /// Path of the endpoint on the control plane.
 pub const USAGE_PATH: &str = "/sync/v1/usage";
-/// Most counts in one post; more keys make further posts.
-pub const MAX_COUNTS: usize = 4096;
-/// Most hashes of dead keys in one post.
-pub const MAX_DEAD: usize = 256;
+/// Most counts in one post; more make further posts. It is what the control plane adds in one go, and a revocation may wait for that.
+pub const MAX_COUNTS: usize = 1_024;
+/// Stands for the keys beyond a gateway's bound.
+pub const OTHER_KEYS: &str = "other";
+/// Most hashes that were refused in one post.
+pub const MAX_REFUSED: usize = 256;
 
 /// One post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +30,7 @@ pub struct UsagePost {
     pub sequence: u64,
     /// At most [`MAX_COUNTS`], each key, outcome and minute once.
     pub counts: Vec<Count>,
-    /// Hashes that were refused, for the control plane to know dead keys by: sampled, at most [`MAX_DEAD`].
+    /// Hashes that were refused, for the control plane to know dead keys by: sampled, each with its minute once, at most [`MAX_REFUSED`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
 }
@@ -33,7 +38,7 @@ pub struct UsagePost {
 /// Requests of one key with one outcome in one minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// The key's id; `other` for keys beyond the bound.
+    /// The key's id, or [`OTHER_KEYS`].
     pub key_id: String,
     /// What became of them.
     pub outcome: UsageOutcome,
@@ -48,22 +53,35 @@ pub struct Count {
 #[serde(rename_all = "snake_case")]
 pub enum UsageOutcome {
     /// They passed.
-    Permitted,
+    Admitted,
     /// A limit was used up.
     RateLimited,
     /// Outside of the key's restrictions.
     Forbidden,
     /// The key's time was over.
     Expired,
+    /// The gateway does not accept the key's environment.
+    Environment,
 }
 
-/// A hash that no record has, and how often it came.
+impl UsageOutcome {
+    /// All of them, each at the place of its number.
+    pub const ALL: [Self; 5] =
+        [Self::Admitted, Self::RateLimited, Self::Forbidden, Self::Expired, Self::Environment];
+}
+
+/// A hash that was refused, and how often it came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// SHA-256 of what was sent.
     pub hash: WireHash,
+    /// Unix time in minutes.
+    pub minute: u64,
     /// How many of the sampled requests had it.
     pub requests: u64,
+    /// True when it was refused for its environment and not looked up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub environment: bool,
 }
 
 /// The acknowledgement: everything up to this number is counted.
@@ -83,8 +101,8 @@ impl UsagePost {
         if post.sequence == 0 {
             return Err("sequence: begins at 1".to_owned());
         }
-        if post.counts.len() > MAX_COUNTS || post.refused.len() > MAX_DEAD {
-            return Err(format!("at most {MAX_COUNTS} counts and {MAX_DEAD} hashes"));
+        if post.counts.len() > MAX_COUNTS || post.refused.len() > MAX_REFUSED {
+            return Err(format!("at most {MAX_COUNTS} counts and {MAX_REFUSED} hashes"));
         }
         let mut seen = BTreeSet::new();
         for (index, count) in post.counts.iter().enumerate() {
@@ -95,7 +113,20 @@ impl UsagePost {
                 return Err(format!("counts[{index}]: is there twice"));
             }
         }
+        let mut seen = BTreeSet::new();
+        for (index, refused) in post.refused.iter().enumerate() {
+            if !seen.insert((refused.hash, refused.minute, refused.environment)) {
+                return Err(format!("refused[{index}]: is there twice"));
+            }
+        }
         Ok(post)
+    }
+}
+
+impl UsageAnswer {
+    /// Understands an answer; the error is one line for a log.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        read(json, "answer")
     }
 }
 
@@ -127,14 +158,17 @@ mod tests {
     #[test]
     fn what_would_be_counted_wrongly_is_refused_with_its_place() {
         let count = post()["counts"][0].clone();
+        let refused = json!({"hash": "0".repeat(64), "minute": 29_000_000, "requests": 3});
         for (path, value, error) in [
             ("/gateway", json!(""), "gateway: not a name"),
             ("/sequence", json!(0), "sequence: begins at 1"),
             ("/counts/0/key_id", json!("key 1"), "counts[0].key_id: not a name"),
             ("/counts", json!([count, count]), "counts[1]: is there twice"),
-            ("/counts", json!(vec![count; MAX_COUNTS + 1]), "at most 4096 counts and 256 hashes"),
+            ("/refused", json!([refused, refused]), "refused[1]: is there twice"),
+            ("/counts", json!(vec![count; MAX_COUNTS + 1]), "at most 1024 counts and 256 hashes"),
         ] {
             let mut post = post();
+            post["refused"] = json!([]);
             *post.pointer_mut(path).unwrap() = value;
             assert_eq!(parse(&post), Err(error.to_owned()));
         }

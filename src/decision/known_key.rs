@@ -1,7 +1,7 @@
 //! A key record made ready for the request path: what each request of the key needs is computed once, so that none hashes
 //! anything for its limits. What is told about limits is made when it is needed, and kept.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use crate::contract::key::KeyHash;
 use crate::contract::record::KeyRecord;
@@ -20,6 +20,8 @@ pub struct KnownKey {
     rate_limit_policy: OnceCell<String>,
     /// The headers of the last refusal, with its slot and seconds: whoever is refused is refused again within the second.
     refusal: RefCell<Option<(usize, u64, Headers)>>,
+    /// Where its worker counts its requests; whoever looks there has to see whether that is still so.
+    place: Cell<usize>,
 }
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -28,7 +30,14 @@ impl KnownKey {
     /// Prepares a record.
     pub fn new(hash: KeyHash, record: KeyRecord) -> Self {
         let slots = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
-        Self { hash, record, slots, rate_limit_policy: OnceCell::new(), refusal: RefCell::default() }
+        Self {
+            hash,
+            record,
+            slots,
+            rate_limit_policy: OnceCell::new(),
+            refusal: RefCell::default(),
+            place: Cell::new(0),
+        }
     }
 
     /// The key's hash.
@@ -44,6 +53,16 @@ impl KnownKey {
     /// The record's limits, in its order.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    /// Where its requests were counted last.
+    pub const fn place(&self) -> usize {
+        self.place.get()
+    }
+
+    /// Its requests are counted there from now on.
+    pub fn count_at(&self, place: usize) {
+        self.place.set(place);
     }
 
     /// `RateLimit-Policy` of all limits together; empty when there are none.

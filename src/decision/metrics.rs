@@ -41,10 +41,12 @@ pub enum Counter {
     SyncFailures,
     SyncUnauthorized,
     TableEpochChanges,
+    UsagePosts,
+    UsageFailures,
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 29] = [
+pub const COUNTERS: [&str; 31] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.permitted.redirected",
     "flamegate_requests_total.bypassed.path",
@@ -74,6 +76,8 @@ pub const COUNTERS: [&str; 29] = [
     "flamegate_sync_failures_total",
     "flamegate_sync_unauthorized_total",
     "flamegate_table_epoch_changes_total",
+    "flamegate_usage_posts_total",
+    "flamegate_usage_failures_total",
 ];
 
 /// Names of the gauges: number of keys; revision; age of the table in seconds; whether there is a table (1) or none (0); and when

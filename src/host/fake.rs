@@ -25,6 +25,7 @@ pub struct FakeHost {
     reads: Cell<u64>,
     writes: Cell<u64>,
     sent: RefCell<Vec<String>>,
+    posted: RefCell<Vec<(u32, Vec<u8>)>>,
     sessions: RefCell<Vec<Session>>,
     refuse_sending: Cell<bool>,
     client_address: RefCell<Option<Vec<u8>>>,
@@ -88,6 +89,11 @@ impl FakeHost {
     /// Paths of the HTTP calls so far; a call's number is its place in the list, counted from 1.
     pub fn sent(&self) -> Vec<String> {
         self.sent.borrow().clone()
+    }
+
+    /// What was posted, each with its call's number.
+    pub fn posted(&self) -> Vec<(u32, Vec<u8>)> {
+        self.posted.borrow().clone()
     }
 
     /// The session that each of these calls carried.
@@ -176,6 +182,10 @@ impl Callouts for FakeHost {
         let mut sent = self.sent.borrow_mut();
         sent.push(call.path.clone());
         self.sessions.borrow_mut().push(*call.session);
-        u32::try_from(sent.len()).map_err(|_| HostError(10))
+        let number = u32::try_from(sent.len()).map_err(|_| HostError(10))?;
+        if let Some(body) = call.body {
+            self.posted.borrow_mut().push((number, body.to_vec()));
+        }
+        Ok(number)
     }
 }

@@ -21,8 +21,10 @@ use super::patience::POLL_GRACE_SECONDS;
 use super::reports::Reports;
 use super::session;
 use super::tagged_position::{self, Tagged};
+use super::usage::{ANSWER_MS, Poster};
 use crate::contract::page::{ChangesQuery, Page};
 use crate::contract::session::Session;
+use crate::contract::usage::USAGE_PATH;
 use crate::host::Call;
 
 /// One candidate for keeping the table.
@@ -36,6 +38,8 @@ pub struct Driver {
     /// The process's secret; there while the lease is held.
     session: Option<Session>,
     tagged: Tagged,
+    /// Posts what keys were used for; there while the lease is held.
+    poster: Option<Poster>,
     /// The process's random name and the shared data's incarnation that the machine started from.
     basis: Option<(u32, Option<u64>)>,
     /// Until when this candidate leaves the lease to others, after it failed too often.
@@ -75,6 +79,7 @@ impl Driver {
             machine: None,
             session: None,
             tagged: Tagged::default(),
+            poster: None,
             basis: None,
             resting_until: 0,
             writer: TableWriter::default(),
@@ -122,6 +127,7 @@ impl Driver {
             Err(error) => log::debug!("flamegate: table housekeeping failed: {error:?}"),
         }
         self.step(host, Event::Tick { enforced });
+        self.post_usage(host, now);
         self.rest_after_failures(host, now.monotonic);
     }
 
@@ -132,13 +138,19 @@ impl Driver {
         call: u32,
         answer: Result<&[u8], Failure>,
     ) {
-        if self.call != Some(call) {
+        let of_usage = self.poster.as_ref().is_some_and(|poster| poster.waits_for(call));
+        if self.call != Some(call) && !of_usage {
             return;
         }
-        self.call = None;
+        if !of_usage {
+            self.call = None;
+        }
         // Who lost the lease while the call was out must not write; shared data knows, not the own memory.
         if !matches!(self.lease.hold(host, host.now().monotonic), Ok(Some(_))) {
             return self.stand_back();
+        }
+        if let Some(poster) = self.poster.as_mut().filter(|_| of_usage) {
+            return poster.answered(host, answer, host.now().monotonic, &mut self.counts);
         }
         let event = match answer
             .and_then(|body| Page::parse(body).map_err(|why| Failure::new(Kind::Unreadable, why)))
@@ -167,7 +179,7 @@ impl Driver {
     }
 
     /// Starts to lead, or starts over when shared data is not what the machine knows: lost, or marked as damaged.
-    fn lead<H: SharedData>(&mut self, host: &H, process: u32, status: Option<&Status>) {
+    fn lead<H: SharedData + Clock>(&mut self, host: &H, process: u32, status: Option<&Status>) {
         let incarnation = status.map(|status| status.incarnation);
         let mut resets_in_a_row = 0;
         if let Some(machine) = &self.machine {
@@ -206,6 +218,7 @@ impl Driver {
         };
         let vm_id = no_table::shown(self.vm_id.as_deref());
         log::info!("flamegate: sync leads as {}, {vm_id}", settings.gateway);
+        self.poster = Some(Poster::new(host, settings.gateway.clone(), host.now().monotonic));
         self.reports.begin(status);
         self.writer = TableWriter::resume(status);
         self.machine = Some(Machine::new(settings, position, resets_in_a_row));
@@ -216,7 +229,24 @@ impl Driver {
             log::info!("flamegate: sync stands back");
         }
         self.session = None;
+        self.poster = None;
         self.call = None;
+    }
+
+    fn post_usage<H: SharedData + Callouts>(&mut self, host: &H, now: Now) {
+        let (Some(poster), Some(session)) = (&mut self.poster, &self.session) else { return };
+        let (config, counts) = (&self.config, &mut self.counts);
+        poster.tick(host, now.monotonic, counts, |body| {
+            host.call(&Call {
+                cluster: &config.cluster,
+                authority: &config.authority,
+                path: USAGE_PATH.to_owned(),
+                token: &config.token,
+                session,
+                body: Some(body),
+                timeout_ms: ANSWER_MS,
+            })
+        });
     }
 
     fn step<H: SharedData + Clock + Callouts>(&mut self, host: &H, event: Event) {
@@ -311,6 +341,7 @@ impl Driver {
             path: query.to_path(),
             token: &self.config.token,
             session,
+            body: None,
             timeout_ms: seconds.saturating_mul(1_000),
         })
     }

@@ -17,6 +17,10 @@ pub enum Kind {
     Refused,
     /// Nothing: the token is not one of the control plane's.
     Unauthorized,
+    /// Nothing: the control plane has no such path, as one of a version before has none for usage.
+    NoSuchPath,
+    /// Nothing: the control plane will never take this.
+    Rejected,
     /// An answer came, and it is no page: cut short, too large, or somebody else's.
     Unreadable,
     /// The proxy had no connection, or lost it before an answer. Sooner than any poll is held that is a control plane that is away.
@@ -33,6 +37,8 @@ impl Failure {
             b"408" | b"502" | b"504" => Kind::Lost,
             b"503" if !json => Kind::Unreached,
             b"401" => Kind::Unauthorized,
+            b"404" | b"405" => Kind::NoSuchPath,
+            b"400" | b"413" | b"415" | b"422" => Kind::Rejected,
             _ => Kind::Refused,
         };
         Self { why: format!("answer with status {}", String::from_utf8_lossy(status)), kind }
@@ -53,7 +59,7 @@ impl Kind {
     /// True when the answer may have been too large for the way; `soon`: it failed sooner than any poll is held.
     pub const fn may_be_too_large(self, soon: bool) -> bool {
         match self {
-            Self::Refused | Self::Unauthorized => false,
+            Self::Refused | Self::Unauthorized | Self::NoSuchPath | Self::Rejected => false,
             Self::Unreached => !soon,
             Self::Unreadable | Self::Lost => true,
         }

@@ -74,8 +74,8 @@ impl Callouts for Envoy {
     fn call(&self, call: &Call<'_>) -> Result<u32, HostError> {
         let authorization = format!("Bearer {}", call.token);
         let session = call.session.to_hex();
-        let headers = vec![
-            (":method", "GET"),
+        let mut headers = vec![
+            (":method", if call.body.is_some() { "POST" } else { "GET" }),
             (":path", call.path.as_str()),
             (":authority", call.authority),
             (":scheme", "http"),
@@ -84,9 +84,12 @@ impl Callouts for Envoy {
             (SESSION_HEADER, session.as_str()),
             ("user-agent", concat!("flamegate/", env!("CARGO_PKG_VERSION"))),
         ];
+        if call.body.is_some() {
+            headers.push(("content-type", "application/json"));
+        }
         let timeout = Duration::from_millis(u64::from(call.timeout_ms));
         // The SDK's call, because its dispatcher has to know the number to bring the answer back.
-        proxy_wasm::hostcalls::dispatch_http_call(call.cluster, headers, None, Vec::new(), timeout)
+        proxy_wasm::hostcalls::dispatch_http_call(call.cluster, headers, call.body, Vec::new(), timeout)
             .map_err(|status| HostError(status as u32))
     }
 }

@@ -1,13 +1,16 @@
 //! One request, decided: header bytes in, [`Outcome`] out. The edge only carries it out.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use super::internal_redirect;
 use super::memory::Worker;
 use crate::config::FilterConfig;
+use crate::contract::key::KeyHash;
+use crate::contract::usage::UsageOutcome;
 use crate::decision::auth::{Permit, authenticate};
 use crate::decision::bypass::{Bypass, bypass};
-use crate::decision::credential::{Authorization, NoToken};
+use crate::decision::credential::{Authorization, BearerToken, NoToken};
 use crate::decision::denial::{Denial, InvalidApiKey, RateLimited, Unavailable};
 use crate::decision::fingerprint::Fingerprint;
 use crate::decision::known_key::KnownKey;
@@ -194,8 +197,14 @@ fn check_key<H: SharedData + Clock + Peer>(
     }
     let permit = permit(worker, host, request.authorization)?;
     match worker.limiter.admit(host, permit.key().slots()) {
-        Ok(()) => Ok(Pass::Permit(permit)),
-        Err(refusal) => Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal))),
+        Ok(()) => {
+            worker.usage.count(permit.key(), UsageOutcome::Admitted);
+            Ok(Pass::Permit(permit))
+        }
+        Err(refusal) => {
+            worker.usage.count(permit.key(), UsageOutcome::RateLimited);
+            Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal)))
+        }
     }
 }
 
@@ -212,7 +221,12 @@ fn permit<H: SharedData + Clock + Peer>(
         _ => None,
     };
     if let Some(known) = fingerprint.and_then(|value| worker.recognise(value)) {
-        return known.renewed(|| host.wall());
+        let renewed = known.renewed(|| host.wall());
+        if renewed.is_err() {
+            let key = Rc::clone(known.key());
+            worker.usage.count(&key, UsageOutcome::Expired);
+        }
+        return renewed;
     }
     // Without a value nobody tries a key, and the answer is cheaper than the throttle.
     let (Some(value), Some(throttle)) = (fingerprint, &worker.throttle) else {
@@ -245,17 +259,42 @@ fn first_seen<H: SharedData + Clock>(
     fingerprint: Option<Fingerprint>,
 ) -> Result<Permit, Denial> {
     const UNKNOWN: Denial = Denial::InvalidApiKey(InvalidApiKey::Unknown);
-    if fingerprint.is_some_and(|value| worker.is_unknown(value)) {
+    if let Some(value) = fingerprint.filter(|value| worker.is_unknown(*value)) {
+        worker.usage.refused(value, false, || hash_of(authorization));
         return Err(UNKNOWN);
     }
     let accepts = worker.config().accepts;
-    let verdict = authenticate(authorization, accepts, || host.wall(), |hash| worker.find(host, hash));
+    let (mut asked, mut found) = (None, None);
+    let mut find = |hash: &KeyHash| {
+        asked = Some(*hash);
+        let key = worker.find(host, hash)?;
+        found.clone_from(&key);
+        Ok(key)
+    };
+    let verdict = authenticate(authorization, accepts, || host.wall(), &mut find);
     match (fingerprint, &verdict) {
         (Some(value), Ok(permit)) => worker.remember(value, permit),
-        (Some(value), Err(UNKNOWN)) => worker.remember_unknown(value),
+        (Some(value), Err(UNKNOWN)) => {
+            worker.remember_unknown(value);
+            worker.usage.refused(value, false, || asked);
+        }
+        (Some(value), Err(Denial::InvalidApiKey(reason))) => {
+            let environment = *reason == InvalidApiKey::Environment;
+            let outcome = if environment { UsageOutcome::Environment } else { UsageOutcome::Expired };
+            match found {
+                Some(key) => worker.usage.count(&key, outcome),
+                None if environment => worker.usage.refused(value, true, || hash_of(authorization)),
+                None => {}
+            }
+        }
         _ => {}
     }
     verdict
+}
+
+/// The hash of a well-formed key.
+fn hash_of(authorization: Authorization<'_>) -> Option<KeyHash> {
+    Some(BearerToken::parse(authorization).ok()?.api_key()?.hash())
 }
 
 fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edits<'a> {

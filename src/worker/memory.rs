@@ -27,6 +27,7 @@ use super::roster::Presence;
 use super::stale::Telling;
 use super::streams::{StreamId, Streams};
 use super::unknown_keys::Absences;
+use super::usage::Usage;
 use crate::decision::fingerprint::{Fingerprint, Fingerprints};
 
 /// State of one worker.
@@ -61,6 +62,8 @@ pub struct Worker {
     pub held: Held,
     /// Counts until the next flush.
     pub counts: Counts,
+    /// What keys were used for, until it is handed over.
+    pub usage: Usage,
 }
 
 /// Keys looked up again per tick: each costs about as much as a request.
@@ -82,6 +85,7 @@ impl Worker {
                 // The cache has two generations.
                 Throttle::new(throttle, config.filter.cache_records.saturating_mul(2))
             }),
+            usage: Usage::new(config.sync.is_some()),
             config,
             status: None,
             presence: Presence::new(random_u64()),
@@ -208,6 +212,7 @@ impl Worker {
             if self.check_staleness().is_err() {
                 self.telling.tell(host, self.now.monotonic);
             }
+            self.usage.tick(host, self.presence.worker(), self.now);
         }
         self.limiter.tick(host);
         self.counts.add(Counter::LimiterFallback, self.limiter.take_fallbacks());
@@ -319,8 +324,9 @@ impl Worker {
         self.presence.announce(host, position, self.now.monotonic);
     }
 
-    /// Takes this worker off the roster: nobody has to wait for it any more.
-    pub fn leave<H: SharedData>(&mut self, host: &H) {
+    /// Takes this worker off the roster: nobody has to wait for it any more. Hands over what it has counted.
+    pub fn leave<H: SharedData + Clock>(&mut self, host: &H) {
+        self.usage.hand_over(host, self.presence.worker(), host.now(), true);
         self.presence.leave(host);
     }
 

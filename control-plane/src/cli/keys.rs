@@ -1,6 +1,7 @@
 //! `keys …`.
 
 mod args;
+mod usage;
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -14,7 +15,7 @@ use crate::domain::gateways::PUSHED_OUT;
 
 pub(super) use self::args::KeysCommand;
 
-pub(super) const COLUMNS: [Column; 8] = [
+pub(super) const COLUMNS: [Column; 9] = [
     ("ID", "/id"),
     ("NAME", "/name"),
     ("WORKSPACE", "/workspace_slug"),
@@ -23,9 +24,10 @@ pub(super) const COLUMNS: [Column; 8] = [
     ("KEY", "/key_hint"),
     ("CREATED", "/created_at"),
     ("EXPIRES", "/expires_at"),
+    ("LAST USED", "/last_used_at"),
 ];
 
-const FIELDS: [Column; 13] = [
+const FIELDS: [Column; 17] = [
     ("ID", "/id"),
     ("NAME", "/name"),
     ("WORKSPACE", "/workspace"),
@@ -39,6 +41,10 @@ const FIELDS: [Column; 13] = [
     ("REVOKED", "/revoked_at"),
     ("ROTATED FROM", "/rotated_from"),
     ("ROTATED TO", "/rotated_to"),
+    ("LAST USED", "/last_used_at"),
+    ("LAST USED BY", "/last_used_by"),
+    ("LAST REFUSED", "/last_refused_at"),
+    ("LAST REFUSED BY", "/last_refused_by"),
 ];
 
 pub(super) async fn run(client: &Client, output: Output, command: KeysCommand) -> Result<(), CliError> {
@@ -48,6 +54,7 @@ pub(super) async fn run(client: &Client, output: Output, command: KeysCommand) -
         KeysCommand::Get { id } => {
             output.one(&client.call(Method::GET, &["api-keys", &id]).send().await?, &FIELDS)
         }
+        KeysCommand::Usage(args) => usage::usage(client, output, args).await,
         KeysCommand::Rename { id, name } => {
             patch(client, output, &id, json!({ "name": name }), None).await.map(|_| ())
         }
@@ -122,6 +129,8 @@ async fn list(client: &Client, output: Output, args: ListArgs) -> Result<(), Cli
         ("workspace", args.workspace.as_deref()),
         ("environment", args.environment.as_deref()),
         ("status", args.status.as_deref()),
+        ("unused_for", args.unused_for.as_deref()),
+        ("still_used", args.still_used.then_some("true")),
     ];
     let (entries, more) = client.list(&["api-keys"], &query, args.max).await?;
     output.list(&entries, &COLUMNS)?;

@@ -12,9 +12,9 @@ pub mod secret;
 
 pub use self::draft::{KeyDraft, KeyPatch};
 pub use self::end::End;
-pub use self::filter::{KeyCounts, KeyFilter};
+pub use self::filter::{KeyCounts, KeyFilter, NoticeCounts};
 pub(crate) use self::idempotency::Idempotent;
 pub use self::idempotency::{Earlier, IdempotencyKey, RETENTION};
 pub use self::import::{ImportDraft, Imported, MAX_BATCH};
-pub use self::key::{Key, NewKey, Status};
+pub use self::key::{Key, NewKey, Status, Uses};
 pub use self::rotate::RotateDraft;

@@ -13,7 +13,7 @@ use crate::config::{Config, PagesConfig};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
 use crate::domain::gateways::Receipt;
-use crate::domain::keys::KeyCounts;
+use crate::domain::keys::{KeyCounts, NoticeCounts};
 use crate::service::audit::Audit;
 use crate::service::clock::Clock;
 use crate::service::credentials::Credentials;
@@ -26,6 +26,7 @@ use crate::service::metrics::{Metrics, Reading};
 use crate::service::sync::Sync;
 use crate::service::throttle::Throttle;
 use crate::service::token_book::TokenBook;
+use crate::service::usage::Usage;
 use crate::service::users::Users;
 use crate::service::workspaces::Workspaces;
 use crate::store::{OpenError, Purpose, Store};
@@ -43,6 +44,8 @@ pub struct App {
     pub users: Users,
     /// Who did what.
     pub audit: Audit,
+    /// What keys are used for.
+    pub usage: Usage,
     /// What is known about one key.
     pub explain: Explain,
     /// Pages for gateways.
@@ -85,6 +88,8 @@ pub struct App {
     pub admission: Arc<Semaphore>,
     /// Polls in progress are bounded by it, so that they leave connections to everybody else.
     pub poll_slots: Arc<Slots<Credential>>,
+    /// Posts of gateways in progress are bounded by it.
+    pub post_slots: Arc<Slots<Credential>>,
     /// Receipts that people in the pages wait for are bounded by it: each is looked at again with every acknowledgement.
     pub receipt_slots: Arc<Slots<i64>>,
     readiness: Arc<Mutex<Option<Readiness>>>,
@@ -102,7 +107,7 @@ struct Readiness {
 struct Counted {
     /// When they may be counted again.
     until: Instant,
-    keys: KeyCounts,
+    keys: (KeyCounts, NoticeCounts),
 }
 
 /// How long clients may take.
@@ -134,6 +139,8 @@ const MAX_PAGE_REQUESTS: usize = 256;
 /// Most attempts to sign in at once. Their passwords are hashed one by one.
 const MAX_SIGN_INS: usize = 16;
 const MAX_FIRST_SIGN_INS: usize = 4;
+/// Most posts of gateways at once; they are short.
+const MAX_POSTS: usize = 128;
 /// Most receipts that are waited for in pages, and most of one person.
 const MAX_RECEIPTS: usize = 256;
 const MAX_RECEIPTS_OF_PERSON: usize = 8;
@@ -173,6 +180,7 @@ impl App {
             workspaces: Workspaces::new(store.clone(), clock.clone(), config.workspace_defaults()),
             users: Users::new(store.clone(), clock.clone()).map_err(BuildError::Other)?,
             audit: Audit::new(store.clone()),
+            usage: Usage::new(store.clone(), clock.clone()),
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),
             sync: Sync::new(store.reading_for(Purpose::Sync), known, metrics.clone(), clock.clone(), down)
                 .replacing_tables(config.init),
@@ -203,6 +211,7 @@ impl App {
             page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
             poll_slots: Arc::new(Slots::new(polls, three_quarters(polls))),
+            post_slots: Arc::new(Slots::new(MAX_POSTS, three_quarters(MAX_POSTS))),
             receipt_slots: Arc::new(Slots::new(MAX_RECEIPTS, MAX_RECEIPTS_OF_PERSON)),
             readiness: Arc::default(),
             counted: Arc::default(),
@@ -219,6 +228,7 @@ impl App {
             workspaces: self.workspaces.over(store.clone()),
             users: self.users.over(store.clone()),
             audit: self.audit.over(store.clone()),
+            usage: self.usage.over(store.clone()),
             credentials: self.credentials.over(store.clone()),
             store,
             ..self.clone()
@@ -237,6 +247,7 @@ impl App {
             kept: self.kept.clone(),
             keys,
             gateways,
+            usage: self.usage.clone(),
             store: self.store.clone(),
             clock: self.clock.clone(),
             removals_kept,
@@ -291,11 +302,12 @@ impl App {
     pub async fn metrics_text(&self) -> Result<Vec<u8>, Error> {
         let (gateways, polls) = self.gateways.states();
         let serving_nobody = self.gateways.serving_nobody();
-        let (keys, revision) = (self.key_counts().await?, self.store.head().revision);
+        let ((keys, notices), revision) = (self.key_counts().await?, self.store.head().revision);
         let connections = self.connections.census();
         let replicas = self.gateways.replicas().iter().filter(|replica| replica.is_alive()).count().max(1);
         self.metrics.render(&Reading {
             keys,
+            notices,
             revision,
             gateways,
             serving_nobody,
@@ -307,16 +319,17 @@ impl App {
 
     /// Counts the keys by state, or says what was counted a moment ago: that looks at every key, and anyone may ask. Those who
     /// ask meanwhile wait for the one who counts.
-    async fn key_counts(&self) -> Result<KeyCounts, Error> {
+    async fn key_counts(&self) -> Result<(KeyCounts, NoticeCounts), Error> {
         let mut last = Arc::clone(&self.counted).lock_owned().await;
         let began = self.clock.instant();
         if let Some(last) = last.as_ref().filter(|last| began < last.until) {
             return Ok(last.keys);
         }
         // To its end, as above.
-        let (keys, clock) = (self.keys.over(self.store.reading_for(Purpose::Metrics)), self.clock.clone());
+        let (store, clock) = (self.store.reading_for(Purpose::Metrics), self.clock.clone());
+        let (keys, usage) = (self.keys.over(store.clone()), self.usage.over(store));
         let count = tokio::spawn(async move {
-            let keys = keys.counts().await?;
+            let keys = (keys.counts().await?, usage.count_notices().await?);
             let now = clock.instant();
             let age = COUNT_AGE.max(now.saturating_duration_since(began) * COUNT_SHARE);
             *last = Some(Counted { until: now + age, keys });

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::IntoResponse;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,7 +24,9 @@ use super::paging::{cursor, page_size, workspace_row};
 use crate::contract::Environment;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{KeyFilter, Status};
+use crate::domain::limits::seconds;
 use crate::service::keys::{self, Revoked};
+use crate::service::usage::STILL_USED;
 use crate::store::Written;
 
 /// Which keys, and which part of the list.
@@ -39,6 +42,11 @@ struct ListQuery {
     /// Only in this state: `active`, `revoked`, `expired` or `all` (the default).
     #[param(pattern = "^(active|revoked|expired|all)$")]
     status: Option<String>,
+    /// Only keys that were not used for so long, and were there and counted: `90d`, `12h`.
+    #[param(pattern = "^[0-9]{1,6}(s|m|h|d)$")]
+    unused_for: Option<String>,
+    /// `true`: only keys that have ended, and with which somebody came within the last seven days.
+    still_used: Option<bool>,
     /// Most entries, 1 to 200; 50 when it is not given.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
@@ -264,10 +272,28 @@ async fn filter(app: &App, query: ListQuery) -> Result<KeyFilter, Error> {
             None
         }
     };
+    let now = app.clock.now();
+    let ago = |time: SignedDuration| now.checked_sub(time).unwrap_or(Timestamp::MIN);
+    let unused_since = query.unused_for.as_deref().and_then(|text| {
+        let seconds = seconds(text).filter(|seconds| *seconds > 0);
+        if seconds.is_none() {
+            problems.add("unused_for", "must be a time such as 90d or 12h");
+        }
+        seconds.map(SignedDuration::from_secs).map(ago)
+    });
+    let refused_since = query.still_used.unwrap_or(false).then(|| ago(STILL_USED));
     problems.check()?;
     let before = cursor(query.cursor.as_deref())?;
     let workspace_seq = workspace_row(app, query.workspace.as_deref()).await?;
-    Ok(KeyFilter { workspace_seq, environment, status, before, ..KeyFilter::default() })
+    Ok(KeyFilter {
+        workspace_seq,
+        environment,
+        status,
+        unused_since,
+        refused_since,
+        before,
+        ..KeyFilter::default()
+    })
 }
 
 fn wait_of(query: &WaitQuery) -> Result<Option<Duration>, Error> {

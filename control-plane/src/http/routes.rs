@@ -13,8 +13,8 @@ use super::app::App;
 use super::error::Failure;
 use super::receive::{self, MAX_BODY};
 use super::{
-    audit, auth, credentials, database, explain, gateways, health, keys, layers, openapi, pages, replicas,
-    sync, users, workspaces,
+    audit, auth, credentials, database, explain, gateways, health, keys, layers, notices, openapi, pages,
+    posts, replicas, sync, usage, users, workspaces,
 };
 use crate::domain::error::Error;
 
@@ -30,6 +30,8 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .merge(users::routes())
         .merge(audit::routes())
         .merge(explain::routes())
+        .merge(usage::routes())
+        .merge(notices::routes())
         .merge(database::routes())
         .layer(middleware::from_fn_with_state(app.clone(), layers::admit))
         .layer(middleware::from_fn_with_state(app.clone(), receive::receive))
@@ -38,9 +40,15 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .merge(sync::routes())
         .layer(middleware::from_fn_with_state(app.clone(), layers::admit_poll))
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_sync));
+    let posts = OpenApiRouter::new()
+        .merge(posts::routes())
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(app.clone(), posts::admit))
+        .layer(middleware::from_fn_with_state(app.clone(), auth::require_sync));
     let (router, document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .merge(admin)
         .merge(sync)
+        .merge(posts)
         .merge(health::routes())
         .merge(if with_metrics { metrics(&app) } else { OpenApiRouter::new() })
         .split_for_parts();

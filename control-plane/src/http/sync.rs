@@ -99,7 +99,7 @@ impl ChangesQuery {
 }
 
 /// SHA-256 of the session that the process says it is.
-fn session(headers: &HeaderMap, problems: &mut Problems) -> Option<[u8; 32]> {
+pub(super) fn session(headers: &HeaderMap, problems: &mut Problems) -> Option<[u8; 32]> {
     let mut values = headers.get_all(SESSION_HEADER).iter();
     let (value, more) = (values.next()?, values.next());
     let session = value.to_str().ok().filter(|_| more.is_none()).and_then(Session::from_hex);

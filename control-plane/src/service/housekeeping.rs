@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::gateways::Gateways;
 use super::keys::kept::Kept;
 use super::keys::{Keys, Swept};
+use super::usage::Usage;
 use crate::domain::error::Error;
 use crate::store::Store;
 
@@ -20,6 +21,8 @@ pub struct Housekeeping {
     pub keys: Keys,
     /// Gateways that are remembered.
     pub gateways: Gateways,
+    /// Counts that are old.
+    pub usage: Usage,
     /// The log, sessions and requests.
     pub store: Store,
     /// By which things are over.
@@ -95,6 +98,7 @@ impl Housekeeping {
         if let Some(floor) = compaction.await?.value {
             tracing::info!(floor, "the revision log was compacted");
         }
+        self.usage.sweep().await?;
         self.gateways.save(&self.store).await
     }
 }

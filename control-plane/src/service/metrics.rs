@@ -11,7 +11,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::domain::error::Error;
 use crate::domain::gateways::{GatewayCounts, Receipt};
-use crate::domain::keys::KeyCounts;
+use crate::domain::keys::{KeyCounts, NoticeCounts};
 
 /// All metrics of one server. Clones share them.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ pub struct Metrics {
     connected: IntGauge,
     gateways: IntGaugeVec,
     serving_nobody: IntGauge,
+    notices: IntGaugeVec,
     polls: IntGauge,
     replicas: IntGauge,
     refused_tokens: IntCounterVec,
@@ -39,6 +40,8 @@ pub struct Metrics {
 pub struct Reading {
     /// Keys by state.
     pub keys: KeyCounts,
+    /// Keys that somebody ought to look at.
+    pub notices: NoticeCounts,
     /// The log's revision.
     pub revision: u64,
     /// Gateways by state.
@@ -148,6 +151,10 @@ impl Metrics {
                 "gateways_serving_nobody",
                 "Connected gateways that have the keys while none of their workers has.",
             )?,
+            notices: IntGaugeVec::new(
+                Opts::new("notices", "Keys that somebody ought to look at, by why."),
+                &["kind"],
+            )?,
             polls: IntGauge::new("polls_held", "Polls of gateways in progress, at this control plane.")?,
             replicas: IntGauge::new(
                 "replicas",
@@ -176,7 +183,7 @@ impl Metrics {
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 16] = [
+        let all: [Box<dyn Collector>; 17] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
@@ -188,6 +195,7 @@ impl Metrics {
             Box::new(self.connected.clone()),
             Box::new(self.gateways.clone()),
             Box::new(self.serving_nobody.clone()),
+            Box::new(self.notices.clone()),
             Box::new(self.polls.clone()),
             Box::new(self.replicas.clone()),
             Box::new(self.refused_tokens.clone()),
@@ -246,6 +254,9 @@ impl Metrics {
         self.connected.set(counted(gateways.connected()));
         for (state, count) in gateways.by_state() {
             self.gateways.with_label_values(&[state]).set(counted(count));
+        }
+        for (kind, count) in reading.notices.by_kind() {
+            self.notices.with_label_values(&[kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.serving_nobody.set(counted(reading.serving_nobody));
         self.polls.set(i64::from(reading.polls));

@@ -15,5 +15,6 @@ pub mod replicas;
 pub mod sessions;
 pub mod throttles;
 pub mod tx;
+pub mod usage;
 pub mod users;
 pub mod workspaces;

@@ -18,6 +18,7 @@ pub(super) mod statement;
 pub(super) mod tags;
 pub(super) mod throttles;
 pub(super) mod upkeep;
+pub(super) mod usage;
 pub(super) mod users;
 pub(super) mod values;
 pub(super) mod workspaces;

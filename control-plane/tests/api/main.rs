@@ -14,4 +14,5 @@ mod revoke_key;
 mod rotate_key;
 mod tokens;
 mod update_key;
+mod usage;
 mod workspaces;

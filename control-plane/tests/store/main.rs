@@ -17,6 +17,7 @@ mod pairs;
 mod replicas;
 mod sessions;
 mod transactions;
+mod usage;
 mod users;
 mod workspaces;
 
@@ -110,6 +111,14 @@ macro_rules! engine {
                     gateways_come_back_as_they_were_saved_last_seen_first
                     a_gateway_is_saved_again_in_its_place
                     a_forgotten_gateway_is_gone;
+                usage:
+                    counts_add_up_in_every_step_of_key_and_workspace
+                    many_rows_come_in_one_go
+                    a_number_of_a_process_is_taken_once_and_only_forward
+                    numbers_of_processes_that_are_long_gone_or_too_many_are_forgotten
+                    a_last_use_never_goes_back
+                    what_is_old_is_forgotten_in_parts
+                    keys_are_found_by_their_use;
                 replicas:
                     what_a_replica_says_the_others_find
                     only_the_next_count_of_a_replica_is_written

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::*;
 use crate::config::{Config, SyncMode};
 use crate::contract::samples::{self, hash, record};
+use crate::contract::usage::{UsageOutcome, UsagePost};
 use crate::host::fake::FakeHost;
 use crate::worker::{Worker, roster};
 
@@ -469,3 +470,47 @@ fn a_gateway_that_refuses_because_its_table_is_too_old_says_so() {
 }
 
 const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn usage_is_posted_beside_the_polls_under_the_processs_session_and_by_nobody_who_lost_the_lease() {
+    let host = FakeHost::at(1_000);
+    let mut driver = Driver::new(config(), "node", 0);
+    let mut worker = worker();
+    let (call, _) = next_call(&mut driver, &host, 0);
+    driver.answer(&host, call, Ok(&page(5, true, &[1], &[])));
+    worker.tick(&host);
+    let key = worker.find(&host, &hash(1)).unwrap().unwrap();
+    worker.usage.count(&key, UsageOutcome::Admitted);
+    let post = |driver: &mut Driver, worker: &mut Worker, sent: usize| {
+        for _ in 0..2_000 {
+            driver.tick(&host);
+            worker.tick(&host);
+            if host.posted().len() > sent {
+                return host.posted().pop().unwrap();
+            }
+            host.advance_ns(TICK_NS);
+        }
+        panic!("no post within forty seconds");
+    };
+    let (call, body) = post(&mut driver, &mut worker, 0);
+    let parsed = UsagePost::parse(&body).unwrap();
+    assert!(parsed.gateway.starts_with("node-") && parsed.sequence == 1);
+    assert_eq!((parsed.counts[0].key_id.as_str(), parsed.counts[0].requests), ("key_1", 1));
+    let number = usize::try_from(call).unwrap() - 1;
+    assert_eq!(host.sent()[number], "/sync/v1/usage");
+    assert!(host.sessions()[number] == host.sessions()[0]);
+    // Another candidate leads by the time that the answer comes: it says the same again, and the first one writes nothing.
+    let mut next = Driver::new(config(), "node", 1);
+    host.advance_ns(4_000_000_000);
+    next.tick(&host);
+    assert!(next.is_leading());
+    driver.answer(&host, call, Ok(br#"{"sequence":1}"#));
+    assert!(!driver.is_leading());
+    let (call, again) = post(&mut next, &mut worker, 1);
+    assert!(again == body);
+    next.answer(&host, call, Ok(br#"{"sequence":1}"#));
+    worker.usage.count(&key, UsageOutcome::RateLimited);
+    let (_, third) = post(&mut next, &mut worker, 2);
+    let third = UsagePost::parse(&third).unwrap();
+    assert_eq!((third.sequence, third.counts[0].outcome), (2, UsageOutcome::RateLimited));
+}

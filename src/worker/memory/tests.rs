@@ -519,3 +519,4 @@ fn no_stream_ends_when_the_configuration_says_so() {
 
 mod streams;
 mod unknown;
+mod usage;

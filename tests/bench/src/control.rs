@@ -1,9 +1,9 @@
 //! A stand-in for the control plane: speaks sync protocol v1 from keys that are computed, so that a table of a million
-//! keys needs no database. The types are the product's own.
+//! keys needs no database. It acknowledges what keys are used for, too. The types are the product's own.
 
 use std::{
     collections::HashMap,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use flamegate::contract::key::KeyHash;
 use flamegate::contract::page::{Page, Upsert, WireHash};
+use flamegate::contract::usage::{USAGE_PATH, UsageAnswer, UsagePost};
 
 use crate::keys::{Key, Keys};
 
@@ -195,18 +196,31 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         if reader.read_line(&mut first)? == 0 {
             return Ok(());
         }
-        let mut last = false;
+        let (mut last, mut length) = (false, 0);
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line)? <= 2 {
                 break;
             }
             last |= line.trim().eq_ignore_ascii_case("connection: close");
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse()?;
+            }
         }
+        let mut post = vec![0; length];
+        reader.read_exact(&mut post)?;
         let path = first.split(' ').nth(1).context("no path")?;
         let query = path.split_once('?').map_or("", |(_, query)| query);
         let query = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
-        let body = serde_json::to_vec(&shared.answer(&query)?)?;
+        // What keys are used for is acknowledged, and nobody keeps it.
+        let body = if path == USAGE_PATH {
+            let post = UsagePost::parse(&post).map_err(anyhow::Error::msg)?;
+            serde_json::to_vec(&UsageAnswer { sequence: post.sequence })?
+        } else {
+            serde_json::to_vec(&shared.answer(&query)?)?
+        };
         shared.sent.fetch_add(body.len() as u64, Ordering::Relaxed);
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::usage::UsageArgs;
 use crate::cli::error::CliError;
 use crate::cli::limit_args::LimitArgs;
 use crate::domain::limits::seconds;
@@ -22,6 +23,8 @@ pub(in crate::cli) enum KeysCommand {
         /// key_…
         id: String,
     },
+    /// What a key was used for, and when it was last used
+    Usage(UsageArgs),
     /// Give a key another name
     Rename {
         /// key_…
@@ -79,6 +82,12 @@ pub(in crate::cli) struct ListArgs {
     /// active, revoked, expired or all
     #[arg(long)]
     pub status: Option<String>,
+    /// Only keys that were not used for so long, and were there and counted: 90d, 12h
+    #[arg(long, value_name = "TIME")]
+    pub unused_for: Option<String>,
+    /// Only keys that have ended, and with which somebody came within the last seven days
+    #[arg(long)]
+    pub still_used: bool,
     /// Most entries
     #[arg(long, default_value_t = 1_000)]
     pub max: usize,

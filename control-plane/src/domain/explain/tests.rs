@@ -28,6 +28,7 @@ fn key(change: impl FnOnce(&mut Key)) -> Key {
         rotated_from: None,
         rotated_to: None,
         revision: Some(10),
+        uses: Default::default(),
     };
     change(&mut key);
     key

@@ -1,5 +1,7 @@
 //! Which keys are asked for, and how many there are.
 
+use jiff::Timestamp;
+
 use super::key::Status;
 use crate::contract::Environment;
 
@@ -16,6 +18,12 @@ pub struct KeyFilter {
     pub search: Option<String>,
     /// Only keys with exactly this hint.
     pub hint: Option<String>,
+    /// Only keys that end before then.
+    pub ends_before: Option<Timestamp>,
+    /// Only keys that were not used since then, and were there and counted.
+    pub unused_since: Option<Timestamp>,
+    /// Only keys that have ended and with which somebody came since then.
+    pub refused_since: Option<Timestamp>,
     /// Only keys made before the one with this `seq`.
     pub before: Option<i64>,
     /// How many of them to leave out.
@@ -31,4 +39,29 @@ pub struct KeyCounts {
     pub revoked: i64,
     /// Refused because their time is over.
     pub expired: i64,
+}
+
+/// How many keys somebody ought to look at; counted up to [`crate::domain::lists::MOST_COUNTED`] and one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoticeCounts {
+    /// Those that end within 1, 7 and 30 days.
+    pub ends: [u64; 3],
+    /// Those that have ended and are still used.
+    pub still_used: u64,
+    /// Those that were not used for 90 days.
+    pub unused: u64,
+}
+
+impl NoticeCounts {
+    /// By the names that metrics have for them.
+    pub const fn by_kind(&self) -> [(&'static str, u64); 5] {
+        let [day, week, month] = self.ends;
+        [
+            ("ends_1d", day),
+            ("ends_7d", week),
+            ("ends_30d", month),
+            ("still_used", self.still_used),
+            ("unused", self.unused),
+        ]
+    }
 }

@@ -45,6 +45,21 @@ pub struct Key {
     pub rotated_to: Option<String>,
     /// Last change of what gateways see; `None` once its removal has left the log.
     pub revision: Option<u64>,
+    /// When it was used.
+    pub uses: Uses,
+}
+
+/// When a key was used, in whole minutes, as far as gateways have said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// When it was last used; `None` for never, or before anybody counted.
+    pub last_used_at: Option<Timestamp>,
+    /// Id of the gateway.
+    pub last_used_by: Option<String>,
+    /// When somebody last came with it although it had ended.
+    pub last_refused_at: Option<Timestamp>,
+    /// Id of the gateway.
+    pub last_refused_by: Option<String>,
 }
 
 /// What a key is good for now.

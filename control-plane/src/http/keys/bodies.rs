@@ -11,6 +11,7 @@ use crate::domain::gateways::Receipt;
 use crate::domain::keys::secret::PlaintextKey;
 use crate::domain::keys::{Imported, Key};
 use crate::http::limits::LimitBody;
+use crate::http::usage::UsesBody;
 
 /// A key; never its plaintext.
 #[derive(Serialize, ToSchema)]
@@ -50,6 +51,8 @@ pub(in crate::http) struct KeyBody {
     rotated_to: Option<String>,
     /// Last revision at which the gateways' view of the key changed.
     revision: Option<u64>,
+    #[serde(flatten)]
+    uses: UsesBody,
 }
 
 /// A key that was just made, with its plaintext.
@@ -189,6 +192,7 @@ impl KeyBody {
             rotated_from: key.rotated_from.clone(),
             rotated_to: key.rotated_to.clone(),
             revision: key.revision,
+            uses: UsesBody::from(key),
         }
     }
 }

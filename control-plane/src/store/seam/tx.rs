@@ -12,6 +12,7 @@ use super::log::{ReadLog, WriteLog};
 use super::replicas::{ReadReplicas, WriteReplicas};
 use super::sessions::{ReadSessions, WriteSessions};
 use super::throttles::WriteThrottles;
+use super::usage::{ReadUsage, WriteUsage};
 use super::users::{ReadUsers, WriteUsers};
 use super::workspaces::{ReadWorkspaces, WriteWorkspaces};
 use crate::domain::error::Error;
@@ -28,7 +29,7 @@ macro_rules! sum {
 
 sum! {
     /// Everything that can be read.
-    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadGateways ReadReplicas ReadLog
+    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadGateways ReadReplicas ReadLog ReadUsage
 }
 
 sum! {
@@ -36,7 +37,7 @@ sum! {
     ///
     /// What a transaction has found stays as it is until its end: nobody else changes it meanwhile. Whatever changes what gateways see of a
     /// key takes the next revision in the same call.
-    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteGateways WriteReplicas WriteThrottles WriteLog
+    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage
 }
 
 /// What a reader sees; each call sees everything that was committed before it began.

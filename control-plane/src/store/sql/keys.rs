@@ -11,16 +11,18 @@ use crate::contract::{KeyHash, Limit};
 use crate::domain::error::Error;
 use crate::domain::fold::fold;
 use crate::domain::keys::key::NewKey;
-use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, Status};
+use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, Status, Uses};
 use crate::domain::lists::MOST_COUNTED;
+use crate::domain::usage::{minute_of, time_of};
 use crate::store::seam::keys::{ReadKeys, WriteKeys};
 
 const SELECT: &str =
     "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.hint, k.limits, k.created_at, k.expires_at,
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits, w.ceiling,
-        w.workspace_limits";
+        w.workspace_limits, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
 
-const FROM: &str = " FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
+const FROM: &str = " FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq
+    LEFT JOIN key_uses u ON u.key_seq = k.seq";
 
 /// Most rows in one statement: 13 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
 const ROWS_PER_INSERT: usize = 1_000;
@@ -188,6 +190,20 @@ fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Time
     if let Some(hint) = &filter.hint {
         sql.push(" AND k.hint = ").push_bind(hint.clone());
     }
+    if let Some(before) = filter.ends_before {
+        sql.push(" AND k.expires_at < ").push_bind(before.as_second());
+    }
+    if let Some(since) = filter.unused_since {
+        // Never used is unused since it was made, if that was counted.
+        sql.push(" AND COALESCE(u.last_used_at, CASE WHEN k.created_at < ").push_bind(since.as_millisecond());
+        sql.push(" THEN (SELECT since FROM usage_log) END) < ").push_bind(minute_of(since));
+    }
+    if let Some(since) = filter.refused_since {
+        // A few of many: by the index of the refused.
+        sql.push(" AND k.seq IN (SELECT key_seq FROM key_uses WHERE last_refused_at >= ");
+        sql.push_bind(minute_of(since)).push(")");
+        sql.push(" AND (k.revoked_at IS NOT NULL OR k.expires_at <= ").push_bind(now.as_second()).push(")");
+    }
     match filter.status {
         None => {}
         Some(Status::Revoked) => {
@@ -225,5 +241,11 @@ fn key(row: &impl Columns) -> Result<Key, Error> {
         rotated_from: row.maybe_text("rotated_from")?,
         rotated_to: row.maybe_text("rotated_to")?,
         revision: row.maybe_number("revision")?.map(unsigned).transpose()?,
+        uses: Uses {
+            last_used_at: row.maybe_number("last_used_at")?.and_then(time_of),
+            last_used_by: row.maybe_text("last_used_by")?,
+            last_refused_at: row.maybe_number("last_refused_at")?.and_then(time_of),
+            last_refused_by: row.maybe_text("last_refused_by")?,
+        },
     })
 }

@@ -1,0 +1,113 @@
+//! Posts of gateways on their way into the database. Those that come at about the same time are written together: a thousand gateways
+//! cost a few small commits a second, and a revocation waits for one of them at most.
+//!
+//! A post's number and its counts are written in one transaction, so however often it comes it is counted once. Whoever posts waits for the
+//! commit; a post that was not written is not acknowledged, and comes again.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time;
+
+use crate::domain::error::Error;
+use crate::domain::keys::Status;
+use crate::domain::usage::{Batch, Dead, Ended, KeyRow, Rows, minute_of};
+use crate::service::clock::Clock;
+use crate::store::{Store, Tx};
+
+/// Where posts go in. Clones share it.
+#[derive(Clone)]
+pub struct Intake(mpsc::Sender<Waiting>);
+
+struct Waiting {
+    batch: Batch,
+    answer: oneshot::Sender<u64>,
+}
+
+/// Most posts that wait; more are refused, and come again.
+const MOST_WAITING: usize = 256;
+/// Posts that come within this time are written together.
+const GATHER: Duration = Duration::from_millis(100);
+/// A commit has no more than so many counts and hashes, unless one post has.
+const MOST_TOGETHER: usize = 1_500;
+
+const NOT_WRITTEN: Error = Error::Unavailable("the post was not stored");
+
+impl Intake {
+    /// Writes what comes, until all clones are gone.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        let (sender, receiver) = mpsc::channel(MOST_WAITING);
+        tokio::spawn(write_all(receiver, store, clock));
+        Self(sender)
+    }
+
+    /// Adds a post, once. Returns its number when it is counted, now or before.
+    pub async fn add(&self, batch: Batch) -> Result<u64, Error> {
+        let (answer, written) = oneshot::channel();
+        let waiting = Waiting { batch, answer };
+        self.0.try_send(waiting).map_err(|_| Error::Unavailable("too many posts at once"))?;
+        written.await.map_err(|_| NOT_WRITTEN)
+    }
+}
+
+async fn write_all(mut posts: mpsc::Receiver<Waiting>, store: Store, clock: Clock) {
+    while let Some(first) = posts.recv().await {
+        time::sleep(GATHER).await;
+        let size = |waiting: &Waiting| waiting.batch.post.counts.len() + waiting.batch.post.refused.len();
+        let mut total = size(&first);
+        let mut together = vec![first];
+        while total < MOST_TOGETHER
+            && let Ok(next) = posts.try_recv()
+        {
+            total += size(&next);
+            together.push(next);
+        }
+        // Whoever else takes the same numbers takes them in the same order.
+        together.sort_by(|one, other| one.batch.order().cmp(&other.batch.order()));
+        let (batches, answers): (Vec<_>, Vec<_>) =
+            together.into_iter().map(|waiting| (waiting.batch, waiting.answer)).unzip();
+        let numbers: Vec<_> = batches.iter().map(|batch| batch.post.sequence).collect();
+        let clock = clock.clone();
+        let written = store.note(move |tx| Box::pin(async move { write(tx, &batches, &clock).await })).await;
+        match written {
+            // Whoever has hung up asks again.
+            Ok(_) => answers.into_iter().zip(numbers).for_each(|(answer, number)| {
+                let _ = answer.send(number);
+            }),
+            Err(error) => {
+                tracing::error!(%error, cause = ?std::error::Error::source(&error), "usage was not stored; gateways post it again");
+            }
+        }
+    }
+}
+
+async fn write(tx: &mut Tx, batches: &[Batch], clock: &Clock) -> Result<(), Error> {
+    let now = clock.now();
+    let mut new = Vec::new();
+    for Batch { credential, session, post } in batches {
+        let is_new = tx.take_usage_number(credential, session, post.sequence, now).await?;
+        new.push(is_new);
+    }
+    let batches: Vec<_> =
+        batches.iter().zip(new).filter(|(_, is_new)| *is_new).map(|(batch, _)| batch).collect();
+    let posts = || batches.iter().map(|batch| &batch.post);
+    let ids: HashSet<_> = posts().flat_map(|post| &post.counts).map(|count| count.key_id.clone()).collect();
+    let hashes: HashSet<_> = posts().flat_map(|post| &post.refused).map(|refused| refused.hash.0).collect();
+    let known: HashMap<String, KeyRow> =
+        tx.key_rows(&ids.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
+    let hashes: Vec<_> = hashes.into_iter().collect();
+    let mut dead = HashMap::new();
+    for (hash, key) in tx.keys_of_hashes(&hashes).await? {
+        let row = KeyRow { seq: key.seq, workspace_seq: key.workspace_seq };
+        let ended = match key.status(now) {
+            Status::Active => None,
+            Status::Revoked => Some(Ended::Revoked),
+            Status::Expired => Some(Ended::Expired),
+        };
+        dead.insert(hash, Dead { row, ended });
+    }
+    let mut rows = Rows::default();
+    batches.iter().for_each(|batch| rows.take(batch, &known, &dead, minute_of(now)));
+    tx.add_usage(&rows, now).await
+}
