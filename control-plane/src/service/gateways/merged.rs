@@ -81,9 +81,7 @@ impl Entries {
             }
         }
         if let Some(shared) = &mut self.shared {
-            for (revision, tag) in publication.rests_on {
-                shared.rests_on.entry(revision).or_insert(tag);
-            }
+            shared.rests_on.extend(publication.rests_on);
         }
     }
 

@@ -259,8 +259,8 @@ impl World {
                 let committed = self.table.head();
                 let turn = plane.gateways.inner.registry.lock().shared.as_mut().unwrap().begin_receipt();
                 plane.committed = Some((committed, turn));
-                // What is published never goes back.
-                if committed.revision > plane.head.revision {
+                // What was lost may have had the same number.
+                if committed.revision >= plane.head.revision {
                     plane.head = committed;
                 }
             }
@@ -460,4 +460,62 @@ fn no_receipt_says_all_too_early() {
     }
     // It is not by saying nothing that they are right.
     assert!(all > u32::try_from(histories).unwrap(), "{all}");
+}
+
+/// A poll of the gateway `g` at this replica.
+fn poll(plane: &Plane) -> Poll {
+    plane.gateways.begin(Hello {
+        credential: Credential::shared(),
+        name: "g".to_owned(),
+        session: Some([7; 32]),
+        version: None,
+        wait: Duration::from_secs(25),
+        stale: false,
+        workers: None,
+    })
+}
+
+/// A table and replicas that know each other.
+fn planes(clock: &Clock, count: usize) -> (Table, Vec<Plane>) {
+    clock.stop();
+    let mut table = Table { log: vec![1], ..Table::default() };
+    let mut planes: Vec<_> = (0..count).map(|_| Plane::new(clock, table.head())).collect();
+    for _ in 0..3 {
+        for plane in &mut planes {
+            plane.tells(&mut table, clock.instant());
+            plane.hears(&table, clock);
+        }
+    }
+    (table, planes)
+}
+
+#[test]
+fn what_was_acknowledged_of_a_lost_revision_is_not_that_of_the_one_with_its_number() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 1);
+    let plane = &mut planes[0];
+    let first = poll(plane);
+    plane.tells(&mut table, clock.instant());
+    first.acknowledges(Some(1), &head(plane.head));
+    plane.tells(&mut table, clock.instant());
+    let durable = table.clone();
+    table.log.push(2);
+    plane.head = table.head();
+    first.finish();
+    // It has the page with 2, and says so, while the database dies.
+    let second = poll(plane);
+    second.acknowledges(Some(2), &head(plane.head));
+    let said = plane.gateways.inner.registry.lock().publication(&head(plane.head), clock.instant()).unwrap();
+    plane.gateways.inner.registry.lock().not_published(said);
+    // The standby has not got that, and our next commit there takes its number.
+    table = durable;
+    table.log.push(3);
+    plane.head = table.head();
+    let turn = plane.gateways.inner.registry.lock().shared.as_mut().unwrap().begin_receipt();
+    for _ in 0..3 {
+        plane.tells(&mut table, clock.instant());
+        plane.hears(&table, &clock);
+    }
+    let receipt = plane.gateways.line_up(2, None, Some(turn));
+    assert!(!receipt.is_confirmed() && !receipt.gateways.is_empty(), "{receipt:?}");
 }
