@@ -156,10 +156,14 @@ impl Entries {
             self.see_all_anew();
             return None;
         }
+        // All that `Shared::behind` goes by: also that we have looked, and who is there no more.
+        let is_later = shared.told > shared.seen_at;
         shared.seen_at = shared.told;
-        let heads =
-            |replicas: &[Replica]| -> Vec<u64> { replicas.iter().map(|replica| replica.head).collect() };
-        let is_news = !sight.gateways.is_empty() || heads(&sight.replicas) != heads(&shared.replicas);
+        let states = |replicas: &[Replica]| -> Vec<(u64, bool)> {
+            replicas.iter().map(|replica| (replica.head, replica.is_alive())).collect()
+        };
+        let is_news =
+            is_later || !sight.gateways.is_empty() || states(&sight.replicas) != states(&shared.replicas);
         let beats = sight.replicas.iter().map(|replica| (replica.id.clone(), replica.beat));
         shared.seen = beats.collect();
         shared.to_see.clear();

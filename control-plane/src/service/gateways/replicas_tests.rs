@@ -519,3 +519,24 @@ fn what_was_acknowledged_of_a_lost_revision_is_not_that_of_the_one_with_its_numb
     let receipt = plane.gateways.line_up(2, None, Some(turn));
     assert!(!receipt.is_confirmed() && !receipt.gateways.is_empty(), "{receipt:?}");
 }
+
+#[test]
+fn a_look_is_news_when_it_passes_a_turn_or_a_replica_dies() {
+    let clock = Clock::default();
+    let (mut table, planes) = planes(&clock, 2);
+    let looks = |table: &Table| {
+        let sight = table.look(&planes[0].gateways, clock.instant());
+        planes[0].gateways.inner.registry.lock().saw(sight, clock.instant(), clock.now()).unwrap()
+    };
+    assert!(!looks(&table), "nothing is new");
+    // A receipt waits for that, and nobody else has anything to say.
+    let said = planes[0].gateways.inner.registry.lock().publication(&head(table.head()), clock.instant());
+    let (said, at) = (said.unwrap(), clock.instant());
+    let what = table.publish(&said, at);
+    planes[0].gateways.inner.registry.lock().published(&said, what).unwrap();
+    assert!(looks(&table), "it is behind a later turn");
+    assert!(!looks(&table));
+    clock.advance(ALIVE + Duration::from_millis(1));
+    assert!(looks(&table), "nobody is there any more");
+    assert!(!looks(&table));
+}
