@@ -44,11 +44,15 @@ fn gateway(id: &str, session: u8) -> SharedGateway {
 }
 
 fn takes(gateway: SharedGateway) -> Line {
-    Line { gateway, takes: true }
+    Line { gateway, takes: true, is_new: true }
 }
 
 fn keeps(keeper: &str, gateway: SharedGateway) -> Line {
-    Line { gateway: SharedGateway { keeper: Some(keeper.to_owned()), ..gateway }, takes: false }
+    Line {
+        gateway: SharedGateway { keeper: Some(keeper.to_owned()), ..gateway },
+        takes: false,
+        is_new: false,
+    }
 }
 
 async fn publish(database: &Database, said: Publication) -> Published {

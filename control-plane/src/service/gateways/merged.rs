@@ -49,10 +49,11 @@ impl Entries {
             polls = polls.saturating_add(gateway.held);
             if gateway.news > News::None {
                 gateway.news = News::None;
-                gateways.push(Line { gateway: gateway.say(id, now), takes: gateway.takes });
+                let (takes, is_new) = (gateway.takes, !gateway.is_known);
+                gateways.push(Line { gateway: gateway.say(id, now), takes, is_new });
             }
         }
-        let gone = shared.forgotten.drain(..).map(|gateway| Line { gateway, takes: false });
+        let gone = shared.forgotten.drain(..).map(|gateway| Line { gateway, takes: false, is_new: false });
         gateways.extend(gone);
         // In one order, so that two replicas never wait for each other.
         gateways.sort_by(|a, b| a.gateway.id.cmp(&b.gateway.id));
@@ -98,7 +99,7 @@ impl Entries {
         shared.told = shared.turns;
         shared.instead_of = None;
         let me = Arc::clone(&shared.me);
-        for Line { gateway, takes } in &publication.gateways {
+        for Line { gateway, takes, .. } in &publication.gateways {
             let Some(entry) = self.by_id.get_mut(&gateway.id).filter(|entry| entry.keeper == Keeper::Us)
             else {
                 continue;

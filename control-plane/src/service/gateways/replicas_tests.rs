@@ -268,7 +268,7 @@ impl World {
             68..76 => plane.says(now),
             76..84 => {
                 plane.writes(&mut self.table, now);
-                self.make_durable();
+                self.make_durable(chosen);
             }
             84..92 => plane.is_told(),
             _ => plane.hears(&self.table, &self.clock),
@@ -311,10 +311,11 @@ impl World {
         }
     }
 
-    /// Not everything is on disk at once. What a gateway waits for is.
-    fn make_durable(&mut self) {
-        let waits = self.processes.iter().any(|process| matches!(process.poll, Some((_, _, None))));
-        if waits || self.below(3) > 0 {
+    /// Not everything is on disk at once. Who has no row yet is.
+    fn make_durable(&mut self, chosen: usize) {
+        let said = self.planes[chosen].answer.as_ref().map(|(said, _)| said);
+        let is_new = said.is_some_and(|said| said.gateways.iter().any(|line| line.is_new));
+        if is_new || self.below(3) > 0 {
             self.durable = self.table.clone();
         }
     }
@@ -539,4 +540,23 @@ fn a_look_is_news_when_it_passes_a_turn_or_a_replica_dies() {
     clock.advance(ALIVE + Duration::from_millis(1));
     assert!(looks(&table), "nobody is there any more");
     assert!(!looks(&table));
+}
+
+#[test]
+fn only_who_is_new_is_written_for_good() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 2);
+    for (at, is_new) in [(0, true), (1, false), (0, false)] {
+        let plane = &mut planes[at];
+        plane.hears(&table, &clock);
+        let poll = poll(plane);
+        plane.says(clock.instant());
+        let lines: Vec<_> =
+            plane.said.iter().flat_map(|said| &said.gateways).map(|line| (line.takes, line.is_new)).collect();
+        assert_eq!(lines, [(true, is_new)]);
+        plane.writes(&mut table, clock.instant());
+        plane.is_told();
+        assert_eq!(poll.is_known_now(), Some(true));
+        poll.finish();
+    }
 }
