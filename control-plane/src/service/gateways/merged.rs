@@ -49,7 +49,9 @@ impl Entries {
             polls = polls.saturating_add(gateway.held);
             if gateway.news > News::None {
                 gateway.news = News::None;
-                let (takes, is_new) = (gateway.takes, !gateway.is_known);
+                // After a poll that is answered, the next one may have come to another replica.
+                gateway.claims &= gateway.held > 0;
+                let (takes, is_new) = (gateway.takes || gateway.claims, !gateway.is_known);
                 gateways.push(Line { gateway: gateway.say(id, now), takes, is_new });
             }
         }
@@ -112,6 +114,8 @@ impl Entries {
             } else if !gateway.forgotten {
                 entry.is_known |= was_alive;
                 entry.takes &= !takes;
+                // Unless another one has begun meanwhile.
+                entry.claims &= !takes || entry.news == News::Now;
                 entry.row_keeper = Arc::clone(&me);
             }
         }
@@ -180,7 +184,7 @@ impl Entries {
 
     /// A row that another replica has written.
     fn hear(&mut self, row: SharedGateway, now: Instant, time: Timestamp) {
-        let is_taken = |gateway: &Gateway| gateway.keeper == Keeper::Us && gateway.takes;
+        let is_taken = |gateway: &Gateway| gateway.keeper == Keeper::Us && (gateway.takes || gateway.claims);
         if self.by_id.get(&row.id).is_some_and(is_taken) {
             return;
         }

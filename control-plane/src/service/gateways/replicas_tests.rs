@@ -560,3 +560,35 @@ fn only_who_is_new_is_written_for_good() {
         poll.finish();
     }
 }
+
+#[test]
+fn a_gateway_whose_polls_go_to_two_replicas_in_turn_is_ended_by_neither() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 2);
+    for turn in 0..6_u32 {
+        let (at, other) = if turn % 2 == 0 { (0, 1) } else { (1, 0) };
+        // Neither has looked since: that is once a second.
+        let plane = &mut planes[at];
+        plane.head = table.head();
+        let poll = poll(plane);
+        plane.tells(&mut table, clock.instant());
+        poll.acknowledges(Some(plane.head.revision), &head(plane.head));
+        plane.tells(&mut table, clock.instant());
+        {
+            let over = std::pin::pin!(poll.is_over());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(over.poll(&mut context).is_pending(), "turn {turn}");
+        }
+        let (row, _) = table.gateways.values().next().unwrap();
+        assert_eq!(row.acknowledged, Some(plane.head.revision), "turn {turn}");
+        poll.finish();
+        // What the other one says late of the last poll there takes nothing.
+        if turn > 3 {
+            planes[other].tells(&mut table, clock.instant());
+        }
+        let keeper = table.gateways.values().next().and_then(|(row, _)| row.keeper.clone());
+        assert_eq!(keeper, planes[at].gateways.replica(), "turn {turn}");
+        clock.advance(Duration::from_millis(200));
+        table.log.push(turn + 10);
+    }
+}

@@ -69,6 +69,11 @@ impl Shared {
         &self.replicas
     }
 
+    /// Whether a gateway may have polled another replica since it polled this one.
+    pub fn has_others(&self) -> bool {
+        self.replicas.iter().any(|replica| replica.is_alive() && *replica.id != *self.me)
+    }
+
     /// Whoever was forgotten here is to be forgotten by all.
     pub fn forget(&mut self, gateway: SharedGateway) {
         self.forgotten.push(SharedGateway { forgotten: true, ..gateway });
