@@ -170,6 +170,18 @@ pub async fn an_id_is_one_session_until_it_is_forgotten(database: Database) {
     assert_eq!(publish(&database, said).await, done(true, &[]));
 }
 
+pub async fn who_is_forgotten_and_back_in_one_write_is_there(database: Database) {
+    let said = Publication { gateways: vec![takes(gateway("eu/a", 1))], ..says("r_a", 1) };
+    publish(&database, said).await;
+    let gone = SharedGateway { forgotten: true, ..gateway("eu/a", 1) };
+    let lines = vec![takes(gateway("eu/a", 2)), keeps("r_a", gone)];
+    let said = Publication { gateways: lines, ..says("r_a", 2) };
+    assert_eq!(publish(&database, said).await, done(true, &[]));
+    let sight = look(&database, "r_b", &[], &[]).await;
+    let [row] = &sight.gateways[..] else { panic!("{sight:?}") };
+    assert!(!row.forgotten && row.session == Some([2; 32]), "{row:?}");
+}
+
 pub async fn a_look_finds_what_is_new_and_what_it_asks_for(database: Database) {
     let line = |id: &str| takes(gateway(id, 1));
     publish(&database, Publication { gateways: vec![line("eu/a")], ..says("r_a", 1) }).await;

@@ -56,7 +56,9 @@ impl Table {
         };
         self.replicas.insert(said.replica.clone(), (row, Some(now)));
         let mut lost = Vec::new();
-        for line in &said.gateways {
+        // Who was forgotten may be back.
+        let (taken, kept): (Vec<_>, Vec<_>) = said.gateways.iter().partition(|line| line.takes);
+        for line in kept.into_iter().chain(taken) {
             let id = &line.gateway.id;
             let there = self.gateways.get(id).map(|(row, _)| row);
             let is_kept = there.is_some_and(|row| row.keeper == line.gateway.keeper);

@@ -147,7 +147,8 @@ async fn write<S: Sql>(tx: &mut S, said: &Publication) -> Result<Vec<String>, Er
         tx.rows(Statement::new(sql).bind(json!(ids).to_string())).await?;
     }
     let mut written = Vec::new();
-    for (takes, sql) in [(true, takes::<S>()), (false, keeps::<S>())] {
+    // Who was forgotten may be back: that is the newer one.
+    for (takes, sql) in [(false, keeps::<S>()), (true, takes::<S>())] {
         let lines: Vec<_> = said.gateways.iter().filter(|line| line.takes == takes).map(as_json).collect();
         if !lines.is_empty() {
             let lines = Json::from(lines).to_string();
