@@ -103,6 +103,8 @@ pub struct Line {
     pub gateway: SharedGateway,
     /// True when it is ours from now on, whoever keeps it; otherwise it is written only while [`SharedGateway::keeper`] keeps it.
     pub takes: bool,
+    /// True when the table may have no row of it yet. It gets no page before it has one for good.
+    pub is_new: bool,
 }
 
 /// What became of a publication.

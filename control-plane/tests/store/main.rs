@@ -125,6 +125,7 @@ macro_rules! engine {
                     what_rests_on_another_history_is_not_written
                     a_gateway_is_kept_by_who_took_it_last
                     an_id_is_one_session_until_it_is_forgotten
+                    who_is_forgotten_and_back_in_one_write_is_there
                     a_look_finds_what_is_new_and_what_it_asks_for
                     who_ends_is_there_no_more_and_its_rows_are
                     attempts_at_several_replicas_add_up;

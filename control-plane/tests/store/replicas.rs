@@ -44,11 +44,15 @@ fn gateway(id: &str, session: u8) -> SharedGateway {
 }
 
 fn takes(gateway: SharedGateway) -> Line {
-    Line { gateway, takes: true }
+    Line { gateway, takes: true, is_new: true }
 }
 
 fn keeps(keeper: &str, gateway: SharedGateway) -> Line {
-    Line { gateway: SharedGateway { keeper: Some(keeper.to_owned()), ..gateway }, takes: false }
+    Line {
+        gateway: SharedGateway { keeper: Some(keeper.to_owned()), ..gateway },
+        takes: false,
+        is_new: false,
+    }
 }
 
 async fn publish(database: &Database, said: Publication) -> Published {
@@ -103,7 +107,8 @@ pub async fn only_the_next_count_of_a_replica_is_written(database: Database) {
         publish(&database, says("r_a", beat)).await;
     }
     let line = takes(gateway("eu/a", 1));
-    for beat in [2, 3, 5] {
+    // Also the first count: who never heard that it was written says it again, and then begins under another id.
+    for beat in [1, 2, 3, 5] {
         let said = Publication { gateways: vec![line.clone()], ..says("r_a", beat) };
         assert_eq!(publish(&database, said).await, Published::Superseded);
     }
@@ -163,6 +168,18 @@ pub async fn an_id_is_one_session_until_it_is_forgotten(database: Database) {
     assert!(look(&database, "r_b", &[("r_a", 1)], &[]).await.gateways[0].forgotten);
     let said = Publication { gateways: vec![takes(gateway("eu/a", 2))], ..says("r_b", 2) };
     assert_eq!(publish(&database, said).await, done(true, &[]));
+}
+
+pub async fn who_is_forgotten_and_back_in_one_write_is_there(database: Database) {
+    let said = Publication { gateways: vec![takes(gateway("eu/a", 1))], ..says("r_a", 1) };
+    publish(&database, said).await;
+    let gone = SharedGateway { forgotten: true, ..gateway("eu/a", 1) };
+    let lines = vec![takes(gateway("eu/a", 2)), keeps("r_a", gone)];
+    let said = Publication { gateways: lines, ..says("r_a", 2) };
+    assert_eq!(publish(&database, said).await, done(true, &[]));
+    let sight = look(&database, "r_b", &[], &[]).await;
+    let [row] = &sight.gateways[..] else { panic!("{sight:?}") };
+    assert!(!row.forgotten && row.session == Some([2; 32]), "{row:?}");
 }
 
 pub async fn a_look_finds_what_is_new_and_what_it_asks_for(database: Database) {

@@ -69,6 +69,8 @@ pub(super) struct Gateway {
     pub is_known: bool,
     /// With several replicas: it has come to us, and its row is still another's.
     pub takes: bool,
+    /// With several replicas: a poll of it began here that the others have not heard of. It may have been elsewhere in between.
+    pub claims: bool,
     /// With several replicas: what its row does not say yet.
     pub news: News,
     /// The newest acknowledgements, oldest first; empty while it has no table.
@@ -115,6 +117,7 @@ impl Gateway {
             row_keeper: Arc::from(""),
             is_known: false,
             takes: true,
+            claims: false,
             news: News::None,
             acks: VecDeque::new(),
         }
@@ -145,7 +148,7 @@ impl Gateway {
         let at = now.checked_sub(row.acknowledged_ago).unwrap_or(now);
         let ago = SignedDuration::try_from(row.acknowledged_ago).unwrap_or_default();
         self.acknowledge(row.acknowledged, at, time.checked_sub(ago).unwrap_or(time));
-        (self.is_known, self.takes, self.news) = (true, false, News::None);
+        (self.is_known, self.takes, self.claims, self.news) = (true, false, false, News::None);
     }
 
     /// What the others have to know of it.

@@ -136,10 +136,11 @@ impl Exchange {
         }
     }
 
-    /// Whoever is new gets a page once this is written, so that is not to be lost. The rest is said again by the next poll.
+    /// Whoever is new gets a page once this is written, so that is not to be lost. The rest is said again by the next poll: it is a note,
+    /// and no revocation waits for it. So is who came from another replica, as each gateway does whose polls go to all in turn.
     async fn publish(&self, said: &Publication, is_back: bool) -> Result<Published, Error> {
         let (publication, is_to_last) =
-            (said.clone(), is_back || said.beat == 1 || said.gateways.iter().any(|line| line.takes));
+            (said.clone(), is_back || said.beat == 1 || said.gateways.iter().any(|line| line.is_new));
         if is_to_last {
             let work = self.store.write(move |tx| Box::pin(async move { tx.publish(&publication).await }));
             work.await.map(|written| written.value)

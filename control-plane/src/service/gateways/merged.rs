@@ -49,10 +49,13 @@ impl Entries {
             polls = polls.saturating_add(gateway.held);
             if gateway.news > News::None {
                 gateway.news = News::None;
-                gateways.push(Line { gateway: gateway.say(id, now), takes: gateway.takes });
+                // After a poll that is answered, the next one may have come to another replica.
+                gateway.claims &= gateway.held > 0;
+                let (takes, is_new) = (gateway.takes || gateway.claims, !gateway.is_known);
+                gateways.push(Line { gateway: gateway.say(id, now), takes, is_new });
             }
         }
-        let gone = shared.forgotten.drain(..).map(|gateway| Line { gateway, takes: false });
+        let gone = shared.forgotten.drain(..).map(|gateway| Line { gateway, takes: false, is_new: false });
         gateways.extend(gone);
         // In one order, so that two replicas never wait for each other.
         gateways.sort_by(|a, b| a.gateway.id.cmp(&b.gateway.id));
@@ -81,9 +84,7 @@ impl Entries {
             }
         }
         if let Some(shared) = &mut self.shared {
-            for (revision, tag) in publication.rests_on {
-                shared.rests_on.entry(revision).or_insert(tag);
-            }
+            shared.rests_on.extend(publication.rests_on);
         }
     }
 
@@ -100,7 +101,7 @@ impl Entries {
         shared.told = shared.turns;
         shared.instead_of = None;
         let me = Arc::clone(&shared.me);
-        for Line { gateway, takes } in &publication.gateways {
+        for Line { gateway, takes, .. } in &publication.gateways {
             let Some(entry) = self.by_id.get_mut(&gateway.id).filter(|entry| entry.keeper == Keeper::Us)
             else {
                 continue;
@@ -113,6 +114,8 @@ impl Entries {
             } else if !gateway.forgotten {
                 entry.is_known |= was_alive;
                 entry.takes &= !takes;
+                // Unless another one has begun meanwhile.
+                entry.claims &= !takes || entry.news == News::Now;
                 entry.row_keeper = Arc::clone(&me);
             }
         }
@@ -158,10 +161,14 @@ impl Entries {
             self.see_all_anew();
             return None;
         }
+        // All that `Shared::behind` goes by: also that we have looked, and who is there no more.
+        let is_later = shared.told > shared.seen_at;
         shared.seen_at = shared.told;
-        let heads =
-            |replicas: &[Replica]| -> Vec<u64> { replicas.iter().map(|replica| replica.head).collect() };
-        let is_news = !sight.gateways.is_empty() || heads(&sight.replicas) != heads(&shared.replicas);
+        let states = |replicas: &[Replica]| -> Vec<(u64, bool)> {
+            replicas.iter().map(|replica| (replica.head, replica.is_alive())).collect()
+        };
+        let is_news =
+            is_later || !sight.gateways.is_empty() || states(&sight.replicas) != states(&shared.replicas);
         let beats = sight.replicas.iter().map(|replica| (replica.id.clone(), replica.beat));
         shared.seen = beats.collect();
         shared.to_see.clear();
@@ -177,7 +184,7 @@ impl Entries {
 
     /// A row that another replica has written.
     fn hear(&mut self, row: SharedGateway, now: Instant, time: Timestamp) {
-        let is_taken = |gateway: &Gateway| gateway.keeper == Keeper::Us && gateway.takes;
+        let is_taken = |gateway: &Gateway| gateway.keeper == Keeper::Us && (gateway.takes || gateway.claims);
         if self.by_id.get(&row.id).is_some_and(is_taken) {
             return;
         }

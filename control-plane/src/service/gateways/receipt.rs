@@ -11,6 +11,8 @@ use super::service::{Gateways, Inner};
 use super::shared::Shared;
 use crate::domain::gateways::{GatewayReceipt, Receipt};
 
+/// How often a receipt looks again without news: nobody tells that a gateway's time is over.
+const LOOKS_AGAIN: Duration = Duration::from_secs(1);
 /// With several replicas, how long a receipt waits at least: what they say is read once.
 const ONE_LOOK: Duration = Duration::from_millis(250);
 
@@ -32,7 +34,7 @@ impl Gateways {
         let all_enforce = async {
             while self.is_anybody_pending(revision, turn) {
                 // The sender lives as long as `self`.
-                if news.changed().await.is_err() {
+                if let Ok(Err(_)) = time::timeout(LOOKS_AGAIN, news.changed()).await {
                     break;
                 }
             }

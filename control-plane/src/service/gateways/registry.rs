@@ -87,14 +87,17 @@ impl Entries {
         if !self.by_id.contains_key(&id) {
             self.make_room(time, now);
         }
+        let claims = self.shared.as_ref().is_some_and(Shared::has_others);
         let Hello { credential, session, version, wait, stale, workers, .. } = hello;
         let new = || Gateway::seen(credential, session, (time, time), now);
         let gateway = self.by_id.entry(id.clone()).or_insert_with(new);
-        let is_news = !gateway.is_known
+        let is_news = claims
+            || !gateway.is_known
             || gateway.keeper != Keeper::Us
             || (gateway.session.is_none() && session.is_some())
             || (gateway.stale, gateway.workers) != (stale, workers);
         gateway.take(if is_news { News::Now } else { News::Later });
+        gateway.claims |= claims;
         // One held poll per gateway: whoever asks again has lost the answer to the last one.
         gateway.end_poll();
         gateway.newest = Some(over);

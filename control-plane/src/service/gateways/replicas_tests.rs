@@ -56,7 +56,9 @@ impl Table {
         };
         self.replicas.insert(said.replica.clone(), (row, Some(now)));
         let mut lost = Vec::new();
-        for line in &said.gateways {
+        // Who was forgotten may be back.
+        let (taken, kept): (Vec<_>, Vec<_>) = said.gateways.iter().partition(|line| line.takes);
+        for line in kept.into_iter().chain(taken) {
             let id = &line.gateway.id;
             let there = self.gateways.get(id).map(|(row, _)| row);
             let is_kept = there.is_some_and(|row| row.keeper == line.gateway.keeper);
@@ -259,8 +261,8 @@ impl World {
                 let committed = self.table.head();
                 let turn = plane.gateways.inner.registry.lock().shared.as_mut().unwrap().begin_receipt();
                 plane.committed = Some((committed, turn));
-                // What is published never goes back.
-                if committed.revision > plane.head.revision {
+                // What was lost may have had the same number.
+                if committed.revision >= plane.head.revision {
                     plane.head = committed;
                 }
             }
@@ -268,7 +270,7 @@ impl World {
             68..76 => plane.says(now),
             76..84 => {
                 plane.writes(&mut self.table, now);
-                self.make_durable();
+                self.make_durable(chosen);
             }
             84..92 => plane.is_told(),
             _ => plane.hears(&self.table, &self.clock),
@@ -311,10 +313,11 @@ impl World {
         }
     }
 
-    /// Not everything is on disk at once. What a gateway waits for is.
-    fn make_durable(&mut self) {
-        let waits = self.processes.iter().any(|process| matches!(process.poll, Some((_, _, None))));
-        if waits || self.below(3) > 0 {
+    /// Not everything is on disk at once. Who has no row yet is.
+    fn make_durable(&mut self, chosen: usize) {
+        let said = self.planes[chosen].answer.as_ref().map(|(said, _)| said);
+        let is_new = said.is_some_and(|said| said.gateways.iter().any(|line| line.is_new));
+        if is_new || self.below(3) > 0 {
             self.durable = self.table.clone();
         }
     }
@@ -460,4 +463,134 @@ fn no_receipt_says_all_too_early() {
     }
     // It is not by saying nothing that they are right.
     assert!(all > u32::try_from(histories).unwrap(), "{all}");
+}
+
+/// A poll of the gateway `g` at this replica.
+fn poll(plane: &Plane) -> Poll {
+    plane.gateways.begin(Hello {
+        credential: Credential::shared(),
+        name: "g".to_owned(),
+        session: Some([7; 32]),
+        version: None,
+        wait: Duration::from_secs(25),
+        stale: false,
+        workers: None,
+    })
+}
+
+/// A table and replicas that know each other.
+fn planes(clock: &Clock, count: usize) -> (Table, Vec<Plane>) {
+    clock.stop();
+    let mut table = Table { log: vec![1], ..Table::default() };
+    let mut planes: Vec<_> = (0..count).map(|_| Plane::new(clock, table.head())).collect();
+    for _ in 0..3 {
+        for plane in &mut planes {
+            plane.tells(&mut table, clock.instant());
+            plane.hears(&table, clock);
+        }
+    }
+    (table, planes)
+}
+
+#[test]
+fn what_was_acknowledged_of_a_lost_revision_is_not_that_of_the_one_with_its_number() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 1);
+    let plane = &mut planes[0];
+    let first = poll(plane);
+    plane.tells(&mut table, clock.instant());
+    first.acknowledges(Some(1), &head(plane.head));
+    plane.tells(&mut table, clock.instant());
+    let durable = table.clone();
+    table.log.push(2);
+    plane.head = table.head();
+    first.finish();
+    // It has the page with 2, and says so, while the database dies.
+    let second = poll(plane);
+    second.acknowledges(Some(2), &head(plane.head));
+    let said = plane.gateways.inner.registry.lock().publication(&head(plane.head), clock.instant()).unwrap();
+    plane.gateways.inner.registry.lock().not_published(said);
+    // The standby has not got that, and our next commit there takes its number.
+    table = durable;
+    table.log.push(3);
+    plane.head = table.head();
+    let turn = plane.gateways.inner.registry.lock().shared.as_mut().unwrap().begin_receipt();
+    for _ in 0..3 {
+        plane.tells(&mut table, clock.instant());
+        plane.hears(&table, &clock);
+    }
+    let receipt = plane.gateways.line_up(2, None, Some(turn));
+    assert!(!receipt.is_confirmed() && !receipt.gateways.is_empty(), "{receipt:?}");
+}
+
+#[test]
+fn a_look_is_news_when_it_passes_a_turn_or_a_replica_dies() {
+    let clock = Clock::default();
+    let (mut table, planes) = planes(&clock, 2);
+    let looks = |table: &Table| {
+        let sight = table.look(&planes[0].gateways, clock.instant());
+        planes[0].gateways.inner.registry.lock().saw(sight, clock.instant(), clock.now()).unwrap()
+    };
+    assert!(!looks(&table), "nothing is new");
+    // A receipt waits for that, and nobody else has anything to say.
+    let said = planes[0].gateways.inner.registry.lock().publication(&head(table.head()), clock.instant());
+    let (said, at) = (said.unwrap(), clock.instant());
+    let what = table.publish(&said, at);
+    planes[0].gateways.inner.registry.lock().published(&said, what).unwrap();
+    assert!(looks(&table), "it is behind a later turn");
+    assert!(!looks(&table));
+    clock.advance(ALIVE + Duration::from_millis(1));
+    assert!(looks(&table), "nobody is there any more");
+    assert!(!looks(&table));
+}
+
+#[test]
+fn only_who_is_new_is_written_for_good() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 2);
+    for (at, is_new) in [(0, true), (1, false), (0, false)] {
+        let plane = &mut planes[at];
+        plane.hears(&table, &clock);
+        let poll = poll(plane);
+        plane.says(clock.instant());
+        let lines: Vec<_> =
+            plane.said.iter().flat_map(|said| &said.gateways).map(|line| (line.takes, line.is_new)).collect();
+        assert_eq!(lines, [(true, is_new)]);
+        plane.writes(&mut table, clock.instant());
+        plane.is_told();
+        assert_eq!(poll.is_known_now(), Some(true));
+        poll.finish();
+    }
+}
+
+#[test]
+fn a_gateway_whose_polls_go_to_two_replicas_in_turn_is_ended_by_neither() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 2);
+    for turn in 0..6_u32 {
+        let (at, other) = if turn % 2 == 0 { (0, 1) } else { (1, 0) };
+        // Neither has looked since: that is once a second.
+        let plane = &mut planes[at];
+        plane.head = table.head();
+        let poll = poll(plane);
+        plane.tells(&mut table, clock.instant());
+        poll.acknowledges(Some(plane.head.revision), &head(plane.head));
+        plane.tells(&mut table, clock.instant());
+        {
+            let over = std::pin::pin!(poll.is_over());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(over.poll(&mut context).is_pending(), "turn {turn}");
+        }
+        let (row, _) = table.gateways.values().next().unwrap();
+        assert_eq!(row.acknowledged, Some(plane.head.revision), "turn {turn}");
+        poll.finish();
+        // What the other one says late of the last poll there takes nothing.
+        if turn > 3 {
+            planes[other].tells(&mut table, clock.instant());
+        }
+        let keeper = table.gateways.values().next().and_then(|(row, _)| row.keeper.clone());
+        assert_eq!(keeper, planes[at].gateways.replica(), "turn {turn}");
+        clock.advance(Duration::from_millis(200));
+        table.log.push(turn + 10);
+    }
 }

@@ -1,6 +1,6 @@
 //! What a replica knows of the others, beside the gateways.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -24,8 +24,9 @@ pub(super) struct Shared {
     pub(super) seen: HashMap<String, u64>,
     /// The replicas without a heartbeat: what they kept is expected elsewhere.
     pub(super) dead: HashSet<String>,
-    /// Revisions and tags under which was acknowledged what the table does not have yet.
-    pub(super) rests_on: BTreeMap<u64, String>,
+    /// Revisions and tags under which was acknowledged what the table does not have yet. Of one number there may be two: what a
+    /// failover has lost, and what was committed in its place.
+    pub(super) rests_on: BTreeSet<(u64, String)>,
     /// Rows of who was forgotten, as they were known.
     pub(super) forgotten: Vec<SharedGateway>,
     /// Gateways whose rows are another's, and were not seen as that.
@@ -48,7 +49,7 @@ impl Shared {
             replicas: Vec::new(),
             seen: HashMap::new(),
             dead: HashSet::new(),
-            rests_on: BTreeMap::new(),
+            rests_on: BTreeSet::new(),
             forgotten: Vec::new(),
             to_see: Vec::new(),
             turns: 0,
@@ -68,6 +69,11 @@ impl Shared {
         &self.replicas
     }
 
+    /// Whether a gateway may have polled another replica since it polled this one.
+    pub fn has_others(&self) -> bool {
+        self.replicas.iter().any(|replica| replica.is_alive() && *replica.id != *self.me)
+    }
+
     /// Whoever was forgotten here is to be forgotten by all.
     pub fn forget(&mut self, gateway: SharedGateway) {
         self.forgotten.push(SharedGateway { forgotten: true, ..gateway });
@@ -75,7 +81,7 @@ impl Shared {
 
     /// What is acknowledged from now on rests on this head.
     pub fn rest_on(&mut self, head: &Head) {
-        self.rests_on.insert(head.revision, head.tag.clone());
+        self.rests_on.insert((head.revision, head.tag.clone()));
     }
 
     /// What a look that begins now looks for: who looks, up to where it has seen, and which gateways besides.

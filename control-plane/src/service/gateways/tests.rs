@@ -212,6 +212,23 @@ async fn flood(gateways: &Gateways, clock: &Clock, acknowledges: Option<u64>) {
 }
 
 #[tokio::test]
+async fn a_receipt_ends_when_the_time_of_the_last_one_that_it_waits_for_is_over() {
+    let clock = Clock::default();
+    let gateways = Gateways::new(clock.clone());
+    poll(&gateways, hello("eu", "gw", 1), 1);
+    let (_up, shutdown) = watch::channel(false);
+    let waits = {
+        let gateways = gateways.clone();
+        tokio::spawn(async move { gateways.receipt(2, None, Duration::from_secs(3_600), shutdown).await })
+    };
+    tokio::task::yield_now().await;
+    clock.advance(WAIT * 2 + MARGIN);
+    let told =
+        tokio::time::timeout(Duration::from_secs(60), waits).await.expect("not the whole hour").unwrap();
+    assert_eq!(told.cut_off, ["eu/gw"]);
+}
+
+#[tokio::test]
 async fn a_thief_who_fills_the_registry_pushes_out_its_own_inventions() {
     let clock = Clock::default();
     let gateways = Gateways::new(clock.clone());

@@ -59,6 +59,12 @@ pub const DEFAULT_LIMIT: u32 = 500;
 pub const MAX_WAIT: Duration = Duration::from_secs(60);
 
 impl ChangesRequest {
+    /// True when a held poll is to be answered: the log goes on, or what the gateway has is not where it stands any more, although the
+    /// number may be the same or a greater one. That is so after a failover which has lost the newest commits.
+    pub(super) fn is_outdated(&self, head: &Head) -> bool {
+        self.epoch.as_deref() != Some(head.epoch.as_str()) || !self.is_at(head)
+    }
+
     /// True when the gateway has everything up to `head`, of the same history.
     pub(super) fn is_at(&self, head: &Head) -> bool {
         self.after == head.revision && self.tag.as_ref().is_none_or(|tag| *tag == head.tag)

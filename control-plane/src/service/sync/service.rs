@@ -124,6 +124,10 @@ impl Sync {
             if !request.stale && !touch::is_lost(&self.store) {
                 self.wait_for_news(request, poll).await;
                 self.credentials.check(&request.credential)?;
+                // Of another database since: that has its own rules.
+                if self.store.head().epoch != head.epoch {
+                    return Box::pin(self.answer(request, poll)).await;
+                }
             }
         }
         if touch::is_lost(&self.store) {
@@ -152,7 +156,7 @@ impl Sync {
         let mut log = self.store.watch();
         let mut shutdown = self.shutdown.clone();
         tokio::select! {
-            _ = log.wait_for(|head| head.revision > request.after) => {}
+            _ = log.wait_for(|head| request.is_outdated(head)) => {}
             () = time::sleep_until(deadline.into()) => {}
             () = poll.is_over() => {}
             () = touch::lost(&self.store) => {}

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::domain::audit::{Actor, Via};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
+use crate::domain::log::Head;
 use crate::service::clock::Clock;
 use crate::service::credentials::Credentials;
 use crate::service::gateways::Gateways;
@@ -47,6 +48,23 @@ fn request(last: u8) -> ChangesRequest {
         stale: false,
         workers: None,
         cursor: None,
+    }
+}
+
+#[test]
+fn a_held_poll_is_answered_when_its_revision_is_not_where_the_log_stands() {
+    let held =
+        ChangesRequest { epoch: Some("e".to_owned()), after: 11, tag: Some("a".to_owned()), ..request(1) };
+    for (epoch, revision, tag, is_outdated) in [
+        ("e", 11, "a", false),
+        ("e", 12, "c", true),
+        // Lost, and another one committed in its place; only lost; another database.
+        ("e", 11, "b", true),
+        ("e", 10, "z", true),
+        ("f", 11, "a", true),
+    ] {
+        let head = Head { epoch: epoch.to_owned(), revision, tag: tag.to_owned() };
+        assert_eq!(held.is_outdated(&head), is_outdated, "{head:?}");
     }
 }
 

@@ -118,12 +118,13 @@ async fn beat<S: Sql>(tx: &mut S, said: &Publication) -> Result<Option<bool>, Er
     let (beat, head) = (signed(said.beat)?, signed(said.head)?);
     if said.beat == 1 {
         let sql = sql::<S>(
-            "INSERT INTO replicas (id, version, started_at, heartbeat, beat, head, polls) VALUES ($1, $2, $3, NOW_MS, $4, $5, $6)",
+            "INSERT INTO replicas (id, version, started_at, heartbeat, beat, head, polls) VALUES ($1, $2, $3, NOW_MS, $4, $5, $6) \
+             ON CONFLICT (id) DO NOTHING",
         );
         let insert = Statement::new(sql).bind(&said.replica).bind(&said.version);
         let insert = insert.bind(said.started_at.as_millisecond()).bind(beat).bind(head).bind(said.polls);
-        tx.run(insert).await?;
-        return Ok(Some(false));
+        // It is there when the answer to its first commit was lost.
+        return Ok((tx.run(insert).await? == 1).then_some(false));
     }
     let silence = sql::<S>("SELECT NOW_MS - heartbeat AS n FROM replicas WHERE id = $1 AND beat = $2");
     let Some(row) = tx.row(Statement::new(silence).bind(&said.replica).bind(beat - 1)).await? else {
@@ -146,7 +147,8 @@ async fn write<S: Sql>(tx: &mut S, said: &Publication) -> Result<Vec<String>, Er
         tx.rows(Statement::new(sql).bind(json!(ids).to_string())).await?;
     }
     let mut written = Vec::new();
-    for (takes, sql) in [(true, takes::<S>()), (false, keeps::<S>())] {
+    // Who was forgotten may be back: that is the newer one.
+    for (takes, sql) in [(false, keeps::<S>()), (true, takes::<S>())] {
         let lines: Vec<_> = said.gateways.iter().filter(|line| line.takes == takes).map(as_json).collect();
         if !lines.is_empty() {
             let lines = Json::from(lines).to_string();
