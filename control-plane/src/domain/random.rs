@@ -37,6 +37,11 @@ pub fn id(prefix: &str) -> Result<String, Error> {
     Ok(format!("{prefix}{}", base62(ID_LEN.saturating_sub(prefix.len()))?.as_str()))
 }
 
+/// A number of 62 bits, so that two never meet and databases, whose numbers have a sign, can hold it.
+pub fn mark() -> Result<u64, Error> {
+    getrandom::u64().map(|number| number >> 2).map_err(Error::internal)
+}
+
 /// Some time of at most `longest`, another one each time, so that many who wait do not end at once.
 pub fn some_of(longest: Duration) -> Duration {
     // Without randomness all wait for as long.

@@ -10,6 +10,10 @@ use jiff::Timestamp;
 /// How long a replica counts as there after its last heartbeat, by the database's clock. Receipts wait for those that count.
 pub const ALIVE: Duration = Duration::from_secs(5);
 
+/// Most gateways that a look from the beginning finds: twice what a replica remembers, so it notices that it cannot remember all. Those
+/// with a table come first, for receipts wait for them.
+pub const MOST_SEEN_AT_ONCE: u32 = 20_000;
+
 /// A replica, as the others find it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica {

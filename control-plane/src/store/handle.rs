@@ -20,7 +20,7 @@ use crate::domain::log::Head;
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<dyn Engine>,
-    /// Whose readers [`Store::read`] takes.
+    /// Whose connections [`Store::read`] and [`Store::note`] take.
     purpose: Purpose,
 }
 
@@ -81,8 +81,10 @@ impl Store {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T> + Send + 'static,
     {
-        let engine = Arc::clone(&self.engine);
-        to_its_end(work, |steps| async move { engine.note(steps).await }).await.map(|(value, ())| value)
+        let (engine, purpose) = (Arc::clone(&self.engine), self.purpose);
+        to_its_end(work, move |steps| async move { engine.note(purpose, steps).await })
+            .await
+            .map(|(value, ())| value)
     }
 
     /// A connection for reading, of the readers for this store's purpose.
@@ -90,7 +92,7 @@ impl Store {
         self.engine.reader(self.purpose).await.map(Reader)
     }
 
-    /// The same database, read by other readers.
+    /// The same database, by the connections for this purpose.
     pub fn reading_for(&self, purpose: Purpose) -> Self {
         Self { engine: Arc::clone(&self.engine), purpose }
     }

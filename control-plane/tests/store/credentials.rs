@@ -2,7 +2,7 @@
 
 use flamegate_control::domain::credentials::StoredCredential;
 
-use crate::fixtures::{Database, at};
+use crate::fixtures::{Database, SERVER, at, postgres};
 
 fn credential(name: &str) -> StoredCredential {
     StoredCredential {
@@ -53,4 +53,17 @@ pub async fn an_ended_credential_is_listed_and_good_no_more(database: Database) 
     assert_eq!(told, [("a", None), ("b", Some(at(5))), ("c", None)], "by name; the first end counts");
     let good = reader.good_credentials().await.unwrap();
     assert_eq!(good, [("a".to_owned(), [1; 32]), ("c".to_owned(), [3; 32])]);
+}
+
+/// A failover loses a change that others have seen, and the next one comes before they look again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_lost_has_another_mark_than_the_one_in_its_place() {
+    let database = postgres().await;
+    let change = async |name: &str, hash| {
+        assert!(insert(&database, credential(name), hash).await);
+        SERVER.sql(database.name(), "SELECT credentials FROM revision_log")
+    };
+    let lost = change("a", [1; 32]).await;
+    SERVER.sql(database.name(), "UPDATE revision_log SET credentials = 0");
+    assert_ne!(change("b", [2; 32]).await, lost);
 }

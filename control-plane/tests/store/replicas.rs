@@ -1,12 +1,18 @@
 //! What replicas write for each other and find of each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use flamegate_control::domain::replicas::{ALIVE, Line, Publication, Published, SharedGateway, Sight};
+use flamegate_control::domain::error::Error;
+use flamegate_control::domain::replicas::{
+    ALIVE, Line, MOST_SEEN_AT_ONCE, Publication, Published, SharedGateway, Sight,
+};
 use flamegate_control::domain::throttles::Attempts;
 
-use crate::fixtures::{Database, at};
+use flamegate_control::store::Purpose;
+use tokio::sync::{mpsc, watch};
+
+use crate::fixtures::{Database, at, postgres};
 
 fn says(replica: &str, beat: u64) -> Publication {
     Publication {
@@ -199,6 +205,40 @@ pub async fn a_look_finds_what_is_new_and_what_it_asks_for(database: Database) {
     }
 }
 
+pub async fn a_look_from_the_beginning_finds_a_bounded_number_and_those_with_a_table(database: Database) {
+    let invented = |number: u32| {
+        let id = format!("eu/x{number}");
+        takes(SharedGateway { has_table: false, last_seen: at(9), ..gateway(&id, 1) })
+    };
+    let mut gateways: Vec<_> = (0..MOST_SEEN_AT_ONCE).map(invented).collect();
+    gateways.push(takes(gateway("eu/serves", 1)));
+    // In parts: the server ends a transaction that says nothing for three seconds.
+    for (beat, part) in (1..).zip(gateways.chunks(1_000)) {
+        publish(&database, Publication { gateways: part.to_vec(), ..says("r_a", beat) }).await;
+    }
+    let sight = look(&database, "r_b", &[], &["eu/x7"]).await;
+    assert_eq!(sight.gateways[0].id, "eu/serves");
+    let found: HashSet<_> = sight.gateways.iter().map(|gateway| gateway.id.as_str()).collect();
+    let most = usize::try_from(MOST_SEEN_AT_ONCE).unwrap();
+    assert!(
+        found.contains("eu/x7")
+            && found.len() == sight.gateways.len()
+            && (most..=most + 1).contains(&found.len())
+    );
+}
+
+pub async fn who_was_forgotten_is_no_news_from_the_beginning(database: Database) {
+    let line = |id: &str| takes(gateway(id, 1));
+    let said = Publication { gateways: vec![line("eu/a"), line("eu/b")], ..says("r_a", 1) };
+    publish(&database, said).await;
+    let forgotten = SharedGateway { forgotten: true, ..gateway("eu/a", 1) };
+    publish(&database, Publication { gateways: vec![keeps("r_a", forgotten)], ..says("r_a", 2) }).await;
+    assert_eq!(ids(&look(&database, "r_b", &[], &[]).await), ["eu/b"]);
+    let sight = look(&database, "r_b", &[], &["eu/a"]).await;
+    assert_eq!(ids(&sight), ["eu/a", "eu/b"], "who asks for it has it");
+    assert_eq!(ids(&look(&database, "r_b", &[("r_a", 1)], &[]).await), ["eu/a"]);
+}
+
 pub async fn who_ends_is_there_no_more_and_its_rows_are(database: Database) {
     publish(&database, Publication { gateways: vec![takes(gateway("eu/a", 1))], ..says("r_a", 1) }).await;
     publish(&database, says("r_b", 1)).await;
@@ -241,4 +281,59 @@ pub async fn attempts_at_several_replicas_add_up(database: Database) {
     database.write(|tx| Box::pin(async move { tx.forget_attempts(10).await })).await;
     let busy = add(vec![attempts("b", false, 0), attempts("a", false, 10)]).await;
     assert!(busy["b"] > most(2), "who is at rest is forgotten, and nobody else");
+}
+
+pub async fn attempts_are_noted_in_one_order_whatever_is_forgiven(database: Database) {
+    // Each forgives what the other one adds to.
+    let all = |mine: bool| -> Vec<Attempts> {
+        let one = |number: u32| Attempts {
+            subject: format!("s{number:04}"),
+            anew: number.is_multiple_of(2) == mine,
+            more_ms: 1_000,
+        };
+        (0..400).map(one).collect()
+    };
+    let note = async |mine| {
+        for _ in 0..30 {
+            let attempts = all(mine);
+            let noted =
+                database.store.note(move |tx| Box::pin(async move { tx.add_attempts(&attempts).await }));
+            assert_eq!(noted.await.unwrap().len(), 400);
+            database.store.note(|tx| Box::pin(async move { tx.forget_attempts(300).await })).await.unwrap();
+        }
+    };
+    tokio::join!(note(true), note(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_replicas_tell_each_other_waits_for_nothing_else_that_is_noted() {
+    let database = postgres().await;
+    let (began, mut begins) = mpsc::channel(4);
+    let (over, is_over) = watch::channel(false);
+    let slow = (0..2).map(|_| {
+        let (store, began, mut is_over) = (database.store.clone(), began.clone(), is_over.clone());
+        tokio::spawn(async move {
+            let work = store.note(move |tx| {
+                Box::pin(async move {
+                    tx.add_attempts(&[]).await?;
+                    began.send(()).await.unwrap();
+                    is_over.wait_for(|over| *over).await.map(drop).map_err(Error::internal)
+                })
+            });
+            // The server may have ended it.
+            let _ = work.await;
+        })
+    });
+    let slow: Vec<_> = slow.collect();
+    for _ in &slow {
+        begins.recv().await.unwrap();
+    }
+    let said = says("r_a", 1);
+    let exchange = database.store.reading_for(Purpose::Replicas);
+    let told = exchange.note(move |tx| Box::pin(async move { tx.publish(&said).await }));
+    assert_eq!(told.await.unwrap(), done(false, &[]));
+    over.send_replace(true);
+    for one in slow {
+        one.await.unwrap();
+    }
 }

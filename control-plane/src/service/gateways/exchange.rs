@@ -46,7 +46,7 @@ impl Gateways {
 
     /// The exchange with the other replicas, where there can be some.
     pub fn exchange(&self, store: &Store) -> Exchange {
-        Exchange { gateways: self.clone(), store: store.reading_for(Purpose::Sync) }
+        Exchange { gateways: self.clone(), store: store.reading_for(Purpose::Replicas) }
     }
 
     /// The replicas, as they were seen last; none where there cannot be another one.

@@ -75,6 +75,8 @@ pub(super) const FAILED: Policy = Policy { burst: 1, every: Duration::from_secs(
 const WELCOMES_PER_ACCOUNT: Policy = Policy { burst: 100, every: Duration::from_secs(10) };
 /// Wrong tokens: a gateway or a script with an old token tries every few seconds.
 const TOKENS_PER_ADDRESS: Policy = Policy { burst: 20, every: Duration::from_secs(3) };
+/// Most subjects that wait to be told; beyond that strangers have only this control plane's count.
+pub(super) const MOST_UNTOLD: usize = 1_000;
 /// Most entries.
 pub(super) const CAPACITY: usize = 20_000;
 
@@ -235,17 +237,23 @@ impl State {
 
     fn forgive(&mut self, subject: Subject) {
         if self.rests.remove(&subject).is_some()
-            && let Some(untold) = &mut self.untold
+            && let Some(untold) = self.untold_of(subject)
         {
-            untold.insert(subject, Untold { anew: true, more_ms: 0 });
+            *untold = Untold { anew: true, more_ms: 0 };
         }
     }
 
     fn tell(&mut self, subject: Subject, more_ms: i64) {
-        if let Some(untold) = &mut self.untold {
-            let untold = untold.entry(subject).or_default();
+        if let Some(untold) = self.untold_of(subject) {
             untold.more_ms = untold.more_ms.saturating_add(more_ms);
         }
+    }
+
+    /// What is to be told of it; `None` where nobody is to be told, and while too many others wait for that.
+    fn untold_of(&mut self, subject: Subject) -> Option<&mut Untold> {
+        let untold = self.untold.as_mut()?;
+        let has_room = untold.len() < MOST_UNTOLD || untold.contains_key(&subject);
+        has_room.then(|| untold.entry(subject).or_default())
     }
 }
 
@@ -259,7 +267,7 @@ fn random_key() -> [u8; 32] {
     key
 }
 
-pub(super) fn make_room(rests: &mut HashMap<Subject, Instant>, now: Instant) {
+fn make_room(rests: &mut HashMap<Subject, Instant>, now: Instant) {
     if rests.len() < CAPACITY {
         return;
     }

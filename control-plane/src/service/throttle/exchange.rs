@@ -2,20 +2,17 @@
 //! those subjects are with the attempts at all of them. So whoever goes from one to the next gains what comes within that time, and a
 //! stranger causes no more writes than that. While the database does not answer, each counts for itself.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::attempts::{State, Subject, Throttle, Untold, make_room};
+use super::attempts::{State, Subject, Throttle, Untold};
 use crate::domain::throttles::Attempts;
 use crate::store::Store;
 
 /// Least time between two writes.
 const BETWEEN: Duration = Duration::from_millis(100);
-/// Most subjects that wait to be told; beyond that strangers have only this control plane's count.
-const MOST_UNTOLD: usize = 1_000;
 
 /// Tells and hears until the server goes down.
 pub async fn exchange(throttles: Vec<Throttle>, store: Store, mut shutdown: watch::Receiver<bool>) {
@@ -47,10 +44,8 @@ pub async fn exchange(throttles: Vec<Throttle>, store: Store, mut shutdown: watc
 impl Throttle {
     /// What the others have not heard; what cannot be told now is not told any more.
     fn untold(&self) -> Vec<Attempts> {
-        let mut state = self.inner.lock();
-        let Some(untold) = &mut state.untold else { return Vec::new() };
-        let attempts = std::mem::take(untold).into_iter().take(MOST_UNTOLD);
-        let attempts = attempts.map(|(subject, Untold { anew, more_ms })| Attempts {
+        let untold = self.inner.lock().untold.as_mut().map(std::mem::take).unwrap_or_default();
+        let attempts = untold.into_iter().map(|(subject, Untold { anew, more_ms })| Attempts {
             subject: subject.name(),
             anew,
             more_ms,
@@ -58,24 +53,26 @@ impl Throttle {
         attempts.collect()
     }
 
-    /// How busy subjects are with the attempts at all control planes; what came here meanwhile is not in it.
+    /// How busy subjects are with the attempts at all control planes; what came here meanwhile is not in it. Nor is what could not be
+    /// told, so of two counts the greater one is kept.
     fn hear(&self, busy: &[(String, Duration)]) {
         let now = self.inner.clock.instant();
+        // Not under the lock, which every sign-in takes.
+        let busy: Vec<_> =
+            busy.iter().filter_map(|(name, busy)| Some((Subject::named(name)?, *busy))).collect();
         let mut state = self.inner.lock();
         let State { rests, untold: Some(untold) } = &mut *state else { return };
-        let ours: HashMap<String, Subject> = rests.keys().map(|subject| (subject.name(), *subject)).collect();
-        for (name, busy) in busy {
+        for (subject, busy) in busy {
             // Who was forgiven meanwhile is not in the map.
-            let Some(subject) = ours.get(name) else { continue };
-            let Untold { anew, more_ms } = untold.get(subject).copied().unwrap_or_default();
+            let Some(ours) = rests.get_mut(&subject) else { continue };
+            let Untold { anew, more_ms } = untold.get(&subject).copied().unwrap_or_default();
             if anew {
                 continue;
             }
             let more = Duration::from_millis(more_ms.unsigned_abs());
-            let rest = now + *busy;
+            let rest = now + busy;
             let rest = if more_ms < 0 { rest.checked_sub(more).unwrap_or(now) } else { rest + more };
-            make_room(rests, now);
-            rests.insert(*subject, rest);
+            *ours = rest.max(*ours);
         }
     }
 }
@@ -92,5 +89,80 @@ impl Subject {
             Self::Tokens(of) => ("tokens", of),
         };
         format!("{kind}:{of:032x}")
+    }
+
+    /// The one with this name.
+    fn named(name: &str) -> Option<Self> {
+        let (kind, of) = name.split_once(':')?;
+        let of = u128::from_str_radix(of, 16).ok()?;
+        Some(match kind {
+            "account" => Self::Account(of),
+            "address" => Self::Address(of),
+            "network" => Self::Network(of),
+            "failed" => Self::Failed(of),
+            "welcome" => Self::Welcome(of),
+            "tokens" => Self::Tokens(of),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::super::attempts::MOST_UNTOLD;
+    use super::*;
+    use crate::service::clock::Clock;
+
+    fn shared() -> Throttle {
+        let throttle = Throttle::new(Clock::default());
+        throttle.inner.lock().untold = Some(std::collections::HashMap::new());
+        throttle
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_was_written() {
+        for of in [0, 7, u128::MAX] {
+            for subject in [
+                Subject::Account(of),
+                Subject::Address(of),
+                Subject::Network(of),
+                Subject::Failed(of),
+                Subject::Welcome(of),
+                Subject::Tokens(of),
+            ] {
+                assert_eq!(Subject::named(&subject.name()), Some(subject));
+            }
+        }
+        assert_eq!(Subject::named("other:7").or(Subject::named("account")), None);
+    }
+
+    #[test]
+    fn while_nothing_can_be_told_memory_is_bounded() {
+        let throttle = shared();
+        for number in 0..u32::try_from(2 * MOST_UNTOLD).unwrap() {
+            throttle.wrong_token(Some(IpAddr::from(number.to_be_bytes())));
+        }
+        assert_eq!(throttle.inner.lock().untold.as_ref().unwrap().len(), MOST_UNTOLD);
+        assert_eq!(throttle.untold().len(), MOST_UNTOLD);
+        assert!(throttle.untold().is_empty());
+    }
+
+    #[test]
+    fn what_could_not_be_told_still_counts_here() {
+        let throttle = shared();
+        for _ in 0..8 {
+            throttle.admit("ada@example.com", None, 1).unwrap();
+        }
+        // These were lost with the database; of the account it knows one attempt.
+        let names: Vec<_> = throttle.untold().into_iter().map(|one| one.subject).collect();
+        let busy: Vec<_> = names.into_iter().map(|name| (name, Duration::from_secs(30))).collect();
+        throttle.hear(&busy);
+        throttle.admit("ada@example.com", None, 1).unwrap_err();
+        let more: Vec<_> = busy.into_iter().map(|(name, _)| (name, Duration::from_secs(600))).collect();
+        throttle.hear(&more);
+        let wait = throttle.admit("ada@example.com", None, 1).unwrap_err();
+        assert!(wait > Duration::from_secs(300), "others have counted more: {wait:?}");
     }
 }

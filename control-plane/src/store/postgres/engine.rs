@@ -28,6 +28,8 @@ use crate::store::sql::tags::seal;
 pub struct Postgres {
     writer: Arc<Connections>,
     notes: Arc<Connections>,
+    /// For what replicas tell each other: strangers' attempts and counts of usage, which may wait for rows, are not to delay it.
+    exchange: Arc<Connections>,
     readers: Readers,
     heads: Arc<Heads>,
     following: std::sync::Mutex<JoinSet<()>>,
@@ -44,7 +46,7 @@ const fn places(purpose: Purpose) -> usize {
     match purpose {
         Purpose::Api => 3,
         Purpose::Sync | Purpose::Pages | Purpose::Lists => 2,
-        Purpose::Metrics => 1,
+        Purpose::Replicas | Purpose::Metrics => 1,
     }
 }
 
@@ -82,7 +84,8 @@ impl Postgres {
             following.spawn(following::listen(direct, now));
         }
         let readers = Readers(Purpose::ALL.map(|purpose| kept(places(purpose))));
-        Ok(Self { writer, notes: kept(NOTES), readers, heads, following: following.into() })
+        let (notes, exchange) = (kept(NOTES), kept(1));
+        Ok(Self { writer, notes, exchange, readers, heads, following: following.into() })
     }
 
     /// A transaction over everything, while nobody else writes.
@@ -110,8 +113,9 @@ impl Engine for Postgres {
         Ok(Commit { head, at })
     }
 
-    async fn note(&self, steps: Steps) -> Result<(), Error> {
-        let mut client = Client::new(&self.notes, Mode::Note).await?;
+    async fn note(&self, purpose: Purpose, steps: Steps) -> Result<(), Error> {
+        let notes = if purpose == Purpose::Replicas { &self.exchange } else { &self.notes };
+        let mut client = Client::new(notes, Mode::Note).await?;
         client.begin().await?;
         steps(&mut client).await?;
         client.end("COMMIT").await
@@ -131,7 +135,7 @@ impl Engine for Postgres {
 
     async fn close(&self) {
         self.following.lock().unwrap_or_else(std::sync::PoisonError::into_inner).abort_all();
-        for kept in [&self.writer, &self.notes].into_iter().chain(&self.readers.0) {
+        for kept in [&self.writer, &self.notes, &self.exchange].into_iter().chain(&self.readers.0) {
             kept.close().await;
         }
     }
@@ -139,9 +143,10 @@ impl Engine for Postgres {
 
 impl Readers {
     fn of(&self, purpose: Purpose) -> &Arc<Connections> {
-        let [sync, api, pages, lists, metrics] = &self.0;
+        let [sync, replicas, api, pages, lists, metrics] = &self.0;
         match purpose {
             Purpose::Sync => sync,
+            Purpose::Replicas => replicas,
             Purpose::Api => api,
             Purpose::Pages => pages,
             Purpose::Lists => lists,

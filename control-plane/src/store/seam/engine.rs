@@ -22,8 +22,9 @@ pub trait Engine: Send + Sync {
     async fn transact(&self, steps: Steps) -> Result<Commit, Error>;
 
     /// Runs the steps in a transaction of their own beside all others. They take no revision, and rows that others may note at the same time
-    /// they touch in one order everywhere. What was noted may be lost when the engine fails.
-    async fn note(&self, steps: Steps) -> Result<(), Error> {
+    /// they touch in one order everywhere. What was noted may be lost when the engine fails. What replicas tell each other waits for
+    /// nothing else that is noted.
+    async fn note(&self, _purpose: Purpose, steps: Steps) -> Result<(), Error> {
         self.transact(steps).await.map(drop)
     }
 

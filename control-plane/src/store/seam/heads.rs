@@ -12,7 +12,7 @@ pub struct Heads {
     newest: watch::Sender<Head>,
     /// When it became known. What was asked for before that may be older.
     since: Mutex<Instant>,
-    /// How often credentials of gateways were changed, where others may change them.
+    /// The mark of the last change of gateways' credentials, where others may change them.
     credentials: watch::Sender<u64>,
     /// When the database was asked for the head that it has answered last. `None` where only we commit, and so know.
     asked: Mutex<Option<Instant>>,
@@ -74,9 +74,9 @@ impl Heads {
         self.newest.subscribe()
     }
 
-    /// How often the credentials of gateways were changed, as the database answered.
-    pub(crate) fn observe_credentials(&self, changes: u64) {
-        self.credentials.send_if_modified(|known| std::mem::replace(known, changes) != changes);
+    /// The mark of the last change of gateways' credentials, as the database answered.
+    pub(crate) fn observe_credentials(&self, mark: u64) {
+        self.credentials.send_if_modified(|known| std::mem::replace(known, mark) != mark);
     }
 
     /// Changes with each change of credentials that the database told of.

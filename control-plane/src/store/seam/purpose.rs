@@ -1,4 +1,4 @@
-//! Who reads waits only for others of the same purpose (ADR 0017).
+//! Who reads or notes waits only for others of the same purpose (ADR 0017).
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Purpose {
     /// Pages for gateways: a revocation is on its way in them.
     Sync,
+    /// What replicas tell each other of gateways: receipts and new gateways wait for it.
+    Replicas,
     /// `/v1`, for people and scripts with an admin token, and what the server itself needs.
     Api,
     /// Pages: a few rows each, the session first of all.
@@ -19,13 +21,14 @@ pub enum Purpose {
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Sync, Self::Api, Self::Pages, Self::Lists, Self::Metrics];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Sync, Self::Replicas, Self::Api, Self::Pages, Self::Lists, Self::Metrics];
 
     /// How long everything that is read on a connection may take together.
     pub(crate) const fn longest(self) -> Duration {
         match self {
             Self::Pages | Self::Lists => Duration::from_secs(2),
-            Self::Sync | Self::Api | Self::Metrics => Duration::from_secs(30),
+            Self::Sync | Self::Replicas | Self::Api | Self::Metrics => Duration::from_secs(30),
         }
     }
 }

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 
 use super::columns::Columns;
 use super::statement::{Sql, Statement};
-use super::values::timestamp;
+use super::values::{signed, timestamp};
 use crate::domain::credentials::StoredCredential;
 use crate::domain::error::Error;
+use crate::domain::random;
 use crate::store::seam::credentials::{ReadCredentials, WriteCredentials};
 
 #[async_trait]
@@ -58,7 +59,9 @@ impl<S: Sql> WriteCredentials for S {
 
 /// Other control planes read the credentials again once this is committed.
 async fn tell_others<S: Sql>(tx: &mut S) -> Result<(), Error> {
-    tx.run(Statement::new("UPDATE revision_log SET credentials = credentials + 1")).await?;
+    // Not one more than before: a failover may lose this change, and the next one would have the same number.
+    let mark = signed(random::mark()?)?;
+    tx.run(Statement::new("UPDATE revision_log SET credentials = $1").bind(mark)).await?;
     if let Some(wake) = S::DIALECT.wake() {
         tx.run(Statement::new(wake)).await?;
     }

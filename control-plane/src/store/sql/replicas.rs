@@ -3,7 +3,7 @@
 //!
 //! What is written comes as one JSON list, so a statement is the same for one gateway and for a thousand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,11 +13,16 @@ use super::columns::Columns;
 use super::statement::{Dialect, Sql, Statement};
 use super::values::{signed, timestamp, unsigned};
 use crate::domain::error::Error;
-use crate::domain::replicas::{ALIVE, Line, Publication, Published, Replica, SharedGateway, Sight};
+use crate::domain::replicas::{
+    ALIVE, Line, MOST_SEEN_AT_ONCE, Publication, Published, Replica, SharedGateway, Sight,
+};
 use crate::store::seam::replicas::{ReadReplicas, WriteReplicas};
 
 /// How long rows stay that say only that somebody is gone. Whoever has not looked for so long looks from the beginning.
 const KEPT: Duration = Duration::from_secs(3_600);
+
+/// The same of gateways that never had a table. Who has missed that they are gone counts on them for nothing, and anybody can invent them.
+const KEPT_NEW: Duration = Duration::from_secs(60);
 
 /// The columns of a gateway's row, and each one's value of a line `v.value`; `$2` is the keeper, `$3` its count.
 const COLUMNS: [(&str, &str); 17] = [
@@ -76,31 +81,38 @@ impl<S: Sql> WriteReplicas for S {
     }
 
     async fn forget_dead_replicas(&mut self) -> Result<(), Error> {
-        for rows in [
-            "DELETE FROM replicas WHERE heartbeat < NOW_MS - $1",
-            "DELETE FROM gateways WHERE forgotten = 1 AND leaving_until < NOW_MS - $1",
+        let is_gone = "forgotten = 1 AND leaving_until < NOW_MS - $1";
+        for (table, gone, kept) in [
+            ("replicas", "heartbeat < NOW_MS - $1", KEPT),
+            ("gateways", is_gone, KEPT),
+            ("gateways", &format!("has_table = 0 AND {is_gone}"), KEPT_NEW),
         ] {
-            self.run(Statement::new(sql::<Self>(rows)).bind(millis(KEPT))).await?;
+            let rows =
+                format!("DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {gone} UNLOCKED)");
+            self.run(Statement::new(sql::<Self>(&rows)).bind(millis(kept))).await?;
         }
         Ok(())
     }
 }
 
-/// The words of the engine.
+/// The words of the engine. `UNLOCKED`: what others have locked is left for the next time, so whoever tidies waits for nobody.
 pub(super) fn sql<S: Sql>(text: &str) -> String {
-    let (now, session, lines) = match S::DIALECT {
+    let (now, session, lines, unlocked) = match S::DIALECT {
         Dialect::Sqlite => (
             "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
             "unhex(v.value ->> 'session')",
             "json_each($1) AS v",
+            "",
         ),
         Dialect::Postgres => (
             "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
             "decode(v.value ->> 'session', 'hex')",
             "jsonb_array_elements(CAST($1 AS jsonb)) AS v(value)",
+            "FOR UPDATE SKIP LOCKED",
         ),
     };
-    text.replace("NOW_MS", now).replace("SESSION", session).replace("LINES", lines)
+    let text = text.replace("NOW_MS", now).replace("SESSION", session);
+    text.replace("LINES", lines).replace("UNLOCKED", unlocked)
 }
 
 async fn is_of_this_history<S: Sql>(tx: &mut S, rests_on: &[(u64, String)]) -> Result<bool, Error> {
@@ -208,33 +220,50 @@ async fn look<S: Sql>(
     );
     let replicas: Vec<_> =
         one.rows(Statement::new(sql_all)).await?.iter().map(replica).collect::<Result<_, _>>()?;
-    let mut rows = Statement::new(sql::<S>(
-        "SELECT g.*, NOW_MS AS now FROM gateways g WHERE COALESCE(g.keeper, '') <> ",
-    ));
-    rows.push_bind(me);
-    // From the beginning: all of them.
-    if !seen.is_empty() {
-        rows.push(" AND (1 = 0");
-        let mut asks = false;
-        for replica in replicas.iter().filter(|replica| replica.id != me) {
-            let since = seen.get(&replica.id).copied().unwrap_or_default();
-            if replica.beat > since {
-                asks = true;
-                rows.push(" OR (g.keeper = ").push_bind(&replica.id);
-                rows.push(" AND g.beat > ").push_bind(signed(since)?).push(")");
-            }
-        }
-        if !ids.is_empty() {
+    let mut gateways = if seen.is_empty() { from_the_beginning(one, me).await? } else { Vec::new() };
+    let mut rows = rows_of_others::<S>(me);
+    rows.push(" AND (1 = 0");
+    let mut asks = false;
+    // From the beginning nothing is left to ask for of those.
+    for replica in replicas.iter().filter(|replica| replica.id != me && !seen.is_empty()) {
+        let since = seen.get(&replica.id).copied().unwrap_or_default();
+        if replica.beat > since {
             asks = true;
-            rows.push(" OR g.id IN (").push_list(ids.iter().map(Into::into)).push(")");
+            rows.push(" OR (g.keeper = ").push_bind(&replica.id);
+            rows.push(" AND g.beat > ").push_bind(signed(since)?).push(")");
         }
-        if !asks {
-            return Ok(Sight { replicas, gateways: Vec::new() });
-        }
-        rows.push(")");
     }
-    let gateways = one.rows(rows).await?.iter().map(gateway).collect::<Result<_, _>>()?;
+    let found: HashSet<&str> = gateways.iter().map(|gateway| gateway.id.as_str()).collect();
+    let missing: Vec<_> = ids.iter().filter(|id| !found.contains(id.as_str())).collect();
+    if !missing.is_empty() {
+        asks = true;
+        rows.push(" OR g.id IN (").push_list(missing.into_iter().map(Into::into)).push(")");
+    }
+    if asks {
+        rows.push(")");
+        let more: Result<Vec<_>, _> = one.rows(rows).await?.iter().map(gateway).collect();
+        gateways.extend(more?);
+    }
     Ok(Sight { replicas, gateways })
+}
+
+/// Whoever looks from the beginning knows nobody, so has nobody to forget; and however many names somebody has invented, a start needs
+/// bounded memory and time.
+async fn from_the_beginning<S: Sql>(one: &mut S, me: &str) -> Result<Vec<SharedGateway>, Error> {
+    let mut rows = rows_of_others::<S>(me);
+    rows.push(" AND g.forgotten = 0 ORDER BY g.has_table DESC, g.last_seen DESC LIMIT ");
+    rows.push_bind(MOST_SEEN_AT_ONCE);
+    one.rows(rows).await?.iter().map(gateway).collect()
+}
+
+/// Each column by its name: a migration of the next release adds some while this one reads.
+fn rows_of_others<S: Sql>(me: &str) -> Statement {
+    let names = COLUMNS.map(|(name, _)| format!("g.{name}")).join(", ");
+    let mut rows = Statement::new(sql::<S>(&format!(
+        "SELECT {names}, NOW_MS AS now FROM gateways g WHERE COALESCE(g.keeper, '') <> "
+    )));
+    rows.push_bind(me);
+    rows
 }
 
 fn replica(row: &impl Columns) -> Result<Replica, Error> {

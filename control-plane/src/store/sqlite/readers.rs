@@ -33,7 +33,7 @@ const STEPS: i32 = 10_000;
 const fn connections(purpose: Purpose) -> u32 {
     match purpose {
         Purpose::Api => 3,
-        Purpose::Sync | Purpose::Pages | Purpose::Lists => 2,
+        Purpose::Sync | Purpose::Replicas | Purpose::Pages | Purpose::Lists => 2,
         Purpose::Metrics => 1,
     }
 }
@@ -69,7 +69,8 @@ impl Readers {
 
     const fn pool(&self, purpose: Purpose) -> &SqlitePool {
         match purpose {
-            Purpose::Sync => &self.sync,
+            // One process has a file open: there is no other replica.
+            Purpose::Sync | Purpose::Replicas => &self.sync,
             Purpose::Api => &self.api,
             Purpose::Pages => &self.pages,
             Purpose::Lists => &self.lists,
