@@ -467,10 +467,15 @@ fn no_receipt_says_all_too_early() {
 
 /// A poll of the gateway `g` at this replica.
 fn poll(plane: &Plane) -> Poll {
+    poll_of(plane, 7)
+}
+
+/// The same, of this process.
+fn poll_of(plane: &Plane, session: u8) -> Poll {
     plane.gateways.begin(Hello {
         credential: Credential::shared(),
         name: "g".to_owned(),
-        session: Some([7; 32]),
+        session: Some([session; 32]),
         version: None,
         wait: Duration::from_secs(25),
         stale: false,
@@ -542,6 +547,24 @@ fn a_look_is_news_when_it_passes_a_turn_or_a_replica_dies() {
     clock.advance(ALIVE + Duration::from_millis(1));
     assert!(looks(&table), "nobody is there any more");
     assert!(!looks(&table));
+}
+
+#[test]
+fn a_poll_goes_on_under_no_other_process_though_it_has_the_same_id() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 2);
+    let second = poll_of(&planes[0], 4);
+    // The first one under this name came to the other replica, which was faster.
+    let first = poll_of(&planes[1], 3);
+    planes[1].tells(&mut table, clock.instant());
+    planes[0].tells(&mut table, clock.instant());
+    planes[0].hears(&table, &clock);
+    first.finish();
+    // Then it comes here, before the second one is told to take another id.
+    let moved = poll_of(&planes[0], 3);
+    assert_eq!((moved.is_known_now(), second.is_known_now()), (Some(true), Some(false)));
+    second.acknowledges(Some(1), &head(planes[0].head));
+    assert_eq!(planes[0].gateways.list()[0].acknowledged, None);
 }
 
 #[test]

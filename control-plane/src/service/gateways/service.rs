@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 
-use super::entry::{Keeper, News};
+use super::entry::{Gateway, Keeper, News};
 use super::hello::{Hello, RECONNECT};
 use super::registry::{Entries, Registry};
 use crate::domain::audit::{Action, Actor, Target};
@@ -39,6 +39,8 @@ pub struct Gateways {
 pub struct Poll {
     inner: Arc<Inner>,
     id: String,
+    /// Of the process that polls: by the time something is known of the id, it may be another one's.
+    session: Option<[u8; 32]>,
     over: Arc<Notify>,
     finished: bool,
 }
@@ -95,12 +97,12 @@ impl Gateways {
     pub fn begin(&self, hello: Hello) -> Poll {
         let inner = &self.inner;
         let (now, time) = (inner.clock.instant(), inner.clock.now());
-        let over = Arc::new(Notify::new());
+        let (over, session) = (Arc::new(Notify::new()), hello.session);
         let mut gateways = inner.registry.lock();
         let id = gateways.begin(hello, Arc::clone(&over), now, time);
         let is_news = gateways.by_id.get(&id).is_some_and(|gateway| gateway.news == News::Now);
         inner.tell(gateways, is_news);
-        Poll { inner: Arc::clone(inner), id, over, finished: false }
+        Poll { inner: Arc::clone(inner), id, session, over, finished: false }
     }
 
     /// The same, of a gateway that the receipts of all replicas know of: before that it gets no page. An error when the others cannot
@@ -209,11 +211,8 @@ impl Poll {
     pub fn acknowledges(&self, revision: Option<u64>, under: &Head) {
         let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
         let mut gateways = self.inner.registry.lock();
-        let Some(gateway) = gateways.get_mut(&self.id) else { return };
-        // It has come to another replica since, which has the say.
-        if gateway.keeper != Keeper::Us {
-            return;
-        }
+        // It may have come to another replica since, which has the say.
+        let Some(gateway) = self.of(&mut gateways) else { return };
         let before = (gateway.has_table, gateway.other_database);
         gateway.has_table |= revision.is_some();
         gateway.other_database &= revision.is_none();
@@ -242,7 +241,7 @@ impl Poll {
     /// Notes whether the gateway comes with the table of another database. It decides by that until it acknowledges one of ours.
     pub fn has_other_database(&self, has_it: bool) {
         let mut gateways = self.inner.registry.lock();
-        let Some(gateway) = gateways.get_mut(&self.id) else { return };
+        let Some(gateway) = self.of(&mut gateways) else { return };
         let is_news = gateway.other_database != has_it;
         gateway.other_database = has_it;
         if is_news {
@@ -253,14 +252,21 @@ impl Poll {
 
     /// Whether everybody can know of this gateway; `None` as long as that is not said.
     pub(super) fn is_known_now(&self) -> Option<bool> {
-        let gateways = self.inner.registry.lock();
+        let mut gateways = self.inner.registry.lock();
         if gateways.shared.is_none() {
             return Some(true);
         }
-        match gateways.by_id.get(&self.id) {
-            Some(gateway) if gateway.keeper == Keeper::Us => gateway.is_known.then_some(true),
-            _ => Some(false),
+        match self.of(&mut gateways) {
+            Some(gateway) => gateway.is_known.then_some(true),
+            None => Some(false),
         }
+    }
+
+    /// The gateway that polls, while it is ours. Another process can have its id by now: one that came to another replica first.
+    fn of<'a>(&self, gateways: &'a mut Entries) -> Option<&'a mut Gateway> {
+        let is_its_own =
+            |gateway: &&mut Gateway| gateway.keeper == Keeper::Us && gateway.session == self.session;
+        gateways.get_mut(&self.id).filter(is_its_own)
     }
 
     /// Waits until everybody can know of this gateway; false when another one has its id by now.
@@ -292,12 +298,12 @@ impl Poll {
 impl Drop for Poll {
     fn drop(&mut self) {
         let (now, time) = (self.inner.clock.instant(), self.inner.clock.now());
-        if let Some(gateway) = self.inner.registry.lock().get_mut(&self.id) {
+        let mut gateways = self.inner.registry.lock();
+        if let Some(gateway) = gateways.get_mut(&self.id) {
             gateway.held = gateway.held.saturating_sub(1);
-            // It has come to another replica since, which knows better.
-            if gateway.keeper != Keeper::Us {
-                return;
-            }
+        }
+        // It may have come to another replica since, which knows better.
+        if let Some(gateway) = self.of(&mut gateways) {
             gateway.last_seen = time;
             // A newer poll of it goes on: only the last one tells that the connection broke.
             if !self.finished && gateway.held == 0 {
