@@ -191,7 +191,7 @@ fn a_slip_in_a_variable_is_refused_and_what_nothing_reads_is_named_once() {
     // A client would go elsewhere just as silently.
     let mut client = command("http://127.0.0.1:1", &["gateways"]);
     assert!(
-        failed(&client.env("FLAMEGATE_CONTROL_URLS", "x").output().unwrap(), 2).contains("is not a setting")
+        failed(&client.env("FLAMEGATE_CONTROL_URI", "x").output().unwrap(), 2).contains("is not a setting")
     );
     let environment = [
         ("FLAMEGATE_COLOUR", "red"),

@@ -36,7 +36,8 @@ async fn the_routes_are_all_that_take_a_body() {
         .flat_map(|(path, methods)| {
             methods.as_object().unwrap().iter().map(move |(m, route)| (path, m, route))
         })
-        .filter(|(_, _, route)| route.get("requestBody").is_some())
+        // What gateways post is another file's (tests/api/usage.rs).
+        .filter(|(path, _, route)| path.starts_with("/v1/") && route.get("requestBody").is_some())
         .map(|(path, method, _)| format!("{} {}", method.to_uppercase(), path))
         .collect();
     // The one of a flag only.

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use tokio::time::timeout;
 
 use crate::config::database::ServerAddress;
@@ -29,7 +29,8 @@ pub(super) fn direct_options(address: &ServerAddress) -> Result<Option<PgConnect
 
 fn of_url(url: &str, address: &ServerAddress) -> Result<PgConnectOptions, sqlx::Error> {
     // Poolers refuse parameters that they do not know, and no number here is a fraction.
-    let mut options = PgConnectOptions::from_str(url)?.extra_float_digits(None);
+    // Statements are not logged: one that inserts a thousand rows is long.
+    let mut options = PgConnectOptions::from_str(url)?.extra_float_digits(None).disable_statement_logging();
     if options.get_application_name().is_none() {
         options = options.application_name("flamegate-control");
     }

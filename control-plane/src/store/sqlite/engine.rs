@@ -58,7 +58,9 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            // It would log whole statements, and one that inserts a thousand rows is long.
+            .disable_statement_logging();
         // One connection is the one writer: whoever wants to write waits for it in order of arrival.
         let writer = pool(1).connect_with(options.clone()).await?;
         migrations::run(&mut *writer.acquire().await?).await?;
