@@ -158,7 +158,7 @@ impl Bag {
         self.counts.is_empty() && self.refused.is_empty()
     }
 
-    /// Keeps at most so many keys and minutes of what was counted, and [`MAX_REFUSED`] hashes.
+    /// Keeps at most so many keys and minutes of what was counted, and a bounded number of hashes.
     pub fn shrink(&mut self, most: usize) {
         self.keep_refused(MAX_REFUSED);
         while self.counts.len() > most {
