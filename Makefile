@@ -78,11 +78,11 @@ engines: ## install the engines that tests and `make fleet` start: PostgreSQL, P
 .PHONY: test-native
 test-native: engines ## run the tests that need no Envoy
 	RUST_TEST_THREADS=4 $(CARGO) test --locked --workspace --exclude flamegate-e2e
-	FLAMEGATE_TEST_DATABASE=postgres $(CARGO) test --locked -p flamegate-control --test api -- create_key revoke_key usage
+	FLAMEGATE_TEST_DATABASE=postgres $(CARGO) test --locked --workspace --exclude flamegate-e2e --test api -- create_key revoke_key usage
 
 .PHONY: test-postgres
 test-postgres: engines ## run all tests of the API and the pages on PostgreSQL
-	FLAMEGATE_TEST_DATABASE=postgres $(CARGO) test --locked -p flamegate-control --test api --test pages
+	FLAMEGATE_TEST_DATABASE=postgres $(CARGO) test --locked --workspace --exclude flamegate-e2e --test api --test pages
 
 .PHONY: test-alerts
 test-alerts: ## run the unit tests of the alert rules, and check the Compose files without an engine
