@@ -115,7 +115,25 @@ impl Fleet {
             reals.push(reals[0].another());
         }
         let servers = reals.iter().map(|real| real.start(folder)).collect::<Result<_>>()?;
-        Ok(Self { reals, servers, postgres })
+        let fleet = Self { reals, servers, postgres };
+        if fleet.postgres.is_some() {
+            fleet.wait_until_alone()?;
+        }
+        Ok(fleet)
+    }
+
+    /// Until whoever filled the database counts as gone: a control plane that was killed keeps receipts open for some seconds.
+    fn wait_until_alone(&self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let answer = call(self.real(0), "GET", "/v1/replicas", None)?;
+            let all = answer["data"].as_array().context("replicas")?;
+            if all.iter().filter(|replica| replica["answers"] == true).count() == self.reals.len() {
+                return Ok(());
+            }
+            ensure!(started.elapsed() < PATIENCE, "others serve the database: {answer}");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Transactions that have written so far: the next number that one would get.
