@@ -13,6 +13,7 @@ mod chrome;
 mod error;
 mod fields;
 mod form;
+mod front;
 mod gateways;
 mod headers;
 mod keys;
@@ -40,14 +41,15 @@ use super::error::Failure;
 /// All pages.
 pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     let workspace = Router::new()
-        .route("/", get(overview::show))
+        .route("/", get(front::show))
         .route("/settings", get(overview::settings))
         .route("/settings/members", get(overview::members))
         .route("/settings/api-keys", get(keys::list).post(keys::create))
         .route("/settings/api-keys/new", get(keys::new))
         .route("/settings/api-keys/copied", post(keys::copied))
         .route("/settings/api-keys/search", post(keys::search))
-        .route("/settings/api-keys/{id}/rename", get(keys::ask_rename).post(keys::rename))
+        .route("/settings/api-keys/{id}", get(keys::show))
+        .route("/settings/api-keys/{id}/edit", get(keys::ask_edit).post(keys::edit))
         .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
         .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))
         .route("/gateways", get(gateways::show))

@@ -104,7 +104,7 @@ fn row(entry: Entry) -> Row {
     }
 }
 
-const fn words(action: Action) -> &'static str {
+pub(super) const fn words(action: Action) -> &'static str {
     match action {
         Action::GatewayCredentialAdded => "Gateway credential added",
         Action::GatewayCredentialRevoked => "Gateway credential revoked",
