@@ -14,6 +14,7 @@ mod keys;
 mod log;
 mod model;
 mod pairs;
+mod receipts;
 mod replicas;
 mod sessions;
 mod transactions;
@@ -118,7 +119,11 @@ macro_rules! engine {
                     numbers_of_processes_that_are_long_gone_or_too_many_are_forgotten
                     a_last_use_never_goes_back
                     what_is_old_is_forgotten_in_parts
-                    keys_are_found_by_their_use;
+                    keys_are_found_by_their_use
+                    days_of_several_keys_come_in_one_answer;
+                receipts:
+                    a_key_has_one_receipt_the_first
+                    the_newest_of_a_workspace_are_found;
                 replicas:
                     what_a_replica_says_the_others_find
                     only_the_next_count_of_a_replica_is_written

@@ -13,14 +13,14 @@ use super::pair::Idle;
 use super::pair::Other;
 use super::row::Row;
 use crate::domain::keys::{Key, Status};
-use crate::domain::usage::{Headroom, Minute, Over};
+use crate::domain::usage::{Headroom, Minute};
 use crate::domain::users::Role;
 use crate::http::app::App;
 use crate::http::extract::Query;
 use crate::http::pages::audit_details::Part;
 use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
-use crate::http::pages::limits::limits_text;
+use crate::http::pages::limits::{limits_text, over_text};
 use crate::http::pages::place::Place;
 use crate::http::pages::usage::{Chart, Span};
 use crate::http::pages::view::{Moment, grouped, html};
@@ -65,7 +65,7 @@ struct Meter {
     limit: String,
     used: String,
     allowed: String,
-    over: &'static str,
+    over: String,
     /// In thousandths, at most 1,000.
     share: u64,
     is_near: bool,
@@ -126,10 +126,7 @@ impl Meter {
             limit: limits_text(std::slice::from_ref(&headroom.limit)),
             used: grouped(headroom.used),
             allowed: grouped(headroom.allowed),
-            over: match headroom.over {
-                Over::BusiestMinute => "in the busiest minute of the last hour",
-                Over::Window => "in the last window",
-            },
+            over: over_text(&headroom),
             share: u64::try_from(share).unwrap_or(1_000).min(1_000),
             is_near: headroom.is_near(),
         }
