@@ -42,7 +42,7 @@ struct ListQuery {
     /// Only in this state: `active`, `revoked`, `expired` or `all` (the default).
     #[param(pattern = "^(active|revoked|expired|all)$")]
     status: Option<String>,
-    /// Only keys that were not used for so long, and were there and counted: `90d`, `12h`.
+    /// Only active keys that were not used for so long, and were there and counted: `90d`, `12h`. A key that was just made takes some seconds.
     #[param(pattern = "^[0-9]{1,6}(s|m|h|d)$")]
     unused_for: Option<String>,
     /// `true`: only keys that have ended, and with which somebody came within the last seven days.
