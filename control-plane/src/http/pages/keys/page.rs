@@ -52,7 +52,8 @@ struct KeyPage {
 /// When a key was used, and by whose gateway: that is for operators.
 struct Use {
     last: Option<Moment>,
-    at: Option<String>,
+    /// The gateways where that was lately, the latest first.
+    at: Vec<String>,
     /// False when nobody has counted yet.
     counted: bool,
     /// Of a key that has ended: when somebody last came with it.
@@ -92,7 +93,7 @@ pub(in crate::http::pages) async fn show(
         may_change: place.may(Role::Member),
         may_rotate: status == Status::Active && key.rotated_to.is_none(),
         force: Force::new(&app, &place, &key, now).await?,
-        use_: Use::new(&key, usage.since, &place, now),
+        use_: Use::new(&key, (usage.since, usage.gateways), &place, now),
         chart: Chart::new(span, &period, &usage.buckets, usage.since),
         meters: headrooms.into_iter().flatten().map(Meter::new).collect(),
         earlier: Other::find(&app, &place, earlier, usage.since, now).await?,
@@ -103,7 +104,12 @@ pub(in crate::http::pages) async fn show(
 }
 
 impl Use {
-    fn new(key: &Key, since: Option<Minute>, place: &Place, now: Timestamp) -> Self {
+    fn new(
+        key: &Key,
+        (since, gateways): (Option<Minute>, Vec<(String, Minute)>),
+        place: &Place,
+        now: Timestamp,
+    ) -> Self {
         let uses = key.uses.clone();
         let has_ended = key.status(now) != Status::Active;
         let by = |gateway: Option<String>| gateway.filter(|_| place.is_operator());
@@ -111,7 +117,7 @@ impl Use {
         let refused = refused.filter(|at| now.duration_since(*at) < STILL);
         Self {
             last: uses.last_used_at.map(|at| Moment::used(at, now)),
-            at: by(uses.last_used_by),
+            at: gateways.into_iter().filter_map(|(gateway, _)| by(Some(gateway))).collect(),
             counted: since.is_some(),
             refused: refused.map(|at| Moment::used(at, now)),
             refused_at: by(uses.last_refused_by),
