@@ -5,7 +5,12 @@ use flamegate_control::domain::sessions::StoredSession;
 use crate::fixtures::{Database, at};
 
 fn session(number: u8, data: &str, seconds: i64) -> StoredSession {
-    StoredSession { id_hash: [number; 32], data: data.to_owned(), expires_at: at(seconds).as_second() }
+    StoredSession {
+        id_hash: [number; 32],
+        user_id: None,
+        data: data.to_owned(),
+        expires_at: at(seconds).as_second(),
+    }
 }
 
 async fn insert(database: &Database, session: StoredSession) -> bool {
