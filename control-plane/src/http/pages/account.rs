@@ -66,11 +66,13 @@ async fn is_over(app: &App, signed_in: &SignedIn) -> Result<bool, Error> {
 /// Ends all sessions of the user, this one too.
 pub(super) async fn sign_out_everywhere(
     State(app): State<App>,
+    devices: Devices,
     posted: Posted,
-) -> Result<Redirect, PageError> {
+) -> Result<Response, PageError> {
     let by = posted.signed_in.actor();
-    app.users.sign_out_everywhere(posted.signed_in.user, by).await?;
-    Ok(Redirect::to("/sign-in?bye=everywhere"))
+    let user = app.users.sign_out_everywhere(posted.signed_in.user, by).await?;
+    // The other browsers are strangers' from now on, and this is the one from which that was asked.
+    Ok((devices.remember(&app, &user)?, Redirect::to("/sign-in?bye=everywhere")).into_response())
 }
 
 fn page(signed_in: &SignedIn, problems: Problems) -> Response {

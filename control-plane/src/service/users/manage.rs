@@ -183,15 +183,16 @@ impl Users {
     }
 
     /// Ends all sessions of a user.
-    pub async fn sign_out_everywhere(&self, user: User, by: Actor) -> Result<(), Error> {
+    pub async fn sign_out_everywhere(&self, user: User, by: Actor) -> Result<User, Error> {
         let (now, stamp) = (self.clock.now(), new_stamp()?);
         let write = self.store.write(move |tx| {
             Box::pin(async move {
                 tx.set_stamp(user.seq, &stamp).await?;
-                note(tx, &by, now, Action::SignedOutEverywhere, &user).await
+                note(tx, &by, now, Action::SignedOutEverywhere, &user).await?;
+                existing(tx, &user.id).await
             })
         });
-        write.await.map(|_| ())
+        Ok(write.await?.value)
     }
 
     async fn set_password(
