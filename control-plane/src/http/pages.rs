@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod audit_details;
 mod chrome;
+mod device;
 mod error;
 mod fields;
 mod form;
@@ -24,6 +25,7 @@ mod query;
 mod session;
 mod session_store;
 mod sign_in;
+mod tokens;
 mod too_many;
 mod usage;
 mod view;
@@ -66,6 +68,8 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
+        .route("/operators/tokens", get(tokens::show))
+        .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
         .layer(session::layer(app))

@@ -127,5 +127,8 @@ pub(super) const fn words(action: Action) -> &'static str {
         Action::SignedIn => "Signed in",
         Action::SignedOut => "Signed out",
         Action::SignedOutEverywhere => "Signed out everywhere",
+        Action::SessionEnded => "Session ended",
+        Action::TokenCreated => "Operator token made",
+        Action::TokenRevoked => "Operator token revoked",
     }
 }
