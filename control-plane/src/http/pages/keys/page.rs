@@ -36,6 +36,7 @@ pub(in crate::http::pages) struct PageQuery {
 struct KeyPage {
     chrome: Chrome,
     key: Row,
+    note: Option<String>,
     may_change: bool,
     /// True while it can be replaced.
     may_rotate: bool,
@@ -100,6 +101,7 @@ pub(in crate::http::pages) async fn show(
         later: Other::find(&app, &place, later, usage.since, now).await?,
         history: History::of(&app, &place, &key).await?,
         key: Row::new(&key, now),
+        note: key.note,
     }))
 }
 
