@@ -195,6 +195,14 @@ else
 		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
 endif
 
+.PHONY: usage-million
+usage-million: build ## REQUESTS (1,000,000) over two gateways; the control plane has counted what clients saw, to the last one
+	FLAMEGATE_USAGE_REQUESTS=$(or $(REQUESTS),1000000) $(CARGO) test --locked -p flamegate-e2e --test usage -- what_clients_saw --nocapture
+
+.PHONY: usage-plans
+usage-plans: engines ## plans of all queries about use on both engines: 100,000 keys, each used on DAYS (52) days of a year; some GB
+	FLAMEGATE_PLANS_KEYS=100000 FLAMEGATE_PLANS_DAYS=$(or $(DAYS),52) $(CARGO) test --locked -p flamegate-control --lib -- plans --nocapture --test-threads=1
+
 .PHONY: failover
 failover: engines ## kill PostgreSQL's primary KILLS (50) times under writes; the synchronous standby has lost nothing
 	FLAMEGATE_FAILOVERS=$(or $(KILLS),50) $(CARGO) test --locked -p flamegate-control --test outages synchronous_standby_has -- --nocapture

@@ -256,7 +256,6 @@ async fn ask(sql: &mut impl Sql) {
     sql.keys_of_hashes(&[KeyHash([1; 32]), KeyHash([2; 32])]).await.unwrap();
     assert!(sql.take_usage_number("eu", &[1; 32], 1, now()).await.unwrap());
     sql.add_usage(&posted(minute), now()).await.unwrap();
-    sql.forget_usage(Step::Hour, today - 31 * 1_440, 1_000).await.unwrap();
     while sql.follow_keys(100).await.unwrap() {}
 }
 
