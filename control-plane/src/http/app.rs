@@ -62,6 +62,8 @@ pub struct App {
     pub store: Store,
     /// Where the database is, as people may see it.
     pub database: Arc<str>,
+    /// Whether nobody checks that its server, on another machine, is that.
+    is_unverified: bool,
     /// Who may use `/v1` and `/sync/v1`.
     pub tokens: Arc<TokenBook>,
     /// How fast each person may change things in the pages.
@@ -191,6 +193,7 @@ impl App {
             sign_in_failures: Throttle::over(&store, clock.clone()),
             store,
             database: config.database.to_string().into(),
+            is_unverified: config.database.is_unverified(),
             tokens: Arc::new(TokenBook::new(
                 config.admin_tokens.clone(),
                 config.sync_tokens.clone(),
@@ -313,6 +316,8 @@ impl App {
             serving_nobody,
             polls,
             replicas,
+            clock_ahead: self.clock.ahead().as_secs_f64(),
+            unverified: self.is_unverified,
             connections,
         })
     }

@@ -11,6 +11,7 @@ mod engine;
 mod following;
 pub mod maintenance;
 mod migrations;
+mod schema;
 mod server;
 
 pub use self::engine::Postgres;

@@ -16,7 +16,7 @@ use super::server;
 use crate::domain::error::Error;
 use crate::store::seam::engine::Lent;
 use crate::store::seam::tx::{View, Work};
-use crate::store::sql::errors::{OCCUPIED, SLOW};
+use crate::store::sql::errors::{CHANGED, OCCUPIED, SLOW};
 use crate::store::sql::statement::{Dialect, Sql, Statement};
 
 /// The lock that every write begins with. Any number would do that nobody else locks in this database.
@@ -38,6 +38,8 @@ const STALE: [&str; 3] = ["0A000", "26000", "42P05"];
 const WRITE: Duration = Duration::from_secs(20);
 /// How long copying everything may take.
 const COPY: Duration = Duration::from_secs(3600);
+/// How a transaction begins that sees one moment.
+const ONE_MOMENT: &str = " ISOLATION LEVEL REPEATABLE READ";
 /// How long giving back may take.
 const END: Duration = Duration::from_secs(2);
 
@@ -76,6 +78,8 @@ pub(in crate::store) struct Client {
     mode: Mode,
     state: State,
     until: Instant,
+    /// Whether something was asked in the open transaction.
+    has_asked: bool,
 }
 
 impl Client {
@@ -83,7 +87,8 @@ impl Client {
     pub(super) async fn new(connections: &Arc<Connections>, mode: Mode) -> Result<Self, Error> {
         let place = connections.place(mode.patience_for_a_place()).await?;
         let until = Instant::now() + mode.longest() + GRACE;
-        Ok(Self { place: Arc::new(place), connection: None, mode, state: State::Closed, until })
+        let (connection, state) = (None, State::Closed);
+        Ok(Self { place: Arc::new(place), connection, mode, state, until, has_asked: false })
     }
 
     /// Begins a transaction.
@@ -116,8 +121,26 @@ impl Client {
                 }
             },
         };
-        (self.connection, self.state) = (Some(connection), state);
+        (self.connection, self.state, self.has_asked) = (Some(connection), state, false);
         Ok(())
+    }
+
+    /// What this connection knows of its statements is of before a migration, and so is what the others know that are kept. On a new one the
+    /// transaction begins again, where nothing came before in it that this could lose or contradict: `asked` says so.
+    async fn begin_anew(&mut self, asked: (State, bool)) -> Result<(), Error> {
+        let (state, has_asked) = asked;
+        let is_the_same = match state {
+            State::Open => !has_asked || matches!(self.mode, Mode::Read(_)),
+            State::Moment => !has_asked,
+            State::Closed | State::PastMoment | State::Unknown => false,
+        };
+        if !is_the_same {
+            return Err(Error::Unavailable(CHANGED));
+        }
+        self.connection = None;
+        self.place.forget_used();
+        let level = if state == State::Moment { ONE_MOMENT } else { "" };
+        self.start(self.mode.begin(level), state).await
     }
 
     async fn try_to_start(&self, mut connection: PgConnection, begin: &str) -> Result<PgConnection, Error> {
@@ -141,8 +164,31 @@ impl Client {
             State::Unknown => return Err(Error::Unavailable("the database cannot be reached")),
         }
         let state = std::mem::replace(&mut self.state, State::Unknown);
+        self.has_asked = true;
         let connection = self.connection.as_mut().ok_or_else(|| Error::internal("no connection is open"))?;
         Ok((state, self.until, connection))
+    }
+
+    /// Where the connection will stand once it is asked.
+    const fn state_to_ask_in(&self) -> State {
+        match self.state {
+            State::Closed | State::PastMoment => State::Open,
+            state @ (State::Open | State::Moment | State::Unknown) => state,
+        }
+    }
+
+    async fn try_rows(&mut self, statement: Statement) -> Result<Vec<PgRow>, Error> {
+        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
+        let (state, until, connection) = self.ask().await?;
+        let answer = timeout_at(until, query.fetch_all(connection)).await;
+        self.heard(state, answer)
+    }
+
+    async fn try_run(&mut self, statement: Statement) -> Result<u64, Error> {
+        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
+        let (state, until, connection) = self.ask().await?;
+        let answer = timeout_at(until, query.execute(connection)).await;
+        Ok(self.heard(state, answer)?.rows_affected())
     }
 
     fn heard<T>(
@@ -169,17 +215,25 @@ impl Sql for Client {
     const DIALECT: Dialect = Dialect::Postgres;
 
     async fn rows(&mut self, statement: Statement) -> Result<Vec<PgRow>, Error> {
-        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
-        let (state, until, connection) = self.ask().await?;
-        let answer = timeout_at(until, query.fetch_all(connection)).await;
-        self.heard(state, answer)
+        let asked = (self.state_to_ask_in(), self.has_asked);
+        match self.try_rows(statement.clone()).await {
+            Err(Error::Unavailable(CHANGED)) => {
+                self.begin_anew(asked).await?;
+                self.try_rows(statement).await
+            }
+            done => done,
+        }
     }
 
     async fn run(&mut self, statement: Statement) -> Result<u64, Error> {
-        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
-        let (state, until, connection) = self.ask().await?;
-        let answer = timeout_at(until, query.execute(connection)).await;
-        Ok(self.heard(state, answer)?.rows_affected())
+        let asked = (self.state_to_ask_in(), self.has_asked);
+        match self.try_run(statement.clone()).await {
+            Err(Error::Unavailable(CHANGED)) => {
+                self.begin_anew(asked).await?;
+                self.try_run(statement).await
+            }
+            done => done,
+        }
     }
 
     async fn at_one_moment<T, F>(&mut self, work: F) -> Result<T, Error>
@@ -192,8 +246,7 @@ impl Sql for Client {
             return work(self).await;
         }
         let end = if self.state == State::Closed { "" } else { "COMMIT; " };
-        self.start(format!("{end}{}", self.mode.begin(" ISOLATION LEVEL REPEATABLE READ")), State::Moment)
-            .await?;
+        self.start(format!("{end}{}", self.mode.begin(ONE_MOMENT)), State::Moment).await?;
         let found = work(self).await?;
         self.state = State::PastMoment;
         Ok(found)

@@ -151,22 +151,27 @@ async fn beat<S: Sql>(tx: &mut S, said: &Publication) -> Result<Option<bool>, Er
 }
 
 /// Writes the lines that may be written; their ids.
-async fn write<S: Sql>(tx: &mut S, said: &Publication) -> Result<Vec<String>, Error> {
+async fn write<S: Sql>(tx: &mut S, said: &Publication) -> Result<HashSet<String>, Error> {
     let beat = signed(said.beat)?;
     if S::DIALECT == Dialect::Postgres {
         let ids: Vec<_> = said.gateways.iter().map(|line| line.gateway.id.as_str()).collect();
         let sql = "SELECT id FROM gateways WHERE id IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) ORDER BY id FOR UPDATE";
         tx.rows(Statement::new(sql).bind(json!(ids).to_string())).await?;
     }
-    let mut written = Vec::new();
+    let mut written = HashSet::new();
+    let is = |line: &Line| (line.vanishes, line.takes);
     // Who was forgotten may be back: that is the newer one.
-    for (takes, sql) in [(false, keeps::<S>()), (true, takes::<S>())] {
-        let lines: Vec<_> = said.gateways.iter().filter(|line| line.takes == takes).map(as_json).collect();
+    for (what, sql) in
+        [((true, false), vanishes::<S>()), ((false, false), keeps::<S>()), ((false, true), takes::<S>())]
+    {
+        let lines: Vec<_> = said.gateways.iter().filter(|line| is(line) == what).map(as_json).collect();
         if !lines.is_empty() {
-            let lines = Json::from(lines).to_string();
-            let rows = tx.rows(Statement::new(sql).bind(lines).bind(&said.replica).bind(beat)).await?;
-            for row in rows {
-                written.push(row.text("id")?);
+            let mut statement = Statement::new(sql).bind(Json::from(lines).to_string());
+            if what != (true, false) {
+                statement = statement.bind(&said.replica).bind(beat);
+            }
+            for row in tx.rows(statement).await? {
+                written.insert(row.text("id")?);
             }
         }
     }
@@ -194,6 +199,15 @@ fn keeps<S: Sql>() -> String {
     ))
 }
 
+/// Removes rows of gateways that are still kept by whom the line says, and have got no table since.
+fn vanishes<S: Sql>() -> String {
+    sql::<S>(
+        "DELETE FROM gateways WHERE id IN (SELECT v.value ->> 'id' FROM LINES) AND EXISTS (SELECT 1 FROM LINES \
+         WHERE gateways.id = v.value ->> 'id' AND COALESCE(gateways.keeper, '') = v.value ->> 'keeper' \
+         AND gateways.has_table <= CAST(v.value ->> 'has_table' AS BIGINT)) RETURNING id",
+    )
+}
+
 fn as_json(line: &Line) -> Json {
     let gateway = &line.gateway;
     let session =
@@ -216,10 +230,11 @@ async fn look<S: Sql>(
     ids: &[String],
 ) -> Result<Sight, Error> {
     let sql_all = sql::<S>(
-        "SELECT id, version, started_at, beat, head, polls, NOW_MS - heartbeat AS age FROM replicas ORDER BY started_at, id",
+        "SELECT id, version, started_at, beat, head, polls, NOW_MS - heartbeat AS age, NOW_MS AS now FROM replicas ORDER BY started_at, id",
     );
-    let replicas: Vec<_> =
-        one.rows(Statement::new(sql_all)).await?.iter().map(replica).collect::<Result<_, _>>()?;
+    let rows = one.rows(Statement::new(sql_all)).await?;
+    let at = rows.first().map(|row| timestamp(row.number("now")?)).transpose()?;
+    let replicas: Vec<_> = rows.iter().map(replica).collect::<Result<_, _>>()?;
     let mut gateways = if seen.is_empty() { from_the_beginning(one, me).await? } else { Vec::new() };
     let mut rows = rows_of_others::<S>(me);
     rows.push(" AND (1 = 0");
@@ -244,7 +259,7 @@ async fn look<S: Sql>(
         let more: Result<Vec<_>, _> = one.rows(rows).await?.iter().map(gateway).collect();
         gateways.extend(more?);
     }
-    Ok(Sight { replicas, gateways })
+    Ok(Sight { at, replicas, gateways })
 }
 
 /// Whoever looks from the beginning knows nobody, so has nobody to forget; and however many names somebody has invented, a start needs
