@@ -154,7 +154,10 @@ mod tests {
         ] {
             let (found, ahead_ms) = look(&clock, ahead, took);
             // What is stored are whole milliseconds.
-            assert!(i64::abs(found - corrected) <= 1 && ahead_ms == noted, "{ahead} {took}: {found} {ahead_ms}");
+            assert!(
+                i64::abs(found - corrected) <= 1 && ahead_ms == noted,
+                "{ahead} {took}: {found} {ahead_ms}"
+            );
         }
     }
 

@@ -11,6 +11,7 @@ mod engine;
 mod following;
 pub mod maintenance;
 mod migrations;
+mod mode;
 mod schema;
 mod server;
 

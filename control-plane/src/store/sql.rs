@@ -14,6 +14,7 @@ pub(super) mod keys;
 pub(super) mod migrations;
 pub(super) mod replicas;
 pub(super) mod sessions;
+pub(super) mod shared_gateways;
 pub(super) mod statement;
 pub(super) mod tags;
 pub(super) mod throttles;

@@ -192,6 +192,31 @@ fn a_gateway_whose_polls_go_to_two_replicas_in_turn_is_ended_by_neither() {
     }
 }
 
+#[test]
+fn who_was_pushed_out_elsewhere_needs_a_row_before_its_next_page() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 2);
+    let first = poll(&planes[0]);
+    planes[0].tells(&mut table, clock.instant());
+    assert_eq!(first.is_known_now(), Some(true));
+    planes[1].hears(&table, &clock);
+    planes[1].gateways.inner.registry.lock().push_out("shared/g".to_owned(), clock.instant()).unwrap();
+    planes[1].tells(&mut table, clock.instant());
+    assert!(table.gateways.is_empty());
+    // It says something more: there is nothing to write that to.
+    first.acknowledges(Some(1), &head(planes[0].head));
+    planes[0].tells(&mut table, clock.instant());
+    assert!(table.gateways.is_empty());
+    first.finish();
+    let second = poll(&planes[0]);
+    assert_eq!(second.is_known_now(), None);
+    planes[0].says(clock.instant());
+    assert!(planes[0].said.as_ref().unwrap().gateways[0].is_new, "and one that is not lost");
+    planes[0].writes(&mut table, clock.instant());
+    planes[0].is_told();
+    assert_eq!(second.is_known_now(), Some(true));
+}
+
 /// Somebody has stolen a credential, and invents names at the first replica; how many rows they had at most. A gateway of another credential holds its poll at the second one.
 fn invents(names: usize, at_once: usize, acknowledges: bool) -> (usize, Table, Vec<Plane>) {
     let clock = Clock::default();

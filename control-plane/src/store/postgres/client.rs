@@ -12,6 +12,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::connections::{Connections, Place};
+use super::mode::{GRACE, Mode, ONE_MOMENT};
 use super::server;
 use crate::domain::error::Error;
 use crate::store::seam::engine::Lent;
@@ -19,42 +20,11 @@ use crate::store::seam::tx::{View, Work};
 use crate::store::sql::errors::{CHANGED, OCCUPIED, SLOW};
 use crate::store::sql::statement::{Dialect, Sql, Statement};
 
-/// The lock that every write begins with. Any number would do that nobody else locks in this database.
-pub(super) const WRITE_LOCK: i64 = 0x666c_616d_6567;
-/// How long a reader waits for others of the same purpose.
-const PLACE: Duration = Duration::from_secs(5);
-/// How long a write waits for the others, those of other replicas too.
-const LOCK: Duration = Duration::from_secs(10);
-/// A replica that was stopped in the middle of a write keeps all others waiting this long: then the server ends its transaction.
-const IDLE: Duration = Duration::from_secs(3);
-/// How long a transaction may take to begin where it waits for nobody.
-const BEGIN: Duration = Duration::from_secs(5);
-/// What is added here to what the server allows, so that its answer is heard.
-const GRACE: Duration = Duration::from_secs(1);
 /// Codes that say that what this connection knows of its statements is not true any more: a plan that a migration has made another one, a
 /// name that a pooler has mixed up.
 const STALE: [&str; 3] = ["0A000", "26000", "42P05"];
-/// How long a write may take altogether.
-const WRITE: Duration = Duration::from_secs(20);
-/// How long copying everything may take.
-const COPY: Duration = Duration::from_secs(3600);
-/// How a transaction begins that sees one moment.
-const ONE_MOMENT: &str = " ISOLATION LEVEL REPEATABLE READ";
 /// How long giving back may take.
 const END: Duration = Duration::from_secs(2);
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Reading, for at most so long altogether.
-    Read(Duration),
-    /// Writing, after all others.
-    Write,
-    /// Writing beside the others what may be lost with the server.
-    Note,
-    /// Reading or writing everything, while nobody else writes.
-    Copy,
-}
 
 /// Where the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,52 +246,5 @@ impl Drop for Client {
                 }
             });
         }
-    }
-}
-
-impl Mode {
-    /// How long everything together may take.
-    const fn longest(self) -> Duration {
-        match self {
-            Self::Read(longest) => longest,
-            Self::Write | Self::Note => WRITE,
-            Self::Copy => COPY,
-        }
-    }
-
-    /// How long a caller waits for others of this replica.
-    const fn patience_for_a_place(self) -> Duration {
-        match self {
-            Self::Read(_) | Self::Note => PLACE,
-            Self::Write | Self::Copy => WRITE,
-        }
-    }
-
-    /// How long the beginning and the end may take.
-    fn patience(self) -> Duration {
-        match self {
-            Self::Read(longest) => BEGIN.min(longest + GRACE),
-            Self::Write | Self::Copy => LOCK + GRACE,
-            Self::Note => BEGIN,
-        }
-    }
-
-    /// The statements that begin a transaction. What they set ends with it. The last one answers whether this is a standby.
-    fn begin(self, level: &str) -> String {
-        let (access, rest) = match self {
-            Self::Read(_) => (" READ ONLY", String::new()),
-            // What is acknowledged is on disk, whatever the server does for others.
-            Self::Write | Self::Copy => (
-                "",
-                format!("SET LOCAL synchronous_commit = on; SELECT pg_advisory_xact_lock({WRITE_LOCK}); "),
-            ),
-            Self::Note => ("", "SET LOCAL synchronous_commit = off; ".to_owned()),
-        };
-        let idle = if self == Self::Copy { COPY } else { IDLE };
-        let (longest, lock, idle) = (self.longest().as_millis(), LOCK.as_millis(), idle.as_millis());
-        format!(
-            "BEGIN{level}{access}; SET LOCAL statement_timeout = {longest}; SET LOCAL lock_timeout = {lock}; \
-             SET LOCAL idle_in_transaction_session_timeout = {idle}; {rest}SELECT pg_is_in_recovery() AS standby"
-        )
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::client::{Client, Mode};
+use super::client::Client;
 use super::connections::Connections;
 use super::migrations::{self, Found, MIGRATIONS};
+use super::mode::Mode;
 use super::{schema, server};
 use crate::config::database::ServerAddress;
 use crate::domain::error::Error;
