@@ -143,6 +143,7 @@ macro_rules! engine {
                     a_look_finds_what_is_new_and_what_it_asks_for
                     a_look_from_the_beginning_finds_a_bounded_number_and_those_with_a_table
                     who_was_forgotten_is_no_news_from_the_beginning
+                    who_was_pushed_out_has_no_row_unless_somebody_else_keeps_it
                     who_ends_is_there_no_more_and_its_rows_are
                     attempts_at_several_replicas_add_up
                     attempts_are_noted_in_one_order_whatever_is_forgiven;
