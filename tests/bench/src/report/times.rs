@@ -4,19 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-<<<<<<< HEAD
-use super::chart::thousands;
-use crate::{keysync::Outcome, measure::median, posting, probe::Waits, results::Results};
-=======
 use super::{chart::thousands, tables::mark};
 use crate::{
     keysync::Outcome,
     measure::median,
+    posting,
     probe::Waits,
     results::{FLEET, GATEWAYS, LIMITER, Results, STAND_IN, ratio_step, sync_step},
     stamp::Part,
 };
->>>>>>> wp-path
 
 /// Throughput and latency, side by side.
 pub fn ratios(results: &Results) -> String {
@@ -86,12 +82,8 @@ pub fn gateways(results: &Results) -> String {
         "{}{} gateways poll one control plane over loopback; {} revocations, one after the other. A gateway has the removal \
          p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms after the call began; all of them have it after p50 {:.1} ms, at most \
          {:.1} ms. That costs the control plane {:.0} µs of processor time per gateway and revocation, the gateway's next \
-<<<<<<< HEAD
          poll included, and {:.0} KiB of resident memory per connected gateway.{}\n",
-=======
-         poll included, and {:.0} KiB of resident memory per connected gateway.\n",
         mark(results, GATEWAYS, Part::Both),
->>>>>>> wp-path
         thousands(seen.gateways as f64),
         seen.revocations,
         known.p50,
