@@ -173,7 +173,8 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
              SELECT key_seq, workspace_seq, last_used_at - last_used_at % 1440 FROM key_uses WHERE last_refused_at IS NULL"
         ),
         format!(
-            "INSERT INTO revocation_receipts SELECT seq, workspace_seq, {now} * 1000 - seq * 60000, 3, 3, 0, 20 FROM api_keys"
+            "INSERT INTO revocation_receipts SELECT seq, workspace_seq, {} - seq * 60000, 3, 3, 0, 20 FROM api_keys",
+            now * 1_000
         ),
         "INSERT INTO key_gateways SELECT seq, 'eu/' || seq % 7, 0 FROM api_keys".to_owned(),
         format!("{} {}", numbers(days), usage(1_440, &each_day, "TRUE")),
