@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts,
 };
 use prometheus::{Registry, TextEncoder};
 
+use super::key_series::KeySeries;
 use crate::domain::error::Error;
 use crate::domain::gateways::{GatewayCounts, Receipt};
 use crate::domain::keys::{KeyCounts, NoticeCounts};
@@ -31,9 +32,12 @@ pub struct Metrics {
     notices: IntGaugeVec,
     polls: IntGauge,
     replicas: IntGauge,
+    clock_ahead: Gauge,
+    unverified: IntGauge,
     refused_tokens: IntCounterVec,
     connections: IntGaugeVec,
     turned_away: IntCounter,
+    of_keys: Option<KeySeries>,
 }
 
 /// What is read when the metrics are asked for.
@@ -52,6 +56,10 @@ pub struct Reading {
     pub polls: u32,
     /// Control planes on the database, this one included.
     pub replicas: usize,
+    /// Seconds by which this machine's clock is ahead of the database's.
+    pub clock_ahead: f64,
+    /// Whether nobody checks that the database's server, on another machine, is that.
+    pub unverified: bool,
     /// Connections.
     pub connections: Census,
 }
@@ -100,16 +108,18 @@ impl TokenKind {
 }
 
 impl Metrics {
-    /// A set of metrics of its own, so that several servers can live in one process.
-    pub fn new() -> Result<Self, Error> {
-        Self::register().map_err(Error::internal)
+    /// A set of metrics of its own, so that several servers can live in one process. At most so many keys have series of their own.
+    pub fn new(most_keys: usize) -> Result<Self, Error> {
+        Self::register(most_keys).map_err(Error::internal)
     }
 
-    fn register() -> prometheus::Result<Self> {
+    fn register(most_keys: usize) -> prometheus::Result<Self> {
         let counters =
             |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let registry = Registry::new_custom(Some("flamegate_control".to_owned()), None)?;
         let this = Self {
-            registry: Registry::new_custom(Some("flamegate_control".to_owned()), None)?,
+            of_keys: KeySeries::new(most_keys, &registry)?,
+            registry,
             requests: counters("http_requests_total", "Requests answered.", &["method", "route", "status"])?,
             latency: HistogramVec::new(
                 HistogramOpts::new(
@@ -160,6 +170,14 @@ impl Metrics {
                 "replicas",
                 "Control planes that serve the database, this one included. Each tells the same: take the largest, no sum.",
             )?,
+            clock_ahead: Gauge::new(
+                "clock_ahead_seconds",
+                "How far this machine's clock is ahead of the database server's; below zero when it is behind.",
+            )?,
+            unverified: IntGauge::new(
+                "database_unverified",
+                "1 when nobody checks that the database's server, on another machine, is that: no sslmode=verify-full.",
+            )?,
             refused_tokens: counters(
                 "refused_tokens_total",
                 "Wrong tokens, by what they were shown for.",
@@ -183,7 +201,7 @@ impl Metrics {
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 17] = [
+        let all: [Box<dyn Collector>; 19] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
@@ -198,6 +216,8 @@ impl Metrics {
             Box::new(self.notices.clone()),
             Box::new(self.polls.clone()),
             Box::new(self.replicas.clone()),
+            Box::new(self.clock_ahead.clone()),
+            Box::new(self.unverified.clone()),
             Box::new(self.refused_tokens.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.turned_away.clone()),
@@ -217,6 +237,11 @@ impl Metrics {
     /// Counts a wrong token.
     pub fn refused_token(&self, kind: TokenKind) {
         self.refused_tokens.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// The series of keys, if there are any.
+    pub const fn of_keys(&self) -> Option<&KeySeries> {
+        self.of_keys.as_ref()
     }
 
     /// Counts a page, by kind: `difference` or `reset`.
@@ -261,6 +286,8 @@ impl Metrics {
         self.serving_nobody.set(counted(reading.serving_nobody));
         self.polls.set(i64::from(reading.polls));
         self.replicas.set(counted(reading.replicas));
+        self.clock_ahead.set(reading.clock_ahead);
+        self.unverified.set(i64::from(reading.unverified));
         for (class, count) in
             ["stranger", "person", "operator", "gateway"].into_iter().zip(reading.connections.open)
         {

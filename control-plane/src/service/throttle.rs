@@ -2,8 +2,9 @@
 
 mod attempts;
 mod exchange;
+mod subject;
 
-pub use self::attempts::Throttle;
+pub use self::attempts::{Attempt, Throttle};
 pub use self::exchange::exchange;
 
 #[cfg(test)]

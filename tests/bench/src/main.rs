@@ -23,6 +23,7 @@ mod limiter;
 mod load;
 mod measure;
 mod peers;
+mod posting;
 mod probe;
 mod process;
 mod ratios;

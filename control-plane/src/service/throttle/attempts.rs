@@ -1,5 +1,7 @@
-//! Slows guessing down: a few attempts at once, then one per interval, for each account, for each client address, and for each
-//! network of IPv6 that one household or server has.
+//! Slows guessing down: a few attempts at once, then one per interval. Strangers' attempts count for the account at that address, for
+//! the address, for the network of IPv6 that one household or server has, and, last and most generously, for the account wherever they come
+//! from. Whoever comes with something that only a success has given (a device that has signed in before, a session) has counts of their own,
+//! which no stranger's attempt moves; those count together for the account, too.
 //! An attempt counts before the password is looked at; success gives it back.
 //!
 //! Memory is bounded: an entry that is back at rest is as good as none, and when too many are not, those closest to rest
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::subject::Subject;
 use crate::domain::addresses::{neighbourhood, network};
 use crate::service::clock::Clock;
 use crate::store::Store;
@@ -46,39 +49,28 @@ pub(super) struct Untold {
     pub more_ms: i64,
 }
 
-/// What attempts are counted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Subject {
-    Account(u128),
-    Address(u128),
-    /// 256 neighbourhoods of IPv6.
-    Network(u128),
-    /// An attempt of this network has failed lately.
-    Failed(u128),
-    /// Successes: each is a session that stays for hours, and three writes.
-    Welcome(u128),
-    /// Wrong tokens of an address.
-    Tokens(u128),
-}
-
-/// How many attempts at once, and the time until the next one after that.
-pub(super) struct Policy {
-    pub(super) burst: u32,
-    pub(super) every: Duration,
-}
-
-const PER_ACCOUNT: Policy = Policy { burst: 8, every: Duration::from_secs(30) };
-const PER_ADDRESS: Policy = Policy { burst: 30, every: Duration::from_secs(5) };
-const PER_NETWORK: Policy = Policy { burst: 60, every: Duration::from_secs(2) };
-/// How long it is known.
-pub(super) const FAILED: Policy = Policy { burst: 1, every: Duration::from_secs(600) };
-const WELCOMES_PER_ACCOUNT: Policy = Policy { burst: 100, every: Duration::from_secs(10) };
-/// Wrong tokens: a gateway or a script with an old token tries every few seconds.
-const TOKENS_PER_ADDRESS: Policy = Policy { burst: 20, every: Duration::from_secs(3) };
 /// Most subjects that wait to be told; beyond that strangers have only this control plane's count.
 pub(super) const MOST_UNTOLD: usize = 1_000;
 /// Most entries.
 pub(super) const CAPACITY: usize = 20_000;
+
+/// Who tries, at what.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The account, as it was typed but for case.
+    pub account: &'a str,
+    /// Where it comes from.
+    pub from: Option<IpAddr>,
+    /// A text that only a success at this account can have given: its device, or a session. `None` for strangers.
+    pub known: Option<&'a str>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Of somebody who shows nothing.
+    pub const fn of_stranger(account: &'a str, from: Option<IpAddr>) -> Self {
+        Self { account, from, known: None }
+    }
+}
 
 impl Throttle {
     /// One that nobody has tried yet.
@@ -100,10 +92,10 @@ impl Throttle {
     }
 
     /// Counts so many attempts, all or none; the error is how long to wait for them.
-    pub fn admit(&self, account: &str, address: Option<IpAddr>, attempts: u32) -> Result<(), Duration> {
+    pub fn admit(&self, attempt: Attempt<'_>, attempts: u32) -> Result<(), Duration> {
         let now = self.inner.clock.instant();
-        let subjects = self.subjects(account, address);
-        let welcome = self.welcome(account);
+        let subjects = self.subjects(attempt);
+        let welcome = self.welcome(attempt.account);
         let mut state = self.inner.lock();
         let waits = subjects.iter().flatten().map(|subject| subject.wait_for(attempts, &state.rests, now));
         let wait = waits.fold(welcome.wait(&state.rests, now), Duration::max);
@@ -117,26 +109,26 @@ impl Throttle {
     }
 
     /// Takes back an attempt that was counted and not needed.
-    pub fn give_back(&self, account: &str, address: Option<IpAddr>) {
-        let subjects = self.subjects(account, address);
+    pub fn give_back(&self, attempt: Attempt<'_>) {
+        let subjects = self.subjects(attempt);
         let mut state = self.inner.lock();
         for subject in subjects.into_iter().flatten() {
             state.give_back(subject);
         }
     }
 
-    /// The attempt was a success: the account is at rest, and the attempt does not count for the address. Only a hundred
-    /// successes in a row are too many as well.
-    pub fn forgive(&self, account: &str, address: Option<IpAddr>) {
-        let (now, welcome) = (self.inner.clock.instant(), self.welcome(account));
-        let [account, places @ ..] = self.subjects(account, address);
+    /// The attempt was a success: the device, or the account at that address, is at rest, and the attempt counts for nothing else. What
+    /// others have tried stays counted. Only a hundred successes in a row are too many as well.
+    pub fn forgive(&self, attempt: Attempt<'_>) {
+        let (now, welcome) = (self.inner.clock.instant(), self.welcome(attempt.account));
+        let [nearest, others @ ..] = self.subjects(attempt);
         let mut state = self.inner.lock();
         state.add(welcome, 1, now);
-        if let Some(account) = account {
-            state.forgive(account);
+        if let Some(nearest) = nearest {
+            state.forgive(nearest);
         }
-        for place in places.into_iter().flatten() {
-            state.give_back(place);
+        for other in others.into_iter().flatten() {
+            state.give_back(other);
         }
     }
 
@@ -172,43 +164,37 @@ impl Throttle {
     }
 
     fn welcome(&self, account: &str) -> Subject {
-        Subject::Welcome(self.name(account))
+        Subject::Welcome(self.name(&[account.as_bytes()]))
     }
 
-    fn name(&self, account: &str) -> u128 {
-        let hash = Sha256::new().chain_update(self.inner.names).chain_update(account).finalize();
-        hash.iter().take(16).fold(0, |name, byte| (name << 8) | u128::from(*byte))
-    }
-
-    fn subjects(&self, account: &str, address: Option<IpAddr>) -> [Option<Subject>; 3] {
-        let account = Subject::Account(self.name(account));
-        let near = address.map(|address| Subject::Address(neighbourhood(address)));
-        let v6 = address.filter(|address| address.to_canonical().is_ipv6());
-        [Some(account), near, v6.map(|address| Subject::Network(network(address)))]
-    }
-}
-
-impl Subject {
-    const fn policy(self) -> Policy {
-        match self {
-            Self::Account(_) => PER_ACCOUNT,
-            Self::Address(_) => PER_ADDRESS,
-            Self::Network(_) => PER_NETWORK,
-            Self::Failed(_) => FAILED,
-            Self::Welcome(_) => WELCOMES_PER_ACCOUNT,
-            Self::Tokens(_) => TOKENS_PER_ADDRESS,
+    fn name(&self, parts: &[&[u8]]) -> u128 {
+        let mut hash = Sha256::new().chain_update(self.inner.names);
+        for (place, part) in parts.iter().enumerate() {
+            if place > 0 {
+                // What is behind it has a length of its own, or no zero byte: no two attempts have one name by chance.
+                hash.update([0]);
+            }
+            hash.update(part);
         }
+        hash.finalize().iter().take(16).fold(0, |name, byte| (name << 8) | u128::from(*byte))
     }
 
-    fn wait(self, rests: &HashMap<Self, Instant>, now: Instant) -> Duration {
-        self.wait_for(1, rests, now)
-    }
-
-    /// How long until so many attempts may be made at once.
-    fn wait_for(self, attempts: u32, rests: &HashMap<Self, Instant>, now: Instant) -> Duration {
-        let Policy { burst, every } = self.policy();
-        let busy = rests.get(&self).map_or(Duration::ZERO, |rest| rest.saturating_duration_since(now));
-        busy.saturating_sub(every * burst.saturating_sub(attempts))
+    /// What an attempt counts for; the first is forgiven by a success.
+    fn subjects(&self, Attempt { account, from, known }: Attempt<'_>) -> [Option<Subject>; 4] {
+        let whole = self.name(&[account.as_bytes()]);
+        if let Some(known) = known {
+            let device = self.name(&[account.as_bytes(), known.as_bytes()]);
+            return [Some(Subject::Device(device)), Some(Subject::Devices(whole)), None, None];
+        }
+        let near = from.map(neighbourhood);
+        let pair = self.name(&[account.as_bytes(), &near.unwrap_or_default().to_be_bytes()]);
+        let v6 = from.filter(|address| address.to_canonical().is_ipv6());
+        [
+            Some(Subject::Pair(pair)),
+            Some(Subject::Account(whole)),
+            near.map(Subject::Address),
+            v6.map(|address| Subject::Network(network(address))),
+        ]
     }
 }
 

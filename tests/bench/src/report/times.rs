@@ -8,6 +8,7 @@ use super::{chart::thousands, tables::mark};
 use crate::{
     keysync::Outcome,
     measure::median,
+    posting,
     probe::Waits,
     results::{FLEET, GATEWAYS, LIMITER, Results, STAND_IN, ratio_step, sync_step},
     stamp::Part,
@@ -81,7 +82,7 @@ pub fn gateways(results: &Results) -> String {
         "{}{} gateways poll one control plane over loopback; {} revocations, one after the other. A gateway has the removal \
          p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms after the call began; all of them have it after p50 {:.1} ms, at most \
          {:.1} ms. That costs the control plane {:.0} µs of processor time per gateway and revocation, the gateway's next \
-         poll included, and {:.0} KiB of resident memory per connected gateway.\n",
+         poll included, and {:.0} KiB of resident memory per connected gateway.{}\n",
         mark(results, GATEWAYS, Part::Both),
         thousands(seen.gateways as f64),
         seen.revocations,
@@ -91,7 +92,17 @@ pub fn gateways(results: &Results) -> String {
         all.p50,
         all.max,
         seen.cpu_us,
-        seen.resident_bytes_per_gateway / 1024.0
+        seen.resident_bytes_per_gateway / 1024.0,
+        seen.posting.as_ref().map(posting).unwrap_or_default()
+    )
+}
+
+/// What posts beside them do to revocations.
+fn posting(seen: &posting::Outcome) -> String {
+    format!(
+        " While they post {:.0} times a second what {} keys were used for, in the same run, all of them have it {:.2} × as late at the median \
+         and {:.2} × at most.",
+        seen.posts_per_second, seen.keys_in_a_post, seen.later[0], seen.later[1]
     )
 }
 
@@ -127,6 +138,11 @@ pub fn fleet(results: &Results) -> String {
             ratio(row.crowd.cpu_us, one.crowd.cpu_us),
             ratio(row.creates_per_second, one.creates_per_second),
         );
+    }
+    for row in &results.fleet {
+        if let Some(seen) = &row.crowd.posting {
+            let _ = write!(text, "\n{}:{}\n", row.what, posting(seen));
+        }
     }
     text
 }
