@@ -7,6 +7,7 @@ pub(crate) mod environment;
 mod reader;
 pub(crate) mod secret_file;
 mod times;
+pub mod tls;
 mod token_lists;
 pub(crate) mod urls;
 
@@ -18,6 +19,7 @@ use self::database::DatabaseAddress;
 use self::reader::Reader;
 pub use self::reader::Source;
 use self::times::{IDLE_TIMES, SESSION_TIMES};
+use self::tls::{TlsArgs, TlsFiles};
 use crate::contract::Limit;
 use crate::domain::bounds::CEILING;
 use crate::domain::limits;
@@ -63,6 +65,10 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long a client may take nothing of an answer.
     pub write_timeout: Duration,
+    /// TLS of its own, on every listener; plain HTTP when there is none.
+    pub tls: Option<TlsFiles>,
+    /// How often those files are looked at.
+    pub tls_look: Duration,
     /// How late the answer to a wrong token comes when an address has sent too many.
     pub guess_pause: Duration,
     /// How long the page of a revocation waits for gateways.
@@ -80,6 +86,8 @@ pub struct Config {
 pub struct PagesConfig {
     /// Scheme, host and port of the pages as browsers see them; `https` makes cookies secure.
     pub public_origin: Option<String>,
+    /// True when the server speaks TLS itself.
+    pub own_tls: bool,
     /// Where the API is, for examples in the pages.
     pub api_url: String,
     /// Believe `X-Forwarded-For` and `X-Forwarded-Proto`.
@@ -100,6 +108,9 @@ pub struct ServeArgs {
     /// [env: FLAMEGATE_METRICS_LISTEN] [default: none]
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<String>,
+    /// TLS of its own.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// SQLite file, or postgres://USER@HOST/DATABASE [env: FLAMEGATE_DATABASE] [default: flamegate.db]
     #[arg(long, value_name = "FILE|URL")]
     pub database: Option<String>,
@@ -162,6 +173,10 @@ impl Config {
         let mut reader = Reader { source, errors: Vec::new(), warnings: Vec::new() };
         let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
         let metrics_listen = reader.metrics_listen(&args.metrics_listen);
+        let tls = reader.tls(&args.tls);
+        if tls.is_none() {
+            reader.warn_of_plain("FLAMEGATE_LISTEN", listen);
+        }
         let database = reader.database(&args.database);
         let removals_kept =
             reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
@@ -175,7 +190,7 @@ impl Config {
             reader.one_limit("admin-limit", "FLAMEGATE_ADMIN_LIMIT", &args.admin_limit, "1000/1s+2000");
         let person_limit =
             reader.one_limit("person-limit", "FLAMEGATE_PERSON_LIMIT", &args.person_limit, "60/60s+30");
-        let pages = reader.pages(args);
+        let pages = reader.pages(args, tls.is_some());
         let admin_tokens = reader.tokens(ADMIN_TOKEN);
         let sync_tokens = reader.tokens(SYNC_TOKEN);
         let metrics_tokens = reader.tokens_if_any(METRICS_TOKEN);
@@ -213,6 +228,8 @@ impl Config {
                     idle_timeout,
                     body_timeout: Duration::from_secs(10),
                     write_timeout: Duration::from_secs(20),
+                    tls,
+                    tls_look: Duration::from_secs(2),
                     guess_pause: Duration::from_secs(1),
                     receipt_wait: Duration::from_secs(5),
                     shutdown_drain: Duration::from_millis(250),
@@ -241,16 +258,22 @@ impl Reader<'_> {
         address
     }
 
-    fn pages(&mut self, args: &ServeArgs) -> Option<PagesConfig> {
+    fn pages(&mut self, args: &ServeArgs, own_tls: bool) -> Option<PagesConfig> {
         let trust_proxy = self.setting("trust-proxy", "FLAMEGATE_TRUST_PROXY", &args.trust_proxy, "false");
         let session_idle =
             self.time("session-idle", "FLAMEGATE_SESSION_IDLE", &args.session_idle, "8h", &SESSION_TIMES);
         let session_max =
             self.time("session-max", "FLAMEGATE_SESSION_MAX", &args.session_max, "7d", &SESSION_TIMES);
         let public_origin = self.origin("public-url", "FLAMEGATE_PUBLIC_URL", &args.public_url, "");
+        if own_tls && public_origin.iter().flatten().any(|origin| origin.starts_with("http://")) {
+            self.errors.push(
+                "FLAMEGATE_PUBLIC_URL: must begin with https://, because the server speaks TLS".to_owned(),
+            );
+        }
         let api_url = self.origin("api-url", "FLAMEGATE_API_URL", &args.api_url, "https://dev.flametalk.ai");
         Some(PagesConfig {
             public_origin: public_origin?,
+            own_tls,
             api_url: api_url?.unwrap_or_default(),
             trust_proxy: trust_proxy?,
             session_idle: session_idle?,
@@ -281,6 +304,12 @@ impl Reader<'_> {
 impl PagesConfig {
     /// True when browsers reach the pages by TLS, as far as the configuration says.
     pub fn is_secure(&self) -> bool {
+        self.own_tls || self.is_secure_for_good()
+    }
+
+    /// True when an operator has said that the pages' host is one for TLS. That the server has a certificate does not say so: browsers
+    /// would keep to it for every other port of that host.
+    pub fn is_secure_for_good(&self) -> bool {
         self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
     }
 }

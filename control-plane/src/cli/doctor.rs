@@ -16,6 +16,7 @@ use super::check_config::show;
 use super::client;
 use super::error::CliError;
 use super::output::Output;
+use super::reach::Authorities;
 use crate::config::urls;
 
 /// Which gateways to look at.
@@ -31,7 +32,8 @@ const AFTER_HELP: &str = "\
 Looks at the tokens and the database that the environment names, at the control plane (--url), and at each gateway. Changes nothing.
 
 Environment:
-  FLAMEGATE_ADMIN_TOKEN, FLAMEGATE_SYNC_TOKEN, FLAMEGATE_METRICS_TOKEN, and with _FILE; FLAMEGATE_DATABASE; FLAMEGATE_CONTROL_URL
+  FLAMEGATE_ADMIN_TOKEN, FLAMEGATE_SYNC_TOKEN, FLAMEGATE_METRICS_TOKEN, and with _FILE; FLAMEGATE_DATABASE; FLAMEGATE_CONTROL_URL;
+  FLAMEGATE_CA_FILE
 
 Exit codes:
   0 no error (there may be warnings and hints)   1 at least one error   2 usage";
@@ -40,14 +42,19 @@ Exit codes:
 const SECOND_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Looks at everything and says what is wrong.
-pub(super) async fn run(output: Output, url: Option<String>, args: DoctorArgs) -> Result<(), CliError> {
+pub(super) async fn run(
+    output: Output,
+    url: Option<String>,
+    authorities: Option<&Authorities>,
+    args: DoctorArgs,
+) -> Result<(), CliError> {
     let base = client::base_url(url)?;
     let admins = args.envoy_admin.iter().map(|url| urls::parse(url));
     let admins: Vec<Url> = admins
         .collect::<Result<_, _>>()
         .map_err(|error| CliError::Usage(format!("--envoy-admin: {error}")))?;
     let (mut findings, token) = local::look().await;
-    let http = Http::new(admins.iter().chain([&base]))?;
+    let http = Http::new(admins.iter().chain([&base]), authorities)?;
     let mut seen = Vec::new();
     for admin in &admins {
         seen.push((admin, envoy(&http, admin).await));

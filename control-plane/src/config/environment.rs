@@ -16,11 +16,12 @@ pub(crate) struct Oddities {
 const PREFIX: &str = "FLAMEGATE_";
 
 /// What the program reads. A new setting comes in here, or nobody can use it by its variable.
-const SETTINGS: [&str; 26] = [
+const SETTINGS: [&str; 30] = [
     "FLAMEGATE_ADMIN_LIMIT",
     "FLAMEGATE_ADMIN_TOKEN",
     "FLAMEGATE_ADMIN_TOKEN_FILE",
     "FLAMEGATE_API_URL",
+    "FLAMEGATE_CA_FILE",
     "FLAMEGATE_CONTROL_URL",
     "FLAMEGATE_DATABASE",
     "FLAMEGATE_DATABASE_DIRECT",
@@ -42,6 +43,9 @@ const SETTINGS: [&str; 26] = [
     "FLAMEGATE_SESSION_MAX",
     "FLAMEGATE_SYNC_TOKEN",
     "FLAMEGATE_SYNC_TOKEN_FILE",
+    "FLAMEGATE_TLS_CERT",
+    "FLAMEGATE_TLS_CLIENT_CA",
+    "FLAMEGATE_TLS_KEY",
     "FLAMEGATE_TRUST_PROXY",
 ];
 
