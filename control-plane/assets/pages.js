@@ -5,6 +5,9 @@
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+// Whole days are days in UTC, wherever the reader is.
+const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
 const short = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
@@ -15,11 +18,18 @@ function ago(moment) {
   return relative.format(Math.trunc(seconds / size), unit);
 }
 
+/** A use is known to the minute, and some seconds late. */
+function used(moment) {
+  const minutes = (Date.now() - moment) / 60_000;
+  if (minutes < 2) return "now";
+  return minutes < 48 * 60 ? ago(moment) : day.format(moment);
+}
+
 function showTimes() {
   for (const time of document.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);
     if (Number.isNaN(moment.getTime())) continue;
-    const form = { ago, day: day.format }[time.dataset.form] ?? short.format;
+    const form = { ago, used, clock: clock.format, date: date.format, day: day.format }[time.dataset.form] ?? short.format;
     time.textContent = form(moment);
     time.title = `${exact.format(moment)} (${time.dateTime})`;
   }

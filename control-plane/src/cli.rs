@@ -22,6 +22,7 @@ mod log_bound;
 mod output;
 mod reach;
 mod serve;
+mod tokens;
 mod users;
 mod workspaces;
 
@@ -46,6 +47,9 @@ struct Cli {
     /// PEM file with the authorities of the control plane's certificate, instead of those of this machine [env: FLAMEGATE_CA_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<String>,
+    /// File with the token to use, in place of the environment's; for nobody else to read
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<String>,
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
@@ -85,6 +89,9 @@ enum Command {
     /// Who may sign in to the pages
     #[command(subcommand)]
     Users(users::UsersCommand),
+    /// Tokens of operators and scripts: for everything, or for one workspace
+    #[command(subcommand)]
+    Tokens(tokens::TokensCommand),
     /// Who did what, when and from where
     Audit(audit::AuditArgs),
     /// Gateways, what they enforce, and their credentials
@@ -93,7 +100,8 @@ enum Command {
 
 const AFTER_HELP: &str = "\
 Environment:
-  FLAMEGATE_ADMIN_TOKEN   token for people and scripts; serve takes several, comma-separated (the client uses the first)
+  FLAMEGATE_ADMIN_TOKEN   token for operators and scripts, also one of `tokens create`; serve takes several of its own, comma-separated
+                          (the client uses the first)
   FLAMEGATE_SYNC_TOKEN    token for gateways (serve)
   FLAMEGATE_METRICS_TOKEN token for /metrics, if that is not for everybody who reaches it (serve)
   FLAMEGATE_ADMIN_TOKEN_FILE, FLAMEGATE_SYNC_TOKEN_FILE, FLAMEGATE_METRICS_TOKEN_FILE
@@ -116,7 +124,7 @@ Exit codes:
 
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
-    let Cli { url, ca_file, json, command } = Cli::parse();
+    let Cli { url, ca_file, token_file, json, command } = Cli::parse();
     let authorities = || Authorities::read(ca_file);
     let odd = environment::check_own();
     let result = match command {
@@ -129,14 +137,14 @@ pub fn run() -> ExitCode {
         Command::EnvoyConfig(args) => envoy_config::run(Output { json }, *args),
         Command::Check(args) => block_on(database::check(Output { json }, args)),
         Command::CheckConfig(args) => check_config::run(Output { json }, &args),
-        Command::Doctor(args) => {
-            authorities().and_then(|known| block_on(doctor::run(Output { json }, url, known.as_ref(), args)))
-        }
+        Command::Doctor(args) => authorities().and_then(|known| {
+            block_on(doctor::run(Output { json }, (url, token_file), known.as_ref(), args))
+        }),
         Command::Backup(args) => block_on(database::back_up(Output { json }, args)),
         Command::Restore(args) => block_on(database::restore(Output { json }, args)),
         Command::Database(command) => block_on(database_on_server::run(Output { json }, command)),
         command => authorities()
-            .and_then(|known| Client::new(url, known.as_ref(), Output { json }))
+            .and_then(|known| Client::new((url, token_file), known.as_ref(), Output { json }))
             .and_then(|client| block_on(as_client(client, Output { json }, command))),
     };
     match result {
@@ -163,6 +171,7 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
         Command::Keys(command) => keys::run(&client, output, command).await,
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,
         Command::Users(command) => users::run(&client, output, command).await,
+        Command::Tokens(command) => tokens::run(&client, output, command).await,
         Command::Audit(args) => audit::list(&client, output, args).await,
         Command::Gateways(args) => gateways::run(&client, output, args).await,
     }

@@ -4,6 +4,7 @@
 
 pub mod database;
 pub(crate) mod environment;
+mod pages;
 mod reader;
 pub(crate) mod secret_file;
 mod times;
@@ -16,9 +17,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::database::DatabaseAddress;
+pub use self::pages::{PagesArgs, PagesConfig};
 use self::reader::Reader;
 pub use self::reader::Source;
-use self::times::{IDLE_TIMES, SESSION_TIMES};
+use self::times::IDLE_TIMES;
 use self::tls::{TlsArgs, TlsFiles};
 use crate::contract::Limit;
 use crate::domain::bounds::CEILING;
@@ -43,6 +45,8 @@ pub struct Config {
     pub metrics_tokens: Tokens,
     /// Where `/metrics` is when it has a listener of its own.
     pub metrics_listen: Option<SocketAddr>,
+    /// How many keys have series of their own in `/metrics`.
+    pub metrics_per_key: usize,
     /// How fast each admin token may be used; `None` is as fast as it goes.
     pub admin_limit: Option<Limit>,
     /// How fast one person may change things in the pages; `None` is as fast as it goes.
@@ -81,23 +85,6 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// How people reach the pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PagesConfig {
-    /// Scheme, host and port of the pages as browsers see them; `https` makes cookies secure.
-    pub public_origin: Option<String>,
-    /// True when the server speaks TLS itself.
-    pub own_tls: bool,
-    /// Where the API is, for examples in the pages.
-    pub api_url: String,
-    /// Believe `X-Forwarded-For` and `X-Forwarded-Proto`.
-    pub trust_proxy: bool,
-    /// How long a session lasts without a request.
-    pub session_idle: Duration,
-    /// How long a session lasts at most.
-    pub session_max: Duration,
-}
-
 /// Flags of `serve`. What is not given comes from the environment, then from the defaults.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ServeArgs {
@@ -111,6 +98,10 @@ pub struct ServeArgs {
     /// TLS of its own.
     #[command(flatten)]
     pub tls: TlsArgs,
+    /// How many keys have series of their own in /metrics, or "none"; the others are counted together
+    /// [env: FLAMEGATE_METRICS_PER_KEY] [default: none]
+    #[arg(long, value_name = "NUMBER")]
+    pub metrics_per_key: Option<String>,
     /// SQLite file, or postgres://USER@HOST/DATABASE [env: FLAMEGATE_DATABASE] [default: flamegate.db]
     #[arg(long, value_name = "FILE|URL")]
     pub database: Option<String>,
@@ -141,22 +132,9 @@ pub struct ServeArgs {
     /// [env: FLAMEGATE_IDLE_TIMEOUT] [default: 75s]
     #[arg(long, value_name = "TIME")]
     pub idle_timeout: Option<String>,
-    /// Scheme and host under which browsers find the pages; https makes cookies secure [env: FLAMEGATE_PUBLIC_URL]
-    #[arg(long, value_name = "URL")]
-    pub public_url: Option<String>,
-    /// Where the API is, for the examples in the pages [env: FLAMEGATE_API_URL] [default: the product's]
-    #[arg(long, value_name = "URL")]
-    pub api_url: Option<String>,
-    /// true when every request comes through a proxy that sets X-Forwarded-For and X-Forwarded-Proto
-    /// [env: FLAMEGATE_TRUST_PROXY] [default: false]
-    #[arg(long, value_name = "BOOL")]
-    pub trust_proxy: Option<String>,
-    /// A session in the pages ends when nothing was done for this long [env: FLAMEGATE_SESSION_IDLE] [default: 8h]
-    #[arg(long, value_name = "TIME")]
-    pub session_idle: Option<String>,
-    /// A session in the pages ends after this time [env: FLAMEGATE_SESSION_MAX] [default: 7d]
-    #[arg(long, value_name = "TIME")]
-    pub session_max: Option<String>,
+    /// How people reach the pages.
+    #[command(flatten)]
+    pub pages: PagesArgs,
 }
 
 /// Every mistake in the configuration.
@@ -166,6 +144,8 @@ pub struct ConfigErrors(pub Vec<String>);
 pub(crate) const ADMIN_TOKEN: &str = "FLAMEGATE_ADMIN_TOKEN";
 const SYNC_TOKEN: &str = "FLAMEGATE_SYNC_TOKEN";
 const METRICS_TOKEN: &str = "FLAMEGATE_METRICS_TOKEN";
+/// Each has up to six series.
+const MOST_KEYS_WITH_SERIES: usize = 10_000;
 
 impl Config {
     /// Checks flags and environment.
@@ -177,6 +157,7 @@ impl Config {
         if tls.is_none() {
             reader.warn_of_plain("FLAMEGATE_LISTEN", listen);
         }
+        let metrics_per_key = reader.metrics_per_key(&args.metrics_per_key);
         let database = reader.database(&args.database);
         let removals_kept =
             reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
@@ -190,7 +171,7 @@ impl Config {
             reader.one_limit("admin-limit", "FLAMEGATE_ADMIN_LIMIT", &args.admin_limit, "1000/1s+2000");
         let person_limit =
             reader.one_limit("person-limit", "FLAMEGATE_PERSON_LIMIT", &args.person_limit, "60/60s+30");
-        let pages = reader.pages(args, tls.is_some());
+        let pages = reader.pages(&args.pages, tls.is_some());
         let admin_tokens = reader.tokens(ADMIN_TOKEN);
         let sync_tokens = reader.tokens(SYNC_TOKEN);
         let metrics_tokens = reader.tokens_if_any(METRICS_TOKEN);
@@ -217,6 +198,7 @@ impl Config {
                     sync_tokens,
                     metrics_tokens,
                     metrics_listen,
+                    metrics_per_key,
                     admin_limit,
                     person_limit,
                     default_limits,
@@ -258,27 +240,15 @@ impl Reader<'_> {
         address
     }
 
-    fn pages(&mut self, args: &ServeArgs, own_tls: bool) -> Option<PagesConfig> {
-        let trust_proxy = self.setting("trust-proxy", "FLAMEGATE_TRUST_PROXY", &args.trust_proxy, "false");
-        let session_idle =
-            self.time("session-idle", "FLAMEGATE_SESSION_IDLE", &args.session_idle, "8h", &SESSION_TIMES);
-        let session_max =
-            self.time("session-max", "FLAMEGATE_SESSION_MAX", &args.session_max, "7d", &SESSION_TIMES);
-        let public_origin = self.origin("public-url", "FLAMEGATE_PUBLIC_URL", &args.public_url, "");
-        if own_tls && public_origin.iter().flatten().any(|origin| origin.starts_with("http://")) {
-            self.errors.push(
-                "FLAMEGATE_PUBLIC_URL: must begin with https://, because the server speaks TLS".to_owned(),
-            );
+    /// A number, or `none`, which is 0.
+    fn metrics_per_key(&mut self, given: &Option<String>) -> usize {
+        let (name, text) = self.text("metrics-per-key", "FLAMEGATE_METRICS_PER_KEY", given, "none");
+        let number = if text == "none" { Some(0) } else { text.parse().ok() };
+        let number = number.filter(|number| *number <= MOST_KEYS_WITH_SERIES);
+        if number.is_none() {
+            self.errors.push(format!("{name}: '{text}' is no number up to {MOST_KEYS_WITH_SERIES}, or none"));
         }
-        let api_url = self.origin("api-url", "FLAMEGATE_API_URL", &args.api_url, "https://dev.flametalk.ai");
-        Some(PagesConfig {
-            public_origin: public_origin?,
-            own_tls,
-            api_url: api_url?.unwrap_or_default(),
-            trust_proxy: trust_proxy?,
-            session_idle: session_idle?,
-            session_max: session_max?,
-        })
+        number.unwrap_or_default()
     }
 
     fn default_limits(&mut self, given: &Option<String>) -> Vec<Limit> {
@@ -298,19 +268,6 @@ impl Reader<'_> {
             return None;
         }
         self.setting(flag, variable, given, "1000")
-    }
-}
-
-impl PagesConfig {
-    /// True when browsers reach the pages by TLS, as far as the configuration says.
-    pub fn is_secure(&self) -> bool {
-        self.own_tls || self.is_secure_for_good()
-    }
-
-    /// True when an operator has said that the pages' host is one for TLS. That the server has a certificate does not say so: browsers
-    /// would keep to it for every other port of that host.
-    pub fn is_secure_for_good(&self) -> bool {
-        self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
     }
 }
 

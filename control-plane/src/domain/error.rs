@@ -13,6 +13,9 @@ pub enum Error {
     /// A gateway without the client certificate that gateways need here.
     #[error("gateways need a client certificate here, and this connection has none that is good")]
     NoCertificate,
+    /// The token is good, and not for this.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// The named thing does not exist.
     #[error("no such {0}")]
     NotFound(&'static str),

@@ -10,9 +10,11 @@ mod assets;
 mod audit;
 mod audit_details;
 mod chrome;
+mod device;
 mod error;
 mod fields;
 mod form;
+mod front;
 mod gateways;
 mod headers;
 mod keys;
@@ -23,7 +25,9 @@ mod query;
 mod session;
 mod session_store;
 mod sign_in;
+mod tokens;
 mod too_many;
+mod usage;
 mod view;
 mod way_back;
 
@@ -39,14 +43,15 @@ use super::error::Failure;
 /// All pages.
 pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     let workspace = Router::new()
-        .route("/", get(overview::show))
+        .route("/", get(front::show))
         .route("/settings", get(overview::settings))
         .route("/settings/members", get(overview::members))
         .route("/settings/api-keys", get(keys::list).post(keys::create))
         .route("/settings/api-keys/new", get(keys::new))
         .route("/settings/api-keys/copied", post(keys::copied))
         .route("/settings/api-keys/search", post(keys::search))
-        .route("/settings/api-keys/{id}/rename", get(keys::ask_rename).post(keys::rename))
+        .route("/settings/api-keys/{id}", get(keys::show))
+        .route("/settings/api-keys/{id}/edit", get(keys::ask_edit).post(keys::edit))
         .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
         .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))
         .route("/gateways", get(gateways::show))
@@ -63,6 +68,8 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
+        .route("/operators/tokens", get(tokens::show))
+        .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
         .layer(session::layer(app))

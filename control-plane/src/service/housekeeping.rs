@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::gateways::Gateways;
 use super::keys::kept::Kept;
 use super::keys::{Keys, Swept};
+use super::operators::Operators;
 use super::usage::Usage;
 use crate::domain::error::Error;
 use crate::store::Store;
@@ -23,6 +24,8 @@ pub struct Housekeeping {
     pub gateways: Gateways,
     /// Counts that are old.
     pub usage: Usage,
+    /// Tokens that were used.
+    pub operators: Operators,
     /// The log, sessions and requests.
     pub store: Store,
     /// By which things are over.
@@ -85,6 +88,7 @@ impl Housekeeping {
         if expired > 0 {
             tracing::info!(keys = expired, "expired keys were taken off the gateways' table");
         }
+        self.usage.follow_keys().await?;
         let (now, removals_kept) = (self.clock.now(), self.removals_kept);
         let compaction = self.store.write(move |tx| {
             Box::pin(async move {
@@ -99,6 +103,7 @@ impl Housekeeping {
             tracing::info!(floor, "the revision log was compacted");
         }
         self.usage.sweep().await?;
+        self.operators.note_uses().await?;
         self.gateways.save(&self.store).await
     }
 }

@@ -3,6 +3,7 @@
 mod manage;
 mod password;
 mod service;
+mod sessions;
 mod sign_in;
 
 pub use self::manage::Added;

@@ -2,6 +2,7 @@
 //! Where engines differ in their words, [`statement::Dialect`] says how.
 
 pub(super) mod audit;
+pub(super) mod candidates;
 pub(super) mod changes;
 pub(super) mod columns;
 pub(super) mod copying;
@@ -10,18 +11,27 @@ pub(super) mod errors;
 pub(super) mod folded;
 pub(super) mod gateways;
 pub(super) mod idempotency;
+pub(super) mod idle_keys;
+pub(super) mod key_gateways;
 pub(super) mod keys;
 pub(super) mod migrations;
+pub(super) mod operators;
+pub(super) mod receipts;
 pub(super) mod replicas;
 pub(super) mod sessions;
+pub(super) mod signing;
 pub(super) mod statement;
 pub(super) mod tags;
 pub(super) mod throttles;
 pub(super) mod upkeep;
 pub(super) mod usage;
+pub(super) mod usage_lines;
 pub(super) mod users;
 pub(super) mod values;
 pub(super) mod workspaces;
+
+#[cfg(test)]
+mod plans;
 
 #[cfg(test)]
 mod tests {

@@ -74,6 +74,18 @@ impl Browser {
         self.post(action, &[&own[..], fields].concat()).await
     }
 
+    /// Opens the page that this one leads to.
+    pub async fn follow(&self, page: &Page) -> Page {
+        assert_eq!(page.status, 303, "{}", page.text);
+        self.get(page.location()).await
+    }
+
+    /// Revokes a key by its form; the key's page, which is the receipt.
+    pub async fn revoke(&self, id: &str) -> Page {
+        let path = format!("/w/demo/settings/api-keys/{id}/revoke");
+        self.follow(&self.submit(&path, &path, &[]).await).await
+    }
+
     /// A request with the browser's cookies.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let cookies: Vec<_> = self.cookies.lock().unwrap().iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -100,6 +112,18 @@ impl Browser {
     pub fn cookie(&self) -> Option<String> {
         let cookies = self.cookies.lock().unwrap();
         cookies.iter().find(|(name, _)| name.contains(SESSION)).map(|(_, value)| value.clone())
+    }
+
+    /// Name and value of the cookie that says that somebody has signed in on this browser before.
+    pub fn device(&self) -> (String, String) {
+        let cookies = self.cookies.lock().unwrap();
+        let device = cookies.iter().find(|(name, _)| name.starts_with("flamegate_device"));
+        device.map(|(name, value)| (name.clone(), value.clone())).unwrap()
+    }
+
+    /// Keeps a cookie, wherever it is from.
+    pub fn keep(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
     pub fn set_cookie(&self, value: &str) {

@@ -5,7 +5,7 @@ use reqwest::Method;
 use crate::browser::{Browser, Form as _, PASSWORD, add_user};
 use crate::common::Control;
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
     frame-ancestors 'none'; base-uri 'none'";
 
 #[tokio::test]

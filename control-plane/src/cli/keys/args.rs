@@ -82,7 +82,7 @@ pub(in crate::cli) struct ListArgs {
     /// active, revoked, expired or all
     #[arg(long)]
     pub status: Option<String>,
-    /// Only keys that were not used for so long, and were there and counted: 90d, 12h
+    /// Only active keys that were not used for so long, and were there and counted: 90d, 12h
     #[arg(long, value_name = "TIME")]
     pub unused_for: Option<String>,
     /// Only keys that have ended, and with which somebody came within the last seven days
@@ -166,7 +166,7 @@ pub(in crate::cli) struct ImportArgs {
 
 #[derive(Args)]
 pub(in crate::cli) struct ExpiryArgs {
-    /// When the key stops working: RFC 3339 or Unix seconds
+    /// When it stops working: RFC 3339 or Unix seconds
     #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
     expires_at: Option<String>,
     /// The same from now: 12h, 90d

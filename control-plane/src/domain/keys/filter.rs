@@ -20,14 +20,30 @@ pub struct KeyFilter {
     pub hint: Option<String>,
     /// Only keys that end before then.
     pub ends_before: Option<Timestamp>,
-    /// Only keys that were not used since then, and were there and counted.
+    /// Only active keys that were not used since then, and were there and counted.
     pub unused_since: Option<Timestamp>,
     /// Only keys that have ended and with which somebody came since then.
     pub refused_since: Option<Timestamp>,
+    /// Which come first.
+    pub order: KeyOrder,
     /// Only keys made before the one with this `seq`.
     pub before: Option<i64>,
     /// How many of them to leave out.
     pub offset: u32,
+}
+
+/// Which keys come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// Those that were made last.
+    #[default]
+    Newest,
+    /// Those that end first; with `ends_before`.
+    Ends,
+    /// Those with which somebody came last; with `refused_since`.
+    LatestRefused,
+    /// Those that were unused for the longest time; with `unused_since`.
+    LongestUnused,
 }
 
 /// How many keys there are in each state.

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::chrome::{Chrome, Section};
+use super::device::Devices;
 use super::error::PageError;
 use super::form::Posted;
 use super::session::SignedIn;
@@ -28,7 +29,11 @@ pub(super) async fn show(signed_in: SignedIn) -> Response {
 }
 
 /// Gives the user another password and ends all their sessions.
-pub(super) async fn change_password(State(app): State<App>, posted: Posted) -> Result<Response, PageError> {
+pub(super) async fn change_password(
+    State(app): State<App>,
+    devices: Devices,
+    posted: Posted,
+) -> Result<Response, PageError> {
     let Posted { signed_in, fields } = posted;
     let field = |name| Password::new(fields.raw(name).to_owned());
     let (user, by) = (signed_in.user.clone(), signed_in.actor());
@@ -37,8 +42,11 @@ pub(super) async fn change_password(State(app): State<App>, posted: Posted) -> R
             Problems::one("current", format!("too many changes; wait {retry_after_seconds} seconds"));
         return Ok((StatusCode::TOO_MANY_REQUESTS, page(&signed_in, problems)).into_response());
     }
-    match app.users.change_password(user, field("current"), field("new"), by).await {
-        Ok(_) => Ok(Redirect::to("/sign-in?bye=password").into_response()),
+    match app.users.change_password(user, field("current"), field("new"), (by, &signed_in.csrf)).await {
+        // Whoever sits here knew both passwords: the browser stays one on which they have signed in.
+        Ok(user) => {
+            Ok((devices.remember(&app, &user)?, Redirect::to("/sign-in?bye=password")).into_response())
+        }
         // The other click of two has changed it, or somebody else has ended the session.
         Err(_) if is_over(&app, &signed_in).await? => {
             Ok(Redirect::to("/sign-in?next=/account&ended=password").into_response())
@@ -58,11 +66,13 @@ async fn is_over(app: &App, signed_in: &SignedIn) -> Result<bool, Error> {
 /// Ends all sessions of the user, this one too.
 pub(super) async fn sign_out_everywhere(
     State(app): State<App>,
+    devices: Devices,
     posted: Posted,
-) -> Result<Redirect, PageError> {
+) -> Result<Response, PageError> {
     let by = posted.signed_in.actor();
-    app.users.sign_out_everywhere(posted.signed_in.user, by).await?;
-    Ok(Redirect::to("/sign-in?bye=everywhere"))
+    let user = app.users.sign_out_everywhere(posted.signed_in.user, by).await?;
+    // The other browsers are strangers' from now on, and this is the one from which that was asked.
+    Ok((devices.remember(&app, &user)?, Redirect::to("/sign-in?bye=everywhere")).into_response())
 }
 
 fn page(signed_in: &SignedIn, problems: Problems) -> Response {

@@ -104,7 +104,7 @@ fn row(entry: Entry) -> Row {
     }
 }
 
-const fn words(action: Action) -> &'static str {
+pub(super) const fn words(action: Action) -> &'static str {
     match action {
         Action::GatewayCredentialAdded => "Gateway credential added",
         Action::GatewayCredentialRevoked => "Gateway credential revoked",
@@ -127,5 +127,8 @@ const fn words(action: Action) -> &'static str {
         Action::SignedIn => "Signed in",
         Action::SignedOut => "Signed out",
         Action::SignedOutEverywhere => "Signed out everywhere",
+        Action::SessionEnded => "Session ended",
+        Action::TokenCreated => "Operator token made",
+        Action::TokenRevoked => "Operator token revoked",
     }
 }

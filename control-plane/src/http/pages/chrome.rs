@@ -14,6 +14,7 @@ pub(super) enum Section {
     ApiKeys,
     Members,
     Account,
+    Tokens,
 }
 
 /// The frame of a page for a signed-in user.
@@ -56,6 +57,7 @@ impl Chrome {
             Section::ApiKeys => section == "settings" || section == "api-keys",
             Section::Members => section == "settings" || section == "members",
             Section::Account => section == "account",
+            Section::Tokens => section == "tokens",
         }
     }
 

@@ -2,7 +2,12 @@
 
 mod change;
 mod create;
+mod edit;
+mod force;
+mod history;
 mod once;
+mod page;
+mod pair;
 mod receipt;
 mod reveal;
 mod row;
@@ -26,9 +31,11 @@ use crate::domain::users::Role;
 use crate::http::app::App;
 use crate::http::extract::Query;
 
-pub(super) use self::change::{ask_rename, ask_revoke, ask_rotate, rename, revoke, rotate};
+pub(super) use self::change::{ask_revoke, ask_rotate, revoke, rotate};
 pub(super) use self::create::{create, new};
+pub(super) use self::edit::{ask_edit, edit};
 pub(super) use self::once::copied;
+pub(super) use self::page::show;
 pub(super) use self::search::search;
 
 /// Which keys. What is not understood is as if it were not there: a page is not an API.

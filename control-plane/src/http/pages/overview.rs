@@ -1,4 +1,4 @@
-//! The first page of a workspace, and its settings besides the keys.
+//! A workspace's settings besides the keys.
 
 use askama::Template;
 use axum::extract::State;
@@ -6,27 +6,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::chrome::{Chrome, Section};
 use super::error::PageError;
-use super::gateways::Glance;
 use super::limits::{BoundsText, limits_text};
 use super::place::Place;
 use super::session::SignedIn;
-use super::view::{Moment, counted, html};
+use super::view::{Moment, html};
 use crate::domain::error::Error;
 use crate::domain::keys::{KeyFilter, Status};
-use crate::domain::users::Role;
 use crate::http::app::App;
-
-#[derive(Template)]
-#[template(path = "overview.html")]
-struct OverviewPage {
-    chrome: Chrome,
-    active: String,
-    gateways: Glance,
-    /// The log's revision, for operators: everybody's changes count in it.
-    revision: Option<u64>,
-    may_create: bool,
-    api_url: String,
-}
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -69,20 +55,6 @@ pub(super) async fn home(signed_in: SignedIn) -> Redirect {
         Some(first) => Redirect::to(&format!("/w/{}", first.slug)),
         None => Redirect::to("/account"),
     }
-}
-
-/// How the workspace is, at a glance.
-pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Response, PageError> {
-    let revision = app.store.head().revision;
-    let active = active_keys(&app, &place).await?;
-    Ok(html(&OverviewPage {
-        chrome: place.chrome("Overview", Section::Overview),
-        active: counted(active),
-        gateways: Glance::new(&app.gateways.list(), revision),
-        revision: place.is_operator().then_some(revision),
-        may_create: place.may(Role::Member),
-        api_url: app.pages.api_url.clone(),
-    }))
 }
 
 /// How many keys work. Looking at the rows is a list.
