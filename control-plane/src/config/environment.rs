@@ -243,6 +243,8 @@ mod tests {
             "envoy/docker-compose.yaml",
             "envoy/compose/tokens.sh",
             "control-plane/src/config.rs",
+            "control-plane/src/config/pages.rs",
+            "control-plane/src/config/tls.rs",
             "control-plane/src/cli.rs",
         ];
         for file in files {
