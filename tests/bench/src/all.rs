@@ -47,10 +47,6 @@ pub fn run() -> Result<()> {
         by_address: false,
     };
     Instructions::new(&plan, &mut run.results)?.run()?;
-    run.step(GRAPHS, Part::Proxy, |results| {
-        results.graphs = graph::run(Effort { runs: 1, ..FULL })?;
-        Ok(())
-    })?;
     run.ratios()?;
     for (keys, changes, real) in [(100_000, 0, true), (100_000, 1_000, false), (1_000_000, 1_000, false)] {
         run.step(&sync_step(keys, real), Part::Both, |results| {
@@ -61,6 +57,10 @@ pub fn run() -> Result<()> {
     run.step(FLEET, Part::Both, |results| {
         results.fleet = fleet::run(SEVERAL)?;
         results.gateways = results.fleet.first().map(|row| row.crowd.clone());
+        Ok(())
+    })?;
+    run.step(GRAPHS, Part::Proxy, |results| {
+        results.graphs = graph::run(Effort { runs: 1, ..FULL })?;
         Ok(())
     })?;
     if let Some(fleet) = run.results.done.get(FLEET).cloned() {

@@ -10,7 +10,8 @@ const NOTHING_BUT_A_CALL: u64 = 5_000;
 /// Callers between the filter's code and Envoy's chain of filters.
 const MOST_CALLERS: usize = 12;
 
-/// So many calls may have begun before the counters were set to zero, or not have ended when they were read.
+/// So many calls may have begun before the counters were set to zero, or not have ended when they were read. Where one returns that began
+/// before, callgrind takes that for a call of the caller by the callee, with all that comes after it.
 const AT_THE_EDGES: u64 = 2;
 
 /// A function's number in the dump.
@@ -118,7 +119,7 @@ impl Dump {
     fn gate(&self) -> Option<Function> {
         let mut out: HashMap<Function, u64> = HashMap::new();
         for ((from, to), edge) in &self.edges {
-            if self.is_generated(*from) && !self.is_generated(*to) {
+            if edge.calls > AT_THE_EDGES && self.is_generated(*from) && !self.is_generated(*to) {
                 *out.entry(*to).or_default() += edge.instructions;
             }
         }
@@ -194,8 +195,9 @@ impl Dump {
 
     /// What it costs to get into the filter's code and back for its requests' callback, and what the last caller does once it has been left.
     pub fn entry(&self) -> Option<(u64, u64)> {
-        let into =
-            self.edges.iter().filter(|((from, to), _)| !self.is_generated(*from) && self.is_generated(*to));
+        let into = self.edges.iter().filter(|((from, to), edge)| {
+            edge.calls > AT_THE_EDGES && !self.is_generated(*from) && self.is_generated(*to)
+        });
         let (&(mut function, _), edge) = into.max_by_key(|(key, edge)| (edge.instructions, **key))?;
         let (base, most) = (edge.instructions, edge.instructions + NOTHING_BUT_A_CALL * edge.calls);
         let lead: u64 = self.entrances().iter().filter_map(|function| self.own.get(function)).sum();

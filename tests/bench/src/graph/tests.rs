@@ -35,6 +35,15 @@ fn a_refusal_is_taken_apart_to_the_instruction() {
 }
 
 #[test]
+fn what_was_going_on_when_the_counters_were_set_to_zero_is_no_call() {
+    // A tick that began before: its callback's caller is called by it, says callgrind, and so is all that comes after.
+    let returned = "fn=(5)\n+3 0 10\ncfn=(1)\ncalls=1 0x0 0\n* 0 90000000\nfn=(20) main\n+3 0 1\ncfn=(4)\ncalls=1 0x0 0\n* 0 80000000\n";
+    let graph = taken_apart(&dump(returned), 1_000, true, &[READS], &mut BTreeMap::new()).expect("a graph");
+    assert_eq!(graph.calls[READS], (1.0, 6_200.0));
+    assert_eq!((graph.entry, graph.response), (1_100.0, Some(12_000.0)));
+}
+
+#[test]
 fn a_host_call_that_nobody_has_named_is_an_error_and_one_of_ticks_is_not() {
     let known = BTreeMap::from([("0x000000000000a000".to_owned(), READS.to_owned())]);
     let other = |calls: u32| {
