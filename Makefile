@@ -32,7 +32,7 @@ wasm: setup ## build the filter: dist/flamegate.wasm
 
 BROWSER_TESTS = cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
 		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
-		'suites/cookies.test.mjs'
+		'suites/cookies.test.mjs' 'suites/usage.test.mjs'
 OLDEST_TESTS = @envoy/setup.sh --oldest && source envoy/versions.env && ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
 
 .PHONY: build
@@ -169,7 +169,7 @@ bench-build: wasm ## build the measuring program and what it compares with
 	install -D $(TARGET)/wasm32-wasip1/release/flamegate_empty_filter.wasm target/bench/empty-filter.wasm
 
 .PHONY: bench
-bench: bench-build build engines ## measure everything that is not measured of this build (two hours) and write docs/PERFORMANCE.md
+bench: bench-build build engines ## measure everything that is not measured of this build (45 minutes on a calm machine) and write docs/PERFORMANCE.md
 	$(TARGET)/dist/flamegate-bench all
 
 .PHONY: bench-fleet

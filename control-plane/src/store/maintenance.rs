@@ -5,7 +5,7 @@ use std::path::Path;
 
 pub use super::copying::{Copied, copy};
 use super::postgres;
-pub use super::seam::maintenance::{Inspection, MaintenanceError, Restored};
+pub use super::seam::maintenance::{Inspection, MaintenanceError, Restored, Schema};
 use super::sqlite;
 use crate::config::database::DatabaseAddress;
 
@@ -13,7 +13,15 @@ use crate::config::database::DatabaseAddress;
 pub async fn inspect(database: &DatabaseAddress) -> Result<Inspection, MaintenanceError> {
     match database {
         DatabaseAddress::File(path) => sqlite::maintenance::inspect(path).await,
-        DatabaseAddress::Server(server) => postgres::maintenance::inspect(server).await,
+        DatabaseAddress::Server(server) => {
+            let mut inspection = postgres::maintenance::inspect(server).await?;
+            let found = postgres::maintenance::schema(server).await?;
+            // Migrations are pairs: what those of a file make is what those of a server have to make.
+            if let Some(expected) = sqlite::maintenance::schema_by(&found.applied).await? {
+                found.compare(&expected, &mut inspection);
+            }
+            Ok(inspection)
+        }
     }
 }
 

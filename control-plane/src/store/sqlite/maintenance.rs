@@ -10,6 +10,7 @@
 mod full_records;
 mod schema;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -28,6 +29,11 @@ use crate::store::seam::open::OpenError;
 use crate::store::sql::upkeep::{self, BegunAnew, Holdings};
 
 type Result<T> = std::result::Result<T, MaintenanceError>;
+
+/// The lines of [`Schema`](crate::store::seam::maintenance::Schema) that these migrations make; `None` when one is not known here.
+pub async fn schema_by(applied: &[i64]) -> Result<Option<BTreeSet<String>>> {
+    schema::lines_by(applied).await.map_err(|error| at(Path::new(":memory:"), error))
+}
 
 /// Looks at a database, also while a server uses it, and changes nothing.
 pub async fn inspect(path: &Path) -> Result<Inspection> {

@@ -4,8 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::chart::thousands;
-use crate::{keysync::Outcome, measure::median, posting, probe::Waits, results::Results};
+use super::{chart::thousands, tables::mark};
+use crate::{
+    keysync::Outcome,
+    measure::median,
+    posting,
+    probe::Waits,
+    results::{FLEET, GATEWAYS, LIMITER, Results, STAND_IN, ratio_step, sync_step},
+    stamp::Part,
+};
 
 /// Throughput and latency, side by side.
 pub fn ratios(results: &Results) -> String {
@@ -19,7 +26,8 @@ pub fn ratios(results: &Results) -> String {
     rows.sort_by(|a, b| median(&a.cpu).total_cmp(&median(&b.cpu)));
     for row in rows {
         let cells = [&row.cpu, &row.throughput, &row.latency_p50, &row.latency_p99].map(|list| range(list));
-        let _ = writeln!(text, "| {} | {} |", row.what, cells.join(" | "));
+        let old = mark(results, &ratio_step(&row.id), Part::Proxy);
+        let _ = writeln!(text, "| {}{old} | {} |", row.what, cells.join(" | "));
     }
     text
 }
@@ -43,8 +51,9 @@ pub fn sync(results: &Results) -> String {
         let wire = row.wire_bytes_per_key.map_or_else(|| "–".to_owned(), |bytes| format!("{bytes:.0}"));
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1} | {wire} | {:.0} | {:.1} MiB | {:.1} ms | {:.1} ms |",
+            "| {}{} | {} | {:.1} | {wire} | {:.0} | {:.1} MiB | {:.1} ms | {:.1} ms |",
             thousands(f64::from(row.keys)),
+            mark(results, &sync_step(row.keys, row.control_plane != STAND_IN), Part::Both),
             row.control_plane,
             row.seconds,
             row.heap_bytes_per_key,
@@ -59,15 +68,22 @@ pub fn sync(results: &Results) -> String {
     text
 }
 
+/// A figure of the largest table that was synced, to the nearest whole.
+pub fn of_largest(results: &Results, figure: fn(&Outcome) -> f64) -> String {
+    let largest = results.sync.iter().max_by_key(|row| row.keys);
+    largest.map_or_else(|| "–".to_owned(), |row| format!("{:.0}", figure(row)))
+}
+
 /// Many gateways on one control plane.
 pub fn gateways(results: &Results) -> String {
     let Some(seen) = &results.gateways else { return "Not measured.".to_owned() };
     let (known, all) = (seen.known, seen.all_know);
     format!(
-        "{} gateways poll one control plane over loopback; {} revocations, one after the other. A gateway has the removal \
+        "{}{} gateways poll one control plane over loopback; {} revocations, one after the other. A gateway has the removal \
          p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms after the call began; all of them have it after p50 {:.1} ms, at most \
          {:.1} ms. That costs the control plane {:.0} µs of processor time per gateway and revocation, the gateway's next \
          poll included, and {:.0} KiB of resident memory per connected gateway.{}\n",
+        mark(results, GATEWAYS, Part::Both),
         thousands(seen.gateways as f64),
         seen.revocations,
         known.p50,
@@ -112,8 +128,9 @@ pub fn fleet(results: &Results) -> String {
         let death = row.after_death.map_or_else(|| "–".to_owned(), |waits| format!("{:.0} ms", waits.max));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {}, {} | {} | {writes} | {} | {death} |",
+            "| {}{} | {} | {} | {}, {} | {} | {writes} | {} | {death} |",
             row.what,
+            mark(results, FLEET, Part::Both),
             three(&row.refused, &one.refused),
             three(&row.receipt, &one.receipt),
             ratio(all.p50, base.p50),
@@ -166,8 +183,9 @@ pub fn limiter(results: &Results) -> String {
         let number = |name: &str| row[name].as_f64().unwrap_or(0.0);
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1} × | {:.4} | {} | {} | {:.2} |",
+            "| {}{} | {} | {:.1} × | {:.4} | {} | {} | {:.2} |",
             limit_name(row),
+            mark(results, LIMITER, Part::Simulation),
             number("workers"),
             number("load_tenths") / 10.0,
             number("admitted") / number("ideal"),
