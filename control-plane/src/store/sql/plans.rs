@@ -101,7 +101,10 @@ fn looked_at(line: &str) -> u64 {
         let number = line.split_once(name).map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next());
         number.flatten().and_then(|digits| digits.parse().ok()).unwrap_or_default()
     };
-    if line.contains(" Scan ") {
+    // The rows of a bitmap are those of the scan above it.
+    if line.contains("Bitmap Index Scan") {
+        0
+    } else if line.contains(" Scan ") {
         number("actual rows=") * number("loops=").max(1)
     } else {
         number("Removed by Filter: ")
