@@ -52,7 +52,8 @@ pub async fn restore(
 }
 
 /// Says that the database, which no server uses, was restored from a backup: another history begins, so that every gateway fetches the
-/// whole table, and every session ends. With `lock_users` every user is locked out until an operator enables them.
+/// whole table, and every session ends. With `lock_users` every user is locked out until an operator enables them, and every token of
+/// operators ends.
 pub async fn restored(database: &DatabaseAddress, lock_users: bool) -> Result<Restored, MaintenanceError> {
     match database {
         DatabaseAddress::File(_) => Err(MaintenanceError::NotHere(

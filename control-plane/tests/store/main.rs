@@ -15,6 +15,7 @@ mod log;
 mod model;
 mod operators;
 mod pairs;
+mod receipts;
 mod replicas;
 mod sessions;
 mod transactions;
@@ -126,8 +127,12 @@ macro_rules! engine {
                     a_last_use_never_goes_back
                     what_is_old_is_forgotten_in_parts
                     keys_are_found_by_their_use
+                    days_of_several_keys_come_in_one_answer
                     unused_keys_follow_the_log
                     a_few_gateways_are_kept_for_each_key;
+                receipts:
+                    a_key_has_one_receipt_the_first
+                    the_newest_of_a_workspace_are_found;
                 replicas:
                     what_a_replica_says_the_others_find
                     only_the_next_count_of_a_replica_is_written

@@ -68,8 +68,8 @@ pub async fn restored(address: &ServerAddress, lock_users: bool) -> Result<Resto
         client.end("COMMIT").await?;
         Ok(done)
     };
-    let BegunAnew { users, locked } = done.await.map_err(|error| server_error(address, error))?;
-    Ok(Restored { inspection: inspect(address).await?, aside: None, users, locked })
+    let BegunAnew { users, locked, tokens } = done.await.map_err(|error| server_error(address, error))?;
+    Ok(Restored { inspection: inspect(address).await?, aside: None, users, locked, tokens })
 }
 
 /// Brings the schema up to date, and lets a user use it.

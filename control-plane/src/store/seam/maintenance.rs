@@ -61,6 +61,8 @@ pub struct Restored {
     pub users: u64,
     /// How many of them were locked out.
     pub locked: u64,
+    /// How many tokens of operators came with it; ended now, when the users are locked out.
+    pub tokens: u64,
 }
 
 /// Why one of these did not happen.

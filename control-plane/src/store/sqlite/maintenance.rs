@@ -111,12 +111,12 @@ async fn prepare(backup: &Path, incoming: &Path, lock_users: bool) -> Result<Res
     migrations::run(&mut connection).await?;
     let mut tx = connection.begin().await.map_err(|error| at(incoming, error))?;
     let done = upkeep::begin_anew(&mut *tx, lock_users, "restore").await;
-    let BegunAnew { users, locked } = done.map_err(|error| failed(incoming, error))?;
+    let BegunAnew { users, locked, tokens } = done.map_err(|error| failed(incoming, error))?;
     tx.commit().await.map_err(|error| at(incoming, error))?;
     connection.close().await.map_err(|error| at(incoming, error))?;
     sync(incoming)?;
     let inspection = inspect(incoming).await?;
-    Ok(Restored { inspection, aside: None, users, locked })
+    Ok(Restored { inspection, aside: None, users, locked, tokens })
 }
 
 /// Gives the database a second name and its side files another one. At every moment a database stands under the first
