@@ -1,28 +1,28 @@
 //! Carries the sync out on a host: holds the lease, sends polls, applies pages, asks the roster whether the workers
 //! follow.
 
-mod effects;
-
 use sha2::{Digest as _, Sha256};
 
-use crate::config::SyncConfig;
+use crate::config::{SyncConfig, SyncMode};
 use crate::contract::key::KeyHash;
 use crate::contract::record::is_name;
 use crate::decision::metrics::{Counter, Counts};
-use crate::host::{Callouts, Clock, Monotonic, Now, SharedData, random_u64};
+use crate::host::{Callouts, Clock, HostError, Monotonic, Now, SharedData, random_u64};
 use crate::table::status::Status;
 use crate::table::writer::{ApplyError, TableWriter};
+use crate::worker::stale;
 
 use super::failure::{Failure, Kind};
-use super::followers::is_enforced;
+use super::followers::{is_enforced, served_by};
 use super::lease::Lease;
 use super::machine::{Effect, Event, Machine, Settings};
 use super::no_table;
+use super::patience::POLL_GRACE_SECONDS;
 use super::reports::Reports;
 use super::session;
 use super::tagged_position::{self, Tagged};
 use super::usage::{ANSWER_MS, Poster};
-use crate::contract::page::Page;
+use crate::contract::page::{ChangesQuery, Page};
 use crate::contract::session::Session;
 use crate::contract::usage::USAGE_PATH;
 use crate::host::Call;
@@ -52,6 +52,17 @@ pub struct Driver {
     /// Pages and failures until the next flush.
     pub counts: Counts,
 }
+
+/// After this many failures in a row an elected candidate leaves the lease to others for a while.
+const FAILURES_BEFORE_REST: u32 = 8;
+/// How long it does, in nanoseconds, and as much again by chance.
+const REST_NS: u64 = 5_000_000_000;
+
+/// Longest hold of a poll while no worker has the table, in seconds.
+const ALONE_WAIT_SECONDS: u32 = 2;
+
+/// The host's status for what is not there.
+const NOT_FOUND: u32 = 1;
 
 impl Driver {
     /// A candidate, configured at `born`. `node` is Envoy's node id, used when the configuration names no gateway.
@@ -279,6 +290,81 @@ impl Driver {
                     event = Event::Applied(result);
                 }
             }
+        }
+    }
+
+    fn apply<H: SharedData>(&mut self, host: &H, effect: Effect, now: Now) -> Result<(), ApplyError> {
+        match effect {
+            Effect::ApplyDifference(page) => {
+                let status = self.writer.apply_difference(host, &page, now)?;
+                self.reports.table(&status, &mut self.counts);
+                Ok(())
+            }
+            Effect::ApplyReset { page, after } => {
+                let status = self.writer.apply_reset(host, &page, after, now)?;
+                if let Some(status) = status {
+                    let Status { keys, revision, .. } = status;
+                    log::info!("flamegate: table received: {keys} keys, revision {revision}");
+                    self.reports.table(&status, &mut self.counts);
+                }
+                Ok(())
+            }
+            Effect::Confirm => {
+                let position = self.machine.as_ref().and_then(Machine::position);
+                TableWriter::confirm(host, position.map_or("", |position| &position.epoch), now)
+            }
+            Effect::Poll(_) => Ok(()),
+        }
+    }
+
+    fn send<H: SharedData + Callouts>(
+        &self,
+        host: &H,
+        query: ChangesQuery,
+        now: Now,
+    ) -> Result<u32, HostError> {
+        let Some(session) = &self.session else { return Err(HostError(NOT_FOUND)) };
+        let seconds = query.wait.saturating_add(POLL_GRACE_SECONDS);
+        let stale = stale::is_told(host, now.monotonic);
+        let workers = served_by(host, now.monotonic);
+        let wait = match workers {
+            // Whoever refuses requests until an answer comes does not ask for it to be held back.
+            _ if stale => 0,
+            // The first worker is news, too.
+            Some(0) => query.wait.min(ALONE_WAIT_SECONDS),
+            _ => query.wait,
+        };
+        let query = ChangesQuery { stale, workers, wait, ..query };
+        host.call(&Call {
+            cluster: &self.config.cluster,
+            authority: &self.config.authority,
+            path: query.to_path(),
+            token: &self.config.token,
+            session,
+            body: None,
+            timeout_ms: seconds.saturating_mul(1_000),
+        })
+    }
+
+    /// A candidate that cannot reach its control plane makes room: another one may have a configuration that works.
+    fn rest_after_failures<H: SharedData>(&mut self, host: &H, now: Monotonic) {
+        let failing = self.machine.as_ref().is_some_and(|machine| machine.failures() >= FAILURES_BEFORE_REST);
+        if self.config.mode == SyncMode::Elected && failing {
+            self.retire(host);
+            let jitter = random_u64().checked_rem(REST_NS).unwrap_or(0);
+            self.resting_until = now.saturating_add(REST_NS).saturating_add(jitter);
+        }
+    }
+
+    fn failed(&mut self, why: String, now: Monotonic) {
+        self.counts.increment(Counter::SyncFailures);
+        self.reports.failed(why, now);
+    }
+
+    fn log_state_change(&mut self) {
+        let failing = self.machine.as_ref().is_none_or(|machine| machine.failures() > 0);
+        if !failing && self.call.is_none() {
+            self.reports.works();
         }
     }
 }

@@ -128,7 +128,10 @@ pub async fn only_the_next_count_of_a_replica_is_written(database: Database) {
         publish(&database, Publication { started_at: long_ago, ..says("r_old", beat) }).await;
     }
     let sight = look(&database, "r_b", &[], &[]).await;
-    assert!(sight.replicas.len() == 2 && sight.replicas.iter().all(|replica| replica.is_alive()), "{sight:?}");
+    assert!(
+        sight.replicas.len() == 2 && sight.replicas.iter().all(|replica| replica.is_alive()),
+        "{sight:?}"
+    );
 }
 
 pub async fn what_rests_on_another_history_is_not_written(database: Database) {
