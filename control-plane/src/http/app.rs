@@ -77,6 +77,8 @@ pub struct App {
     is_unverified: bool,
     /// Who may use `/v1` and `/sync/v1`.
     pub tokens: Arc<TokenBook>,
+    /// Gateways have to show a certificate.
+    pub asks_for_certificates: bool,
     /// How fast each person may change things in the pages.
     pub people: Arc<PersonLimit>,
     /// How people reach the pages.
@@ -208,6 +210,7 @@ impl App {
                 config.metrics_tokens.clone(),
                 config.admin_limit.as_ref(),
             )),
+            asks_for_certificates: config.tls.as_ref().is_some_and(|files| files.client_ca.is_some()),
             people: Arc::new(PersonLimit::new(config.person_limit.as_ref())),
             pages: Arc::new(config.pages.clone()),
             patience: Patience {

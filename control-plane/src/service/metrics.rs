@@ -1,5 +1,7 @@
 //! What the control plane counts, in Prometheus' text format.
 
+mod tls;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -9,6 +11,7 @@ use prometheus::{
 };
 use prometheus::{Registry, TextEncoder};
 
+pub use self::tls::{NoHandshake, TlsMetrics};
 use super::key_series::KeySeries;
 use crate::domain::error::Error;
 use crate::domain::gateways::{GatewayCounts, Receipt};
@@ -82,6 +85,8 @@ pub enum TokenKind {
     Sync,
     /// `/sync/v1`, where none was shown: a gateway that was started without one.
     NoSync,
+    /// `/sync/v1`, without the certificate that gateways need here.
+    NoCertificate,
     /// `/metrics`.
     Metrics,
 }
@@ -94,7 +99,7 @@ const ENFORCEMENT_BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.
 
 impl TokenKind {
     /// All of them.
-    const ALL: [Self; 4] = [Self::Admin, Self::Sync, Self::NoSync, Self::Metrics];
+    const ALL: [Self; 5] = [Self::Admin, Self::Sync, Self::NoSync, Self::NoCertificate, Self::Metrics];
 
     /// Its label, and its name in the log.
     pub const fn as_str(self) -> &'static str {
@@ -102,6 +107,7 @@ impl TokenKind {
             Self::Admin => "admin",
             Self::Sync => "sync",
             Self::NoSync => "sync_missing",
+            Self::NoCertificate => "sync_certificate",
             Self::Metrics => "metrics",
         }
     }
@@ -223,6 +229,11 @@ impl Metrics {
             Box::new(self.turned_away.clone()),
         ];
         all.into_iter().try_for_each(|metric| self.registry.register(metric))
+    }
+
+    /// What is counted of TLS, for a server that speaks it; once.
+    pub fn of_tls(&self) -> Result<TlsMetrics, Error> {
+        TlsMetrics::register(&self.registry).map_err(Error::internal)
     }
 
     /// Counts an answer. Each label is from a closed set, because a series is kept for ever: `method` is one that is known or
