@@ -46,6 +46,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/settings/api-keys/new", get(keys::new))
         .route("/settings/api-keys/copied", post(keys::copied))
         .route("/settings/api-keys/search", post(keys::search))
+        .route("/settings/api-keys/selected", get(keys::ask_selected).post(keys::change_selected))
         .route("/settings/api-keys/{id}/rename", get(keys::ask_rename).post(keys::rename))
         .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
         .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))

@@ -24,10 +24,39 @@ pub struct KeyFilter {
     pub unused_since: Option<Timestamp>,
     /// Only keys that have ended and with which somebody came since then.
     pub refused_since: Option<Timestamp>,
+    /// In which order.
+    pub order: KeyOrder,
     /// Only keys made before the one with this `seq`.
     pub before: Option<i64>,
     /// How many of them to leave out.
     pub offset: u32,
+}
+
+/// In which order a list shows keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// Newest first.
+    #[default]
+    Newest,
+    /// Oldest first.
+    Oldest,
+    /// What ends soonest first, what never ends last; of keys that have expired, the latest first.
+    Ends,
+    /// What gateways accept first, each part with the newest first.
+    WorkingFirst,
+}
+
+/// How many keys of a workspace are in each state; each is counted up to [`crate::domain::lists::MOST_COUNTED`] and one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateCounts {
+    /// Accepted by the gateways.
+    pub active: u64,
+    /// Of those, the ones that end within 30 days.
+    pub ending: u64,
+    /// Refused because their time is over.
+    pub expired: u64,
+    /// Refused because someone said so.
+    pub revoked: u64,
 }
 
 /// How many keys there are in each state.

@@ -84,6 +84,15 @@ impl Role {
         }
     }
 
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Viewer => "Viewer",
+            Self::Member => "Member",
+            Self::Owner => "Owner",
+        }
+    }
+
     /// The role of this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Viewer, Self::Member, Self::Owner].into_iter().find(|role| role.as_str() == name)

@@ -27,6 +27,8 @@ pub(super) struct Chrome {
     pub here: Option<Membership>,
     /// The user's other workspaces.
     pub others: Vec<Membership>,
+    /// Whether the user runs the installation.
+    pub is_operator: bool,
 }
 
 impl Chrome {
@@ -38,7 +40,8 @@ impl Chrome {
             |one: &&Membership| here.as_ref().is_none_or(|here| one.workspace_seq != here.workspace_seq);
         let others = memberships.iter().filter(other).cloned().collect();
         let (title, email, csrf) = (title.to_owned(), email.clone(), signed_in.csrf.clone());
-        Self { assets: Assets::new(), title, section, email, csrf, here, others }
+        let is_operator = signed_in.user.is_operator;
+        Self { assets: Assets::new(), title, section, email, csrf, here, others, is_operator }
     }
 
     /// The workspace's part of a path.
@@ -56,6 +59,23 @@ impl Chrome {
             Section::ApiKeys => section == "settings" || section == "api-keys",
             Section::Members => section == "settings" || section == "members",
             Section::Account => section == "account",
+        }
+    }
+
+    /// The role in words.
+    pub fn role(&self) -> &'static str {
+        self.here.as_ref().map_or("", |here| here.role.words())
+    }
+
+    /// The rest of the path of the same section in another workspace.
+    pub const fn same_section(&self) -> &'static str {
+        match self.section {
+            Section::Gateways => "/gateways",
+            Section::Settings => "/settings",
+            Section::ApiKeys => "/settings/api-keys",
+            Section::Members => "/settings/members",
+            // Not everybody sees the audit log everywhere.
+            Section::Overview | Section::Audit | Section::Account => "",
         }
     }
 

@@ -120,6 +120,11 @@ impl Uncounted {
         &self.posted.place
     }
 
+    /// What it says.
+    pub const fn fields(&self) -> &Fields {
+        &self.posted.fields
+    }
+
     /// Counts it as a change, which may be one too many.
     pub fn count(self, app: &App) -> Result<PostedIn, PageError> {
         let Self { posted, action } = self;

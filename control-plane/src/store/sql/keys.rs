@@ -11,7 +11,7 @@ use crate::contract::{KeyHash, Limit};
 use crate::domain::error::Error;
 use crate::domain::fold::fold;
 use crate::domain::keys::key::NewKey;
-use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, Status, Uses};
+use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, KeyOrder, Status, Uses};
 use crate::domain::lists::MOST_COUNTED;
 use crate::domain::usage::{minute_of, time_of};
 use crate::store::seam::keys::{ReadKeys, WriteKeys};
@@ -50,7 +50,7 @@ impl<S: Sql> ReadKeys for S {
     async fn list_keys(&mut self, filter: &KeyFilter, now: Timestamp, limit: u32) -> Result<Vec<Key>, Error> {
         let mut sql = Statement::new(SELECT);
         restrict(&mut sql, S::DIALECT, filter, now);
-        sql.push(" ORDER BY k.seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
+        sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
         self.rows(sql).await?.iter().map(key).collect()
     }
 
@@ -150,6 +150,17 @@ impl<S: Sql> WriteKeys for S {
             self.run(set).await?;
         }
         Ok(found.len() as u64)
+    }
+}
+
+/// How a list is sorted. Each is the order of an index, but for what was searched: that is looked at whole anyway.
+const fn order(filter: &KeyFilter) -> &'static str {
+    match (filter.order, filter.status) {
+        (KeyOrder::Newest, _) => "k.seq DESC",
+        (KeyOrder::Oldest, _) => "k.seq",
+        (KeyOrder::Ends, Some(Status::Expired)) => "k.expires_at DESC, k.seq DESC",
+        (KeyOrder::Ends, _) => "k.expires_at NULLS LAST, k.seq",
+        (KeyOrder::WorkingFirst, _) => "k.listed DESC, k.seq DESC",
     }
 }
 

@@ -4,13 +4,13 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::once::{Once, Outcome};
 use super::reveal::{self, Gone, Shown};
+use super::selected::last_day;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{End, KeyDraft};
 use crate::domain::limits::LimitDraft;
@@ -121,13 +121,7 @@ async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Re
 fn expiry(fields: &Fields, now: Timestamp, problems: &mut Problems) -> Option<Value> {
     let end = match fields.text("expiry") {
         "" | "never" => return None,
-        "date" => {
-            let date = fields.text("expiry_date").parse::<Date>().ok();
-            date.map(|date| {
-                let after = date.tomorrow().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
-                after.map_or(End::LAST.second(), |midnight| midnight.timestamp().as_second())
-            })
-        }
+        "date" => last_day(fields.text("expiry_date")).map(End::second),
         days => {
             let days = days.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
             let end = days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * days)).ok());
