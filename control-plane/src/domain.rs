@@ -16,6 +16,7 @@ pub mod log;
 pub(crate) mod names;
 pub mod random;
 pub(crate) mod rate;
+pub mod receipts;
 pub mod replicas;
 pub mod sessions;
 pub mod throttles;

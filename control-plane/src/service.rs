@@ -10,6 +10,7 @@ pub mod housekeeping;
 pub mod keys;
 pub mod metrics;
 pub(crate) mod quota;
+pub mod receipts;
 pub mod sync;
 pub mod throttle;
 pub mod token_book;

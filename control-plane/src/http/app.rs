@@ -23,6 +23,7 @@ use crate::service::housekeeping::Housekeeping;
 use crate::service::keys::Keys;
 use crate::service::keys::kept::Kept;
 use crate::service::metrics::{Metrics, Reading};
+use crate::service::receipts::Receipts;
 use crate::service::sync::Sync;
 use crate::service::throttle::Throttle;
 use crate::service::token_book::TokenBook;
@@ -52,6 +53,8 @@ pub struct App {
     pub sync: Sync,
     /// Who enforces what.
     pub gateways: Gateways,
+    /// How fast revocations are in force.
+    pub receipts: Receipts,
     /// Tokens of gateways that have a name.
     pub credentials: Credentials,
     /// Counters.
@@ -184,6 +187,7 @@ impl App {
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),
             sync: Sync::new(store.reading_for(Purpose::Sync), known, metrics.clone(), clock.clone(), down)
                 .replacing_tables(config.init),
+            receipts: Receipts::new(store.clone(), clock.clone(), gateways.clone()),
             gateways,
             credentials,
             metrics,
@@ -229,6 +233,7 @@ impl App {
             users: self.users.over(store.clone()),
             audit: self.audit.over(store.clone()),
             usage: self.usage.over(store.clone()),
+            receipts: self.receipts.over(store.clone()),
             credentials: self.credentials.over(store.clone()),
             store,
             ..self.clone()

@@ -24,6 +24,7 @@ mod session;
 mod session_store;
 mod sign_in;
 mod too_many;
+mod usage;
 mod view;
 mod way_back;
 

@@ -28,7 +28,11 @@ fn explained(stack: &Stack, key: &str, status: u16, reason: &str) -> (Value, Opt
         let (told, code) = explain(&stack.control, key);
         let answer = &told["gateways"][0]["answer"];
         let is_so = answer["status"] == json!(status) && answer["reason"] == json!(reason);
-        if is_so && told["answer"]["status"] == json!(status) { Ok((told, code)) } else { Err(told.to_string()) }
+        if is_so && told["answer"]["status"] == json!(status) {
+            Ok((told, code))
+        } else {
+            Err(told.to_string())
+        }
     })
 }
 

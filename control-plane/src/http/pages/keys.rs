@@ -15,6 +15,7 @@ mod terms;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use jiff::Timestamp;
 
 use self::chosen::{Choice, Chosen, ListQuery};
 use self::row::Row;
@@ -22,8 +23,11 @@ use super::audit::page_number;
 use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::place::Place;
+use super::usage::{LastUsed, Line};
 use super::view::{Pager, html};
+use crate::domain::error::Error;
 use crate::domain::keys::{Key, KeyFilter, StateCounts};
+use crate::domain::usage::Lines;
 use crate::domain::users::Role;
 use crate::http::app::App;
 use crate::http::extract::Query;
@@ -39,7 +43,7 @@ pub(super) use self::selected::{ask_selected, change_selected};
 #[template(path = "keys.html")]
 struct KeysPage {
     chrome: Chrome,
-    rows: Vec<Row>,
+    rows: Vec<Listed>,
     pager: Pager,
     chosen: Chosen,
     states: Vec<Choice>,
@@ -58,12 +62,20 @@ struct KeysPage {
     api_url: String,
 }
 
+/// A row of the list.
+struct Listed {
+    key: Row,
+    used: LastUsed,
+    line: Line,
+}
+
 /// Keys on a page of the list.
 pub(super) const PAGE: u32 = 50;
 
 /// What the list's turn has read.
 struct Read {
     keys: Vec<Key>,
+    lines: Lines,
     more: bool,
     total: Option<u64>,
     counts: StateCounts,
@@ -94,7 +106,7 @@ pub(super) async fn list(
     }
     Ok(html(&KeysPage {
         chrome: place.chrome("API Keys", Section::ApiKeys),
-        rows: read.keys.iter().map(|key| Row::new(key, now)).collect(),
+        rows: read.keys.iter().map(|key| listed(key, &read.lines, now)).collect(),
         pager: Pager::new(page, PAGE, (read.keys.len(), read.more), read.total, &chosen.query()),
         states: chosen.states(&read.counts),
         environments: chosen.environments(),
@@ -110,13 +122,18 @@ pub(super) async fn list(
     }))
 }
 
+fn listed(key: &Key, lines: &Lines, now: Timestamp) -> Listed {
+    Listed { key: Row::new(key, now), used: LastUsed::new(lines, key, now), line: Line::new(lines, key) }
+}
+
 /// One page of keys, and how many there are.
-async fn read(app: App, filter: KeyFilter, chosen: Chosen, page: u32) -> Result<Read, crate::domain::error::Error> {
+async fn read(app: App, filter: KeyFilter, chosen: Chosen, page: u32) -> Result<Read, Error> {
     let lists = app.keys.over(app.for_lists());
     let wanted = KeyFilter { offset: (page - 1) * PAGE, ..filter.clone() };
     let (keys, next) = lists.list(&wanted, PAGE).await?;
     let workspace_seq = filter.workspace_seq.unwrap_or_default();
     let counts = lists.state_counts(workspace_seq).await?;
+    let lines = app.usage.over(app.for_lists()).lines(&keys).await?;
     let (more, is_empty) = (next.is_some(), keys.is_empty());
     // What a search leaves is not counted as well: that would be another look at all of them.
     let total = match chosen.counted(&counts) {
@@ -128,7 +145,7 @@ async fn read(app: App, filter: KeyFilter, chosen: Chosen, page: u32) -> Result<
     let none_yet = is_empty && lists.list(&everything, 1).await?.0.is_empty();
     let anywhere = KeyFilter { search: filter.search.clone(), ..everything };
     let elsewhere = is_empty && !none_yet && page == 1 && !lists.list(&anywhere, 1).await?.0.is_empty();
-    Ok(Read { keys, more, total, counts, elsewhere, none_yet })
+    Ok(Read { keys, lines, more, total, counts, elsewhere, none_yet })
 }
 
 /// Number of the last page that has keys; `None` when no page has.

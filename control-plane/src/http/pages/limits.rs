@@ -1,8 +1,8 @@
 //! Limits in words: what a key has of its own, and what the workspace sets whatever was chosen for the key.
 
-use std::num::NonZeroU32;
 use std::slice;
 
+use super::view::grouped;
 use crate::contract::{Limit, Scope};
 use crate::domain::bounds::{Bounds, CEILING};
 
@@ -82,7 +82,11 @@ fn short_text(limits: &[Limit]) -> String {
 
 fn limit_text(limit: &Limit) -> String {
     let window = window_text(limit.window_seconds.get());
-    format!("{} per {window}, {} at once", grouped(limit.requests), grouped(limit.burst()))
+    format!(
+        "{} per {window}, {} at once",
+        grouped(limit.requests.get().into()),
+        grouped(limit.burst().get().into())
+    )
 }
 
 fn window_text(seconds: u32) -> String {
@@ -93,19 +97,6 @@ fn window_text(seconds: u32) -> String {
         }
     }
     format!("{seconds} seconds")
-}
-
-/// `12,000`.
-fn grouped(number: NonZeroU32) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) struct Assets {
 pub(super) struct Moment {
     exact: String,
     text: String,
-    /// How the script shows it: `ago`, `ends` (in how many hours, and when), `day`, or in full.
+    /// How the script shows it: `ago`, `used`, `ends` (in how many hours, and when), `clock`, `date`, `day`, or in full.
     form: &'static str,
 }
 
@@ -68,6 +68,30 @@ impl Moment {
     /// The same, and the script says how long ago.
     pub fn ago(moment: Timestamp) -> Self {
         Self { form: "ago", ..Self::new(moment) }
+    }
+
+    /// When something was last used: `now`, minutes or hours while that is near, then the day. As of the page; the script goes on.
+    pub fn used(moment: Timestamp, now: Timestamp) -> Self {
+        let whole = Self::new(moment);
+        let minutes = now.duration_since(moment).as_mins();
+        let text = match minutes {
+            // A use is known to the minute, and some seconds late.
+            ..=1 => "now".to_owned(),
+            2..=119 => format!("{minutes} min ago"),
+            120..=2_879 => format!("{} h ago", minutes / 60),
+            _ => moment.strftime("%-d %b %Y").to_string(),
+        };
+        Self { exact: whole.exact, text, form: "used" }
+    }
+
+    /// On an axis: the time of day.
+    pub fn clock(moment: Timestamp) -> Self {
+        Self { form: "clock", text: moment.strftime("%H:%M").to_string(), ..Self::new(moment) }
+    }
+
+    /// On an axis: day and month. Whole days are days in UTC, wherever the reader is.
+    pub fn date(moment: Timestamp) -> Self {
+        Self { form: "date", text: moment.strftime("%-d %b").to_string(), ..Self::new(moment) }
     }
 
     /// Only the day.
@@ -151,6 +175,19 @@ fn numbers(here: u64, last: u64) -> Vec<Option<u64>> {
 /// A number that was counted up to [`MOST_COUNTED`].
 pub(super) fn counted(number: u64) -> String {
     if number > MOST_COUNTED.into() { format!("over {MOST_COUNTED}") } else { number.to_string() }
+}
+
+/// `1,204`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A page as an answer.

@@ -47,6 +47,16 @@ impl Gateways {
         self.line_up(revision, committed, turn)
     }
 
+    /// Who enforces a revision now, without waiting and without asking other replicas: whom they have heard of is there already.
+    pub fn standing(&self, revision: u64, committed: Option<Instant>) -> Receipt {
+        self.line_up(revision, committed, None)
+    }
+
+    /// Changes with every acknowledgement.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.inner.news.subscribe()
+    }
+
     /// True when a connected gateway does not enforce the revision. Looked at with every acknowledgement, so it ends at the first.
     fn is_anybody_pending(&self, revision: u64, turn: Option<u64>) -> bool {
         let now = self.inner.clock.instant();

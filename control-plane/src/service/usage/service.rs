@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::intake::Intake;
 use crate::domain::error::Error;
 use crate::domain::keys::Key;
-use crate::domain::usage::{Batch, Bucket, Minute, Period, Step, Tally, minute_of};
+use crate::domain::usage::{Batch, Bucket, Lines, Minute, Period, Step, Tally, minute_of};
 use crate::domain::workspaces::Workspace;
 use crate::service::clock::Clock;
 use crate::store::Store;
@@ -91,6 +91,15 @@ impl Usage {
             }
         }
         Ok(WorkspaceUsage { workspace, since, buckets, busiest })
+    }
+
+    /// The last 30 days of the keys of a list.
+    pub async fn lines(&self, keys: &[Key]) -> Result<Lines, Error> {
+        let mut view = self.store.read().await?;
+        let period = Lines::period(minute_of(self.clock.now()));
+        let seqs: Vec<_> = keys.iter().map(|key| key.seq).collect();
+        let found = view.usage_of_keys(&seqs, &period).await?;
+        Ok(Lines::new(found, &period, view.usage_since().await?))
     }
 
     /// Forgets what is older than it is kept, in small transactions.

@@ -9,10 +9,12 @@ use super::gateways::{ReadGateways, WriteGateways};
 use super::idempotency::{ReadRequests, WriteRequests};
 use super::keys::{ReadKeys, WriteKeys};
 use super::log::{ReadLog, WriteLog};
+use super::receipts::{ReadReceipts, WriteReceipts};
 use super::replicas::{ReadReplicas, WriteReplicas};
 use super::sessions::{ReadSessions, WriteSessions};
 use super::throttles::WriteThrottles;
 use super::usage::{ReadUsage, WriteUsage};
+use super::usage_lines::ReadUsageLines;
 use super::users::{ReadUsers, WriteUsers};
 use super::workspaces::{ReadWorkspaces, WriteWorkspaces};
 use crate::domain::error::Error;
@@ -29,7 +31,7 @@ macro_rules! sum {
 
 sum! {
     /// Everything that can be read.
-    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadGateways ReadReplicas ReadLog ReadUsage
+    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadGateways ReadReplicas ReadLog ReadUsage ReadUsageLines ReadReceipts
 }
 
 sum! {
@@ -37,7 +39,7 @@ sum! {
     ///
     /// What a transaction has found stays as it is until its end: nobody else changes it meanwhile. Whatever changes what gateways see of a
     /// key takes the next revision in the same call.
-    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage
+    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts
 }
 
 /// What a reader sees; each call sees everything that was committed before it began.

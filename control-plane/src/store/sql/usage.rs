@@ -16,7 +16,7 @@ use crate::store::seam::usage::{ReadUsage, WriteUsage};
 
 /// Most rows in one statement.
 const ROWS_PER_STATEMENT: usize = 1_000;
-const COUNTS: &str = "admitted, rate_limited, forbidden, expired, environment, revoked";
+pub(super) const COUNTS: &str = "admitted, rate_limited, forbidden, expired, environment, revoked";
 
 #[async_trait]
 impl<S: Sql> ReadUsage for S {
@@ -161,7 +161,7 @@ async fn buckets<S: Sql>(
     connection.rows(find).await?.iter().map(bucket).collect()
 }
 
-fn tally(row: &impl Columns) -> Result<Tally, Error> {
+pub(super) fn tally(row: &impl Columns) -> Result<Tally, Error> {
     let mut counts = [0; Tally::NAMES.len()];
     for (count, name) in counts.iter_mut().zip(Tally::NAMES) {
         *count = unsigned(row.number(name)?)?;

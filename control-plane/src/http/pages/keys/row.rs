@@ -51,7 +51,7 @@ impl Row {
             created_by: key.created_by.clone(),
             expires: key.expires_at.map(|end| Moment::end(end, now)),
             revoked: key.revoked_at.map(Moment::day),
-            last_used: key.uses.last_used_at.map(Moment::ago),
+            last_used: key.uses.last_used_at.map(|at| Moment::used(at, now)),
             ends_soon: status != "revoked" && key.expires_at.is_some_and(|end| is_near(end, now)),
             rotated_to: key.rotated_to.clone(),
             limits: KeyLimits::new(&key.limits),

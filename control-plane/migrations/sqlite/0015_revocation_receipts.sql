@@ -1,0 +1,12 @@
+-- How fast a revocation was in force: what its page tells for good, and how fast revocations of a workspace are. One row for each that
+-- was measured, written once, some time after the revocation and never with it.
+CREATE TABLE revocation_receipts (
+    key_seq       INTEGER PRIMARY KEY REFERENCES api_keys (seq),
+    workspace_seq INTEGER NOT NULL,
+    measured_at   INTEGER NOT NULL,  -- Unix milliseconds
+    gateways      INTEGER NOT NULL,  -- connected then
+    enforced      INTEGER NOT NULL,  -- of those, how many had confirmed it
+    cut_off       INTEGER NOT NULL,  -- not connected, and may have gone on with the key
+    slowest_ms    INTEGER            -- of those that had confirmed it
+) STRICT;
+CREATE INDEX revocation_receipts_newest ON revocation_receipts (workspace_seq, measured_at);
