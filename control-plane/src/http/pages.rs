@@ -15,13 +15,18 @@ mod fields;
 mod form;
 mod gateways;
 mod headers;
+mod join;
 mod keys;
 mod limits;
+mod limits_form;
+mod members;
+mod mistakes;
 mod overview;
 mod place;
 mod query;
 mod session;
 mod session_store;
+mod settings;
 mod sign_in;
 mod too_many;
 mod usage;
@@ -41,8 +46,12 @@ use super::error::Failure;
 pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     let workspace = Router::new()
         .route("/", get(overview::show))
-        .route("/settings", get(overview::settings))
-        .route("/settings/members", get(overview::members))
+        .route("/settings", get(settings::show).post(settings::change))
+        .route("/settings/members", get(members::show).post(members::invite))
+        .route("/settings/members/withdraw", post(members::withdraw))
+        .route("/settings/members/{id}", get(members::show_one))
+        .route("/settings/members/{id}/role", post(members::change_role))
+        .route("/settings/members/{id}/remove", post(members::remove))
         .route("/settings/api-keys", get(keys::list).post(keys::create))
         .route("/settings/api-keys/new", get(keys::new))
         .route("/settings/api-keys/copied", post(keys::copied))
@@ -65,6 +74,8 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
+        .route("/join/{secret}", get(join::ask).post(join::accept))
+        .route("/join/{secret}/new", post(join::accept_as_new))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
         .layer(session::layer(app))

@@ -10,6 +10,7 @@ pub(super) mod errors;
 pub(super) mod folded;
 pub(super) mod gateways;
 pub(super) mod idempotency;
+pub(super) mod invitations;
 pub(super) mod keys;
 pub(super) mod migrations;
 pub(super) mod receipts;

@@ -18,6 +18,8 @@ pub struct KeyFilter {
     pub search: Option<String>,
     /// Only keys with exactly this hint.
     pub hint: Option<String>,
+    /// Only keys that somebody of this name has made.
+    pub created_by: Option<String>,
     /// Only keys that end before then.
     pub ends_before: Option<Timestamp>,
     /// Only keys that were not used since then, and were there and counted.

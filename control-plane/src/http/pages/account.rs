@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::form::Posted;
+use super::mistakes::Mistakes;
 use super::session::SignedIn;
 use super::view::html;
 use crate::domain::error::{Error, Problems};
@@ -18,7 +19,7 @@ use crate::http::app::App;
 #[template(path = "account.html")]
 struct AccountPage {
     chrome: Chrome,
-    problems: Problems,
+    mistakes: Mistakes,
     min_chars: usize,
 }
 
@@ -43,7 +44,11 @@ pub(super) async fn change_password(State(app): State<App>, posted: Posted) -> R
         Err(_) if is_over(&app, &signed_in).await? => {
             Ok(Redirect::to("/sign-in?next=/account&ended=password").into_response())
         }
-        Err(Error::Invalid(problems)) => {
+        Err(Error::Invalid(mut problems)) => {
+            // What is wrong with the new one is told with it.
+            if problems.of("password").is_none() {
+                field("new").check(&signed_in.user.email, &mut problems);
+            }
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&signed_in, problems)).into_response())
         }
         Err(error) => Err(error.into()),
@@ -66,6 +71,8 @@ pub(super) async fn sign_out_everywhere(
 }
 
 fn page(signed_in: &SignedIn, problems: Problems) -> Response {
-    let chrome = Chrome::new("Account", Section::Account, signed_in, None);
-    html(&AccountPage { chrome, problems, min_chars: MIN_CHARS })
+    let title = if problems.is_empty() { "Account" } else { "Error: Account" };
+    let chrome = Chrome::new("Account", Section::Account, signed_in, None).titled(title);
+    let mistakes = Mistakes::new(&problems);
+    html(&AccountPage { chrome, mistakes, min_chars: MIN_CHARS })
 }

@@ -19,7 +19,9 @@ pub(super) enum Section {
 /// The frame of a page for a signed-in user.
 pub(super) struct Chrome {
     pub assets: Assets,
+    /// The page's name, and the window's.
     pub title: String,
+    pub window: String,
     section: Section,
     pub email: String,
     pub csrf: String,
@@ -39,9 +41,16 @@ impl Chrome {
         let other =
             |one: &&Membership| here.as_ref().is_none_or(|here| one.workspace_seq != here.workspace_seq);
         let others = memberships.iter().filter(other).cloned().collect();
-        let (title, email, csrf) = (title.to_owned(), email.clone(), signed_in.csrf.clone());
+        let (title, window) = (title.to_owned(), title.to_owned());
+        let (email, csrf) = (email.clone(), signed_in.csrf.clone());
         let is_operator = signed_in.user.is_operator;
-        Self { assets: Assets::new(), title, section, email, csrf, here, others, is_operator }
+        Self { assets: Assets::new(), title, window, section, email, csrf, here, others, is_operator }
+    }
+
+    /// The same with another title for the window: the page's mistakes are to be heard first.
+    pub fn titled(mut self, window: &str) -> Self {
+        self.window = window.to_owned();
+        self
     }
 
     /// The workspace's part of a path.

@@ -74,10 +74,10 @@ fn short_text(limits: &[Limit]) -> String {
     let burst = if first.burst() == first.requests {
         String::new()
     } else {
-        format!(" · burst {}", grouped(first.burst()))
+        format!(" · burst {}", grouped(first.burst().get().into()))
     };
     let more = if rest.is_empty() { String::new() } else { format!(", {} more", rest.len()) };
-    format!("{}/{window}{burst}{more}", grouped(first.requests))
+    format!("{}/{window}{burst}{more}", grouped(first.requests.get().into()))
 }
 
 fn limit_text(limit: &Limit) -> String {

@@ -118,7 +118,9 @@ impl Moment {
     }
 
     fn last_day(end: End) -> Self {
-        let (exact, text) = (format!("{}.000Z", end.civil()), end.civil().strftime("%-d %b %Y").to_string());
+        // The day of the last second at which it is good: an end at midnight is that of the day before.
+        let last = End::from_second(end.second() - 1).unwrap_or(end).civil();
+        let (exact, text) = (format!("{last}.000Z"), last.strftime("%-d %b %Y").to_string());
         Self { exact, text, form: "day" }
     }
 }

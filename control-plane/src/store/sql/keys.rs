@@ -201,6 +201,9 @@ fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Time
     if let Some(hint) = &filter.hint {
         sql.push(" AND k.hint = ").push_bind(hint.clone());
     }
+    if let Some(by) = &filter.created_by {
+        sql.push(" AND k.created_by = ").push_bind(by.clone());
+    }
     if let Some(before) = filter.ends_before {
         sql.push(" AND k.expires_at < ").push_bind(before.as_second());
     }

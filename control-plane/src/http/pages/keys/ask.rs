@@ -1,6 +1,8 @@
 //! What one sees before a key is rotated or revoked: whether it is in use, by whom, and what follows. Each asks on a page of its
 //! own, so that no script is needed; scripts show the same page in a dialog.
 
+use std::slice;
+
 use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
@@ -18,7 +20,7 @@ use crate::http::pages::error::PageError;
 use crate::http::pages::fields::Fields;
 use crate::http::pages::gateways::Glance;
 use crate::http::pages::place::Place;
-use crate::http::pages::view::{Moment, html};
+use crate::http::pages::view::{Moment, grouped, html};
 
 #[derive(Template)]
 #[template(path = "key_rotate.html")]
@@ -51,6 +53,8 @@ enum Impossible {
 struct RevokePage {
     chrome: Chrome,
     key: Row,
+    /// Requests of today (UTC), where they are counted.
+    today: Option<String>,
     connected: usize,
     cut_off: usize,
     /// What it has replaced and what works on.
@@ -132,9 +136,12 @@ pub(super) async fn ask_again(app: &App, place: &Place, key: &Key) -> Result<Res
 async fn revoke_page(app: &App, place: &Place, key: &Key, wrong: bool) -> Result<Response, PageError> {
     let Glance { connected, cut_off, .. } = Glance::new(&app.gateways.list(), 0);
     let (still_working, now) = (app.keys.still_working(key).await?, app.clock.now());
+    let lines = app.usage.lines(slice::from_ref(key)).await?;
+    let today = lines.of(key.seq).last().copied().flatten().map(|today| today.total());
     Ok(html(&RevokePage {
         chrome: place.chrome("Revoke key", Section::ApiKeys),
         key: Row::new(key, now),
+        today: today.filter(|today| *today > 0).map(grouped),
         connected,
         cut_off,
         still_working: still_working.iter().map(|key| Row::new(key, now)).collect(),

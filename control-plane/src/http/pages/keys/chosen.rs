@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::contract::Environment;
 use crate::domain::keys::{KeyFilter, KeyOrder, StateCounts, Status};
 use crate::domain::lists::MOST_COUNTED;
+use super::search::bounded;
 use crate::http::pages::query::query_of;
 use crate::service::keys::soon;
 use crate::service::usage::STILL_USED;
@@ -17,6 +18,7 @@ pub(in crate::http::pages) struct ListQuery {
     environment: Option<String>,
     status: Option<String>,
     sort: Option<String>,
+    by: Option<String>,
     pub page: Option<String>,
     /// Set after a search for a key that is not one of this workspace.
     pub pasted: Option<String>,
@@ -32,6 +34,8 @@ pub(super) struct Chosen {
     environment: &'static str,
     status: &'static str,
     sort: &'static str,
+    /// Who has made them; empty for anybody.
+    by: String,
 }
 
 /// A link to the same list with something else chosen.
@@ -74,6 +78,7 @@ impl Chosen {
             environment: named(&query.environment, &ENVIRONMENTS.map(|(name, _)| name)),
             status,
             sort: named(&query.sort, &ORDERS.map(|(name, _)| name)),
+            by: bounded(query.by.as_deref().unwrap_or_default()).to_owned(),
         }
     }
 
@@ -104,12 +109,23 @@ impl Chosen {
             _ => None,
         };
         let search = (!self.search.is_empty()).then(|| self.search.clone());
-        KeyFilter { search, environment, order, ..filter }
+        let created_by = (!self.by.is_empty()).then(|| self.by.clone());
+        KeyFilter { search, environment, order, created_by, ..filter }
     }
 
     /// What was searched for.
     pub fn search(&self) -> &str {
         &self.search
+    }
+
+    /// Who has made them; empty for anybody.
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// The query without that.
+    pub fn by_anybody(&self) -> String {
+        Self { by: String::new(), ..self.clone() }.query()
     }
 
     /// Name of the environment in the address.
@@ -124,12 +140,12 @@ impl Chosen {
 
     /// True when nothing narrows the list but the state that it shows anyway.
     pub fn is_plain(&self) -> bool {
-        self.search.is_empty() && self.environment.is_empty() && self.status == "active"
+        self.search.is_empty() && self.environment.is_empty() && self.by.is_empty() && self.status == "active"
     }
 
     /// True when the number of keys it leaves is that of a state, which is counted anyway.
     pub fn counted(&self, counts: &StateCounts) -> Option<u64> {
-        if !self.search.is_empty() || !self.environment.is_empty() {
+        if !self.search.is_empty() || !self.environment.is_empty() || !self.by.is_empty() {
             return None;
         }
         match self.status {
@@ -149,18 +165,19 @@ impl Chosen {
             ("environment", self.environment),
             ("status", self.status),
             ("sort", self.sort),
+            ("by", &self.by),
         ])
     }
 
     /// The query of the same search in every state and environment.
     pub fn everywhere(&self) -> String {
-        Self { environment: "", status: "all", ..self.clone() }.query()
+        Self { environment: "", status: "all", by: String::new(), ..self.clone() }.query()
     }
 
     /// Links to the states. The last two are there when they are chosen: one comes to them by other pages.
     pub fn states(&self, counts: &StateCounts) -> Vec<Choice> {
         let shown = STATES.iter().filter(|(name, ..)| !name.contains("used") || *name == self.status);
-        let plain = Self { environment: "", search: String::new(), ..self.clone() };
+        let plain = Self { environment: "", search: String::new(), by: String::new(), ..self.clone() };
         shown
             .map(|(name, words, _)| Choice {
                 words,
@@ -215,9 +232,9 @@ mod tests {
 
     fn chosen(q: &str, status: &str, sort: &str) -> Chosen {
         let some = |text: &str| Some(text.to_owned());
-        let (environment, page, pasted, done, number) = (None, None, None, None, None);
+        let (environment, by, page, pasted, done, number) = (None, None, None, None, None, None);
         let query =
-            ListQuery { q: some(q), status: some(status), sort: some(sort), environment, page, pasted, done, number };
+            ListQuery { q: some(q), status: some(status), sort: some(sort), environment, by, page, pasted, done, number };
         Chosen::of(&query, q)
     }
 

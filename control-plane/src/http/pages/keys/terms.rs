@@ -35,6 +35,8 @@ const GRACE: i64 = 86_400;
 const ENDS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "365 days")];
 /// As long as the old one was to live.
 const LIFETIME: &str = "lifetime";
+/// At the old one's own end.
+const OLD: &str = "old";
 
 /// For how long the old key may work. Nobody can choose more than its own end leaves.
 pub(super) fn graces_of(key: &Key, now: Timestamp, typed: &Fields) -> Vec<Term> {
@@ -75,12 +77,13 @@ pub(super) fn ends_of(key: &Key, now: Timestamp, typed: &Fields) -> Vec<Term> {
             let words = format!("After {}, as the old one", days_text(lifetime));
             terms.push(term(LIFETIME, words, End::after(now, lifetime)));
             if End::after(now, SignedDuration::from_hours(7 * DAY)).is_some_and(|near| own > near) {
-                terms.push(term("", "When the old one was to end".to_owned(), Some(own)));
+                terms.push(term(OLD, "When the old one was to end".to_owned(), Some(own)));
             }
         }
         _ => terms.push(term("", "Never, as the old one".to_owned(), None)),
     }
-    for (days, words) in ENDS {
+    let is_there = |days: i64| lifetime(key).is_some_and(|time| time.as_hours().div_euclid(DAY) == days);
+    for (days, words) in ENDS.into_iter().filter(|(days, _)| !is_there(*days)) {
         let end = End::after(now, SignedDuration::from_hours(days * DAY));
         terms.push(term(&days.to_string(), format!("After {words}"), end));
     }
@@ -99,7 +102,7 @@ pub(super) fn ends_of(key: &Key, now: Timestamp, typed: &Fields) -> Vec<Term> {
 pub(super) fn end_of(key: &Key, fields: &Fields, now: Timestamp) -> Result<Option<Value>, Error> {
     let after = |time| End::after(now, time).map(|end| Value::from(end.second()));
     Ok(match fields.text("expiry") {
-        "" => None,
+        "" | OLD => None,
         "never" => Some(Value::Null),
         LIFETIME => lifetime(key).and_then(after),
         days => after(SignedDuration::from_hours(DAY * days_of(days)?)),
