@@ -22,7 +22,9 @@ function ago(moment) {
   return relative.format(Math.trunc(seconds / size), unit);
 }
 
-const FORMS = { ago, day: day.format, ends: (moment) => `${ago(moment)} · ${deadline.format(moment)}` };
+const second = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
+
+const FORMS = { ago, second: second.format, day: day.format, deadline: (moment) => `${short.format(moment)} (${ago(moment)})`, ends: (moment) => `${ago(moment)} · ${deadline.format(moment)}` };
 
 function showTimes(root = document) {
   for (const time of root.querySelectorAll("time[datetime]")) {
@@ -41,6 +43,9 @@ function selectAll(element) {
   selection.removeAllRanges();
   selection.addRange(range);
 }
+
+// A link that only the browser can make whole.
+for (const link of document.querySelectorAll("[data-own-address]")) link.textContent = location.origin + link.textContent;
 
 /** A button that copies what another element says. The one of a new key tells more. */
 function offerCopy(button) {

@@ -61,7 +61,8 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
         .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))
         .route("/gateways", get(gateways::show))
-        .route("/audit", get(audit::show));
+        .route("/audit", get(audit::show))
+        .route("/audit/export", get(audit::export));
     let mut same_origin =
         CsrfLayer::new().with_rejection_response(foreign as fn(ProtectionError) -> Response);
     if let Some(origin) = &app.pages.public_origin {

@@ -9,6 +9,8 @@ mod cookies;
 mod gateways;
 mod headers;
 mod keys;
+mod list;
+mod members;
 mod passwords;
 mod roles;
 mod search;

@@ -65,6 +65,12 @@ impl Moment {
         Self { exact: moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(), text, form: "" }
     }
 
+    /// A date and time to the second, for what is to be put in order.
+    pub fn seconds(moment: Timestamp) -> Self {
+        let text = moment.strftime("%-d %b %Y, %H:%M:%S UTC").to_string();
+        Self { form: "second", text, ..Self::new(moment) }
+    }
+
     /// The same, and the script says how long ago.
     pub fn ago(moment: Timestamp) -> Self {
         Self { form: "ago", ..Self::new(moment) }
@@ -105,6 +111,12 @@ impl Moment {
         let near =
             |moment: &Timestamp| *moment > now && moment.duration_since(now) < SignedDuration::from_hours(48);
         moment.filter(near).map_or_else(|| Self::last_day(end), |moment| Self { form: "ends", ..Self::new(moment) })
+    }
+
+    /// An end with the moment and, by the script, in how long: for a sentence that carries a deadline.
+    pub fn deadline(end: End, now: Timestamp) -> Self {
+        let moment = Timestamp::from_second(end.second()).ok().filter(|moment| *moment > now);
+        moment.map_or_else(|| Self::at(end), |moment| Self { form: "deadline", ..Self::new(moment) })
     }
 
     /// The moment at which something ends or ended; of the last day, which the library has not, only the day.
