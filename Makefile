@@ -30,6 +30,11 @@ wasm: setup ## build the filter: dist/flamegate.wasm
 	$(SAME_PATHS) $(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1 --features response-headers
 	$(TARGET)/dist/flamegate-postlink $(LINKED) dist/flamegate-response-headers.wasm
 
+BROWSER_TESTS = cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
+		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
+		'suites/cookies.test.mjs'
+OLDEST_TESTS = @envoy/setup.sh --oldest && source envoy/versions.env && ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
+
 .PHONY: build
 build: wasm ## build everything: also dist/flamegate-control
 	$(CARGO) build --locked --profile dist -p flamegate-control -p demo-upstream
@@ -68,7 +73,17 @@ fleet: build engines ## run two gateways and two control planes on PostgreSQL on
 	@exec envoy/fleet.py
 
 .PHONY: test
-test: build test-native test-alerts test-kubernetes test-image release test-release test-e2e test-oldest test-api test-browser compose-test ## run all tests
+test: build test-native test-alerts test-kubernetes test-image release test-release test-e2e browser ## run all tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target side-browser side-others
+
+# What keeps less than two cores busy, two at a time: each prints when it is done.
+.PHONY: side-browser side-others
+side-browser:
+	$(BROWSER_TESTS)
+side-others:
+	$(OLDEST_TESTS)
+	@tests/openapi.sh
+	@tests/compose.sh
 
 .PHONY: engines
 engines: ## install the engines that tests and `make fleet` start: PostgreSQL, PgBouncer, Redis
@@ -94,7 +109,7 @@ test-kubernetes: ## render the manifests for Kubernetes, and hold them to its sc
 
 .PHONY: test-e2e
 test-e2e: engines ## run the tests on a real Envoy (after `make build`)
-	$(CARGO) test --locked -p flamegate-e2e
+	RUST_TEST_THREADS=4 $(CARGO) test --locked -p flamegate-e2e
 
 .PHONY: matrix
 matrix: build ## run the end-to-end tests on every Envoy of envoy/versions.env; print a table
@@ -103,8 +118,7 @@ matrix: build ## run the end-to-end tests on every Envoy of envoy/versions.env; 
 
 .PHONY: test-oldest
 test-oldest: ## run the contract on the oldest Envoy of the matrix (after `make build`)
-	@envoy/setup.sh --oldest
-	@source envoy/versions.env; ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
+	$(OLDEST_TESTS)
 
 .PHONY: test-api
 test-api: ## fuzz the REST API against its OpenAPI document (after `make build`)
@@ -116,9 +130,7 @@ browser: ## install what the browser tests need: Node, Chromium, two npm package
 
 .PHONY: test-browser
 test-browser: browser ## run the tests of the pages in a real Chromium (after `make build`)
-	cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
-		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
-		'suites/cookies.test.mjs'
+	$(BROWSER_TESTS)
 
 .PHONY: screenshots
 screenshots: build browser ## take pictures of the pages: docs/images/*.png

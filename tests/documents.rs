@@ -403,6 +403,7 @@ fn environment_variables_of_programs_and_documents_are_the_same() {
         "control-plane/src/config.rs",
         "control-plane/src/cli.rs",
         "control-plane/src/cli/client.rs",
+        "control-plane/src/store/sql/plans.rs",
         "control-plane/tests/durability.rs",
         "control-plane/tests/strangers.rs",
         "envoy/demo.py",

@@ -7,6 +7,10 @@
 const LANGUAGE = "en-GB";
 const exact = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "full", timeStyle: "long" });
 const day = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium" });
+const clock = new Intl.DateTimeFormat(LANGUAGE, { timeStyle: "short" });
+// Whole days are days in UTC, wherever the reader is.
+const date = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short", timeZone: "UTC" });
+const second = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
 const short = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
 const deadline = new Intl.DateTimeFormat(LANGUAGE, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 // Never "tomorrow": that is a day of the calendar, and this counts hours.
@@ -22,9 +26,23 @@ function ago(moment) {
   return relative.format(Math.trunc(seconds / size), unit);
 }
 
-const second = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
+/** A use is known to the minute, and some seconds late. */
+function used(moment) {
+  const minutes = (Date.now() - moment) / 60_000;
+  if (minutes < 2) return "now";
+  return minutes < 48 * 60 ? ago(moment) : day.format(moment);
+}
 
-const FORMS = { ago, second: second.format, day: day.format, deadline: (moment) => `${short.format(moment)} (${ago(moment)})`, ends: (moment) => `${ago(moment)} · ${deadline.format(moment)}` };
+const FORMS = {
+  ago,
+  used,
+  clock: clock.format,
+  date: date.format,
+  second: second.format,
+  day: day.format,
+  deadline: (moment) => `${short.format(moment)} (${ago(moment)})`,
+  ends: (moment) => `${ago(moment)} · ${deadline.format(moment)}`,
+};
 
 function showTimes(root = document) {
   for (const time of root.querySelectorAll("time[datetime]")) {

@@ -41,6 +41,8 @@ pub struct Config {
     pub metrics_tokens: Tokens,
     /// Where `/metrics` is when it has a listener of its own.
     pub metrics_listen: Option<SocketAddr>,
+    /// How many keys have series of their own in `/metrics`.
+    pub metrics_per_key: usize,
     /// How fast each admin token may be used; `None` is as fast as it goes.
     pub admin_limit: Option<Limit>,
     /// How fast one person may change things in the pages; `None` is as fast as it goes.
@@ -100,6 +102,10 @@ pub struct ServeArgs {
     /// [env: FLAMEGATE_METRICS_LISTEN] [default: none]
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<String>,
+    /// How many keys have series of their own in /metrics, or "none"; the others are counted together
+    /// [env: FLAMEGATE_METRICS_PER_KEY] [default: none]
+    #[arg(long, value_name = "NUMBER")]
+    pub metrics_per_key: Option<String>,
     /// SQLite file, or postgres://USER@HOST/DATABASE [env: FLAMEGATE_DATABASE] [default: flamegate.db]
     #[arg(long, value_name = "FILE|URL")]
     pub database: Option<String>,
@@ -155,6 +161,8 @@ pub struct ConfigErrors(pub Vec<String>);
 pub(crate) const ADMIN_TOKEN: &str = "FLAMEGATE_ADMIN_TOKEN";
 const SYNC_TOKEN: &str = "FLAMEGATE_SYNC_TOKEN";
 const METRICS_TOKEN: &str = "FLAMEGATE_METRICS_TOKEN";
+/// Each has up to six series.
+const MOST_KEYS_WITH_SERIES: usize = 10_000;
 
 impl Config {
     /// Checks flags and environment.
@@ -162,6 +170,7 @@ impl Config {
         let mut reader = Reader { source, errors: Vec::new(), warnings: Vec::new() };
         let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
         let metrics_listen = reader.metrics_listen(&args.metrics_listen);
+        let metrics_per_key = reader.metrics_per_key(&args.metrics_per_key);
         let database = reader.database(&args.database);
         let removals_kept =
             reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
@@ -202,6 +211,7 @@ impl Config {
                     sync_tokens,
                     metrics_tokens,
                     metrics_listen,
+                    metrics_per_key,
                     admin_limit,
                     person_limit,
                     default_limits,
@@ -239,6 +249,17 @@ impl Reader<'_> {
             self.errors.push(format!("{name}: '{text}' is not valid (an example is 127.0.0.1:9090)"));
         }
         address
+    }
+
+    /// A number, or `none`, which is 0.
+    fn metrics_per_key(&mut self, given: &Option<String>) -> usize {
+        let (name, text) = self.text("metrics-per-key", "FLAMEGATE_METRICS_PER_KEY", given, "none");
+        let number = if text == "none" { Some(0) } else { text.parse().ok() };
+        let number = number.filter(|number| *number <= MOST_KEYS_WITH_SERIES);
+        if number.is_none() {
+            self.errors.push(format!("{name}: '{text}' is no number up to {MOST_KEYS_WITH_SERIES}, or none"));
+        }
+        number.unwrap_or_default()
     }
 
     fn pages(&mut self, args: &ServeArgs) -> Option<PagesConfig> {

@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod explain;
 pub mod gateways;
 pub mod housekeeping;
+pub mod key_series;
 pub mod keys;
 pub mod metrics;
 pub(crate) mod quota;

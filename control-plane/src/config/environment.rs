@@ -16,7 +16,7 @@ pub(crate) struct Oddities {
 const PREFIX: &str = "FLAMEGATE_";
 
 /// What the program reads. A new setting comes in here, or nobody can use it by its variable.
-const SETTINGS: [&str; 26] = [
+const SETTINGS: [&str; 27] = [
     "FLAMEGATE_ADMIN_LIMIT",
     "FLAMEGATE_ADMIN_TOKEN",
     "FLAMEGATE_ADMIN_TOKEN_FILE",
@@ -33,6 +33,7 @@ const SETTINGS: [&str; 26] = [
     "FLAMEGATE_LOG_FORMAT",
     "FLAMEGATE_MAX_CONNECTIONS",
     "FLAMEGATE_METRICS_LISTEN",
+    "FLAMEGATE_METRICS_PER_KEY",
     "FLAMEGATE_METRICS_TOKEN",
     "FLAMEGATE_METRICS_TOKEN_FILE",
     "FLAMEGATE_PERSON_LIMIT",
@@ -46,7 +47,7 @@ const SETTINGS: [&str; 26] = [
 ];
 
 /// What belongs to the parts around it (`make run`, Compose, the demo, the tests), and stands in the same shells and files.
-const AROUND: [&str; 29] = [
+const AROUND: [&str; 32] = [
     "FLAMEGATE_BENCH_RESULTS",
     "FLAMEGATE_CHAOS_SECONDS",
     "FLAMEGATE_CHAOS_SEED",
@@ -70,12 +71,15 @@ const AROUND: [&str; 29] = [
     "FLAMEGATE_KILL_ROUNDS",
     "FLAMEGATE_KILL_SEED",
     "FLAMEGATE_LATENCY_ROUNDS",
+    "FLAMEGATE_PLANS_DAYS",
+    "FLAMEGATE_PLANS_KEYS",
     "FLAMEGATE_PROMETHEUS_PORT",
     "FLAMEGATE_SCALE_KEYS",
     "FLAMEGATE_STATE_DIR",
     "FLAMEGATE_STRANGERS_KEYS",
     "FLAMEGATE_STRANGERS_SECONDS",
     "FLAMEGATE_UPSTREAM_PORT",
+    "FLAMEGATE_USAGE_REQUESTS",
 ];
 
 /// More slips than these make another word of it, and so do those that are more than one in so many characters behind the prefix: of

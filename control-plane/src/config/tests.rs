@@ -80,6 +80,22 @@ fn metrics_may_have_a_token_and_a_listener_of_their_own() {
 }
 
 #[test]
+fn series_of_keys_are_off_unless_a_number_says_how_many() {
+    let of = |text: Option<&'static str>| {
+        let more = text.map(|text| ("FLAMEGATE_METRICS_PER_KEY", text));
+        let variables: Vec<_> = [(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)].into_iter().chain(more).collect();
+        load(ServeArgs::default(), &variables).map(|config| config.metrics_per_key)
+    };
+    for (text, wanted) in [(None, 0), (Some("none"), 0), (Some("500"), 500)] {
+        assert_eq!(of(text), Ok(wanted));
+    }
+    for wrong in ["all", "-1", "10001"] {
+        let told = format!("FLAMEGATE_METRICS_PER_KEY: '{wrong}' is no number up to 10000, or none");
+        assert_eq!(of(Some(wrong)), Err(ConfigErrors(vec![told])));
+    }
+}
+
+#[test]
 fn debug_output_does_not_show_tokens() {
     let config = load(ServeArgs::default(), &[(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)]).unwrap();
     let text = format!("{config:?}");

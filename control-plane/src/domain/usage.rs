@@ -1,10 +1,14 @@
 //! What keys are used for: how often each had which outcome, in which minutes, hours and days.
 
+pub(crate) mod gateways;
+pub(crate) mod headroom;
 pub(crate) mod lines;
 pub(crate) mod period;
 pub(crate) mod post;
 pub(crate) mod tally;
 
+pub use self::gateways::{GatewayChanges, KeyGateway, MOST_GATEWAYS};
+pub use self::headroom::{Headroom, Over};
 pub use self::lines::Lines;
 pub use self::period::{MOST_BUCKETS, Period, Step};
 pub use self::post::{Batch, Dead, Ended, KeyRow, Rows, Use};

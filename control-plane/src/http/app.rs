@@ -168,7 +168,7 @@ impl App {
         } else {
             Store::open(&config.database).await?
         };
-        let metrics = Metrics::new().map_err(BuildError::Other)?;
+        let metrics = Metrics::new(config.metrics_per_key).map_err(BuildError::Other)?;
         let gateways = Gateways::load(&store, clock.clone()).await.map_err(BuildError::Other)?;
         let connections = Connections::new(Shares::of(config.max_connections, config.pages.trust_proxy));
         let credentials =
@@ -183,7 +183,7 @@ impl App {
             workspaces: Workspaces::new(store.clone(), clock.clone(), config.workspace_defaults()),
             users: Users::new(store.clone(), clock.clone()).map_err(BuildError::Other)?,
             audit: Audit::new(store.clone()),
-            usage: Usage::new(store.clone(), clock.clone()),
+            usage: Usage::new(store.clone(), clock.clone(), metrics.of_keys().cloned()),
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),
             sync: Sync::new(store.reading_for(Purpose::Sync), known, metrics.clone(), clock.clone(), down)
                 .replacing_tables(config.init),

@@ -42,7 +42,7 @@ struct ListQuery {
     /// Only in this state: `active`, `revoked`, `expired` or `all` (the default).
     #[param(pattern = "^(active|revoked|expired|all)$")]
     status: Option<String>,
-    /// Only keys that were not used for so long, and were there and counted: `90d`, `12h`.
+    /// Only active keys that were not used for so long, and were there and counted: `90d`, `12h`. A key that was just made takes some seconds.
     #[param(pattern = "^[0-9]{1,6}(s|m|h|d)$")]
     unused_for: Option<String>,
     /// `true`: only keys that have ended, and with which somebody came within the last seven days.
@@ -177,6 +177,7 @@ async fn revoke(
 ) -> Result<Success<RevokedBody>, Error> {
     let wait = wait_of(&query)?.unwrap_or_default();
     let written = app.keys.revoke(&id, by).await?;
+    app.receipts.revoked(&written);
     let Revoked { key, news } = written.value;
     // A removal that has left the log has no revision any more; whoever is up to date enforces it.
     let revision = key.revision.unwrap_or(written.head.revision);
@@ -208,6 +209,7 @@ async fn rotate(
 ) -> Result<impl IntoResponse, Error> {
     let wait = wait_of(&query)?;
     let written = app.keys.rotate(&id, draft.into(), again, by).await?;
+    app.receipts.rotated(&written);
     let receipt = receipt_if_asked(&app, wait, &written).await;
     let (keys::Rotated { key, plaintext, previous }, now) = (written.value, app.clock.now());
     let previous = Some(KeyBody::new(&previous, now));

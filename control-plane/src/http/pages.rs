@@ -13,6 +13,7 @@ mod chrome;
 mod error;
 mod fields;
 mod form;
+mod front;
 mod gateways;
 mod headers;
 mod join;
@@ -21,7 +22,6 @@ mod limits;
 mod limits_form;
 mod members;
 mod mistakes;
-mod overview;
 mod place;
 mod query;
 mod session;
@@ -45,7 +45,7 @@ use super::error::Failure;
 /// All pages.
 pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     let workspace = Router::new()
-        .route("/", get(overview::show))
+        .route("/", get(front::show))
         .route("/settings", get(settings::show).post(settings::change))
         .route("/settings/members", get(members::show).post(members::invite))
         .route("/settings/members/withdraw", post(members::withdraw))
@@ -57,7 +57,8 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/settings/api-keys/copied", post(keys::copied))
         .route("/settings/api-keys/search", post(keys::search))
         .route("/settings/api-keys/selected", get(keys::ask_selected).post(keys::change_selected))
-        .route("/settings/api-keys/{id}/rename", get(keys::ask_rename).post(keys::rename))
+        .route("/settings/api-keys/{id}", get(keys::show))
+        .route("/settings/api-keys/{id}/edit", get(keys::ask_edit).post(keys::edit))
         .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
         .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))
         .route("/gateways", get(gateways::show))
@@ -69,7 +70,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         same_origin = same_origin.add_trusted_origin(origin)?;
     }
     Ok(Router::new()
-        .route("/", get(overview::home))
+        .route("/", get(front::home))
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))

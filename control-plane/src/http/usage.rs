@@ -73,6 +73,18 @@ struct KeyUsageBody {
     totals: TallyBody,
     #[serde(flatten)]
     uses: UsesBody,
+    /// The gateways where it was used last, at most eight, the latest first.
+    gateways: Vec<KeyGatewayBody>,
+}
+
+/// A gateway where a key was used.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeyGateway)]
+struct KeyGatewayBody {
+    /// Id of the gateway.
+    id: String,
+    /// When the key was used there last, in whole hours (RFC 3339).
+    last_used_at: Option<String>,
 }
 
 /// When a key was used.
@@ -146,6 +158,7 @@ async fn of_key(
         totals: totals(&usage.buckets),
         buckets: usage.buckets.iter().map(BucketBody::from).collect(),
         uses: UsesBody::from(&usage.key),
+        gateways: usage.gateways.into_iter().map(KeyGatewayBody::from).collect(),
     }))
 }
 
@@ -206,6 +219,12 @@ fn since(minute: Option<Minute>) -> Option<String> {
 
 fn totals(buckets: &[Bucket]) -> TallyBody {
     (&Tally::sum(buckets.iter().map(|bucket| &bucket.tally))).into()
+}
+
+impl From<(String, Minute)> for KeyGatewayBody {
+    fn from((id, hour): (String, Minute)) -> Self {
+        Self { id, last_used_at: since(Some(hour)) }
+    }
 }
 
 impl From<&Bucket> for BucketBody {

@@ -85,6 +85,7 @@ impl Housekeeping {
         if expired > 0 {
             tracing::info!(keys = expired, "expired keys were taken off the gateways' table");
         }
+        self.usage.follow_keys().await?;
         let (now, removals_kept) = (self.clock.now(), self.removals_kept);
         let compaction = self.store.write(move |tx| {
             Box::pin(async move {

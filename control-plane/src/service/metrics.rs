@@ -9,6 +9,7 @@ use prometheus::{
 };
 use prometheus::{Registry, TextEncoder};
 
+use super::key_series::KeySeries;
 use crate::domain::error::Error;
 use crate::domain::gateways::{GatewayCounts, Receipt};
 use crate::domain::keys::{KeyCounts, NoticeCounts};
@@ -34,6 +35,7 @@ pub struct Metrics {
     refused_tokens: IntCounterVec,
     connections: IntGaugeVec,
     turned_away: IntCounter,
+    of_keys: Option<KeySeries>,
 }
 
 /// What is read when the metrics are asked for.
@@ -100,16 +102,18 @@ impl TokenKind {
 }
 
 impl Metrics {
-    /// A set of metrics of its own, so that several servers can live in one process.
-    pub fn new() -> Result<Self, Error> {
-        Self::register().map_err(Error::internal)
+    /// A set of metrics of its own, so that several servers can live in one process. At most so many keys have series of their own.
+    pub fn new(most_keys: usize) -> Result<Self, Error> {
+        Self::register(most_keys).map_err(Error::internal)
     }
 
-    fn register() -> prometheus::Result<Self> {
+    fn register(most_keys: usize) -> prometheus::Result<Self> {
         let counters =
             |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let registry = Registry::new_custom(Some("flamegate_control".to_owned()), None)?;
         let this = Self {
-            registry: Registry::new_custom(Some("flamegate_control".to_owned()), None)?,
+            of_keys: KeySeries::new(most_keys, &registry)?,
+            registry,
             requests: counters("http_requests_total", "Requests answered.", &["method", "route", "status"])?,
             latency: HistogramVec::new(
                 HistogramOpts::new(
@@ -217,6 +221,11 @@ impl Metrics {
     /// Counts a wrong token.
     pub fn refused_token(&self, kind: TokenKind) {
         self.refused_tokens.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// The series of keys, if there are any.
+    pub const fn of_keys(&self) -> Option<&KeySeries> {
+        self.of_keys.as_ref()
     }
 
     /// Counts a page, by kind: `difference` or `reset`.

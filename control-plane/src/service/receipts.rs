@@ -11,11 +11,12 @@ use tokio::time;
 
 use super::clock::Clock;
 use super::gateways::Gateways;
+use super::keys::{Revoked, Rotated};
 use crate::domain::error::Error;
 use crate::domain::gateways::Receipt;
 use crate::domain::keys::Key;
 use crate::domain::receipts::{Measured, Speed};
-use crate::store::Store;
+use crate::store::{Store, Written};
 
 /// The service. Clones share it.
 #[derive(Clone)]
@@ -62,8 +63,22 @@ impl Receipts {
         Self { store, ..self.clone() }
     }
 
-    /// A key was revoked just now, by the commit of this revision.
-    pub fn follow(&self, key: &Key, revision: u64, committed: Instant) {
+    /// What a revocation has committed just now, if it was the first of the key.
+    pub fn revoked(&self, written: &Written<Revoked>) {
+        if written.value.news {
+            self.follow(&written.value.key, written);
+        }
+    }
+
+    /// What a rotation has committed just now: without a grace it is a revocation.
+    pub fn rotated(&self, written: &Written<Rotated>) {
+        if written.value.previous.revoked_at.is_some() {
+            self.follow(&written.value.previous, written);
+        }
+    }
+
+    fn follow<T>(&self, key: &Key, written: &Written<T>) {
+        let (revision, committed) = (written.head.revision, written.at);
         let one = Revocation { key_seq: key.seq, workspace_seq: key.workspace_seq, revision, committed };
         let mut newest = self.newest();
         if newest.len() == MOST_REMEMBERED {

@@ -1,5 +1,6 @@
 //! What keys are used for: what gateways post, and what is answered about it.
 
+mod headroom;
 mod intake;
 mod notices;
 mod service;

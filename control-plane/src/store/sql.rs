@@ -2,6 +2,7 @@
 //! Where engines differ in their words, [`statement::Dialect`] says how.
 
 pub(super) mod audit;
+pub(super) mod candidates;
 pub(super) mod changes;
 pub(super) mod columns;
 pub(super) mod copying;
@@ -11,6 +12,8 @@ pub(super) mod folded;
 pub(super) mod gateways;
 pub(super) mod idempotency;
 pub(super) mod invitations;
+pub(super) mod idle_keys;
+pub(super) mod key_gateways;
 pub(super) mod keys;
 pub(super) mod migrations;
 pub(super) mod receipts;
@@ -25,6 +28,9 @@ pub(super) mod usage_lines;
 pub(super) mod users;
 pub(super) mod values;
 pub(super) mod workspaces;
+
+#[cfg(test)]
+mod plans;
 
 #[cfg(test)]
 mod tests {

@@ -67,6 +67,9 @@ async fn a_post_is_counted_once_however_often_it_comes() {
     assert_eq!(buckets.iter().map(|bucket| bucket["admitted"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 6]);
     let key = control.get(path.trim_end_matches("/usage")).await.expect(200);
     assert_eq!((&key["last_used_at"], &key["last_used_by"]), (&buckets[1]["start"], &json!("shared/gw-1")));
+    let gateways = usage["gateways"].as_array().unwrap();
+    assert_eq!((gateways.len(), &gateways[0]["id"]), (1, &json!("shared/gw-1")), "{usage}");
+    assert!(gateways[0]["last_used_at"].as_str().unwrap().ends_with(":00:00Z"), "{usage}");
     let workspace = control.get("/v1/workspaces/demo/usage?step=day").await.expect(200);
     assert_eq!(workspace["totals"], usage["totals"]);
     assert_eq!(
@@ -98,6 +101,7 @@ async fn a_dead_key_in_use_is_known_by_its_hash() {
     let still = control.get("/v1/api-keys?still_used=true").await.expect(200);
     assert_eq!(still.as_array().unwrap().iter().map(|key| &key["id"]).collect::<Vec<_>>(), [&dead["id"]]);
     assert!(control.get("/v1/api-keys?unused_for=30d").await.expect(200).as_array().unwrap().is_empty());
+    control.housekeeping(1_000).await;
     control.clock.advance(Duration::from_secs(31 * 86_400));
     let unused = control.get("/v1/api-keys?unused_for=30d&status=active").await.expect(200);
     assert_eq!(unused.as_array().unwrap().iter().map(|key| &key["id"]).collect::<Vec<_>>(), [&live["id"]]);
@@ -191,7 +195,43 @@ async fn notices_say_which_keys_are_to_be_looked_at() {
     {
         assert!(metrics.contains(&format!("flamegate_control_notices{line}")), "{line}: {metrics}");
     }
+    control.housekeeping(1_000).await;
     control.clock.advance(Duration::from_secs(91 * 86_400));
     assert_eq!(told().await, [("unused".to_owned(), json!(null), quiet["id"].clone())]);
     assert_eq!(control.get("/v1/notices?workspace=unknown").await.status, 404);
+}
+
+/// A series is kept for ever, so only so many keys have one; a post that comes again is in none twice.
+#[tokio::test]
+async fn series_of_keys_are_told_where_somebody_asked_for_them() {
+    let told = async |control: &Control| {
+        let text = control.http.get(control.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        text.lines()
+            .filter(|line| line.contains("key_requests_total{"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let control = Control::with_workspace().await;
+    let key = control.create_key().await;
+    let body = |control: &Control, keys: &[&Value]| {
+        let counts: Vec<_> = keys.iter().map(|key| count(key, "admitted", minute(control), 5)).collect();
+        a_post(1, counts.into())
+    };
+    assert_eq!(post(&control, SESSION, &body(&control, &[&key])).await.status, 200);
+    assert_eq!(told(&control).await, [""; 0], "off unless asked for");
+    let control = Control::tuned(|config| config.metrics_per_key = 1).await;
+    control.post("/v1/workspaces", json!({"name": "Demo"})).await.expect(201);
+    let first = control.create_key().await;
+    assert_eq!(post(&control, SESSION, &body(&control, &[&first])).await.status, 200);
+    let (second, third) = (control.create_key().await, control.create_key().await);
+    let other = SESSION.replace('0', "f");
+    for _ in 0..2 {
+        assert_eq!(post(&control, &other, &body(&control, &[&second, &third, &first])).await.status, 200);
+    }
+    let line = |id: &str, requests: u64| {
+        format!("flamegate_control_key_requests_total{{key_id=\"{id}\",outcome=\"admitted\"}} {requests}")
+    };
+    let mut wanted = vec![line(first["id"].as_str().unwrap(), 10), line("other", 10)];
+    wanted.sort();
+    assert_eq!(told(&control).await, wanted);
 }

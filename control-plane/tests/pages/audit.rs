@@ -14,7 +14,7 @@ async fn everything_that_is_done_is_told_with_who_and_from_where() {
     browser.submit(&format!("{KEYS}/new"), KEYS, &[("name", "One"), ("environment", "live")]).await.key();
     let id = control.get("/v1/api-keys").await.expect(200)[0]["id"].as_str().unwrap().to_owned();
     let at = |verb: &str| format!("{KEYS}/{id}/{verb}");
-    browser.submit(&at("rename"), &at("rename"), &[("name", "Two")]).await;
+    browser.submit(&at("edit"), &at("edit"), &[("name", "Two")]).await;
     control.patch(&format!("/v1/api-keys/{id}"), json!({"limits": []})).await.expect(200);
     browser.submit(&at("rotate"), &at("rotate"), &[("grace_seconds", "3600")]).await.key();
     control.revoke(&id, "0").await;
@@ -141,7 +141,7 @@ async fn the_page_tells_changes_in_its_own_words_and_times() {
     let at = |verb: &str| format!("{KEYS}/{id}/{verb}");
     let end = json!({"expires_at": "2099-12-31T00:00:00Z"});
     control.patch(&format!("/v1/api-keys/{id}"), end).await.expect(200);
-    browser.submit(&at("rename"), &at("rename"), &[("name", "Two")]).await;
+    browser.submit(&at("edit"), &at("edit"), &[("name", "Two")]).await;
     browser.submit(&at("rotate"), &at("rotate"), &[("grace_seconds", "86400")]).await.key();
     let bounds = json!({"workspace_limits": [{"name": "shared", "requests": 10, "window_seconds": 60}]});
     control.patch("/v1/workspaces/demo", bounds).await.expect(200);

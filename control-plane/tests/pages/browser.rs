@@ -74,6 +74,18 @@ impl Browser {
         self.post(action, &[&own[..], fields].concat()).await
     }
 
+    /// Opens the page that this one leads to.
+    pub async fn follow(&self, page: &Page) -> Page {
+        assert_eq!(page.status, 303, "{}", page.text);
+        self.get(page.location()).await
+    }
+
+    /// Revokes a key by its form; the key's page, which is the receipt.
+    pub async fn revoke(&self, id: &str) -> Page {
+        let path = format!("/w/demo/settings/api-keys/{id}/revoke");
+        self.follow(&self.submit(&path, &path, &[]).await).await
+    }
+
     /// A request with the browser's cookies.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let cookies: Vec<_> = self.cookies.lock().unwrap().iter().map(|(k, v)| format!("{k}={v}")).collect();

@@ -15,13 +15,13 @@ async fn a_viewer_sees_keys_and_changes_none() {
     let viewer = Browser::of(&control, "eve@example.com", "viewer").await;
     let list = viewer.get(KEYS).await;
     list.shows("Production App");
-    for hidden in ["Generate New Key", "/revoke", "/rotate", "/rename", "Audit log"] {
+    for hidden in ["Generate New Key", "/revoke", "/rotate", "/edit", "Audit log"] {
         list.hides(hidden);
     }
     for path in [format!("{KEYS}/new"), format!("{KEYS}/{id}/revoke"), "/w/demo/audit".to_owned()] {
         assert_eq!(viewer.get(&path).await.status, 403, "{path}");
     }
-    for verb in ["", "/rename", "/rotate", "/revoke"] {
+    for verb in ["", "/edit", "/rotate", "/revoke"] {
         let path = if verb.is_empty() { KEYS.to_owned() } else { format!("{KEYS}/{id}{verb}") };
         let fields = [("name", "x"), ("environment", "live"), ("grace_seconds", "0")];
         assert_eq!(viewer.submit_from(&list, &path, &fields).await.status, 403, "{path}");
@@ -58,7 +58,7 @@ async fn another_workspace_does_not_exist() {
         "/w/rival/audit".to_owned(),
         "/w/rival/gateways".to_owned(),
         format!("{KEYS}/{id}/revoke"),
-        format!("{KEYS}/{id}/rename"),
+        format!("{KEYS}/{id}/edit"),
         format!("{KEYS}/{id}/rotate"),
         format!("/w/rival/settings/api-keys/{id}/revoke"),
     ] {

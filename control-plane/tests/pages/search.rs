@@ -174,7 +174,7 @@ async fn a_key_in_the_field_for_the_name_is_refused_and_not_shown() {
     assert_eq!(page.status, 422);
     page.shows("It holds an API key");
     page.hides(&key[8..]);
-    let rename = format!("{KEYS}/{id}/rename");
+    let rename = format!("{KEYS}/{id}/edit");
     let page = browser.submit(&rename, &rename, &[("name", &format!("Bearer {key}"))]).await;
     assert_eq!(page.status, 422);
     page.hides(&key[8..]);
@@ -274,7 +274,7 @@ async fn a_short_key_from_elsewhere_gets_into_no_name() {
     let id = make(&control, "Mine").await["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/api-keys/{id}");
     control.patch(&path, json!({"name": name})).await.refused(422, "VALIDATION_FAILED");
-    let rename = format!("{KEYS}/{id}/rename");
+    let rename = format!("{KEYS}/{id}/edit");
     for (form, action) in [(format!("{KEYS}/new"), KEYS), (rename.clone(), &rename)] {
         let page = browser.submit(&form, action, &[("name", &name), ("environment", "live")]).await;
         assert_eq!(page.status, 422);

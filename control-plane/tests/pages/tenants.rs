@@ -47,8 +47,9 @@ async fn everything(browser: &Browser, id: &str, may_change: bool) -> Vec<(Strin
     ] {
         pages.push((path.to_owned(), browser.get(path).await));
     }
+    pages.push(("a key".to_owned(), browser.get(&format!("{KEYS}/{id}")).await));
     pages.push(("all keys".to_owned(), browser.get(&format!("{KEYS}?status=all")).await));
-    for verb in ["rename", "rotate", "revoke"] {
+    for verb in ["edit", "rotate", "revoke"] {
         let path = format!("{KEYS}/{id}/{verb}");
         pages.push((path.clone(), browser.get(&path).await));
     }
@@ -63,8 +64,7 @@ async fn everything(browser: &Browser, id: &str, may_change: bool) -> Vec<(Strin
             "rotated".to_owned(),
             browser.submit(&rotate, &rotate, &[("grace_seconds", "3600")]).await,
         ));
-        let revoke = format!("{KEYS}/{id}/revoke");
-        let page = browser.submit(&revoke, &revoke, &[]).await;
+        let page = browser.revoke(id).await;
         page.shows("Refused on 1 of 1 gateways");
         page.shows("1 cut off from here, may still serve");
         pages.push(("revoked".to_owned(), page));
@@ -114,9 +114,7 @@ async fn an_operator_sees_each_gateway_until_they_are_none_any_more() {
     page.shows(GATEWAY);
     page.shows("edge-gone");
     page.shows("revision 977");
-    browser.get("/w/demo").await.shows("977");
-    let revoke = format!("{KEYS}/{id}/revoke");
-    let receipt = browser.submit(&revoke, &revoke, &[]).await;
+    let receipt = browser.revoke(&id).await;
     receipt.shows(GATEWAY);
     receipt.shows("edge-gone");
     // In this session, too.
@@ -176,7 +174,7 @@ async fn one_person_cannot_make_keys_without_end() {
     assert_eq!((page.value("once"), page.value("csrf")), ("once-39".to_owned(), csrf.clone()));
     // Other kinds of change count together with these, and another person's do not.
     let id = control.get("/v1/api-keys").await.expect(200)[0]["id"].as_str().unwrap().to_owned();
-    for verb in ["rename", "rotate"] {
+    for verb in ["edit", "rotate"] {
         let path = format!("{KEYS}/{id}/{verb}");
         let page = browser.post(&path, &[("csrf", &csrf), ("name", "typed")]).await;
         assert_eq!(page.status, 429, "{verb}");
@@ -185,7 +183,7 @@ async fn one_person_cannot_make_keys_without_end() {
     // A key that works can be revoked all the same: whoever uses the changes up with a stolen session cannot keep its
     // owner from that. Once more is a change.
     let revoke = format!("{KEYS}/{id}/revoke");
-    browser.post(&revoke, &[("csrf", &csrf)]).await.shows("Key revoked");
+    assert_eq!(browser.post(&revoke, &[("csrf", &csrf)]).await.status, 303);
     assert_eq!(browser.post(&revoke, &[("csrf", &csrf)]).await.status, 429);
     let fields = [("csrf", csrf.as_str()), ("current", "wrong"), ("new", "some other password")];
     let password = browser.post("/account/password", &fields).await;

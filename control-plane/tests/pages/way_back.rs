@@ -103,7 +103,7 @@ async fn every_form_comes_back_to_its_own_page() {
     let (control, browser) = start().await;
     let id = control.create_key_id().await;
     for (page, action, fields, back) in [
-        (format!("{KEYS}/{id}/rename"), None, &[("name", "New & better")][..], "?name=New%20%26%20better"),
+        (format!("{KEYS}/{id}/edit"), None, &[("name", "New & better")][..], "?name=New%20%26%20better"),
         (
             format!("{KEYS}/{id}/rotate"),
             None,
@@ -123,7 +123,7 @@ async fn every_form_comes_back_to_its_own_page() {
         assert_eq!(place, format!("{page}{back}"));
         assert_eq!(browser.get(&place).await.status, 200);
     }
-    browser.get(&format!("{KEYS}/{id}/rename?name=New%20%26%20better")).await.shows("New &#38; better");
+    browser.get(&format!("{KEYS}/{id}/edit?name=New%20%26%20better")).await.shows("New &#38; better");
     let rotate = browser.get(&format!("{KEYS}/{id}/rotate?expiry=365&grace_seconds=604800")).await;
     rotate.shows("value=\"604800\" checked>");
     rotate.shows("value=\"365\" checked>");
@@ -167,7 +167,7 @@ async fn the_way_back_leads_to_this_site_only_and_holds_no_key() {
         (format!("{KEYS}?q={key}&q=x"), KEYS),
         (format!("{KEYS}?q=x&q=y&{key}"), KEYS),
         (format!("{KEYS}?q=sk_live_legacy-4711"), KEYS),
-        (format!("{KEYS}/{key}/rename?name=x"), "/"),
+        (format!("{KEYS}/{key}/edit?name=x"), "/"),
         ("//example.com/x".to_owned(), ""),
     ] {
         let page = browser.get(&path).await;

@@ -118,7 +118,9 @@ macro_rules! engine {
                     numbers_of_processes_that_are_long_gone_or_too_many_are_forgotten
                     a_last_use_never_goes_back
                     what_is_old_is_forgotten_in_parts
-                    keys_are_found_by_their_use;
+                    keys_are_found_by_their_use
+                    unused_keys_follow_the_log
+                    a_few_gateways_are_kept_for_each_key;
                 replicas:
                     what_a_replica_says_the_others_find
                     only_the_next_count_of_a_replica_is_written

@@ -1,6 +1,6 @@
 //! What keys are used for: counted once, summed in every step, forgotten in time.
 
-use flamegate_control::domain::keys::{KeyFilter, Status};
+use flamegate_control::domain::keys::{End, Key, KeyFilter, KeyOrder, Status};
 use flamegate_control::domain::usage::{Bucket, Minute, Period, Rows, Step, Tally, Use, minute_of, time_of};
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,8 +18,22 @@ fn rows(key: i64, workspace: i64, minute: Minute, admitted: u64) -> Rows {
         rows.keys.insert((key, workspace, step, step.start(minute)), tally);
         rows.workspaces.insert((workspace, step, step.start(minute)), tally);
     }
-    rows.used.insert(key, Use { key_seq: key, minute, gateway: format!("eu/{minute}") });
+    let gateway = format!("eu/{minute}");
+    rows.gateways.insert((key, gateway.clone()), Step::Hour.start(minute));
+    rows.used.insert(key, Use { key_seq: key, workspace_seq: workspace, minute, gateway });
     rows
+}
+
+/// Somebody came with a key that had ended.
+fn refused(key: &Key, minute: Minute) -> Rows {
+    let (key_seq, workspace_seq) = (key.seq, key.workspace_seq);
+    let last = Use { key_seq, workspace_seq, minute, gateway: format!("us/{minute}") };
+    Rows { refused: [(key.seq, last)].into(), ..Rows::default() }
+}
+
+/// Until the log has nothing more to follow, in small steps.
+async fn follow(database: &Database) {
+    while database.store.note(|tx| Box::pin(tx.follow_keys(2))).await.unwrap() {}
 }
 
 async fn add(database: &Database, rows: Rows) {
@@ -136,11 +150,9 @@ pub async fn a_last_use_never_goes_back(database: Database) {
         assert_eq!((uses.last_used_at, uses.last_used_by), (time_of(wanted), Some(format!("eu/{wanted}"))));
         assert_eq!(uses.last_refused_at, None);
     }
-    let refused = Use { key_seq: key.seq, minute: 95, gateway: "us/1".to_owned() };
-    let refused = Rows { refused: [(key.seq, refused)].into(), ..Rows::default() };
-    add(&database, refused).await;
+    add(&database, refused(&key, 95)).await;
     let uses = database.find_key("key_a").await.unwrap().uses;
-    assert_eq!((uses.last_refused_at, uses.last_refused_by.as_deref()), (time_of(95), Some("us/1")));
+    assert_eq!((uses.last_refused_at, uses.last_refused_by.as_deref()), (time_of(95), Some("us/95")));
     assert_eq!(uses.last_used_at, time_of(101));
 }
 
@@ -161,34 +173,101 @@ pub async fn what_is_old_is_forgotten_in_parts(database: Database) {
 }
 
 pub async fn keys_are_found_by_their_use(database: Database) {
-    let workspace = database.workspace("ours").await;
+    let (workspace, other) = (database.workspace("ours").await, database.workspace("other").await);
     for name in ["old", "new", "never", "dead", "quiet"] {
         database.key(&workspace, name).await;
     }
+    database.key(&other, "theirs").await;
+    let later = at(0) + SignedDuration::from_hours(1_000);
     let keys = async |filter: KeyFilter| {
-        let later = at(0) + SignedDuration::from_hours(1_000);
-        let found = database.store.read().await.unwrap().list_keys(&filter, later, 10).await.unwrap();
+        let mut view = database.store.read().await.unwrap();
+        let found = view.list_keys(&filter, later, 10).await.unwrap();
+        assert_eq!(view.count_keys(&filter, later).await.unwrap(), found.len() as u64, "{filter:?}");
         found.into_iter().map(|key| key.name).collect::<Vec<_>>()
     };
     let since = |hours: i64| at(0) + SignedDuration::from_hours(hours);
     let unused = |since: Timestamp| KeyFilter { unused_since: Some(since), ..KeyFilter::default() };
+    let here = |filter: KeyFilter| KeyFilter { workspace_seq: Some(workspace.seq), ..filter };
+    follow(&database).await;
     assert!(keys(unused(since(900))).await.is_empty(), "nobody has counted yet");
     for (name, hours) in [("old", 1), ("new", 500)] {
         let key = database.find_key(&format!("key_{name}")).await.unwrap();
         add(&database, rows(key.seq, workspace.seq, minute_of(since(hours)), 1)).await;
     }
-    assert_eq!(keys(unused(since(400))).await, ["quiet", "dead", "never", "old"]);
+    assert_eq!(keys(unused(since(400))).await, ["theirs", "quiet", "dead", "never", "old"]);
+    assert_eq!(keys(here(unused(since(400)))).await, ["quiet", "dead", "never", "old"]);
     assert!(keys(unused(at(-60))).await.is_empty(), "made and counted since then");
-    let dead = database.find_key("key_dead").await.unwrap();
+    let longest = KeyFilter { order: KeyOrder::LongestUnused, ..here(unused(since(600))) };
+    assert_eq!(keys(longest).await, ["old", "never", "dead", "quiet", "new"]);
     for name in ["dead", "quiet"] {
         let seq = database.find_key(&format!("key_{name}")).await.unwrap().seq;
         database.write(move |tx| Box::pin(tx.revoke_key(seq, at(5)))).await;
     }
-    let refused = Use { key_seq: dead.seq, minute: minute_of(since(100)), gateway: "eu/1".to_owned() };
-    add(&database, Rows { refused: [(dead.seq, refused)].into(), ..Rows::default() }).await;
+    assert_eq!(keys(here(unused(since(400)))).await, ["never", "old"], "at once");
+    for (name, hours) in [("dead", 100), ("quiet", 50)] {
+        let key = database.find_key(&format!("key_{name}")).await.unwrap();
+        add(&database, refused(&key, minute_of(since(hours)))).await;
+    }
     let still = |since: Timestamp| KeyFilter { refused_since: Some(since), ..KeyFilter::default() };
     assert_eq!(keys(still(since(100))).await, ["dead"]);
     assert!(keys(still(since(101))).await.is_empty());
-    let active = KeyFilter { status: Some(Status::Active), ..unused(since(400)) };
+    let latest = KeyFilter { order: KeyOrder::LatestRefused, ..here(still(since(0))) };
+    assert_eq!(keys(latest).await, ["dead", "quiet"]);
+    assert!(keys(KeyFilter { workspace_seq: Some(other.seq), ..still(since(0)) }).await.is_empty());
+    let never_both = KeyFilter { refused_since: Some(since(0)), ..unused(since(900)) };
+    assert!(keys(never_both).await.is_empty());
+    let active = KeyFilter { status: Some(Status::Active), ..here(unused(since(400))) };
     assert_eq!(keys(active).await, ["never", "old"]);
+}
+
+/// What is there of a key that was removed or came back is as the log says, however far the log was compacted meanwhile.
+pub async fn unused_keys_follow_the_log(database: Database) {
+    let workspace = database.workspace("ours").await;
+    let mut seqs = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        seqs.push(database.key(&workspace, name).await.seq);
+    }
+    add(&database, Rows::default()).await;
+    let idle = async || {
+        let later = at(0) + SignedDuration::from_hours(100);
+        let filter =
+            KeyFilter { unused_since: Some(later), order: KeyOrder::LongestUnused, ..KeyFilter::default() };
+        let found = database.store.read().await.unwrap().list_keys(&filter, later, 10).await.unwrap();
+        found.into_iter().map(|key| key.seq).collect::<Vec<_>>()
+    };
+    assert!(idle().await.is_empty(), "nobody has followed");
+    follow(&database).await;
+    assert_eq!(idle().await, seqs);
+    let (first, second) = (seqs[0], seqs[1]);
+    // One that is taken off by the clock and comes back, and one whose removal leaves the log before anybody follows.
+    database.write(move |tx| Box::pin(tx.set_key_expiry(first, End::from_second(at(5).as_second())))).await;
+    database.write(move |tx| Box::pin(tx.list_by_clock(false, at(10), 10))).await;
+    follow(&database).await;
+    assert_eq!(idle().await, seqs[1..]);
+    database.write(move |tx| Box::pin(tx.set_key_expiry(first, None))).await;
+    database.write(move |tx| Box::pin(tx.revoke_key(second, at(20)))).await;
+    database.write(|tx| Box::pin(tx.compact_log(0))).await;
+    follow(&database).await;
+    assert_eq!(idle().await, [seqs[0], seqs[2], seqs[3]]);
+    // A use moves the day on, and one of before does not move it back.
+    for minute in [minute_of(at(0)) + 2 * 1_440, minute_of(at(0))] {
+        add(&database, rows(seqs[0], workspace.seq, minute, 1)).await;
+    }
+    assert_eq!(idle().await, [seqs[2], seqs[3], seqs[0]]);
+}
+
+pub async fn a_few_gateways_are_kept_for_each_key(database: Database) {
+    let workspace = database.workspace("ours").await;
+    let (a, b) = (database.key(&workspace, "a").await.seq, database.key(&workspace, "b").await.seq);
+    for hour in 1..=10 {
+        add(&database, rows(a, workspace.seq, hour * 60 + 7, 1)).await;
+        add(&database, rows(a, workspace.seq, hour * 60 + 7, 1)).await;
+    }
+    add(&database, rows(b, workspace.seq, 7, 1)).await;
+    let mut view = database.store.read().await.unwrap();
+    let mut found = view.gateways_of_keys(&[a, b]).await.unwrap();
+    found.sort_by_key(|at| (at.key_seq, at.hour));
+    let told: Vec<_> = found.iter().map(|at| (at.key_seq, at.gateway.clone(), at.hour)).collect();
+    let eight = (3..=10).map(|hour| (a, format!("eu/{}", hour * 60 + 7), hour * 60));
+    assert_eq!(told, eight.chain([(b, "eu/7".to_owned(), 0)]).collect::<Vec<_>>());
 }

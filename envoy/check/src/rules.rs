@@ -29,7 +29,7 @@ rules! { FILE_RULES "Every rule of the checker of files.";
     CLUSTER_UNSEEN Warning "cluster-not-seen" "If discovery does not bring it, polls cannot be sent and every request gets 503." "Look at /clusters of the running Envoy, or define it statically."
     CLUSTER_TIME Warning "cluster-time-out" "A poll is held for sync.wait_seconds and given up 5 s later. What cuts it earlier makes shorter polls, and late revocations." "A longer time, or a shorter sync.wait_seconds."
     CLUSTER_IDLE Hint "cluster-idle-time-out" "The control plane closes a connection 75 s after an answer (FLAMEGATE_IDLE_TIMEOUT); Envoy keeps it for an hour by default, and a poll that meets the close fails once." "common_http_protocol_options.idle_timeout: 60s for this cluster."
-    CLUSTER_REPLICAS Hint "cluster-outlier-detection" "Polls go to the control planes in turn. Without outlier detection also to one that has ended, and each of those fails." "outlier_detection: { consecutive_5xx: 1, max_ejection_percent: 100 } and common_lb_config: { healthy_panic_threshold: { value: 1 } } for this cluster."
+    CLUSTER_REPLICAS Hint "cluster-outlier-detection" "Polls go to the control planes in turn. Without outlier detection also to one that has ended, and each of those fails." "outlier_detection: { consecutive_5xx: 1, max_ejection_percent: 100 } and common_lb_config: { healthy_panic_threshold: { value: 1 }, update_merge_window: 0s } for this cluster."
     CLUSTER_TLS Warning "cluster-tls-unverified" "Without validation_context any certificate is taken, and whoever stands in between can let keys in." "Name trusted_ca and match_typed_subject_alt_names."
 
     FAIL_OPEN Error "fail-open" "When a VM fails, requests pass without a key." "failure_policy: FAIL_RELOAD, and no fail_open."

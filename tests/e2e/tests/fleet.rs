@@ -187,7 +187,12 @@ fn a_fleet_is_what_it_says_survives_a_control_plane_and_leaves_nothing() {
         let left = stats("ejections_enforced_total")
             .value("envoy_cluster_outlier_detection_ejections_enforced_total")
             .unwrap_or_default();
-        assert!(failed <= left, "{failed} polls failed, and Envoy left a control plane {left} times");
+        let cluster = Request::get("/stats?filter=cluster.flamegate-control").send(Protocol::Http1, admin);
+        let cluster = cluster.expect("Envoy's admin").text();
+        assert!(
+            failed <= left,
+            "{failed} polls failed, and Envoy left a control plane {left} times: {cluster}"
+        );
     }
     eventually("the fleet says that it has ended", || {
         let log = fleet.script.log();

@@ -82,7 +82,7 @@ pub(in crate::cli) struct ListArgs {
     /// active, revoked, expired or all
     #[arg(long)]
     pub status: Option<String>,
-    /// Only keys that were not used for so long, and were there and counted: 90d, 12h
+    /// Only active keys that were not used for so long, and were there and counted: 90d, 12h
     #[arg(long, value_name = "TIME")]
     pub unused_for: Option<String>,
     /// Only keys that have ended, and with which somebody came within the last seven days

@@ -22,7 +22,7 @@ pub struct KeyFilter {
     pub created_by: Option<String>,
     /// Only keys that end before then.
     pub ends_before: Option<Timestamp>,
-    /// Only keys that were not used since then, and were there and counted.
+    /// Only active keys that were not used since then, and were there and counted.
     pub unused_since: Option<Timestamp>,
     /// Only keys that have ended and with which somebody came since then.
     pub refused_since: Option<Timestamp>,
@@ -44,6 +44,10 @@ pub enum KeyOrder {
     Oldest,
     /// What ends soonest first, what never ends last; of keys that have expired, the latest first.
     Ends,
+    /// Those with which somebody came last; with `refused_since`.
+    LatestRefused,
+    /// Those that were unused for the longest time; with `unused_since`.
+    LongestUnused,
     /// What gateways accept first, each part with the newest first.
     WorkingFirst,
 }

@@ -54,6 +54,8 @@ pub enum Ended {
 pub struct Use {
     /// The key's row.
     pub key_seq: i64,
+    /// Its workspace's.
+    pub workspace_seq: i64,
     /// When.
     pub minute: Minute,
     /// Id of the gateway.
@@ -71,6 +73,8 @@ pub struct Rows {
     pub used: BTreeMap<i64, Use>,
     /// Last uses of keys that had ended, by key.
     pub refused: BTreeMap<i64, Use>,
+    /// Where keys were used: the first minute of the last hour, by key and gateway.
+    pub gateways: BTreeMap<(i64, String), Minute>,
 }
 
 impl Batch {
@@ -103,9 +107,13 @@ impl Rows {
                 UsageOutcome::Expired => tally.expired = requests,
                 UsageOutcome::Environment => tally.environment = requests,
             }
-            let uses =
-                if count.outcome == UsageOutcome::Expired { &mut self.refused } else { &mut self.used };
-            note(uses, row.seq, minute, &gateway);
+            if count.outcome == UsageOutcome::Expired {
+                note(&mut self.refused, *row, minute, &gateway);
+            } else {
+                note(&mut self.used, *row, minute, &gateway);
+                let hour = self.gateways.entry((row.seq, gateway.clone())).or_default();
+                *hour = (*hour).max(Step::Hour.start(minute));
+            }
             self.add(*row, minute, &tally, now);
         }
         for refused in &batch.post.refused {
@@ -121,7 +129,7 @@ impl Rows {
                 None => continue,
             };
             if ended.is_some() {
-                note(&mut self.refused, row.seq, minute, &gateway);
+                note(&mut self.refused, *row, minute, &gateway);
             }
             self.add(*row, minute, &tally, now);
         }
@@ -153,10 +161,12 @@ fn minute(said: u64, now: Minute) -> Option<Minute> {
     (minute > now - Step::Day.kept()).then_some(minute)
 }
 
-fn note(uses: &mut BTreeMap<i64, Use>, key_seq: i64, minute: Minute, gateway: &str) {
-    let last = uses.entry(key_seq).or_insert_with(|| Use { key_seq, minute, gateway: gateway.to_owned() });
-    if last.minute < minute {
-        *last = Use { key_seq, minute, gateway: gateway.to_owned() };
+fn note(uses: &mut BTreeMap<i64, Use>, row: KeyRow, minute: Minute, gateway: &str) {
+    let KeyRow { seq: key_seq, workspace_seq } = row;
+    let last = || Use { key_seq, workspace_seq, minute, gateway: gateway.to_owned() };
+    let known = uses.entry(key_seq).or_insert_with(last);
+    if known.minute < minute {
+        *known = last();
     }
 }
 
@@ -204,7 +214,11 @@ mod tests {
             Tally { admitted: 7, expired: 5, ..Tally::default() }
         );
         assert_eq!(rows.used.len(), 1);
-        assert_eq!(rows.used[&1], Use { key_seq: 1, minute: NOW, gateway: "eu/a".to_owned() });
+        assert_eq!(
+            rows.used[&1],
+            Use { key_seq: 1, workspace_seq: 9, minute: NOW, gateway: "eu/a".to_owned() }
+        );
+        assert_eq!(rows.gateways, [((1, "eu/a".to_owned()), Step::Hour.start(NOW))].into());
         assert_eq!(rows.refused[&2].minute, NOW - 1, "who comes with an ended key does not use it");
     }
 

@@ -19,10 +19,20 @@ pub(super) struct Asset {
 }
 
 pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("style", "css", "text/css; charset=utf-8", include_str!("../../../assets/style.css"))
+    Asset::new(
+        "style",
+        "css",
+        "text/css; charset=utf-8",
+        concat!(include_str!("../../../assets/style.css"), include_str!("../../../assets/usage.css")),
+    )
 });
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("pages", "js", "text/javascript; charset=utf-8", include_str!("../../../assets/pages.js"))
+    Asset::new(
+        "pages",
+        "js",
+        "text/javascript; charset=utf-8",
+        concat!(include_str!("../../../assets/pages.js"), include_str!("../../../assets/live.js")),
+    )
 });
 pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("../../../assets/icon.svg")));

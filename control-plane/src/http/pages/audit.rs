@@ -226,7 +226,7 @@ const fn did(action: Action, alone: bool) -> &'static str {
     }
 }
 
-const fn words(action: Action) -> &'static str {
+pub(super) const fn words(action: Action) -> &'static str {
     match action {
         Action::GatewayCredentialAdded => "Gateway credential added",
         Action::GatewayCredentialRevoked => "Gateway credential revoked",

@@ -4,7 +4,12 @@ mod ask;
 mod change;
 mod chosen;
 mod create;
+mod edit;
+mod force;
+mod history;
 mod once;
+mod page;
+mod pair;
 mod receipt;
 mod reveal;
 mod row;
@@ -33,9 +38,11 @@ use crate::http::app::App;
 use crate::http::extract::Query;
 
 pub(super) use self::ask::{ask_revoke, ask_rotate};
-pub(super) use self::change::{ask_rename, rename, revoke, rotate};
+pub(super) use self::change::{revoke, rotate};
 pub(super) use self::create::{create, new};
+pub(super) use self::edit::{ask_edit, edit};
 pub(super) use self::once::copied;
+pub(super) use self::page::show;
 pub(super) use self::search::search;
 pub(super) use self::selected::{ask_selected, change_selected};
 

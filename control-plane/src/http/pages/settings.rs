@@ -11,12 +11,12 @@ use super::fields::Fields;
 use super::limits::{BoundsText, limits_text};
 use super::limits_form::limit_of;
 use super::mistakes::Mistakes;
-use super::overview::active_keys;
 use super::place::{Place, PostedIn};
 use super::view::{Moment, html};
 use crate::contract::Limit;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::paste::may_hold_key;
+use crate::domain::keys::{KeyFilter, Status};
 use crate::domain::users::Role;
 use crate::domain::workspaces::{Workspace, WorkspacePatch};
 use crate::http::app::App;
@@ -120,6 +120,14 @@ async fn page(
         mistakes: Mistakes::new(&problems),
         saved,
     }))
+}
+
+/// How many keys work. Looking at the rows is a list.
+async fn active_keys(app: &App, place: &Place) -> Result<u64, Error> {
+    let workspace_seq = Some(place.membership.workspace_seq);
+    let filter = KeyFilter { workspace_seq, status: Some(Status::Active), ..KeyFilter::default() };
+    let lists = app.keys.over(app.for_lists());
+    app.turns.run(&place.signed_in.user.id, async move { lists.count(&filter).await }).await
 }
 
 /// The form as it is before anybody has typed.

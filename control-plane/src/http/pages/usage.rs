@@ -1,5 +1,4 @@
 //! What keys are used for, as the pages show it: cells of a list, charts.
-#![allow(dead_code, unused_imports, reason = "the pages that use it come next")]
 
 mod cells;
 mod chart;

@@ -29,7 +29,7 @@ async fn service(directory: &tempfile::TempDir) -> (Sync, watch::Sender<bool>) {
         Credentials::load(store.clone(), clock.clone(), gateways.clone(), Arc::new(())).await.unwrap();
     credentials.add("eu", by()).await.unwrap();
     let (up, shutdown) = watch::channel(false);
-    (Sync::new(store, (gateways, credentials), Metrics::new().unwrap(), clock, shutdown), up)
+    (Sync::new(store, (gateways, credentials), Metrics::new(0).unwrap(), clock, shutdown), up)
 }
 
 /// A poll without a table, from this address.

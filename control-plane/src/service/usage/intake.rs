@@ -12,8 +12,9 @@ use tokio::time;
 
 use crate::domain::error::Error;
 use crate::domain::keys::Status;
-use crate::domain::usage::{Batch, Dead, Ended, KeyRow, Rows, minute_of};
+use crate::domain::usage::{Batch, Dead, Ended, KeyRow, Rows, Step, Tally, minute_of};
 use crate::service::clock::Clock;
+use crate::service::key_series::KeySeries;
 use crate::store::{Store, Tx};
 
 /// Where posts go in. Clones share it.
@@ -36,9 +37,9 @@ const NOT_WRITTEN: Error = Error::Unavailable("the post was not stored");
 
 impl Intake {
     /// Writes what comes, until all clones are gone.
-    pub fn new(store: Store, clock: Clock) -> Self {
+    pub fn new(store: Store, clock: Clock, series: Option<KeySeries>) -> Self {
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
-        tokio::spawn(write_all(receiver, store, clock));
+        tokio::spawn(write_all(receiver, store, clock, series));
         Self(sender)
     }
 
@@ -51,7 +52,12 @@ impl Intake {
     }
 }
 
-async fn write_all(mut posts: mpsc::Receiver<Waiting>, store: Store, clock: Clock) {
+async fn write_all(
+    mut posts: mpsc::Receiver<Waiting>,
+    store: Store,
+    clock: Clock,
+    series: Option<KeySeries>,
+) {
     while let Some(first) = posts.recv().await {
         time::sleep(GATHER).await;
         let size = |waiting: &Waiting| waiting.batch.post.counts.len() + waiting.batch.post.refused.len();
@@ -72,9 +78,14 @@ async fn write_all(mut posts: mpsc::Receiver<Waiting>, store: Store, clock: Cloc
         let written = store.note(move |tx| Box::pin(async move { write(tx, &batches, &clock).await })).await;
         match written {
             // Whoever has hung up asks again.
-            Ok(_) => answers.into_iter().zip(numbers).for_each(|(answer, number)| {
-                let _ = answer.send(number);
-            }),
+            Ok(counted) => {
+                if let Some(series) = &series {
+                    counted.iter().for_each(|(id, tally)| series.count(id, tally));
+                }
+                answers.into_iter().zip(numbers).for_each(|(answer, number)| {
+                    let _ = answer.send(number);
+                });
+            }
             Err(error) => {
                 tracing::error!(%error, cause = ?std::error::Error::source(&error), "usage was not stored; gateways post it again");
             }
@@ -82,7 +93,8 @@ async fn write_all(mut posts: mpsc::Receiver<Waiting>, store: Store, clock: Cloc
     }
 }
 
-async fn write(tx: &mut Tx, batches: &[Batch], clock: &Clock) -> Result<(), Error> {
+/// Adds what is new of them; what that was, by the keys' ids.
+async fn write(tx: &mut Tx, batches: &[Batch], clock: &Clock) -> Result<Vec<(String, Tally)>, Error> {
     let now = clock.now();
     let mut new = Vec::new();
     for Batch { credential, session, post } in batches {
@@ -98,6 +110,7 @@ async fn write(tx: &mut Tx, batches: &[Batch], clock: &Clock) -> Result<(), Erro
         tx.key_rows(&ids.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
     let hashes: Vec<_> = hashes.into_iter().collect();
     let mut dead = HashMap::new();
+    let mut names: HashMap<i64, String> = known.iter().map(|(id, row)| (row.seq, id.clone())).collect();
     for (hash, key) in tx.keys_of_hashes(&hashes).await? {
         let row = KeyRow { seq: key.seq, workspace_seq: key.workspace_seq };
         let ended = match key.status(now) {
@@ -106,8 +119,12 @@ async fn write(tx: &mut Tx, batches: &[Batch], clock: &Clock) -> Result<(), Erro
             Status::Expired => Some(Ended::Expired),
         };
         dead.insert(hash, Dead { row, ended });
+        names.insert(key.seq, key.id);
     }
     let mut rows = Rows::default();
     batches.iter().for_each(|batch| rows.take(batch, &known, &dead, minute_of(now)));
-    tx.add_usage(&rows, now).await
+    tx.add_usage(&rows, now).await?;
+    // A day has everything that its hours and minutes have.
+    let of_days = rows.keys.iter().filter(|((_, _, step, _), _)| *step == Step::Day);
+    Ok(of_days.filter_map(|((seq, ..), tally)| Some((names.get(seq)?.clone(), *tally))).collect())
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::service::Usage;
 use crate::domain::error::Error;
-use crate::domain::keys::{Key, KeyFilter, NoticeCounts, Status};
+use crate::domain::keys::{Key, KeyFilter, KeyOrder, NoticeCounts, Status};
 
 /// Why a key is to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Notice {
     pub key: Key,
 }
 
-/// Of each kind at most so many are told; the newest keys.
+/// Of each kind at most so many are told; the most pressing ones.
 pub const MOST_NOTICES: u32 = 100;
 /// A key that has ended is in use when somebody came with it within this time.
 pub const STILL_USED: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -33,16 +33,15 @@ const UNUSED: SignedDuration = SignedDuration::from_hours(90 * 24);
 const ENDS_WITHIN_DAYS: [i64; 3] = [1, 7, 30];
 
 impl Usage {
-    /// What is to be looked at, of one workspace or of all: first what is still used, then what ends soonest.
+    /// What is to be looked at, of one workspace or of all: first what is still used, who came last first; then what ends, soonest first; then
+    /// what is unused, for the longest time first. Each kind is the beginning of an index, so this looks at no more keys than it tells.
     pub async fn notices(&self, workspace_seq: Option<i64>) -> Result<Vec<Notice>, Error> {
         let (mut view, now) = (self.store.read().await?, self.clock.now());
         let mut notices = Vec::new();
         for key in view.list_keys(&still_used(workspace_seq, now), now, MOST_NOTICES).await? {
             notices.push(Notice { why: Why::StillUsed, key });
         }
-        let mut ending = view.list_keys(&ending(workspace_seq, 30, now), now, MOST_NOTICES).await?;
-        ending.sort_by_key(|key| key.expires_at.map(|end| end.second()));
-        for key in ending {
+        for key in view.list_keys(&ending(workspace_seq, 30, now), now, MOST_NOTICES).await? {
             let within = ENDS_WITHIN_DAYS.into_iter().find(|days| {
                 key.expires_at.is_some_and(|end| end.second() <= days_from(now, *days).as_second())
             });
@@ -54,7 +53,7 @@ impl Usage {
         Ok(notices)
     }
 
-    /// How many there are, in all workspaces. Looks at every key.
+    /// How many there are, in all workspaces.
     pub async fn count_notices(&self) -> Result<NoticeCounts, Error> {
         let (mut view, now) = (self.store.read().await?, self.clock.now());
         let mut counts = NoticeCounts::default();
@@ -73,15 +72,27 @@ fn days_from(now: Timestamp, days: i64) -> Timestamp {
 
 fn still_used(workspace_seq: Option<i64>, now: Timestamp) -> KeyFilter {
     let refused_since = Some(now.checked_sub(STILL_USED).unwrap_or(Timestamp::MIN));
-    KeyFilter { workspace_seq, refused_since, ..KeyFilter::default() }
+    KeyFilter { workspace_seq, refused_since, order: KeyOrder::LatestRefused, ..KeyFilter::default() }
 }
 
 fn ending(workspace_seq: Option<i64>, days: i64, now: Timestamp) -> KeyFilter {
     let ends_before = Some(days_from(now, days));
-    KeyFilter { workspace_seq, status: Some(Status::Active), ends_before, ..KeyFilter::default() }
+    KeyFilter {
+        workspace_seq,
+        status: Some(Status::Active),
+        ends_before,
+        order: KeyOrder::Ends,
+        ..KeyFilter::default()
+    }
 }
 
 fn unused(workspace_seq: Option<i64>, now: Timestamp) -> KeyFilter {
     let unused_since = Some(now.checked_sub(UNUSED).unwrap_or(Timestamp::MIN));
-    KeyFilter { workspace_seq, status: Some(Status::Active), unused_since, ..KeyFilter::default() }
+    KeyFilter {
+        workspace_seq,
+        status: Some(Status::Active),
+        unused_since,
+        order: KeyOrder::LongestUnused,
+        ..KeyFilter::default()
+    }
 }

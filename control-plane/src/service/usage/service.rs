@@ -8,6 +8,7 @@ use crate::domain::keys::Key;
 use crate::domain::usage::{Batch, Bucket, Lines, Minute, Period, Step, Tally, minute_of};
 use crate::domain::workspaces::Workspace;
 use crate::service::clock::Clock;
+use crate::service::key_series::KeySeries;
 use crate::store::Store;
 
 /// The service. Clones share it.
@@ -26,6 +27,8 @@ pub struct KeyUsage {
     pub since: Option<Minute>,
     /// In order of time.
     pub buckets: Vec<Bucket>,
+    /// Ids of the gateways where it was used last, with the first minute of the hour, the latest first.
+    pub gateways: Vec<(String, Minute)>,
 }
 
 /// What the keys of a workspace were used for.
@@ -43,6 +46,8 @@ pub struct WorkspaceUsage {
 /// Buckets that are forgotten in one transaction, and transactions in one round.
 const FORGOTTEN_AT_ONCE: u32 = 1_000;
 const MOST_AT_ONCE: usize = 20;
+/// Changes of keys that are taken in one transaction.
+const FOLLOWED_AT_ONCE: u32 = 1_000;
 /// A process that did not post for so long has nothing more to repeat.
 const NUMBERS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 8);
 /// Most processes of one credential whose numbers are kept: whoever has a credential can make sessions up.
@@ -52,9 +57,9 @@ pub const BUSIEST_OF: i64 = 31 * 1_440;
 const MOST_BUSIEST: u32 = 20;
 
 impl Usage {
-    /// The service over a database.
-    pub fn new(store: Store, clock: Clock) -> Self {
-        let intake = Intake::new(store.clone(), clock.clone());
+    /// The service over a database, and the series that tell what is counted.
+    pub fn new(store: Store, clock: Clock, series: Option<KeySeries>) -> Self {
+        let intake = Intake::new(store.clone(), clock.clone(), series);
         Self { store, clock, intake }
     }
 
@@ -74,7 +79,10 @@ impl Usage {
         let key = view.find_key(id).await?.ok_or(Error::NotFound("API key"))?;
         let since = view.usage_since().await?;
         let buckets = period.fill(&view.usage_of_key(key.seq, period).await?, since);
-        Ok(KeyUsage { key, since, buckets })
+        let mut gateways = view.gateways_of_keys(&[key.seq]).await?;
+        gateways.sort_by(|one, other| (other.hour, &one.gateway).cmp(&(one.hour, &other.gateway)));
+        let gateways = gateways.into_iter().map(|at| (at.gateway, at.hour)).collect();
+        Ok(KeyUsage { key, since, buckets, gateways })
     }
 
     /// What all keys of a workspace were used for.
@@ -100,6 +108,16 @@ impl Usage {
         let seqs: Vec<_> = keys.iter().map(|key| key.seq).collect();
         let found = view.usage_of_keys(&seqs, &period).await?;
         Ok(Lines::new(found, &period, view.usage_since().await?))
+    }
+
+    /// Learns which keys are active, for those that are unused to be found; in small transactions.
+    pub async fn follow_keys(&self) -> Result<(), Error> {
+        for _ in 0..MOST_AT_ONCE {
+            if !self.store.note(|tx| Box::pin(tx.follow_keys(FOLLOWED_AT_ONCE))).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets what is older than it is kept, in small transactions.

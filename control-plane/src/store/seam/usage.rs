@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::error::Error;
-use crate::domain::usage::{Bucket, KeyRow, Minute, Period, Rows, Step, Tally};
+use crate::domain::usage::{Bucket, KeyGateway, KeyRow, Minute, Period, Rows, Step, Tally};
 
 /// Reading.
 #[async_trait]
@@ -31,6 +31,9 @@ pub trait ReadUsage: Send {
 
     /// When counting began; `None` before the first post.
     async fn usage_since(&mut self) -> Result<Option<Minute>, Error>;
+
+    /// Where these keys were used last, at a few gateways each.
+    async fn gateways_of_keys(&mut self, keys: &[i64]) -> Result<Vec<KeyGateway>, Error>;
 }
 
 /// Writing.
@@ -45,8 +48,12 @@ pub trait WriteUsage: ReadUsage {
         now: Timestamp,
     ) -> Result<bool, Error>;
 
-    /// Adds counts, and moves last uses forward.
+    /// Adds counts, and moves last uses forward. What was added is not lost when the engine fails.
     async fn add_usage(&mut self, rows: &Rows, now: Timestamp) -> Result<(), Error>;
+
+    /// Takes at most so many of the changes that the log has seen since the last time: which keys are active, for who asks for those that are
+    /// unused. True when there are more.
+    async fn follow_keys(&mut self, most: u32) -> Result<bool, Error>;
 
     /// Forgets at most so many buckets of this length that begin before a minute. Returns how many.
     async fn forget_usage(&mut self, step: Step, before: Minute, limit: u32) -> Result<u64, Error>;

@@ -54,6 +54,9 @@ impl<S: Sql> WriteLog for S {
         );
         let Some(row) = self.row(find.bind(keep)).await? else { return Ok(None) };
         let newest = row.number("revision")?;
+        // Whoever follows the log by revision finds them no more.
+        let idle = "DELETE FROM idle_keys WHERE key_seq IN (SELECT seq FROM api_keys WHERE listed = 0 AND revision <= $1)";
+        self.run(Statement::new(idle).bind(newest)).await?;
         let removed = "UPDATE api_keys SET revision = NULL WHERE listed = 0 AND revision <= $1";
         self.run(Statement::new(removed).bind(newest)).await?;
         self.run(Statement::new("UPDATE revision_log SET floor = $1").bind(newest)).await?;

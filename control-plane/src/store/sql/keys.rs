@@ -1,8 +1,11 @@
 //! Rows of `api_keys`: insert, find, list and the changes that take a revision.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::candidates::Candidates;
 use super::columns::Columns;
 use super::statement::{Dialect, Sql, Statement, Value};
 use super::values::{end, enforced, environment, hash, limits, limits_json, timestamp, unsigned};
@@ -48,16 +51,32 @@ impl<S: Sql> ReadKeys for S {
     }
 
     async fn list_keys(&mut self, filter: &KeyFilter, now: Timestamp, limit: u32) -> Result<Vec<Key>, Error> {
+        if let Some(candidates) = Candidates::of(self, filter).await? {
+            return few(self, candidates, filter, now, limit).await;
+        }
         let mut sql = Statement::new(SELECT);
-        restrict(&mut sql, S::DIALECT, filter, now);
-        sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
+        restrict(&mut sql, S::DIALECT, filter, now, None);
+        sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(limit);
+        sql.push(" OFFSET ").push_bind(filter.offset);
         self.rows(sql).await?.iter().map(key).collect()
     }
 
     async fn count_keys(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<u64, Error> {
+        let most = MOST_COUNTED.saturating_add(1);
+        if let Some(mut candidates) = Candidates::of(self, filter).await? {
+            let mut count = 0;
+            while count < u64::from(most)
+                && let Some(some) = candidates.next(self).await?
+            {
+                let mut sql = Statement::new("SELECT count(*) AS n");
+                restrict(&mut sql, S::DIALECT, filter, now, Some(&some));
+                count += unsigned(self.number(sql).await?)?;
+            }
+            return Ok(count.min(most.into()));
+        }
         let mut sql = Statement::new("SELECT count(*) AS n FROM (SELECT 1");
-        restrict(&mut sql, S::DIALECT, filter, now);
-        sql.push(" LIMIT ").push_bind(MOST_COUNTED.saturating_add(1)).push(") AS counted");
+        restrict(&mut sql, S::DIALECT, filter, now, None);
+        sql.push(" LIMIT ").push_bind(most).push(") AS counted");
         unsigned(self.number(sql).await?)
     }
 
@@ -156,7 +175,8 @@ impl<S: Sql> WriteKeys for S {
 /// How a list is sorted. Each is the order of an index, but for what was searched: that is looked at whole anyway.
 const fn order(filter: &KeyFilter) -> &'static str {
     match (filter.order, filter.status) {
-        (KeyOrder::Newest, _) => "k.seq DESC",
+        // Those that candidates come in have their order from them.
+        (KeyOrder::Newest | KeyOrder::LatestRefused | KeyOrder::LongestUnused, _) => "k.seq DESC",
         (KeyOrder::Oldest, _) => "k.seq",
         (KeyOrder::Ends, Some(Status::Expired)) => "k.expires_at DESC, k.seq DESC",
         (KeyOrder::Ends, _) => "k.expires_at NULLS LAST, k.seq",
@@ -183,8 +203,44 @@ fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
     ])
 }
 
-fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Timestamp) {
-    sql.push(FROM).push(" WHERE TRUE");
+/// Keys of those that an index has found, in its order.
+async fn few<S: Sql>(
+    sql: &mut S,
+    mut candidates: Candidates,
+    filter: &KeyFilter,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Key>, Error> {
+    let (mut found, wanted) = (Vec::new(), filter.offset.saturating_add(limit) as usize);
+    while found.len() < wanted
+        && let Some(some) = candidates.next(sql).await?
+    {
+        let mut find = Statement::new(SELECT);
+        restrict(&mut find, S::DIALECT, filter, now, Some(&some));
+        let mut keys: Vec<Key> = sql.rows(find).await?.iter().map(key).collect::<Result<_, _>>()?;
+        let places: HashMap<_, _> = some.iter().enumerate().map(|(place, seq)| (*seq, place)).collect();
+        keys.sort_by_key(|key| places.get(&key.seq).copied());
+        found.append(&mut keys);
+    }
+    Ok(found.into_iter().skip(filter.offset as usize).take(limit as usize).collect())
+}
+
+/// `few`: only these.
+fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Timestamp, few: Option<&[i64]>) {
+    sql.push(FROM);
+    if let Some(few) = few {
+        sql.push(" WHERE k.seq IN (").push_list(few.iter().map(|seq| Value::from(*seq))).push(")");
+    } else {
+        sql.push(" WHERE TRUE");
+    }
+    if let Some(since) = filter.unused_since {
+        // Never used is unused since it was made.
+        sql.push(" AND COALESCE(u.last_used_at, k.created_at / 60000) < ").push_bind(minute_of(since));
+        active(sql, now);
+    }
+    if filter.refused_since.is_some() {
+        sql.push(" AND (k.revoked_at IS NOT NULL OR k.expires_at <= ").push_bind(now.as_second()).push(")");
+    }
     if let Some(before) = filter.before {
         sql.push(" AND k.seq < ").push_bind(before);
     }
@@ -207,17 +263,6 @@ fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Time
     if let Some(before) = filter.ends_before {
         sql.push(" AND k.expires_at < ").push_bind(before.as_second());
     }
-    if let Some(since) = filter.unused_since {
-        // Never used is unused since it was made, if that was counted.
-        sql.push(" AND COALESCE(u.last_used_at, CASE WHEN k.created_at < ").push_bind(since.as_millisecond());
-        sql.push(" THEN (SELECT since FROM usage_log) END) < ").push_bind(minute_of(since));
-    }
-    if let Some(since) = filter.refused_since {
-        // A few of many: by the index of the refused.
-        sql.push(" AND k.seq IN (SELECT key_seq FROM key_uses WHERE last_refused_at >= ");
-        sql.push_bind(minute_of(since)).push(")");
-        sql.push(" AND (k.revoked_at IS NOT NULL OR k.expires_at <= ").push_bind(now.as_second()).push(")");
-    }
     match filter.status {
         None => {}
         Some(Status::Revoked) => {
@@ -226,12 +271,14 @@ fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Time
         Some(Status::Expired) => {
             sql.push(" AND k.revoked_at IS NULL AND k.expires_at <= ").push_bind(now.as_second());
         }
-        Some(Status::Active) => {
-            // What was revoked is not listed. So this is a range of `api_keys_active`, whatever else the workspace once had.
-            sql.push(" AND k.listed = 1 AND (k.expires_at IS NULL OR k.expires_at > ");
-            sql.push_bind(now.as_second()).push(")");
-        }
+        Some(Status::Active) => active(sql, now),
     }
+}
+
+/// What was revoked is not listed. So this is a range of `api_keys_active`, whatever else the workspace once had.
+fn active(sql: &mut Statement, now: Timestamp) {
+    sql.push(" AND k.listed = 1 AND (k.expires_at IS NULL OR k.expires_at > ");
+    sql.push_bind(now.as_second()).push(")");
 }
 
 fn key(row: &impl Columns) -> Result<Key, Error> {

@@ -119,6 +119,18 @@ impl Statement {
         self
     }
 
+    /// The same with words before it, such as those that ask for its plan.
+    #[cfg(test)]
+    pub fn after(&self, words: &str) -> Self {
+        Self { sql: format!("{words} {}", self.sql).into(), values: self.values.clone() }
+    }
+
+    /// Its text.
+    #[cfg(test)]
+    pub fn text(&self) -> &str {
+        &self.sql
+    }
+
     /// As the database library takes it. What stands in the text is ours: nothing that people give is ever pushed.
     pub fn bound<D: Database>(self) -> Query<'static, D, D::Arguments>
     where
@@ -143,6 +155,22 @@ impl Dialect {
         match self {
             Self::Sqlite => None,
             Self::Postgres => Some("SELECT pg_notify('flamegate', '')"),
+        }
+    }
+
+    /// The statement that makes what is noted in this transaction durable before its commit is known; where every commit is, none.
+    pub const fn durable(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SET LOCAL synchronous_commit = on"),
+        }
+    }
+
+    /// What stands behind a query whose rows nobody else may change until the transaction ends: so they are taken in its order.
+    pub const fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
         }
     }
 

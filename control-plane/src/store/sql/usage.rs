@@ -2,7 +2,7 @@
 //! are always taken in the order of their keys.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use super::columns::Columns;
 use super::statement::{Sql, Statement, Value};
 use super::values::{signed, unsigned};
+use super::{idle_keys, key_gateways};
 use crate::domain::error::Error;
-use crate::domain::usage::{Bucket, KeyRow, Minute, Period, Rows, Step, Tally, Use, minute_of};
+use crate::domain::usage::{Bucket, KeyGateway, KeyRow, Minute, Period, Rows, Step, Tally, Use, minute_of};
 use crate::store::seam::usage::{ReadUsage, WriteUsage};
 
 /// Most rows in one statement.
-const ROWS_PER_STATEMENT: usize = 1_000;
+pub(super) const ROWS_PER_STATEMENT: usize = 1_000;
 pub(super) const COUNTS: &str = "admitted, rate_limited, forbidden, expired, environment, revoked";
 
 #[async_trait]
@@ -79,8 +80,11 @@ impl<S: Sql> ReadUsage for S {
     }
 
     async fn usage_since(&mut self) -> Result<Option<Minute>, Error> {
-        let row = self.row(Statement::new("SELECT since FROM usage_log")).await?;
-        row.map(|row| row.number("since")).transpose()
+        since(self).await
+    }
+
+    async fn gateways_of_keys(&mut self, keys: &[i64]) -> Result<Vec<KeyGateway>, Error> {
+        key_gateways::of(self, keys).await
     }
 }
 
@@ -104,6 +108,10 @@ impl<S: Sql> WriteUsage for S {
     }
 
     async fn add_usage(&mut self, rows: &Rows, now: Timestamp) -> Result<(), Error> {
+        // A post is acknowledged once it is counted; it never comes again.
+        if let Some(durable) = S::DIALECT.durable() {
+            self.run(Statement::new(durable)).await?;
+        }
         let begin =
             "INSERT INTO usage_log (only_row, since) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING";
         self.run(Statement::new(begin).bind(minute_of(now))).await?;
@@ -116,8 +124,14 @@ impl<S: Sql> WriteUsage for S {
             .iter()
             .map(|((workspace, step, start), tally)| (vec![*workspace, step.minutes(), *start], *tally));
         add(self, "workspace_usage", "workspace_seq, step, start", "", workspaces.collect()).await?;
-        move_forward(self, "last_used", rows.used.values().cloned().collect()).await?;
-        move_forward(self, "last_refused", rows.refused.values().cloned().collect()).await
+        move_forward(self, "last_used", &rows.used).await?;
+        move_forward(self, "last_refused", &rows.refused).await?;
+        idle_keys::used(self, &rows.used).await?;
+        key_gateways::add(self, &rows.gateways).await
+    }
+
+    async fn follow_keys(&mut self, most: u32) -> Result<bool, Error> {
+        idle_keys::follow(self, most).await
     }
 
     async fn forget_usage(&mut self, step: Step, before: Minute, limit: u32) -> Result<u64, Error> {
@@ -193,16 +207,26 @@ async fn add<S: Sql>(
     Ok(())
 }
 
+/// When counting began.
+pub(super) async fn since(sql: &mut impl Sql) -> Result<Option<Minute>, Error> {
+    let row = sql.row(Statement::new("SELECT since FROM usage_log")).await?;
+    row.map(|row| row.number("since")).transpose()
+}
+
 /// Moves `<what>_at` and `<what>_by` of keys on to what is later.
-async fn move_forward<S: Sql>(connection: &mut S, what: &str, uses: Vec<Use>) -> Result<(), Error> {
+async fn move_forward(connection: &mut impl Sql, what: &str, uses: &BTreeMap<i64, Use>) -> Result<(), Error> {
+    let uses: Vec<_> = uses.values().collect();
     for chunk in uses.chunks(ROWS_PER_STATEMENT) {
-        let mut sql = Statement::new(format!("INSERT INTO key_uses (key_seq, {what}_at, {what}_by) VALUES "));
+        let columns = format!("key_seq, workspace_seq, {what}_at, {what}_by");
+        let mut sql = Statement::new(format!("INSERT INTO key_uses ({columns}) VALUES "));
         for (place, last) in chunk.iter().enumerate() {
-            sql.push(if place == 0 { "(" } else { ", (" });
-            sql.push_list([last.key_seq.into(), last.minute.into(), (&last.gateway).into()]).push(")");
+            let Use { key_seq, workspace_seq, minute, gateway } = last;
+            let values = [(*key_seq).into(), (*workspace_seq).into(), (*minute).into(), gateway.into()];
+            sql.push(if place == 0 { "(" } else { ", (" }).push_list(values).push(")");
         }
         sql.push(&format!(
-            " ON CONFLICT (key_seq) DO UPDATE SET {what}_at = excluded.{what}_at, {what}_by = excluded.{what}_by
+            " ON CONFLICT (key_seq) DO UPDATE SET {what}_at = excluded.{what}_at, {what}_by = excluded.{what}_by,
+                  workspace_seq = excluded.workspace_seq
               WHERE excluded.{what}_at > COALESCE(key_uses.{what}_at, -1)"
         ));
         connection.run(sql).await?;

@@ -44,7 +44,9 @@ impl ReceiptView {
     }
 
     /// As much of it as the person there may see.
-    fn new(receipt: Receipt, place: &Place) -> Self {
+    pub fn new(mut receipt: Receipt, place: &Place) -> Self {
+        // Who has to be looked after comes first.
+        receipt.gateways.sort_by_key(|gateway| gateway.enforced);
         let pending = receipt.pending();
         Self {
             total: receipt.gateways.len(),

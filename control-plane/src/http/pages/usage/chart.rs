@@ -52,22 +52,24 @@ struct Row {
     refused: String,
 }
 
-/// A bar's width with the gap behind it, and the gap.
+/// A bar's width (9, in the template) with the gap behind it.
 const STEP: u64 = 12;
-const GAP: u64 = 3;
 const HEIGHT: u64 = 160;
 /// Times below the chart.
 const TICKS: usize = 4;
 
+/// What is counted of all that there was.
+type Count = fn(&Tally) -> u64;
+
 /// The three parts of a bar, from the ground: class, words, and what counts as it.
-const PARTS: [(&str, &str, fn(&Tally) -> u64); 3] = [
+const PARTS: [(&str, &str, Count); 3] = [
     ("admitted", "Admitted", |tally| tally.admitted),
     ("limited", "Rate limited (429)", |tally| tally.rate_limited),
     ("refused", "Refused (401, 403)", refused),
 ];
 
 /// Why requests are refused.
-const REASONS: [(&str, fn(&Tally) -> u64); 4] = [
+const REASONS: [(&str, Count); 4] = [
     ("not allowed for this request", |tally| tally.forbidden),
     ("expired", |tally| tally.expired),
     ("wrong environment", |tally| tally.environment),

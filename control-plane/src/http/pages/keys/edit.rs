@@ -1,0 +1,172 @@
+//! Edit a key: its name, when it expires, its limit. What is not touched stays as it is.
+
+use askama::Template;
+use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::row::Row;
+use crate::contract::Scope;
+use crate::domain::bounds::CEILING;
+use crate::domain::error::{Error, Problems};
+use crate::domain::keys::{End, Key, KeyPatch};
+use crate::domain::limits::LimitDraft;
+use crate::http::app::App;
+use crate::http::pages::chrome::{Chrome, Section};
+use crate::http::pages::error::PageError;
+use crate::http::pages::fields::Fields;
+use crate::http::pages::limits::{BoundsText, limits_text};
+use crate::http::pages::place::{Place, PostedIn};
+use crate::http::pages::view::html;
+
+#[derive(Template)]
+#[template(path = "key_edit.html")]
+struct EditPage {
+    chrome: Chrome,
+    key: Row,
+    typed: Fields,
+    /// The name as it was typed, or as it is.
+    name: String,
+    /// The limit's numbers as they were typed, or as they are.
+    own: Vec<String>,
+    problems: Problems,
+    default_limits: String,
+    bounds: BoundsText,
+    tomorrow: String,
+}
+
+/// Lengths of windows that can be chosen.
+const WINDOWS: [u32; 4] = [1, 60, 3_600, 86_400];
+
+/// The form.
+pub(in crate::http::pages) async fn ask_edit(
+    State(app): State<App>,
+    place: Place,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, PageError> {
+    let key = place.key_to_change(&app).await?;
+    page(&app, &place, &key, Fields::of_query(&uri), Problems::default()).await
+}
+
+/// Changes what was changed in the form.
+pub(in crate::http::pages) async fn edit(
+    State(app): State<App>,
+    posted: PostedIn,
+) -> Result<Response, PageError> {
+    let PostedIn { place, fields } = posted;
+    let key = place.key_to_change(&app).await?;
+    let mut problems = Problems::default();
+    let patch = KeyPatch {
+        name: Some(fields.text("name").to_owned()).filter(|name| *name != key.name),
+        expires_at: expiry(&fields, app.clock.now(), &mut problems),
+        limits: limits(&fields, &mut problems),
+    };
+    let checked = if problems.is_empty() {
+        app.keys.update(&key.id, patch, place.signed_in.actor()).await
+    } else {
+        Err(Error::Invalid(problems))
+    };
+    match checked {
+        Ok(_) => {
+            let path = format!("/w/{}/settings/api-keys/{}", place.membership.slug, key.id);
+            Ok(Redirect::to(&path).into_response())
+        }
+        Err(Error::Invalid(problems)) => {
+            let page = page(&app, &place, &key, fields, problems).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+        Err(Error::Conflict { message, .. }) => {
+            let page = page(&app, &place, &key, fields, Problems::one("key", message)).await?;
+            Ok((StatusCode::CONFLICT, page).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn page(
+    app: &App,
+    place: &Place,
+    key: &Key,
+    typed: Fields,
+    problems: Problems,
+) -> Result<Response, PageError> {
+    let typed = typed.without_keys();
+    let now = app.clock.now();
+    let workspace = app.workspaces.find(&place.membership.workspace).await?;
+    let tomorrow = now.to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
+    let or = |name: &str, is: String| {
+        Some(typed.text(name).to_owned()).filter(|text| !text.is_empty()).unwrap_or(is)
+    };
+    let own = own_numbers(key);
+    let own =
+        ["requests", "window_seconds", "burst"].into_iter().zip(own).map(|(name, is)| or(name, is)).collect();
+    Ok(html(&EditPage {
+        chrome: place.chrome("Edit key", Section::ApiKeys),
+        key: Row::new(key, now),
+        name: or("name", key.name.clone()),
+        own,
+        typed,
+        problems,
+        default_limits: limits_text(&workspace.default_limits),
+        bounds: BoundsText::new(&workspace.bounds),
+        tomorrow: tomorrow.to_string(),
+    }))
+}
+
+/// The numbers of a key's limit, where it has one and the form can show it: requests, seconds, burst.
+fn own_numbers(key: &Key) -> [String; 3] {
+    let mut own = key.limits.iter().filter(|limit| limit.scope == Scope::Key && limit.name != CEILING);
+    match (own.next(), own.next()) {
+        (Some(limit), None) if WINDOWS.contains(&limit.window_seconds.get()) => {
+            [limit.requests.get(), limit.window_seconds.get(), limit.burst().get()]
+                .map(|number| number.to_string())
+        }
+        _ => [const { String::new() }; 3],
+    }
+}
+
+/// As it is, never, a number of days from now, or the end of a day (UTC).
+fn expiry(fields: &Fields, now: Timestamp, problems: &mut Problems) -> Option<Value> {
+    let end = match fields.text("expiry") {
+        "" | "keep" => return None,
+        "never" => return Some(Value::Null),
+        "date" => fields.text("expiry_date").parse::<Date>().ok().map(|date| {
+            let after = date.tomorrow().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
+            after.map_or(End::LAST.second(), |midnight| midnight.timestamp().as_second())
+        }),
+        days => {
+            let days = days.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
+            let end = days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * days)).ok());
+            end.map(Timestamp::as_second)
+        }
+    };
+    if end.is_none() {
+        problems.add("expires_at", "choose a date");
+    }
+    end.map(Value::from)
+}
+
+/// As they are, the workspace's default, none, or one.
+fn limits(fields: &Fields, problems: &mut Problems) -> Option<Option<Vec<LimitDraft>>> {
+    match fields.text("limit") {
+        "default" => Some(None),
+        "none" => Some(Some(Vec::new())),
+        "own" => {
+            let number = |name: &str| fields.text(name).parse::<i64>().ok();
+            let (requests, window_seconds, burst) =
+                (number("requests"), number("window_seconds"), number("burst"));
+            if requests.is_none() || window_seconds.is_none() {
+                problems.add("limits", "say how many requests per how long");
+            }
+            if burst.is_none() && !fields.text("burst").is_empty() {
+                problems.add("limits", "the number at once must be a number");
+            }
+            Some(Some(vec![LimitDraft { requests, window_seconds, burst, ..LimitDraft::default() }]))
+        }
+        _ => None,
+    }
+}

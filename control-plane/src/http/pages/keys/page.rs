@@ -1,0 +1,137 @@
+//! The page of a key: what it is, where it is in force, what it is used for, what was done to it. Of a key that has ended it is the
+//! receipt, for good: at the same address, who refuses the key and who may still take it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::force::Force;
+use super::history::History;
+use super::pair::Idle;
+use super::pair::Other;
+use super::row::Row;
+use crate::domain::keys::{Key, Status};
+use crate::domain::usage::{Headroom, Minute, Over};
+use crate::domain::users::Role;
+use crate::http::app::App;
+use crate::http::extract::Query;
+use crate::http::pages::audit_details::Part;
+use crate::http::pages::chrome::{Chrome, Section};
+use crate::http::pages::error::PageError;
+use crate::http::pages::limits::limits_text;
+use crate::http::pages::place::Place;
+use crate::http::pages::usage::{Chart, Span};
+use crate::http::pages::view::{Moment, grouped, html};
+
+/// Which time the chart shows. What is not understood is as if it were not there.
+#[derive(Deserialize)]
+pub(in crate::http::pages) struct PageQuery {
+    span: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "key.html")]
+struct KeyPage {
+    chrome: Chrome,
+    key: Row,
+    may_change: bool,
+    /// True while it can be replaced.
+    may_rotate: bool,
+    force: Force,
+    use_: Use,
+    chart: Chart,
+    meters: Vec<Meter>,
+    /// The key that it replaced, and the one that replaces it.
+    earlier: Option<Other>,
+    later: Option<Other>,
+    history: Option<History>,
+}
+
+/// When a key was used, and by whose gateway: that is for operators.
+struct Use {
+    last: Option<Moment>,
+    at: Option<String>,
+    /// False when nobody has counted yet.
+    counted: bool,
+    /// Of a key that has ended: when somebody last came with it.
+    refused: Option<Moment>,
+    refused_at: Option<String>,
+}
+
+/// What was used of a limit.
+struct Meter {
+    limit: String,
+    used: String,
+    allowed: String,
+    over: &'static str,
+    /// In thousandths, at most 1,000.
+    share: u64,
+    is_near: bool,
+}
+
+/// Who came with a dead key within this time still uses it.
+const STILL: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// The page.
+pub(in crate::http::pages) async fn show(
+    State(app): State<App>,
+    place: Place,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, PageError> {
+    let (span, now) = (Span::named(query.span.as_deref()), app.clock.now());
+    let period = span.period(now);
+    let key = place.key(&app).await?;
+    let usage = app.usage.of_key(&key.id, &period).await?;
+    let headrooms = app.usage.headrooms(std::slice::from_ref(&key)).await?;
+    let (earlier, later) = (key.rotated_from.as_deref(), key.rotated_to.as_deref());
+    let status = key.status(now);
+    Ok(html(&KeyPage {
+        chrome: place.chrome(&key.name, Section::ApiKeys),
+        may_change: place.may(Role::Member),
+        may_rotate: status == Status::Active && key.rotated_to.is_none(),
+        force: Force::new(&app, &place, &key, now).await?,
+        use_: Use::new(&key, usage.since, &place, now),
+        chart: Chart::new(span, &period, &usage.buckets, usage.since),
+        meters: headrooms.into_iter().flatten().map(Meter::new).collect(),
+        earlier: Other::find(&app, &place, earlier, usage.since, now).await?,
+        later: Other::find(&app, &place, later, usage.since, now).await?,
+        history: History::of(&app, &place, &key).await?,
+        key: Row::new(&key, now),
+    }))
+}
+
+impl Use {
+    fn new(key: &Key, since: Option<Minute>, place: &Place, now: Timestamp) -> Self {
+        let uses = key.uses.clone();
+        let has_ended = key.status(now) != Status::Active;
+        let by = |gateway: Option<String>| gateway.filter(|_| place.is_operator());
+        let refused = uses.last_refused_at.filter(|_| has_ended);
+        let refused = refused.filter(|at| now.duration_since(*at) < STILL);
+        Self {
+            last: uses.last_used_at.map(|at| Moment::used(at, now)),
+            at: by(uses.last_used_by),
+            counted: since.is_some(),
+            refused: refused.map(|at| Moment::used(at, now)),
+            refused_at: by(uses.last_refused_by),
+        }
+    }
+}
+
+impl Meter {
+    fn new(headroom: Headroom) -> Self {
+        let share = u128::from(headroom.used) * 1_000 / u128::from(headroom.allowed.max(1));
+        Self {
+            limit: limits_text(std::slice::from_ref(&headroom.limit)),
+            used: grouped(headroom.used),
+            allowed: grouped(headroom.allowed),
+            over: match headroom.over {
+                Over::BusiestMinute => "in the busiest minute of the last hour",
+                Over::Window => "in the last window",
+            },
+            share: u64::try_from(share).unwrap_or(1_000).min(1_000),
+            is_near: headroom.is_near(),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The page of a key: what it says of use, of its rotation, of gateways; and that of an ended key it is the receipt for good.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::common::gateway::Gateway;
+use crate::common::{Answer, Control, PATIENCE};
+use crate::usage::Poster;
+
+const KEYS: &str = "/w/demo/settings/api-keys";
+
+async fn start() -> (Control, Browser) {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    (control, browser)
+}
+
+fn path(key: &Value) -> String {
+    format!("{KEYS}/{}", key["id"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_key_has_a_page_with_its_use_its_limits_and_its_history() {
+    let (control, browser) = start().await;
+    let key = control.create_key().await;
+    let page = browser.get(&path(&key)).await;
+    page.shows("No data yet");
+    page.hides("<rect");
+    page.shows("Key generated");
+    page.shows("No gateway is connected");
+    let mut poster = Poster::new();
+    let mut counts = vec![(&key, "admitted", 1, 90), (&key, "rate_limited", 0, 7)];
+    counts.extend([(&key, "admitted", 30, 10), (&key, "environment", 0, 3)]);
+    poster.counts(&control, &counts).await;
+    let page = browser.get(&path(&key)).await;
+    for text in [
+        "Admitted <strong>100</strong>",
+        "Rate limited (429) <strong>7</strong>",
+        "Refused (401, 403) <strong>3</strong>",
+        "wrong environment 3",
+        "now</time>",
+        // Of the product's default, 100 a minute.
+        "90 of 100 in the busiest minute of the last hour",
+        "Near the limit",
+    ] {
+        page.shows(text);
+    }
+    for span in ["hour", "week", "month", "nonsense"] {
+        browser.get(&format!("{}?span={span}", path(&key))).await.shows("Admitted <strong>100</strong>");
+    }
+    // Where it was used is for operators.
+    page.hides("edge-berlin");
+    control.patch("/v1/users/ada@example.com", json!({"operator": true})).await.expect(200);
+    browser.get(&path(&key)).await.shows("shared/edge-berlin");
+}
+
+#[tokio::test]
+async fn a_viewer_sees_the_page_and_changes_nothing() {
+    let control = Control::with_workspace().await;
+    let key = control.create_key().await;
+    let viewer = Browser::of(&control, "eve@example.com", "viewer").await;
+    let page = viewer.get(&path(&key)).await;
+    assert_eq!(page.status, 200);
+    for hidden in ["/edit", "/rotate", "/revoke", "Key generated"] {
+        page.hides(hidden);
+    }
+    assert_eq!(viewer.get(&format!("{KEYS}/key_nothing")).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_rotation_is_told_on_both_sides_and_when_the_old_key_may_end() {
+    let (control, browser) = start().await;
+    let old = control.create_key().await;
+    let body = json!({"grace": "30d"});
+    let new = control.post(&format!("/v1/api-keys/{}/rotate", old["id"].as_str().unwrap()), body).await;
+    let new = new.expect(201);
+    let told = async |text: &str| browser.get(&path(&new)).await.shows(text);
+    told("Whether it is used is not known yet").await;
+    let mut poster = Poster::new();
+    poster.counts(&control, &[(&new, "admitted", 0, 1)]).await;
+    told("It was not used since counting began").await;
+    poster.counts(&control, &[(&old, "admitted", 8 * 1_440, 1)]).await;
+    told("Unused for 8 days: safe to end.").await;
+    poster.counts(&control, &[(&old, "admitted", 4, 1)]).await;
+    told("It was last used <time").await;
+    told("4 min ago").await;
+    told("End it now").await;
+    let page = browser.get(&path(&old)).await;
+    page.shows("Replaced by");
+    page.shows(&path(&new));
+    browser.revoke(old["id"].as_str().unwrap()).await.shows("Replaced by");
+    browser.get(&path(&new)).await.hides("End it now");
+}
+
+#[tokio::test]
+async fn the_receipt_stays_with_the_key() {
+    let (control, browser) = start().await;
+    let (one, other) = (control.create_key().await, control.create_key().await);
+    let mut gateway = Gateway::new(&control, "edge-1");
+    gateway.catch_up(&control).await;
+    gateway.run();
+    browser.get(&path(&one)).await.shows("In force on 1 of 1 gateways");
+    let page = browser.revoke(one["id"].as_str().unwrap()).await;
+    page.shows("Refused on 1 of 1 gateways");
+    page.shows("the slowest after");
+    page.hides("http-equiv");
+    // However it was revoked, and whether anybody waited.
+    control.revoke(other["id"].as_str().unwrap(), "0s").await;
+    let measured = async {
+        while control.rows("revocation_receipts").await < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, measured).await.expect("both are measured");
+    let control = control.restart(|_| {}).await;
+    for key in [&one, &other] {
+        // Before any gateway has said again what it has.
+        browser
+            .at(&control)
+            .get(&path(key))
+            .await
+            .shows("1 of 1 confirmed it within a minute, the slowest after");
+    }
+    // Another process: the first one has ended, and is forgotten.
+    Answer::of(control.request(Method::DELETE, "/v1/gateways/shared/edge-1")).await.expect(200);
+    control.clock.advance(Duration::from_secs(90));
+    let mut gateway = Gateway::new(&control, "edge-2");
+    gateway.catch_up(&control).await;
+    gateway.run();
+    let browser = browser.at(&control);
+    for key in [&one, &other] {
+        let page = browser.get(&path(key)).await;
+        page.shows("Refused on 1 of 1 gateways");
+        page.shows("the slowest after");
+    }
+    browser.get("/w/demo").await.shows("half of them faster");
+}
+
+#[tokio::test]
+async fn who_still_uses_a_dead_key_is_on_its_page() {
+    let (control, browser) = start().await;
+    let key = control.create_key().await;
+    let page = browser.revoke(key["id"].as_str().unwrap()).await;
+    page.hides("Somebody still uses this key");
+    Poster::new().refused(&control, &key, 5).await;
+    let page = browser.get(&path(&key)).await;
+    page.shows("Somebody still uses this key");
+    page.shows("revoked 5");
+}
