@@ -21,6 +21,7 @@ mod limit_args;
 mod log_bound;
 mod output;
 mod serve;
+mod tokens;
 mod users;
 mod workspaces;
 
@@ -41,6 +42,9 @@ struct Cli {
     /// Where the control plane is [env: FLAMEGATE_CONTROL_URL] [default: http://127.0.0.1:8080]
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
+    /// File with the token to use, in place of the environment's; for nobody else to read
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<String>,
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
@@ -80,6 +84,9 @@ enum Command {
     /// Who may sign in to the pages
     #[command(subcommand)]
     Users(users::UsersCommand),
+    /// Tokens of operators and scripts: for everything, or for one workspace
+    #[command(subcommand)]
+    Tokens(tokens::TokensCommand),
     /// Who did what, when and from where
     Audit(audit::AuditArgs),
     /// Gateways, what they enforce, and their credentials
@@ -88,7 +95,8 @@ enum Command {
 
 const AFTER_HELP: &str = "\
 Environment:
-  FLAMEGATE_ADMIN_TOKEN   token for people and scripts; serve takes several, comma-separated (the client uses the first)
+  FLAMEGATE_ADMIN_TOKEN   token for operators and scripts, also one of `tokens create`; serve takes several of its own, comma-separated
+                          (the client uses the first)
   FLAMEGATE_SYNC_TOKEN    token for gateways (serve)
   FLAMEGATE_METRICS_TOKEN token for /metrics, if that is not for everybody who reaches it (serve)
   FLAMEGATE_ADMIN_TOKEN_FILE, FLAMEGATE_SYNC_TOKEN_FILE, FLAMEGATE_METRICS_TOKEN_FILE
@@ -108,7 +116,7 @@ Exit codes:
 
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
-    let Cli { url, json, command } = Cli::parse();
+    let Cli { url, token_file, json, command } = Cli::parse();
     let odd = environment::check_own();
     let result = match command {
         // The server tells of all mistakes together.
@@ -120,11 +128,11 @@ pub fn run() -> ExitCode {
         Command::EnvoyConfig(args) => envoy_config::run(Output { json }, *args),
         Command::Check(args) => block_on(database::check(Output { json }, args)),
         Command::CheckConfig(args) => check_config::run(Output { json }, &args),
-        Command::Doctor(args) => block_on(doctor::run(Output { json }, url, args)),
+        Command::Doctor(args) => block_on(doctor::run(Output { json }, (url, token_file), args)),
         Command::Backup(args) => block_on(database::back_up(Output { json }, args)),
         Command::Restore(args) => block_on(database::restore(Output { json }, args)),
         Command::Database(command) => block_on(database_on_server::run(Output { json }, command)),
-        command => Client::new(url, Output { json })
+        command => Client::new(url, token_file, Output { json })
             .and_then(|client| block_on(as_client(client, Output { json }, command))),
     };
     match result {
@@ -151,6 +159,7 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
         Command::Keys(command) => keys::run(&client, output, command).await,
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,
         Command::Users(command) => users::run(&client, output, command).await,
+        Command::Tokens(command) => tokens::run(&client, output, command).await,
         Command::Audit(args) => audit::list(&client, output, args).await,
         Command::Gateways(args) => gateways::run(&client, output, args).await,
     }

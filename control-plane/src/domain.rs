@@ -1,5 +1,6 @@
 //! Types and rules: what a key, a workspace, a limit, a person may be. Nothing here knows a database, a network or a clock.
 
+pub mod access;
 pub(crate) mod addresses;
 pub mod audit;
 pub(crate) mod audit_text;
@@ -14,6 +15,7 @@ pub mod limits;
 pub mod lists;
 pub mod log;
 pub(crate) mod names;
+pub mod operators;
 pub mod random;
 pub(crate) mod rate;
 pub mod receipts;

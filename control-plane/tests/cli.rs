@@ -146,6 +146,52 @@ async fn exit_code_6_while_somebody_who_is_cut_off_may_still_serve() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_operators_are_made_used_from_a_file_listed_and_revoked() {
+    let control = Control::with_workspace().await;
+    let made = cli(&control, &["tokens", "create", "ci", "--expires-in", "90d"]).await;
+    let (token, told) = (succeeded(&made), String::from_utf8(made.stderr.clone()).unwrap());
+    assert!(token.starts_with("fgo_") && token.len() == 45, "the token alone");
+    assert!(
+        told.contains("for everything") && told.contains("not shown again") && !told.contains(token.trim())
+    );
+    let scoped = ["tokens", "create", "acme", "--workspace", "demo", "--role", "viewer", "--json"];
+    let scoped = json_of(&cli(&control, &scoped).await);
+    assert_eq!((&scoped["role"], &scoped["workspace_slug"]), (&json!("viewer"), &json!("demo")));
+    failed(&cli(&control, &["tokens", "create", "half", "--role", "viewer"]).await, 2);
+    // The file wins over the environment, wherever it is given.
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode: u32| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ci = file("ci", &token, 0o600);
+    assert!(
+        succeeded(&cli(&control, &[&["--token-file", &ci], &CREATE[..]].concat()).await)
+            .starts_with("sk_live_")
+    );
+    let keys = json_of(&cli(&control, &["keys", "list", "--json", "--token-file", &ci]).await);
+    assert_eq!(keys[0]["created_by"], "token:ci");
+    let viewer = file("viewer", scoped["token"].as_str().unwrap(), 0o600);
+    let told = failed(&cli(&control, &[&["--token-file", &viewer], &CREATE[..]].concat()).await, 1);
+    assert!(told.contains("FORBIDDEN"), "{told}");
+    let open = file("open", &token, 0o644);
+    for (path, reason) in [(open.as_str(), "chmod 0600"), ("/nonexistent", "cannot be read")] {
+        let told = failed(&cli(&control, &["keys", "list", "--token-file", path]).await, 2);
+        assert!(told.contains("--token-file: ") && told.contains(reason), "{told}");
+    }
+    let listed = words(&succeeded(&cli(&control, &["tokens", "list"]).await));
+    for text in ["ci opt_", "acme opt_", "demo viewer active", "admin token"] {
+        assert!(listed.contains(text), "{listed}");
+    }
+    assert!(succeeded(&cli(&control, &["tokens", "revoke", "ci"]).await).contains("revoked"));
+    failed(&cli(&control, &["keys", "list", "--token-file", &ci]).await, 4);
+    failed(&cli(&control, &["tokens", "revoke", "nobody"]).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_of_gateways_are_made_listed_and_revoked() {
     let control = Control::with_workspace().await;
     let output = cli(&control, &["gateways", "add", "eu"]).await;

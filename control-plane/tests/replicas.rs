@@ -281,6 +281,41 @@ async fn a_credential_that_is_revoked_at_one_is_refused_by_all_and_its_polls_end
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_an_operator_and_a_browser_are_known_to_all() {
+    let fleet = Fleet::start(2, &[]).await;
+    let made = fleet.call(0, Method::POST, "/v1/tokens", json!({"name": "ci"})).await.expect(201);
+    let token = made["token"].as_str().unwrap();
+    let status = async |at: usize| {
+        let url = format!("{}/v1/tokens", fleet.planes[at].url);
+        fleet.http.get(url).bearer_auth(token).send().await.unwrap().status().as_u16()
+    };
+    until("the other one knows the token", async || status(1).await == 200).await;
+    fleet.call(1, Method::DELETE, "/v1/tokens/ci", json!({})).await.expect(200);
+    assert_eq!(status(1).await, 401);
+    until("the first one has heard of its end", async || status(0).await == 401).await;
+    // Both sign with the same key, so a browser that has signed in at one is known at the other: what it tries counts for itself there.
+    let user = json!({"email": "ada@example.com", "workspace": "demo", "role": "viewer", "password": "correct horse battery"});
+    fleet.call(0, Method::POST, "/v1/users", user).await.expect(201);
+    let sign_in = async |at: usize, cookie: &str, password: &str| {
+        let request = fleet.http.post(format!("{}/sign-in", fleet.planes[at].url)).header("cookie", cookie);
+        let form = format!("email=ada%40example.com&password={password}");
+        let request = request.header("sec-fetch-site", "same-origin");
+        request.header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap()
+    };
+    let first = sign_in(0, "", "correct+horse+battery").await;
+    let cookies = first.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+    let device =
+        cookies.map(|cookie| cookie.split(';').next().unwrap()).find(|cookie| cookie.contains("_device_"));
+    let device = device.unwrap().to_owned();
+    let mut tries = 0;
+    while sign_in(tries % 2, "", "wrong").await.status() == 401 {
+        tries += 1;
+        assert!(tries < 100, "strangers are slowed down");
+    }
+    assert_eq!(sign_in(1, &device, "wrong").await.status(), 401, "not one of the strangers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_name_at_two_replicas_is_two_gateways() {
     let fleet = Fleet::start(2, &[]).await;
     let (mut one, mut other) = (fleet.gateway(0, "gw"), fleet.gateway(1, "gw"));

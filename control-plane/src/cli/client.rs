@@ -44,6 +44,7 @@ fn variable(name: &str) -> Option<String> {
 /// How the audit log knows us.
 const AGENT: &str = concat!("flamegate-control/", env!("CARGO_PKG_VERSION"));
 const ADMIN_TOKEN_FILE: &str = "FLAMEGATE_ADMIN_TOKEN_FILE";
+pub(super) const TOKEN_FILE: &str = "--token-file";
 const URL_VARIABLE: &str = "FLAMEGATE_CONTROL_URL";
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,10 +52,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {
-    /// From `--url` and the environment.
-    pub fn new(url: Option<String>, output: Output) -> Result<Self, CliError> {
+    /// From `--url`, `--token-file` and the environment.
+    pub fn new(url: Option<String>, token_file: Option<String>, output: Output) -> Result<Self, CliError> {
         let base = base_url(url)?;
-        let token = admin_token(variable(ADMIN_TOKEN), variable(ADMIN_TOKEN_FILE), output)?;
+        let token = match token_file {
+            Some(path) => token_of_file(TOKEN_FILE, &path, output)?,
+            None => admin_token(variable(ADMIN_TOKEN), variable(ADMIN_TOKEN_FILE), output)?,
+        };
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
@@ -175,26 +179,28 @@ impl Call<'_> {
 /// The first token of the list, from the same places as the server's and by the same rules.
 fn admin_token(given: Option<String>, file: Option<String>, output: Output) -> Result<String, CliError> {
     let usage = |text: String| Err(CliError::Usage(text));
-    let (name, tokens) = match (given, file) {
-        (Some(_), Some(_)) => {
-            return usage(format!("{ADMIN_TOKEN} and {ADMIN_TOKEN_FILE} cannot both be set"));
-        }
-        (Some(tokens), None) => (ADMIN_TOKEN, tokens),
-        (None, Some(path)) => match secret_file::read(&path) {
-            Ok(secret) => {
-                if let Some(warning) = secret.warning {
-                    output.note(&format!("{ADMIN_TOKEN_FILE}: {warning}"));
-                }
-                (ADMIN_TOKEN_FILE, secret.text)
-            }
-            Err(error) => return usage(format!("{ADMIN_TOKEN_FILE}: {error}")),
-        },
-        (None, None) => return usage(format!("{ADMIN_TOKEN} is not set, nor is {ADMIN_TOKEN_FILE}")),
-    };
-    match token_list(&tokens).next() {
-        Some(token) => Ok(token.to_owned()),
-        None => usage(format!("{name}: there is no token in it")),
+    match (given, file) {
+        (Some(_), Some(_)) => usage(format!("{ADMIN_TOKEN} and {ADMIN_TOKEN_FILE} cannot both be set")),
+        (Some(tokens), None) => first_of(ADMIN_TOKEN, &tokens),
+        (None, Some(path)) => token_of_file(ADMIN_TOKEN_FILE, &path, output),
+        (None, None) => usage(format!(
+            "{ADMIN_TOKEN} is not set, nor is {ADMIN_TOKEN_FILE}, and there is no {TOKEN_FILE}"
+        )),
     }
+}
+
+/// The first token of a file, which `name` has named.
+pub(super) fn token_of_file(name: &str, path: &str, output: Output) -> Result<String, CliError> {
+    let secret = secret_file::read(path).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
+    if let Some(warning) = secret.warning {
+        output.note(&format!("{name}: {warning}"));
+    }
+    first_of(name, &secret.text)
+}
+
+fn first_of(name: &str, tokens: &str) -> Result<String, CliError> {
+    let first = token_list(tokens).next().map(str::to_owned);
+    first.ok_or_else(|| CliError::Usage(format!("{name}: there is no token in it")))
 }
 
 fn refused(status: u16, answer: &Value) -> CliError {

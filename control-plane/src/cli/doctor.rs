@@ -28,7 +28,8 @@ pub(super) struct DoctorArgs {
 }
 
 const AFTER_HELP: &str = "\
-Looks at the tokens and the database that the environment names, at the control plane (--url), and at each gateway. Changes nothing.
+Looks at the tokens and the database that the environment names, at the control plane (--url; with the token of --token-file, if
+there is one), and at each gateway. Changes nothing.
 
 Environment:
   FLAMEGATE_ADMIN_TOKEN, FLAMEGATE_SYNC_TOKEN, FLAMEGATE_METRICS_TOKEN, and with _FILE; FLAMEGATE_DATABASE; FLAMEGATE_CONTROL_URL
@@ -40,13 +41,20 @@ Exit codes:
 const SECOND_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Looks at everything and says what is wrong.
-pub(super) async fn run(output: Output, url: Option<String>, args: DoctorArgs) -> Result<(), CliError> {
+pub(super) async fn run(
+    output: Output,
+    (url, token_file): (Option<String>, Option<String>),
+    args: DoctorArgs,
+) -> Result<(), CliError> {
     let base = client::base_url(url)?;
     let admins = args.envoy_admin.iter().map(|url| urls::parse(url));
     let admins: Vec<Url> = admins
         .collect::<Result<_, _>>()
         .map_err(|error| CliError::Usage(format!("--envoy-admin: {error}")))?;
+    let given =
+        token_file.map(|path| client::token_of_file(client::TOKEN_FILE, &path, output)).transpose()?;
     let (mut findings, token) = local::look().await;
+    let token = given.or(token);
     let http = Http::new(admins.iter().chain([&base]))?;
     let mut seen = Vec::new();
     for admin in &admins {

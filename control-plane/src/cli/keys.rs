@@ -13,7 +13,7 @@ use super::import;
 use super::output::{Column, Output};
 use crate::domain::gateways::PUSHED_OUT;
 
-pub(super) use self::args::KeysCommand;
+pub(super) use self::args::{ExpiryArgs, KeysCommand};
 
 pub(super) const COLUMNS: [Column; 9] = [
     ("ID", "/id"),

@@ -65,6 +65,18 @@ pub(super) enum UsersCommand {
         #[command(flatten)]
         password: PasswordArgs,
     },
+    /// The sessions in which a user is signed in
+    Sessions {
+        /// E-mail address or usr_…
+        user: String,
+    },
+    /// End one session of a user
+    EndSession {
+        /// E-mail address or usr_…
+        user: String,
+        /// ses_…
+        session: String,
+    },
     /// Lock a user out and end all their sessions
     Disable {
         /// E-mail address or usr_…
@@ -95,6 +107,14 @@ const COLUMNS: [Column; 6] = [
     ("OPERATOR", "/operator"),
     ("DISABLED", "/disabled"),
     ("CREATED", "/created_at"),
+];
+
+const SESSION_COLUMNS: [Column; 5] = [
+    ("SESSION", "/id"),
+    ("SIGNED IN", "/began"),
+    ("LAST SEEN", "/last_seen"),
+    ("FROM", "/address"),
+    ("BROWSER", "/user_agent"),
 ];
 
 pub(super) async fn run(client: &Client, output: Output, command: UsersCommand) -> Result<(), CliError> {
@@ -130,6 +150,14 @@ pub(super) async fn run(client: &Client, output: Output, command: UsersCommand) 
                 output,
                 client.call(Method::POST, &["users", &user, "reset-password"]).body(body).send().await?,
             )?;
+        }
+        UsersCommand::Sessions { user } => {
+            let all = client.call(Method::GET, &["users", &user, "sessions"]).send().await?;
+            output.list(all.as_array().map(Vec::as_slice).unwrap_or_default(), &SESSION_COLUMNS)?;
+        }
+        UsersCommand::EndSession { user, session } => {
+            let call = client.call(Method::DELETE, &["users", &user, "sessions", &session]);
+            output.one(&call.send().await?, &[("ENDED", "/id")])?;
         }
         UsersCommand::Disable { user } => {
             show(output, client.call(Method::POST, &["users", &user, "disable"]).send().await?)?;

@@ -11,9 +11,11 @@ use serde_json::Value;
 /// Who does something, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// The user; `None` for the holder of an admin token.
+    /// The user; `None` for the holder of a token.
     pub user_id: Option<String>,
-    /// For people: the user's address, or `admin token`.
+    /// The operator's token; `None` for a user, and for a token of the environment.
+    pub token_id: Option<String>,
+    /// For people: the user's address, `token:` and the token's name, or `admin token` for one of the environment.
     pub name: String,
     /// Through what.
     pub via: Via,
@@ -81,6 +83,12 @@ pub enum Action {
     GatewayCredentialRevoked,
     /// A gateway was forgotten.
     GatewayForgotten,
+    /// A token of operators was made.
+    TokenCreated,
+    /// A token of operators was ended.
+    TokenRevoked,
+    /// One session of a user was ended, by them or by an operator.
+    SessionEnded,
 }
 
 /// An entry to be written.
@@ -111,9 +119,9 @@ pub struct Entry {
     pub workspace: Option<String>,
     /// Slug of the workspace.
     pub workspace_slug: Option<String>,
-    /// `user` or `admin_token`.
+    /// `user`, `token` or `admin_token`.
     pub actor_kind: String,
-    /// The user's id.
+    /// The user's or the token's id.
     pub actor_id: Option<String>,
     /// The actor's name at that time.
     pub actor: String,
@@ -159,7 +167,7 @@ impl Via {
 
 impl Action {
     /// All of them, in the order in which a menu lists them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::KeyCreated,
         Self::KeysImported,
         Self::KeyRenamed,
@@ -180,9 +188,12 @@ impl Action {
         Self::SignedIn,
         Self::SignedOut,
         Self::SignedOutEverywhere,
+        Self::SessionEnded,
         Self::GatewayCredentialAdded,
         Self::GatewayCredentialRevoked,
         Self::GatewayForgotten,
+        Self::TokenCreated,
+        Self::TokenRevoked,
     ];
 
     /// Name in JSON and the database; part of the API.
@@ -211,6 +222,9 @@ impl Action {
             Self::GatewayCredentialAdded => "gateway_credential.added",
             Self::GatewayCredentialRevoked => "gateway_credential.revoked",
             Self::GatewayForgotten => "gateway.forgotten",
+            Self::TokenCreated => "token.created",
+            Self::TokenRevoked => "token.revoked",
+            Self::SessionEnded => "session.ended",
         }
     }
 
@@ -221,9 +235,9 @@ impl Action {
 }
 
 impl Actor {
-    /// The holder of an admin token.
+    /// The holder of a token of the environment.
     pub fn admin_token(via: Via, address: Option<IpAddr>) -> Self {
-        Self { user_id: None, name: "admin token".to_owned(), via, address }
+        Self { user_id: None, token_id: None, name: "admin token".to_owned(), via, address }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Credentials of gateways: tokens `fgw_…` with a name, which is the first part of the ids of the gateways that use it.
+//! Credentials of gateways: tokens `fgw_…` with a name, which is the first part of the ids of the gateways that use it. And how a
+//! token is made, theirs or an operator's.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +19,7 @@ pub const SHARED: &str = "shared";
 /// What a part of a gateway's id may be; see [`is_id_part`].
 pub const ID_PART: &str = "1 to 64 letters, digits, '_', '-' or '.', and not '.' or '..'";
 
-/// How a token begins.
-const PREFIX: &str = "fgw_";
-
-/// Characters behind that: 238 bits.
+/// Characters behind the prefix: 238 bits.
 const SECRET_LEN: usize = 40;
 
 /// Which credential a gateway has shown. Clones are cheap.
@@ -44,7 +42,16 @@ pub struct StoredCredential {
 }
 
 /// A token in clear text, to be shown once. Cannot be printed by accident.
-pub struct GatewayToken(Zeroizing<String>);
+pub struct NewToken(Zeroizing<String>);
+
+/// Whose token it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenOf {
+    /// Gateways.
+    Gateways,
+    /// Operators.
+    Operators,
+}
 
 impl Credential {
     /// The one of this name.
@@ -68,10 +75,20 @@ impl Credential {
     }
 }
 
-impl GatewayToken {
-    pub(crate) fn generate() -> Result<Self, Error> {
+impl TokenOf {
+    /// How such a token begins.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Gateways => "fgw_",
+            Self::Operators => "fgo_",
+        }
+    }
+}
+
+impl NewToken {
+    pub(crate) fn generate(of: TokenOf) -> Result<Self, Error> {
         let secret = random::base62(SECRET_LEN)?;
-        Ok(Self(Zeroizing::new(format!("{PREFIX}{}", secret.as_str()))))
+        Ok(Self(Zeroizing::new(format!("{}{}", of.prefix(), secret.as_str()))))
     }
 
     /// SHA-256: what is stored.
@@ -85,9 +102,9 @@ impl GatewayToken {
     }
 }
 
-impl fmt::Debug for GatewayToken {
+impl fmt::Debug for NewToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("GatewayToken(redacted)")
+        f.write_str("NewToken(redacted)")
     }
 }
 

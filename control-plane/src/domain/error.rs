@@ -10,6 +10,9 @@ pub enum Error {
     /// No token, or not one that this endpoint accepts.
     #[error("missing or invalid token")]
     Unauthorized,
+    /// The token is good, and not for this.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// The named thing does not exist.
     #[error("no such {0}")]
     NotFound(&'static str),

@@ -42,6 +42,13 @@ pub fn mark() -> Result<u64, Error> {
     getrandom::u64().map(|number| number >> 2).map_err(Error::internal)
 }
 
+/// 32 bytes: a key to sign with.
+pub fn bytes() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(Error::internal)?;
+    Ok(bytes)
+}
+
 /// Some time of at most `longest`, another one each time, so that many who wait do not end at once.
 pub fn some_of(longest: Duration) -> Duration {
     // Without randomness all wait for as long.

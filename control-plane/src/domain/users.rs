@@ -1,5 +1,6 @@
 //! People: who may use the pages of which workspace, and as what.
 
+pub mod device;
 pub(crate) mod draft;
 pub(crate) mod invitation;
 pub mod password;

@@ -23,7 +23,9 @@ use crate::service::housekeeping::Housekeeping;
 use crate::service::keys::Keys;
 use crate::service::keys::kept::Kept;
 use crate::service::metrics::{Metrics, Reading};
+use crate::service::operators::Operators;
 use crate::service::receipts::Receipts;
+use crate::service::signer::Signer;
 use crate::service::sync::Sync;
 use crate::service::throttle::Throttle;
 use crate::service::token_book::TokenBook;
@@ -57,6 +59,10 @@ pub struct App {
     pub receipts: Receipts,
     /// Tokens of gateways that have a name.
     pub credentials: Credentials,
+    /// Tokens of operators that have a name.
+    pub operators: Operators,
+    /// Signs what browsers keep for us.
+    pub signer: Signer,
     /// Counters.
     pub metrics: Metrics,
     /// Time.
@@ -83,12 +89,16 @@ pub struct App {
     pub sign_in_admission: Arc<Semaphore>,
     /// Places beyond those, for addresses from which nobody has failed lately.
     pub first_sign_in_admission: Arc<Semaphore>,
+    /// Places of people who have signed in on that browser before, by user.
+    pub known_sign_ins: Arc<Slots<String>>,
     /// Who has failed lately.
     pub sign_in_failures: Throttle,
     /// Requests for pages in progress are bounded by it.
     pub page_admission: Arc<Semaphore>,
     /// Requests to `/v1` in progress are bounded by it.
     pub admission: Arc<Semaphore>,
+    /// Of these, the requests with tokens of one workspace, by the token's id: a tenant who waits for receipts leaves room to operators.
+    pub workspace_admission: Arc<Slots<String>>,
     /// Polls in progress are bounded by it, so that they leave connections to everybody else.
     pub poll_slots: Arc<Slots<Credential>>,
     /// Posts of gateways in progress are bounded by it.
@@ -142,6 +152,11 @@ const MAX_PAGE_REQUESTS: usize = 256;
 /// Most attempts to sign in at once. Their passwords are hashed one by one.
 const MAX_SIGN_INS: usize = 16;
 const MAX_FIRST_SIGN_INS: usize = 4;
+const MAX_KNOWN_SIGN_INS: usize = 16;
+const MAX_KNOWN_SIGN_INS_OF_USER: usize = 2;
+/// Most requests to `/v1` at once with tokens of one workspace, and most of one token.
+const MAX_WORKSPACE_REQUESTS: usize = 128;
+const MAX_WORKSPACE_REQUESTS_OF_TOKEN: usize = 16;
 /// Most posts of gateways at once; they are short.
 const MAX_POSTS: usize = 128;
 /// Most receipts that are waited for in pages, and most of one person.
@@ -171,9 +186,12 @@ impl App {
         let metrics = Metrics::new(config.metrics_per_key).map_err(BuildError::Other)?;
         let gateways = Gateways::load(&store, clock.clone()).await.map_err(BuildError::Other)?;
         let connections = Connections::new(Shares::of(config.max_connections, config.pages.trust_proxy));
-        let credentials =
-            Credentials::load(store.clone(), clock.clone(), gateways.clone(), Arc::new(connections.clone()));
+        let doors = Arc::new(connections.clone());
+        let credentials = Credentials::load(store.clone(), clock.clone(), gateways.clone(), doors.clone());
         let credentials = credentials.await.map_err(BuildError::Other)?;
+        let operators =
+            Operators::load(store.clone(), clock.clone(), doors).await.map_err(BuildError::Other)?;
+        let signer = Signer::load(&store).await.map_err(BuildError::Other)?;
         let (shutdown, down) = watch::channel(false);
         let known = (gateways.clone(), credentials.clone());
         let polls = most_polls(config.max_connections);
@@ -181,7 +199,8 @@ impl App {
             keys: Keys::new(store.clone(), clock.clone()),
             kept: Kept::new(clock.clone()),
             workspaces: Workspaces::new(store.clone(), clock.clone(), config.workspace_defaults()),
-            users: Users::new(store.clone(), clock.clone()).map_err(BuildError::Other)?,
+            users: Users::new(store.clone(), clock.clone(), config.pages.session_max)
+                .map_err(BuildError::Other)?,
             audit: Audit::new(store.clone()),
             usage: Usage::new(store.clone(), clock.clone(), metrics.of_keys().cloned()),
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),
@@ -190,6 +209,8 @@ impl App {
             receipts: Receipts::new(store.clone(), clock.clone(), gateways.clone()),
             gateways,
             credentials,
+            operators,
+            signer,
             metrics,
             wrong_tokens: Throttle::over(&store, clock.clone()),
             sign_in_failures: Throttle::over(&store, clock.clone()),
@@ -212,8 +233,13 @@ impl App {
             turns: Turns::default(),
             sign_in_admission: Arc::new(Semaphore::new(MAX_SIGN_INS)),
             first_sign_in_admission: Arc::new(Semaphore::new(MAX_FIRST_SIGN_INS)),
+            known_sign_ins: Arc::new(Slots::new(MAX_KNOWN_SIGN_INS, MAX_KNOWN_SIGN_INS_OF_USER)),
             page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
+            workspace_admission: Arc::new(Slots::new(
+                MAX_WORKSPACE_REQUESTS,
+                MAX_WORKSPACE_REQUESTS_OF_TOKEN,
+            )),
             poll_slots: Arc::new(Slots::new(polls, three_quarters(polls))),
             post_slots: Arc::new(Slots::new(MAX_POSTS, three_quarters(MAX_POSTS))),
             receipt_slots: Arc::new(Slots::new(MAX_RECEIPTS, MAX_RECEIPTS_OF_PERSON)),
@@ -235,6 +261,7 @@ impl App {
             usage: self.usage.over(store.clone()),
             receipts: self.receipts.over(store.clone()),
             credentials: self.credentials.over(store.clone()),
+            operators: self.operators.over(store.clone()),
             store,
             ..self.clone()
         }
@@ -253,6 +280,7 @@ impl App {
             keys,
             gateways,
             usage: self.usage.clone(),
+            operators: self.operators.clone(),
             store: self.store.clone(),
             clock: self.clock.clone(),
             removals_kept,

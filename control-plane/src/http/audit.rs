@@ -8,10 +8,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::app::App;
+use super::caller::Caller;
 use super::envelope::Listing;
 use super::error::ErrorEnvelope;
 use super::extract::Query;
-use super::paging::{cursor, page_size, workspace_row};
+use super::paging::{cursor, page_size};
 use crate::domain::audit::{Action, AuditFilter, Entry};
 use crate::domain::error::Error;
 
@@ -43,11 +44,11 @@ pub(super) struct EntryBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditActor)]
 struct ActorBody {
-    /// `user` or `admin_token`.
+    /// `user`, `token` for an operator's token, or `admin_token` for one of the environment.
     kind: String,
-    /// The user's id.
+    /// The user's or the token's id.
     id: Option<String>,
-    /// The user's e-mail address at that time, or `admin token`.
+    /// The user's e-mail address at that time, `token:` and the token's name, or `admin token`.
     name: String,
     /// `page`, `api` or `cli`.
     via: String,
@@ -90,12 +91,16 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// What was done, newest first. Nothing in it can be changed or deleted.
 #[utoipa::path(get, path = "/v1/audit", operation_id = "list_audit_entries",
-    tag = "audit", security(("admin" = [])), params(AuditQuery), responses(
+    tag = "audit", security(("admin" = ["owner"])), params(AuditQuery), responses(
     (status = 200, body = Listing<EntryBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No such workspace", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
-async fn list(State(app): State<App>, Query(query): Query<AuditQuery>) -> Result<Listing<EntryBody>, Error> {
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<AuditQuery>,
+) -> Result<Listing<EntryBody>, Error> {
     let (limit, before) = (page_size(query.limit)?, cursor(query.cursor.as_deref())?);
     let action = match &query.action {
         None => None,
@@ -103,7 +108,7 @@ async fn list(State(app): State<App>, Query(query): Query<AuditQuery>) -> Result
             Action::named(name).ok_or_else(|| Error::invalid("action", "must be the name of an action"))?,
         ),
     };
-    let workspace_seq = workspace_row(&app, query.workspace.as_deref()).await?;
+    let workspace_seq = caller.workspace_row(&app, query.workspace.as_deref()).await?;
     let filter = AuditFilter { workspace_seq, action, target_id: query.target, before, offset: 0 };
     let (found, next) = app.audit.list(&filter, limit).await?;
     Ok(Listing::new(found.into_iter().map(EntryBody::from).collect(), next))

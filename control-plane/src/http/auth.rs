@@ -1,4 +1,4 @@
-//! Bearer tokens: one set for people and scripts, another for gateways, a third for metrics. None opens another's door.
+//! Bearer tokens: one set for operators and scripts, another for gateways, a third for metrics. None opens another's door.
 //!
 //! A good token always passes, whatever else came from its address. Wrong ones are counted, and an address that has sent too many
 //! gets its answers late and loses its connection with each.
@@ -11,21 +11,34 @@ use tokio::time;
 
 use super::admission::connections::{Owner, Seat};
 use super::app::App;
-use super::caller::Address;
+use super::caller::{Address, Bearer};
+use super::needs::Needs;
 use crate::domain::error::Error;
 use crate::domain::tokens::digest;
 use crate::service::metrics::TokenKind;
 
-/// Lets requests with an admin token pass, within the token's limit.
-pub async fn require_admin(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
-    let token = presented(request.headers())?;
-    let checked = app.tokens.check_admin(token, app.clock.instant());
-    if matches!(checked, Err(Error::Unauthorized)) {
+/// Lets requests with a token of an operator pass, within the token's limit, when it is for what they need; and notes whose it is.
+pub(super) async fn require_operator(
+    State((app, needs)): State<(App, Needs)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let digest = digest(presented(request.headers())?);
+    let bearer = if app.tokens.is_admin(&digest) {
+        Bearer::Environment
+    } else if let Some(token) = app.operators.identify(&digest) {
+        Bearer::Named(token)
+    } else {
         return Ok(refuse_wrong(&app, TokenKind::Admin, request).await);
-    }
+    };
+    let is_tenant = bearer.scope().place().is_some();
+    vouch(&request, if is_tenant { Owner::Tenant(digest) } else { Owner::Operator(digest) });
     // One that is used too often is good all the same.
-    vouch(&request, Owner::Operator(digest(token)));
-    checked?;
+    app.tokens.count(digest, app.clock.instant())?;
+    if !needs.of_request(&request).is_met_by(bearer.scope()) {
+        return Err(Error::Forbidden("this token is not for that"));
+    }
+    request.extensions_mut().insert(bearer);
     Ok(next.run(request).await)
 }
 

@@ -1,14 +1,21 @@
-//! Who sends a request: the client's address, whether it came by TLS, and the actor for the audit log.
+//! Who sends a request: the client's address, whether it came by TLS, the actor for the audit log, and what is there for them.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
 
 use super::app::App;
+use crate::domain::access::{Place, Scope};
 use crate::domain::audit::{Actor, Via};
+use crate::domain::error::Error;
+use crate::domain::gateways::Receipt;
+use crate::domain::keys::{IdempotencyKey, Key};
+use crate::domain::operators::OperatorToken;
+use crate::domain::workspaces::Workspace;
 
 /// The other end of the connection; the server notes it on every request.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +25,25 @@ pub struct Peer(pub IpAddr);
 #[derive(Clone, Copy, Debug)]
 pub struct Address(pub Option<IpAddr>);
 
-/// Who acts through `/v1`.
+/// The token of an operator that a request came with.
+#[derive(Clone, Debug)]
+pub enum Bearer {
+    /// One of the environment.
+    Environment,
+    /// One with a name.
+    Named(Arc<OperatorToken>),
+}
+
+/// Who acts through `/v1`, where only operators may.
 pub struct By(pub Actor);
+
+/// Who acts through `/v1`, and for what: one workspace only, it may be.
+pub struct Caller {
+    /// Who.
+    pub by: Actor,
+    /// For what.
+    scope: Scope,
+}
 
 impl FromRequestParts<App> for Address {
     type Rejection = Infallible;
@@ -42,13 +66,107 @@ fn address_of(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Option
 }
 
 impl FromRequestParts<App> for By {
-    type Rejection = Infallible;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let Address(address) = Address::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        Ok(Self(Caller::from_request_parts(parts, app).await?.by))
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let Ok(Address(address)) = Address::from_request_parts(parts, app).await;
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let is_cli = agent.is_some_and(|agent| agent.starts_with(CLI_AGENT));
-        Ok(Self(Actor::admin_token(if is_cli { Via::Cli } else { Via::Api }, address)))
+        let via = if is_cli { Via::Cli } else { Via::Api };
+        // Noted by who checked the token.
+        let bearer = parts.extensions.get::<Bearer>().ok_or(Error::Unauthorized)?;
+        let by = match bearer {
+            Bearer::Environment => Actor::admin_token(via, address),
+            Bearer::Named(token) => token.as_actor(via, address),
+        };
+        Ok(Self { by, scope: bearer.scope().clone() })
+    }
+}
+
+impl Bearer {
+    /// What it opens.
+    pub fn scope(&self) -> &Scope {
+        match self {
+            Self::Environment => &Scope::Everything,
+            Self::Named(token) => &token.scope,
+        }
+    }
+}
+
+impl Caller {
+    /// The row of the workspace that a query names by id or slug: the caller's own when it names none, and no other one is there for
+    /// whoever is for one. `None` is all of them.
+    pub async fn workspace_row(&self, app: &App, id_or_slug: Option<&str>) -> Result<Option<i64>, Error> {
+        match (self.scope.place(), id_or_slug) {
+            (None, None) => Ok(None),
+            (Some(place), None) => Ok(Some(place.workspace_seq)),
+            (_, Some(named)) => Ok(Some(self.workspace(app, named).await?.seq)),
+        }
+    }
+
+    /// A workspace, when it is there for the caller.
+    pub async fn workspace(&self, app: &App, id_or_slug: &str) -> Result<Workspace, Error> {
+        let is_theirs = self.scope.place().is_none_or(|place| place.is_named(id_or_slug));
+        if is_theirs { app.workspaces.find(id_or_slug).await } else { Err(Error::NotFound("workspace")) }
+    }
+
+    /// The only workspace that is there for the caller, if it is one.
+    pub async fn only_workspace(&self, app: &App) -> Result<Option<Workspace>, Error> {
+        match self.scope.place() {
+            None => Ok(None),
+            Some(place) => app.workspaces.find(&place.workspace).await.map(Some),
+        }
+    }
+
+    /// A key, when it is there for the caller. A key stays in its workspace, so what holds now holds when it is changed.
+    pub async fn key(&self, app: &App, id: &str) -> Result<Key, Error> {
+        let key = app.keys.find(id).await?;
+        let is_theirs = self.scope.place().is_none_or(|place| place.workspace_seq == key.workspace_seq);
+        if is_theirs { Ok(key) } else { Err(Error::NotFound("API key")) }
+    }
+
+    /// Refuses a workspace in a body that is not there for the caller, as one that is not there at all.
+    pub fn check_workspace(&self, path: &str, id_or_slug: Option<&str>) -> Result<(), Error> {
+        let is_theirs = |place: &Place| id_or_slug.is_none_or(|named| place.is_named(named));
+        if self.scope.place().is_none_or(is_theirs) {
+            Ok(())
+        } else {
+            Err(Error::invalid(path, "no such workspace"))
+        }
+    }
+
+    /// An `Idempotency-Key` as the caller's own: another workspace's is another one.
+    pub fn once(&self, key: Option<IdempotencyKey>) -> Option<IdempotencyKey> {
+        match self.scope.place() {
+            None => key,
+            Some(place) => key.map(|key| key.of(&place.workspace)),
+        }
+    }
+
+    /// A key as the caller may see it: gateways and revisions tell of everybody's doings.
+    pub fn shown(&self, mut key: Key) -> Key {
+        if self.is_tenant() {
+            (key.revision, key.uses.last_used_by, key.uses.last_refused_by) = (None, None, None);
+        }
+        key
+    }
+
+    /// A receipt as the caller may see it: the same numbers, and no names.
+    pub fn shown_receipt(&self, receipt: Receipt) -> Receipt {
+        if self.is_tenant() { receipt.without_names() } else { receipt }
+    }
+
+    /// Whether the caller is for one workspace only.
+    pub const fn is_tenant(&self) -> bool {
+        self.scope.place().is_some()
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Makes a credential. Its token is in this answer and nowhere else.
 #[utoipa::path(post, path = "/v1/gateway-credentials", operation_id = "create_gateway_credential",
-    tag = "gateways", security(("admin" = [])), request_body = CredentialDraft, responses(
+    tag = "gateways", security(("admin" = ["operator"])), request_body = CredentialDraft, responses(
     (status = 201, body = Success<NewCredentialBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 409, description = "The name is taken or was used before", body = ErrorEnvelope),
@@ -78,7 +78,7 @@ async fn create(
 
 /// All credentials in order of their names, revoked ones too.
 #[utoipa::path(get, path = "/v1/gateway-credentials", operation_id = "list_gateway_credentials",
-    tag = "gateways", security(("admin" = [])), responses(
+    tag = "gateways", security(("admin" = ["operator"])), responses(
     (status = 200, body = Listing<CredentialBody>),
     (status = 401, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>) -> Result<Listing<CredentialBody>, Error> {
@@ -89,7 +89,7 @@ async fn list(State(app): State<App>) -> Result<Listing<CredentialBody>, Error> 
 /// Ends a credential for good: it opens nothing any more, and polls that are held under it end. Its gateways go on with the
 /// table that they have.
 #[utoipa::path(delete, path = "/v1/gateway-credentials/{name}", operation_id = "revoke_gateway_credential",
-    tag = "gateways", security(("admin" = [])), params(("name" = String, Path, description = "Its name")), responses(
+    tag = "gateways", security(("admin" = ["operator"])), params(("name" = String, Path, description = "Its name")), responses(
     (status = 200, body = Success<CredentialBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)))]

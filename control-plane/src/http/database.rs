@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Which database the server has.
 #[utoipa::path(get, path = "/v1/database", operation_id = "database",
-    tag = "health", security(("admin" = [])), responses(
+    tag = "health", security(("admin" = ["operator"])), responses(
     (status = 200, body = Success<DatabaseBody>),
     (status = 401, body = ErrorEnvelope)))]
 async fn database(State(app): State<App>) -> Success<DatabaseBody> {

@@ -67,6 +67,7 @@ impl Failure {
     /// Status, and the stable code that is part of the API.
     const fn answer(&self) -> (StatusCode, &'static str) {
         match self {
+            Self::Failed(Error::Forbidden(_)) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
             Self::NoRoute | Self::Failed(Error::NotFound(_)) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BAD_REQUEST"),

@@ -131,7 +131,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// What is known about a key, and what each gateway answers to it now.
 #[utoipa::path(get, path = "/v1/explain", operation_id = "explain_api_key",
-    tag = "api-keys", security(("admin" = [])), params(ExplainQuery), responses(
+    tag = "api-keys", security(("admin" = ["operator"])), params(ExplainQuery), responses(
     (status = 200, body = Success<ExplanationBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No key has that id or hint", body = ErrorEnvelope),
@@ -145,7 +145,7 @@ async fn explain(
 
 /// The same, also by the key's hash. It changes nothing.
 #[utoipa::path(post, path = "/v1/explain", operation_id = "explain_api_key_by_hash",
-    tag = "api-keys", security(("admin" = [])), request_body = ExplainKey, responses(
+    tag = "api-keys", security(("admin" = ["operator"])), request_body = ExplainKey, responses(
     (status = 200, description = "`key` is null when no key has that hash", body = Success<ExplanationBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No key has that id or hint", body = ErrorEnvelope),

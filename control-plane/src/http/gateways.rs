@@ -85,7 +85,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// All gateways that are remembered: for a day after their last poll, those that never acknowledged for some minutes.
 #[utoipa::path(get, path = "/v1/gateways", operation_id = "list_gateways",
-    tag = "gateways", security(("admin" = [])), params(Filter), responses(
+    tag = "gateways", security(("admin" = ["operator"])), params(Filter), responses(
     (status = 200, body = Listing<GatewayBody>),
     (status = 401, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> Listing<GatewayBody> {
@@ -98,7 +98,7 @@ async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> Listing<G
 /// Forgets a gateway that is gone for good, so that receipts do not name it any more. One that is connected is forgotten once
 /// it is not, if that is within ten minutes; one that comes back is there again.
 #[utoipa::path(delete, path = "/v1/gateways/{credential}/{name}", operation_id = "forget_gateway",
-    tag = "gateways", security(("admin" = [])), params(
+    tag = "gateways", security(("admin" = ["operator"])), params(
         ("credential" = String, Path, description = "First part of the id"),
         ("name" = String, Path, description = "The rest of the id")), responses(
     (status = 200, description = "The gateway as it was; with `leaving` true and `connected` true it stays until it \
@@ -118,7 +118,7 @@ async fn forget(
 
 /// Forgets all gateways of a credential that are not connected, as after a theft: whoever had it may have invented them.
 #[utoipa::path(delete, path = "/v1/gateways", operation_id = "forget_cut_off_gateways",
-    tag = "gateways", security(("admin" = [])), params(CutOffOf), responses(
+    tag = "gateways", security(("admin" = ["operator"])), params(CutOffOf), responses(
     (status = 200, description = "How many that were", body = Success<ForgottenBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]

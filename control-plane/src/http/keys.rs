@@ -16,14 +16,15 @@ use utoipa_axum::routes;
 use self::bodies::{BatchBody, CreatedBody, ImportBatch, KeyBody, ReceiptBody, RevokedBody, UpdatedBody};
 use self::drafts::{CreateKey, ImportKey, RotateKey, UpdateKey};
 use super::app::App;
-use super::caller::By;
+use super::caller::{By, Caller};
 use super::envelope::{Created, Listing, Success};
 use super::error::ErrorEnvelope;
 use super::extract::{Idempotency, JsonBody, PathId, Query, wait};
-use super::paging::{cursor, page_size, workspace_row};
+use super::paging::{cursor, page_size};
 use crate::contract::Environment;
 use crate::domain::error::{Error, Problems};
-use crate::domain::keys::{KeyFilter, Status};
+use crate::domain::gateways::Receipt;
+use crate::domain::keys::{Key, KeyFilter, Status};
 use crate::domain::limits::seconds;
 use crate::service::keys::{self, Revoked};
 use crate::service::usage::STILL_USED;
@@ -86,7 +87,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Makes a key. The answer is the only one that has its plaintext.
 #[utoipa::path(post, path = "/v1/api-keys", operation_id = "create_api_key",
-    tag = "api-keys", security(("admin" = [])),
+    tag = "api-keys", security(("admin" = ["member"])),
     params(WaitQuery, ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
     request_body = CreateKey, responses(
     (status = 201, body = Success<CreatedBody>),
@@ -99,15 +100,16 @@ async fn create(
     State(app): State<App>,
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
-    By(by): By,
+    caller: Caller,
     JsonBody(draft): JsonBody<CreateKey>,
 ) -> Result<impl IntoResponse, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.create(draft.into(), again, by).await?;
-    let receipt = receipt_if_asked(&app, wait, &written).await;
+    caller.check_workspace("workspace", draft.workspace.as_deref())?;
+    let written = app.keys.create(draft.into(), caller.once(again), caller.by.clone()).await?;
+    let receipt = receipt_if_asked(&app, &caller, wait, &written).await;
     let keys::Created { key, plaintext } = written.value;
     Ok(Created(CreatedBody {
-        api_key: KeyBody::new(&key, app.clock.now()),
+        api_key: caller.key_body(key, app.clock.now()),
         key: plaintext,
         previous: None,
         receipt,
@@ -116,33 +118,37 @@ async fn create(
 
 /// Keys, newest first.
 #[utoipa::path(get, path = "/v1/api-keys", operation_id = "list_api_keys",
-    tag = "api-keys", security(("admin" = [])), params(ListQuery), responses(
+    tag = "api-keys", security(("admin" = ["viewer"])), params(ListQuery), responses(
     (status = 200, body = Listing<KeyBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No such workspace", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
-async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<Listing<KeyBody>, Error> {
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Listing<KeyBody>, Error> {
     let limit = page_size(query.limit)?;
-    let filter = filter(&app, query).await?;
+    let filter = filter(&app, &caller, query).await?;
     let (found, next) = app.keys.list(&filter, limit).await?;
     let now = app.clock.now();
-    let bodies = found.iter().map(|key| KeyBody::new(key, now)).collect();
+    let bodies = found.into_iter().map(|key| caller.key_body(key, now)).collect();
     Ok(Listing::new(bodies, next))
 }
 
 /// One key.
 #[utoipa::path(get, path = "/v1/api-keys/{id}", operation_id = "get_api_key",
-    tag = "api-keys", security(("admin" = [])), responses(
+    tag = "api-keys", security(("admin" = ["viewer"])), responses(
     (status = 200, body = Success<KeyBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)), params(("id" = String, Path, description = "`key_…`")))]
-async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<KeyBody>, Error> {
-    Ok(Success::new(KeyBody::new(&app.keys.find(&id).await?, app.clock.now())))
+async fn show(State(app): State<App>, caller: Caller, PathId(id): PathId) -> Result<Success<KeyBody>, Error> {
+    Ok(Success::new(caller.key_body(caller.key(&app, &id).await?, app.clock.now())))
 }
 
 /// Renames a key or changes its expiry or limits.
 #[utoipa::path(patch, path = "/v1/api-keys/{id}", operation_id = "update_api_key",
-    tag = "api-keys", security(("admin" = [])), request_body = UpdateKey,
+    tag = "api-keys", security(("admin" = ["member"])), request_body = UpdateKey,
     params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
     (status = 200, body = Success<UpdatedBody>),
     (status = 401, body = ErrorEnvelope),
@@ -153,18 +159,19 @@ async fn update(
     State(app): State<App>,
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
-    By(by): By,
+    caller: Caller,
     JsonBody(patch): JsonBody<UpdateKey>,
 ) -> Result<Success<UpdatedBody>, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.update(&id, patch.into(), by).await?;
-    let receipt = receipt_if_asked(&app, wait, &written).await;
-    Ok(Success::new(UpdatedBody { api_key: KeyBody::new(&written.value, app.clock.now()), receipt }))
+    caller.key(&app, &id).await?;
+    let written = app.keys.update(&id, patch.into(), caller.by.clone()).await?;
+    let receipt = receipt_if_asked(&app, &caller, wait, &written).await;
+    Ok(Success::new(UpdatedBody { api_key: caller.key_body(written.value, app.clock.now()), receipt }))
 }
 
 /// Ends a key for good and says which gateways refuse it. Revoking it again succeeds.
 #[utoipa::path(post, path = "/v1/api-keys/{id}/revoke", operation_id = "revoke_api_key",
-    tag = "api-keys", security(("admin" = [])),
+    tag = "api-keys", security(("admin" = ["member"])),
     params(WaitQuery, ("id" = String, Path, description = "`key_…`")), responses(
     (status = 200, body = Success<RevokedBody>),
     (status = 401, body = ErrorEnvelope),
@@ -173,22 +180,28 @@ async fn revoke(
     State(app): State<App>,
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
-    By(by): By,
+    caller: Caller,
 ) -> Result<Success<RevokedBody>, Error> {
     let wait = wait_of(&query)?.unwrap_or_default();
-    let written = app.keys.revoke(&id, by).await?;
+    caller.key(&app, &id).await?;
+    let written = app.keys.revoke(&id, caller.by.clone()).await?;
     app.receipts.revoked(&written);
     let Revoked { key, news } = written.value;
     // A removal that has left the log has no revision any more; whoever is up to date enforces it.
     let revision = key.revision.unwrap_or(written.head.revision);
     let receipt = app.receipt(revision, news.then_some(written.at), wait).await;
     let still = app.keys.still_working(&key).await?;
-    Ok(Success::new(RevokedBody::new(&key, &still, app.clock.now(), receipt)))
+    let now = app.clock.now();
+    Ok(Success::new(RevokedBody {
+        receipt: caller.receipt_body(receipt),
+        api_key: caller.key_body(key, now),
+        still_working: still.into_iter().map(|key| caller.key_body(key, now)).collect(),
+    }))
 }
 
 /// Makes a key in the place of another one, which ends after a grace. How long that is must be said: 0 is at once.
 #[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", operation_id = "rotate_api_key",
-    tag = "api-keys", security(("admin" = [])),
+    tag = "api-keys", security(("admin" = ["member"])),
     params(WaitQuery, ("id" = String, Path, description = "`key_…`"),
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat within 24 h makes no key")),
     request_body = RotateKey, responses(
@@ -204,21 +217,22 @@ async fn rotate(
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
-    By(by): By,
+    caller: Caller,
     JsonBody(draft): JsonBody<RotateKey>,
 ) -> Result<impl IntoResponse, Error> {
     let wait = wait_of(&query)?;
-    let written = app.keys.rotate(&id, draft.into(), again, by).await?;
+    caller.key(&app, &id).await?;
+    let written = app.keys.rotate(&id, draft.into(), caller.once(again), caller.by.clone()).await?;
     app.receipts.rotated(&written);
-    let receipt = receipt_if_asked(&app, wait, &written).await;
+    let receipt = receipt_if_asked(&app, &caller, wait, &written).await;
     let (keys::Rotated { key, plaintext, previous }, now) = (written.value, app.clock.now());
-    let previous = Some(KeyBody::new(&previous, now));
-    Ok(Created(CreatedBody { api_key: KeyBody::new(&key, now), key: plaintext, previous, receipt }))
+    let previous = Some(caller.key_body(previous, now));
+    Ok(Created(CreatedBody { api_key: caller.key_body(key, now), key: plaintext, previous, receipt }))
 }
 
 /// Stores an existing key by its hash.
 #[utoipa::path(post, path = "/v1/api-keys/import", operation_id = "import_api_key",
-    tag = "api-keys", security(("admin" = [])),
+    tag = "api-keys", security(("admin" = ["operator"])),
     request_body = ImportKey, responses(
     (status = 201, body = Success<KeyBody>),
     (status = 401, body = ErrorEnvelope),
@@ -236,7 +250,7 @@ async fn import(
 /// Stores up to 1,000 existing keys. Known hashes are skipped; one of a key that has ended or is another workspace's is not valid.
 /// When one key is not valid none is stored, unless `partial` is true: then the answer says what became of each.
 #[utoipa::path(post, path = "/v1/api-keys/import-batch", operation_id = "import_api_keys",
-    tag = "api-keys", security(("admin" = [])),
+    tag = "api-keys", security(("admin" = ["operator"])),
     request_body = ImportBatch, responses(
     (status = 200, body = Success<BatchBody>),
     (status = 401, body = ErrorEnvelope),
@@ -253,7 +267,7 @@ async fn import_batch(
     Ok(Success::new(BatchBody::new(written.head.revision, written.value)))
 }
 
-async fn filter(app: &App, query: ListQuery) -> Result<KeyFilter, Error> {
+async fn filter(app: &App, caller: &Caller, query: ListQuery) -> Result<KeyFilter, Error> {
     let mut problems = Problems::default();
     let environment = match query.environment.as_deref() {
         None => None,
@@ -286,7 +300,7 @@ async fn filter(app: &App, query: ListQuery) -> Result<KeyFilter, Error> {
     let refused_since = query.still_used.unwrap_or(false).then(|| ago(STILL_USED));
     problems.check()?;
     let before = cursor(query.cursor.as_deref())?;
-    let workspace_seq = workspace_row(app, query.workspace.as_deref()).await?;
+    let workspace_seq = caller.workspace_row(app, query.workspace.as_deref()).await?;
     Ok(KeyFilter {
         workspace_seq,
         environment,
@@ -302,7 +316,26 @@ fn wait_of(query: &WaitQuery) -> Result<Option<Duration>, Error> {
     query.wait.as_deref().map(|text| wait(Some(text), MAX_WAIT)).transpose()
 }
 
-async fn receipt_if_asked<T>(app: &App, wait: Option<Duration>, written: &Written<T>) -> Option<ReceiptBody> {
+async fn receipt_if_asked<T>(
+    app: &App,
+    caller: &Caller,
+    wait: Option<Duration>,
+    written: &Written<T>,
+) -> Option<ReceiptBody> {
     let receipt = app.receipt(written.head.revision, Some(written.at), wait?).await;
-    Some(ReceiptBody::new(receipt))
+    Some(caller.receipt_body(receipt))
+}
+
+impl Caller {
+    /// A key as this caller may see it.
+    pub(super) fn key_body(&self, key: Key, now: Timestamp) -> KeyBody {
+        KeyBody::new(&self.shown(key), now)
+    }
+
+    /// The same of a receipt.
+    fn receipt_body(&self, receipt: Receipt) -> ReceiptBody {
+        let mut body = ReceiptBody::new(self.shown_receipt(receipt));
+        body.revision = body.revision.filter(|_| !self.is_tenant());
+        body
+    }
 }

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use super::admission::connections::{Owner, Seat};
 use super::app::App;
 use super::auth::vouch;
+use super::caller::Bearer;
 use crate::contract::page::CHANGES_PATH;
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
@@ -69,7 +70,14 @@ pub async fn bound_in_time(request: Request, next: Next) -> Response {
 
 /// Refuses requests to `/v1` beyond what can be worked on, and forbids caches to keep the answers.
 pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
-    let _slot = app.admission.try_acquire().map_err(|_| Error::Unavailable("too many requests at once"))?;
+    const BUSY: Error = Error::Unavailable("too many requests at once");
+    let of_workspace = match request.extensions().get::<Bearer>() {
+        Some(Bearer::Named(token)) if token.scope.place().is_some() => {
+            Some(app.workspace_admission.take(&token.id).ok_or(BUSY)?)
+        }
+        _ => None,
+    };
+    let _slot = (app.admission.try_acquire().map_err(|_| BUSY)?, of_workspace);
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

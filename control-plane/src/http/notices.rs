@@ -7,11 +7,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::app::App;
+use super::caller::Caller;
 use super::envelope::Listing;
 use super::error::ErrorEnvelope;
 use super::extract::Query;
 use super::keys::bodies::KeyBody;
-use super::paging::workspace_row;
 use crate::domain::error::Error;
 use crate::service::usage::Why;
 
@@ -44,23 +44,24 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Keys that somebody ought to look at: those that have ended and are still used, those that end soon, those that nobody uses. At most
 /// 100 of each kind.
 #[utoipa::path(get, path = "/v1/notices", operation_id = "list_notices",
-    tag = "api-keys", security(("admin" = [])), params(NoticesQuery), responses(
+    tag = "api-keys", security(("admin" = ["viewer"])), params(NoticesQuery), responses(
     (status = 200, body = Listing<NoticeBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No such workspace", body = ErrorEnvelope)))]
 async fn list(
     State(app): State<App>,
+    caller: Caller,
     Query(query): Query<NoticesQuery>,
 ) -> Result<Listing<NoticeBody>, Error> {
-    let workspace = workspace_row(&app, query.workspace.as_deref()).await?;
+    let workspace = caller.workspace_row(&app, query.workspace.as_deref()).await?;
     let (notices, now) = (app.usage.notices(workspace).await?, app.clock.now());
-    let bodies = notices.iter().map(|notice| {
+    let bodies = notices.into_iter().map(|notice| {
         let (kind, within_days) = match notice.why {
             Why::Ends(days) => ("ends", Some(days)),
             Why::StillUsed => ("still_used", None),
             Why::Unused => ("unused", None),
         };
-        NoticeBody { kind, within_days, api_key: KeyBody::new(&notice.key, now) }
+        NoticeBody { kind, within_days, api_key: caller.key_body(notice.key, now) }
     });
     Ok(Listing::new(bodies.collect(), None))
 }

@@ -24,6 +24,7 @@ use crate::domain::error::Error;
         (name = "api-keys", description = "Create, look at, change, revoke, rotate and import API keys"),
         (name = "workspaces", description = "Whom keys belong to, and the limits that keys get by default"),
         (name = "users", description = "Who may use the pages of which workspace"),
+        (name = "tokens", description = "Tokens of operators, for all of /v1 or for one workspace"),
         (name = "audit", description = "Who did what, when and from where"),
         (name = "gateways", description = "Which gateways enforce which revision, and their credentials"),
         (name = "sync", description = "What gateways use"),
@@ -37,9 +38,14 @@ struct Tokens;
 impl Modify for Tokens {
     fn modify(&self, document: &mut Generated) {
         let components = document.components.get_or_insert_with(Default::default);
-        for (name, about) in
-            [("admin", "FLAMEGATE_ADMIN_TOKEN"), ("sync", "FLAMEGATE_SYNC_TOKEN, or a gateway's credential")]
-        {
+        for (name, about) in [
+            (
+                "admin",
+                "FLAMEGATE_ADMIN_TOKEN, or a token of /v1/tokens. The scope says who may: `operator` is a token for all of /v1; \
+                 `viewer`, `member` and `owner` are the least role of a token of one workspace, which sees nothing of others",
+            ),
+            ("sync", "FLAMEGATE_SYNC_TOKEN, or a gateway's credential"),
+        ] {
             let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
             components.add_security_scheme(name, SecurityScheme::Http(bearer));
         }
@@ -65,7 +71,7 @@ fn add_common_responses(document: &mut Generated) {
                 statuses.extend(["400", "503"]);
             }
             if path.starts_with("/v1/") {
-                statuses.push("429");
+                statuses.extend(["403", "429"]);
             }
             if operation.request_body.is_some() || path.ends_with("/revoke") {
                 statuses.extend(["413", "415", "422"]);

@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod audit_details;
 mod chrome;
+mod device;
 mod error;
 mod fields;
 mod form;
@@ -28,6 +29,7 @@ mod session;
 mod session_store;
 mod settings;
 mod sign_in;
+mod tokens;
 mod too_many;
 mod usage;
 mod view;
@@ -75,9 +77,12 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
+        .route("/account/end-session", post(account::end_session))
         .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
         .route("/join/{secret}", get(join::ask).post(join::accept))
         .route("/join/{secret}/new", post(join::accept_as_new))
+        .route("/operators/tokens", get(tokens::show))
+        .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
         .layer(session::layer(app))

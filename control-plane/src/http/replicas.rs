@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// The control planes that serve this database, oldest first, and for a while those that have ended. None with SQLite, where there is one.
 #[utoipa::path(get, path = "/v1/replicas", operation_id = "list_replicas",
-    tag = "gateways", security(("admin" = [])), responses(
+    tag = "gateways", security(("admin" = ["operator"])), responses(
     (status = 200, body = Listing<ReplicaBody>),
     (status = 401, body = ErrorEnvelope)))]
 async fn list(State(app): State<App>) -> Listing<ReplicaBody> {

@@ -11,10 +11,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::app::App;
 use super::error::Failure;
+use super::needs::Needs;
 use super::receive::{self, MAX_BODY};
 use super::{
     audit, auth, credentials, database, explain, gateways, health, keys, layers, notices, openapi, pages,
-    posts, replicas, sync, usage, users, workspaces,
+    posts, replicas, sync, tokens, usage, users, workspaces,
 };
 use crate::domain::error::Error;
 
@@ -33,9 +34,12 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .merge(usage::routes())
         .merge(notices::routes())
         .merge(database::routes())
+        .merge(tokens::routes());
+    let needs = (app.clone(), Needs::of(admin.get_openapi()));
+    let admin = admin
         .layer(middleware::from_fn_with_state(app.clone(), layers::admit))
         .layer(middleware::from_fn_with_state(app.clone(), receive::receive))
-        .layer(middleware::from_fn_with_state(app.clone(), auth::require_admin));
+        .layer(middleware::from_fn_with_state(needs, auth::require_operator));
     let sync = OpenApiRouter::new()
         .merge(sync::routes())
         .layer(middleware::from_fn_with_state(app.clone(), layers::admit_poll))

@@ -98,6 +98,7 @@ impl Server {
         let rounds = tokio::spawn(app.housekeeping(config.removals_kept).run(app.shutdown()));
         let exchange = app.store.is_shared().then(|| {
             tokio::spawn(app.credentials.clone().follow(app.shutdown()));
+            tokio::spawn(app.operators.clone().follow(app.shutdown()));
             let throttles =
                 vec![app.users.throttle(), app.wrong_tokens.clone(), app.sign_in_failures.clone()];
             tokio::spawn(throttle::exchange(throttles, app.store.clone(), app.shutdown()));

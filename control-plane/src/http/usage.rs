@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::app::App;
+use super::caller::Caller;
 use super::envelope::Success;
 use super::error::ErrorEnvelope;
 use super::extract::{PathId, Query};
@@ -138,7 +139,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// What a key was used for, in minutes, hours or days.
 #[utoipa::path(get, path = "/v1/api-keys/{id}/usage", operation_id = "get_api_key_usage",
-    tag = "api-keys", security(("admin" = [])),
+    tag = "api-keys", security(("admin" = ["viewer"])),
     params(TimeQuery, ("id" = String, Path, description = "`key_…`")), responses(
     (status = 200, body = Success<KeyUsageBody>),
     (status = 401, body = ErrorEnvelope),
@@ -146,10 +147,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     (status = 422, description = "Also when the time has more than 1,500 steps", body = ErrorEnvelope)))]
 async fn of_key(
     State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     Query(query): Query<TimeQuery>,
 ) -> Result<Success<KeyUsageBody>, Error> {
     let period = query.check(app.clock.now())?;
+    caller.key(&app, &id).await?;
     let usage = app.usage.of_key(&id, &period).await?;
     Ok(Success::new(KeyUsageBody {
         id: usage.key.id.clone(),
@@ -157,14 +160,14 @@ async fn of_key(
         counted_since: since(usage.since),
         totals: totals(&usage.buckets),
         buckets: usage.buckets.iter().map(BucketBody::from).collect(),
-        uses: UsesBody::from(&usage.key),
-        gateways: usage.gateways.into_iter().map(KeyGatewayBody::from).collect(),
+        gateways: usage.gateways.into_iter().filter(|_| !caller.is_tenant()).map(KeyGatewayBody::from).collect(),
+        uses: UsesBody::from(&caller.shown(usage.key)),
     }))
 }
 
 /// What all keys of a workspace were used for, and which were used most.
 #[utoipa::path(get, path = "/v1/workspaces/{id}/usage", operation_id = "get_workspace_usage",
-    tag = "workspaces", security(("admin" = [])),
+    tag = "workspaces", security(("admin" = ["viewer"])),
     params(TimeQuery, ("id" = String, Path, description = "Id or slug")), responses(
     (status = 200, body = Success<WorkspaceUsageBody>),
     (status = 401, body = ErrorEnvelope),
@@ -172,10 +175,12 @@ async fn of_key(
     (status = 422, description = "Also when the time has more than 1,500 steps", body = ErrorEnvelope)))]
 async fn of_workspace(
     State(app): State<App>,
+    caller: Caller,
     PathId(id): PathId,
     Query(query): Query<TimeQuery>,
 ) -> Result<Success<WorkspaceUsageBody>, Error> {
     let period = query.check(app.clock.now())?;
+    caller.workspace(&app, &id).await?;
     let usage = app.usage.of_workspace(&id, &period).await?;
     let busy = |(key, tally): &(Key, Tally)| BusiestBody {
         id: key.id.clone(),

@@ -1,6 +1,7 @@
 //! `/v1/users`.
 
 mod drafts;
+mod sessions;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -83,11 +84,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reset_password))
         .routes(routes!(disable))
         .routes(routes!(enable))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
 }
 
 /// Makes a user in a workspace. One who is there already joins the workspace.
 #[utoipa::path(post, path = "/v1/users", operation_id = "add_user",
-    tag = "users", security(("admin" = [])), request_body = AddUser, responses(
+    tag = "users", security(("admin" = ["operator"])), request_body = AddUser, responses(
     (status = 201, body = Success<AddedBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 409, description = "The user is a member already; `error.details.id` is the user", body = ErrorEnvelope),
@@ -102,7 +105,7 @@ async fn add(
 
 /// Users, oldest first.
 #[utoipa::path(get, path = "/v1/users", operation_id = "list_users",
-    tag = "users", security(("admin" = [])), params(ListQuery), responses(
+    tag = "users", security(("admin" = ["operator"])), params(ListQuery), responses(
     (status = 200, body = Listing<UserBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No such workspace", body = ErrorEnvelope),
@@ -116,7 +119,7 @@ async fn list(State(app): State<App>, Query(query): Query<ListQuery>) -> Result<
 
 /// One user.
 #[utoipa::path(get, path = "/v1/users/{id}", operation_id = "get_user",
-    tag = "users", security(("admin" = [])),
+    tag = "users", security(("admin" = ["operator"])),
     params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
     (status = 200, body = Success<UserBody>),
     (status = 401, body = ErrorEnvelope),
@@ -127,7 +130,7 @@ async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<User
 
 /// Makes a user an operator, who sees all gateways in the pages, or an ordinary user again.
 #[utoipa::path(patch, path = "/v1/users/{id}", operation_id = "update_user",
-    tag = "users", security(("admin" = [])), request_body = UpdateUser,
+    tag = "users", security(("admin" = ["operator"])), request_body = UpdateUser,
     params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
     (status = 200, body = Success<UserBody>),
     (status = 401, body = ErrorEnvelope),
@@ -144,7 +147,7 @@ async fn update(
 
 /// Gives a user another role in a workspace, or takes them out of it.
 #[utoipa::path(post, path = "/v1/users/{id}/role", operation_id = "set_user_role",
-    tag = "users", security(("admin" = [])), request_body = SetRole,
+    tag = "users", security(("admin" = ["operator"])), request_body = SetRole,
     params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
     (status = 200, body = Success<UserBody>),
     (status = 401, body = ErrorEnvelope),
@@ -161,7 +164,7 @@ async fn set_role(
 
 /// Gives a user another password and ends all their sessions.
 #[utoipa::path(post, path = "/v1/users/{id}/reset-password", operation_id = "reset_user_password",
-    tag = "users", security(("admin" = [])), request_body = ResetPassword,
+    tag = "users", security(("admin" = ["operator"])), request_body = ResetPassword,
     params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
     (status = 200, body = Success<AddedBody>),
     (status = 401, body = ErrorEnvelope),
@@ -178,7 +181,7 @@ async fn reset_password(
 
 /// Locks a user out and ends all their sessions. Doing it again succeeds.
 #[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user",
-    tag = "users", security(("admin" = [])),
+    tag = "users", security(("admin" = ["operator"])),
     params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
     (status = 200, body = Success<UserBody>),
     (status = 401, body = ErrorEnvelope),
@@ -189,7 +192,7 @@ async fn disable(State(app): State<App>, PathId(id): PathId, By(by): By) -> Resu
 
 /// Lets a user in again who was locked out. Doing it again succeeds.
 #[utoipa::path(post, path = "/v1/users/{id}/enable", operation_id = "enable_user",
-    tag = "users", security(("admin" = [])),
+    tag = "users", security(("admin" = ["operator"])),
     params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
     (status = 200, body = Success<UserBody>),
     (status = 401, body = ErrorEnvelope),

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use self::drafts::{CreateWorkspace, UpdateWorkspace};
 use super::app::App;
-use super::caller::By;
+use super::caller::{By, Caller};
 use super::envelope::{Created, Listing, Success};
 use super::error::ErrorEnvelope;
 use super::extract::{JsonBody, PathId, Query};
@@ -63,7 +63,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Makes a workspace.
 #[utoipa::path(post, path = "/v1/workspaces", operation_id = "create_workspace",
-    tag = "workspaces", security(("admin" = [])),
+    tag = "workspaces", security(("admin" = ["operator"])),
     request_body = CreateWorkspace, responses(
     (status = 201, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
@@ -77,32 +77,43 @@ async fn create(
     Ok(Created(body(app.workspaces.create(draft.into(), by).await?)))
 }
 
-/// All workspaces, oldest first.
+/// All workspaces, oldest first; of a token of one workspace that one.
 #[utoipa::path(get, path = "/v1/workspaces", operation_id = "list_workspaces",
-    tag = "workspaces", security(("admin" = [])), params(Part), responses(
+    tag = "workspaces", security(("admin" = ["viewer"])), params(Part), responses(
     (status = 200, body = Listing<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
-async fn list(State(app): State<App>, Query(part): Query<Part>) -> Result<Listing<WorkspaceBody>, Error> {
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(part): Query<Part>,
+) -> Result<Listing<WorkspaceBody>, Error> {
     let (limit, after) = (page_size(part.limit)?, cursor(part.cursor.as_deref())?);
+    if let Some(only) = caller.only_workspace(&app).await? {
+        return Ok(Listing::new(vec![body(only)], None));
+    }
     let (found, next) = app.workspaces.list(after.unwrap_or(0), limit).await?;
     Ok(Listing::new(found.into_iter().map(body).collect(), next))
 }
 
 /// One workspace, by id or slug.
 #[utoipa::path(get, path = "/v1/workspaces/{id}", operation_id = "get_workspace",
-    tag = "workspaces", security(("admin" = [])),
+    tag = "workspaces", security(("admin" = ["viewer"])),
     params(("id" = String, Path, description = "Id or slug")), responses(
     (status = 200, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)))]
-async fn show(State(app): State<App>, PathId(id): PathId) -> Result<Success<WorkspaceBody>, Error> {
-    Ok(Success::new(body(app.workspaces.find(&id).await?)))
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    PathId(id): PathId,
+) -> Result<Success<WorkspaceBody>, Error> {
+    Ok(Success::new(body(caller.workspace(&app, &id).await?)))
 }
 
 /// Changes a workspace's name, default limits or bounds.
 #[utoipa::path(patch, path = "/v1/workspaces/{id}", operation_id = "update_workspace",
-    tag = "workspaces", security(("admin" = [])),
+    tag = "workspaces", security(("admin" = ["operator"])),
     params(("id" = String, Path, description = "Id or slug")), request_body = UpdateWorkspace, responses(
     (status = 200, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),

@@ -4,23 +4,24 @@
 //! The good ones are in memory, as hashes: a poll reads no database for it. The tokens of the environment are one
 //! credential more, which cannot be revoked here: [`SHARED`].
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
-use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
-use tokio::sync::{Mutex, watch};
-use tokio::time;
+use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::gateways::Gateways;
+use super::good::{Good, Reload, follow};
 use super::token_book::TokenBook;
 use crate::domain::audit::{Action, Actor};
-use crate::domain::credentials::{Credential, GatewayToken, ID_PART, SHARED, StoredCredential, is_id_part};
+use crate::domain::credentials::{
+    Credential, ID_PART, NewToken, SHARED, StoredCredential, TokenOf, is_id_part,
+};
 use crate::domain::error::Error;
 use crate::domain::names::twins::{Letters, refuse_twin};
 use crate::domain::random;
+use crate::domain::tokens::{Digest, digest};
 use crate::store::{Purpose, Store};
 
 /// The service. Clones share it.
@@ -30,28 +31,24 @@ pub struct Credentials {
     clock: Clock,
     gateways: Gateways,
     doors: Arc<dyn Doors>,
-    good: Arc<RwLock<Vec<Good>>>,
-    reloading: Arc<Mutex<()>>,
+    good: Good<Credential>,
 }
 
 /// What a credential has opened elsewhere, such as connections.
 pub trait Doors: Send + Sync {
-    /// The credential is good no more.
+    /// The gateways' credential is good no more.
     fn shut(&self, credential: &Credential);
+
+    /// The operators' token of this digest is good no more.
+    fn shut_operators(&self, token: &Digest);
 }
 
 /// For who has none.
 impl Doors for () {
     fn shut(&self, _: &Credential) {}
-}
 
-struct Good {
-    credential: Credential,
-    hash: [u8; 32],
+    fn shut_operators(&self, _: &Digest) {}
 }
-
-/// Pause after a failure to read them.
-const AGAIN: Duration = Duration::from_millis(250);
 
 impl Credentials {
     /// The service, with the good credentials of the database.
@@ -61,31 +58,22 @@ impl Credentials {
         gateways: Gateways,
         doors: Arc<dyn Doors>,
     ) -> Result<Self, Error> {
-        let this = Self { store, clock, gateways, doors, good: Arc::default(), reloading: Arc::default() };
+        let this = Self { store, clock, gateways, doors, good: Good::new() };
         this.reload().await?;
         Ok(this)
     }
 
     /// Which credential this token is. Which of them it is does not show in the time.
     pub fn identify(&self, presented: &[u8], tokens: &TokenBook) -> Result<Credential, Error> {
-        let hash: [u8; 32] = Sha256::digest(presented).into();
-        let good = self.good.read().unwrap_or_else(PoisonError::into_inner);
-        // No early exit, and no branch on what is equal.
-        let mut place = 0u64;
-        for (number, entry) in (1u64..).zip(good.iter()) {
-            place.conditional_assign(&number, entry.hash.ct_eq(&hash));
-        }
-        let found = usize::try_from(place).ok().and_then(|place| good.get(place.checked_sub(1)?));
-        match found {
-            Some(entry) => Ok(entry.credential.clone()),
+        match self.good.find(&digest(presented)) {
+            Some(credential) => Ok(credential),
             None => tokens.check_sync(presented).map(|()| Credential::shared()),
         }
     }
 
     /// Whether this credential is still good. The shared tokens are judged when they are shown.
     pub fn is_good(&self, credential: &Credential) -> bool {
-        let good = self.good.read().unwrap_or_else(PoisonError::into_inner);
-        credential.is_shared() || good.iter().any(|entry| entry.credential == *credential)
+        credential.is_shared() || self.good.any(|good| good == credential)
     }
 
     /// The same as an answer.
@@ -104,14 +92,14 @@ impl Credentials {
     }
 
     /// Makes one. The token is shown to the caller and kept as a hash.
-    pub async fn add(&self, name: &str, by: Actor) -> Result<(StoredCredential, GatewayToken), Error> {
+    pub async fn add(&self, name: &str, by: Actor) -> Result<(StoredCredential, NewToken), Error> {
         if !is_id_part(name) {
             return Err(Error::invalid("name", ID_PART));
         }
         if name == SHARED {
             return Err(Error::invalid("name", "'shared' is the name of the tokens in FLAMEGATE_SYNC_TOKEN"));
         }
-        let (token, now) = (GatewayToken::generate()?, self.clock.now());
+        let (token, now) = (NewToken::generate(TokenOf::Gateways)?, self.clock.now());
         let hash = token.hash();
         let row = StoredCredential {
             id: random::id("gwc_")?,
@@ -167,32 +155,25 @@ impl Credentials {
     }
 
     /// Reads them again whenever another control plane has changed some, until the server goes down.
-    pub async fn follow(self, mut shutdown: watch::Receiver<bool>) {
-        let mut changes = self.store.watch_credentials();
-        loop {
-            while let Err(error) = self.reload().await {
-                tracing::error!(%error, "gateways' credentials were changed, and cannot be read");
-                time::sleep(AGAIN).await;
-            }
-            tokio::select! {
-                _ = shutdown.wait_for(|down| *down) => return,
-                changed = changes.changed() => if changed.is_err() { return },
-            }
-        }
+    pub async fn follow(self, shutdown: watch::Receiver<bool>) {
+        follow(&self, self.store.watch_credentials(), shutdown).await;
     }
+}
 
-    /// Polls wait for nothing: under their lock the list is only replaced.
+#[async_trait]
+impl Reload for Credentials {
+    const WHOSE: &str = "gateways'";
+
     async fn reload(&self) -> Result<(), Error> {
-        // One after the other, or a list that was read before a revocation could replace the one read after it.
-        let _one = self.reloading.lock().await;
-        let rows = self.store.reading_for(Purpose::Sync).read().await?.good_credentials().await?;
-        let good = rows.into_iter().map(|(name, hash)| Good { credential: Credential::named(&name), hash });
-        let good = good.collect();
-        let before = std::mem::replace(&mut *self.good.write().unwrap_or_else(PoisonError::into_inner), good);
+        let store = self.store.reading_for(Purpose::Sync);
+        let before = self.good.reload(async {
+            let rows = store.read().await?.good_credentials().await?;
+            Ok(rows.into_iter().map(|(name, hash)| (Credential::named(&name), hash)).collect())
+        });
         // After the list is replaced: a poll that comes in between is refused by one or ended by the other.
-        for ended in before.iter().filter(|entry| !self.is_good(&entry.credential)) {
-            self.gateways.end(&ended.credential);
-            self.doors.shut(&ended.credential);
+        for (ended, _) in before.await?.iter().filter(|(credential, _)| !self.is_good(credential)) {
+            self.gateways.end(ended);
+            self.doors.shut(ended);
         }
         Ok(())
     }

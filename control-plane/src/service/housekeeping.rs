@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::gateways::Gateways;
 use super::keys::kept::Kept;
 use super::keys::{Keys, Swept};
+use super::operators::Operators;
 use super::usage::Usage;
 use crate::domain::error::Error;
 use crate::store::Store;
@@ -23,6 +24,8 @@ pub struct Housekeeping {
     pub gateways: Gateways,
     /// Counts that are old.
     pub usage: Usage,
+    /// Tokens that were used.
+    pub operators: Operators,
     /// The log, sessions and requests.
     pub store: Store,
     /// By which things are over.
@@ -101,6 +104,7 @@ impl Housekeeping {
             tracing::info!(floor, "the revision log was compacted");
         }
         self.usage.sweep().await?;
+        self.operators.note_uses().await?;
         self.gateways.save(&self.store).await
     }
 }

@@ -3,7 +3,7 @@
 mod attempts;
 mod exchange;
 
-pub use self::attempts::Throttle;
+pub use self::attempts::{Attempt, Throttle};
 pub use self::exchange::exchange;
 
 #[cfg(test)]

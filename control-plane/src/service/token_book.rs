@@ -10,13 +10,13 @@ use std::time::Instant;
 use crate::contract::Limit;
 use crate::domain::error::Error;
 use crate::domain::rate::Rate;
-use crate::domain::tokens::{Digest, Tokens, digest};
+use crate::domain::tokens::{Digest, Tokens};
 
 /// The tokens that are good now. Shared by everything that checks one.
 pub struct TokenBook {
     lists: RwLock<Lists>,
     rate: Option<Rate>,
-    /// Until when the requests so far keep an admin token busy (GCRA). Only of tokens that are good.
+    /// Until when the requests so far keep a token of an operator busy (GCRA). Only of tokens that are or were good.
     busy_until: Mutex<HashMap<Digest, Instant>>,
 }
 
@@ -25,6 +25,9 @@ struct Lists {
     sync: Tokens,
     metrics: Tokens,
 }
+
+/// Tokens at rest are looked for when there are more entries than this.
+const SWEEP_ABOVE: usize = 2_000;
 
 impl TokenBook {
     /// The lists to begin with; `limit` holds for each admin token by itself.
@@ -35,9 +38,7 @@ impl TokenBook {
 
     /// Other lists from now on. Polls that are held end as they would have.
     pub fn replace(&self, admin: Tokens, sync: Tokens, metrics: Tokens) {
-        let good = admin.clone();
         *self.lists.write().unwrap_or_else(PoisonError::into_inner) = Lists { admin, sync, metrics };
-        self.busy_until.lock().unwrap_or_else(PoisonError::into_inner).retain(|digest, _| good.has(digest));
     }
 
     /// Lets a request with a token for gateways pass.
@@ -53,14 +54,18 @@ impl TokenBook {
         if good { Ok(()) } else { Err(Error::Unauthorized) }
     }
 
-    /// Lets a request with an admin token pass, unless the token was used too often.
-    pub fn check_admin(&self, presented: &[u8], now: Instant) -> Result<(), Error> {
-        let digest = digest(presented);
-        if !self.lists.read().unwrap_or_else(PoisonError::into_inner).admin.has(&digest) {
-            return Err(Error::Unauthorized);
-        }
+    /// Whether this is an admin token of the environment.
+    pub fn is_admin(&self, digest: &Digest) -> bool {
+        self.lists.read().unwrap_or_else(PoisonError::into_inner).admin.has(digest)
+    }
+
+    /// Counts a request with a good token of an operator, unless it was used too often.
+    pub fn count(&self, digest: Digest, now: Instant) -> Result<(), Error> {
         let Some(rate) = self.rate else { return Ok(()) };
         let mut busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if busy_until.len() > SWEEP_ABOVE {
+            busy_until.retain(|_, until| *until > now);
+        }
         let until = busy_until.entry(digest).or_insert(now);
         *until = rate.take(*until, now)?;
         Ok(())

@@ -4,6 +4,7 @@ mod manage;
 mod members;
 mod password;
 mod service;
+mod sessions;
 mod sign_in;
 
 pub use self::manage::Added;

@@ -13,7 +13,7 @@ const IN_TWO_PIECES: &str = "A\u{308}rger mit\u{a0}Schlu\u{308}sseln";
 
 async fn sign_in(control: &Control, email: &str, password: &str) -> SignIn {
     let users = &control.server.app.users;
-    users.sign_in(email, Password::new(password.to_owned()), None).await.unwrap()
+    users.sign_in(email, Password::new(password.to_owned()), None, &[]).await.unwrap()
 }
 
 fn is_welcome(attempt: &SignIn) -> bool {

@@ -114,6 +114,18 @@ impl Browser {
         cookies.iter().find(|(name, _)| name.contains(SESSION)).map(|(_, value)| value.clone())
     }
 
+    /// Name and value of the cookie that says that somebody has signed in on this browser before.
+    pub fn device(&self) -> (String, String) {
+        let cookies = self.cookies.lock().unwrap();
+        let device = cookies.iter().find(|(name, _)| name.starts_with("flamegate_device"));
+        device.map(|(name, value)| (name.clone(), value.clone())).unwrap()
+    }
+
+    /// Keeps a cookie, wherever it is from.
+    pub fn keep(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
     pub fn set_cookie(&self, value: &str) {
         self.cookies.lock().unwrap().insert(self.session_name.clone(), value.to_owned());
     }

@@ -3,9 +3,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod access;
 mod audit;
 mod browser;
 mod cookies;
+mod devices;
 mod gateways;
 mod headers;
 mod key_page;
@@ -17,8 +19,10 @@ mod passwords;
 mod roles;
 mod search;
 mod secrets;
+mod sessions;
 mod sign_in;
 mod tenants;
+mod tokens;
 mod twice;
 mod usage;
 mod way_back;

@@ -71,7 +71,8 @@ async fn a_password_that_was_being_changed_does_not_outlive_a_lock_out() {
     control.post(&format!("/v1/users/{ADA}/disable"), json!({})).await.expect(200);
     control.post(&format!("/v1/users/{ADA}/enable"), json!({})).await.expect(200);
     let by = || user.as_actor(None);
-    let changed = users.change_password(user.clone(), typed(PASSWORD), typed("another horse battery"), by());
+    let changed =
+        users.change_password(user.clone(), typed(PASSWORD), typed("another horse battery"), (by(), "one"));
     assert!(matches!(changed.await, Err(Error::Conflict { .. })));
     // ... and between the comparison and the write.
     let user = users.find(ADA).await.unwrap();
@@ -81,11 +82,12 @@ async fn a_password_that_was_being_changed_does_not_outlive_a_lock_out() {
     tokio::task::yield_now().await;
     let (whom, by) = (user.clone(), user.as_actor(None));
     let changed = tokio::spawn(async move {
-        other.change_password(whom, typed(PASSWORD), typed("another horse battery"), by).await
+        other.change_password(whom, typed(PASSWORD), typed("another horse battery"), (by, "one")).await
     });
     // Those who are known are hashed for in their order: the comparison and the hash before it are done after these.
     for _ in 0..2 {
-        let wrong = users.change_password(user.clone(), typed(WRONG), typed(WRONG), user.as_actor(None));
+        let wrong =
+            users.change_password(user.clone(), typed(WRONG), typed(WRONG), (user.as_actor(None), "one"));
         assert!(matches!(wrong.await, Err(Error::Invalid(_))));
     }
     release.send(()).unwrap();
@@ -105,9 +107,9 @@ async fn who_is_locked_out_while_their_password_is_compared_does_not_come_in() {
     let (admin, ada) = (users.clone(), users.clone());
     let locked = tokio::spawn(async move { admin.set_disabled(ADA, true, operator()).await });
     tokio::task::yield_now().await;
-    let signed_in = tokio::spawn(async move { ada.sign_in(ADA, typed(PASSWORD), None).await });
+    let signed_in = tokio::spawn(async move { ada.sign_in(ADA, typed(PASSWORD), None, &[]).await });
     for name in ["bob@example.com", "eve@example.com"] {
-        let stranger = users.sign_in(name, typed(WRONG), None).await;
+        let stranger = users.sign_in(name, typed(WRONG), None, &[]).await;
         assert!(matches!(stranger, Ok(SignIn::Refused)));
     }
     release.send(()).unwrap();

@@ -36,8 +36,7 @@ pub async fn entries_come_back_newest_first_as_they_were_written(database: Datab
         Actor {
             user_id: Some("usr_ada".to_owned()),
             name: "ada@example.com".to_owned(),
-            via: Via::Page,
-            address: Some("2001:db8::1".parse().unwrap()),
+            ..Actor::admin_token(Via::Page, Some("2001:db8::1".parse().unwrap()))
         },
         details.clone(),
     );

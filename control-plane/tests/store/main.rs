@@ -13,6 +13,7 @@ mod idempotency;
 mod keys;
 mod log;
 mod model;
+mod operators;
 mod pairs;
 mod replicas;
 mod sessions;
@@ -98,7 +99,13 @@ macro_rules! engine {
                 sessions:
                     a_session_is_there_until_it_is_over
                     an_id_is_given_once_and_an_ended_session_stays_ended
+                    the_sessions_of_a_user_are_theirs_and_not_over
                     sessions_are_forgotten_when_they_are_long_over;
+                operators:
+                    a_token_is_found_as_it_was_stored
+                    a_token_is_good_until_it_ends
+                    a_use_never_goes_back
+                    a_signing_key_is_made_once;
                 idempotency:
                     a_request_is_remembered_for_a_day
                     of_two_at_once_one_is_the_first

@@ -5,7 +5,12 @@ use flamegate_control::domain::sessions::StoredSession;
 use crate::fixtures::{Database, at};
 
 fn session(number: u8, data: &str, seconds: i64) -> StoredSession {
-    StoredSession { id_hash: [number; 32], data: data.to_owned(), expires_at: at(seconds).as_second() }
+    StoredSession {
+        id_hash: [number; 32],
+        user_id: None,
+        data: data.to_owned(),
+        expires_at: at(seconds).as_second(),
+    }
 }
 
 async fn insert(database: &Database, session: StoredSession) -> bool {
@@ -36,6 +41,26 @@ pub async fn an_id_is_given_once_and_an_ended_session_stays_ended(database: Data
     let late = session(1, "late", 60);
     database.write(move |tx| Box::pin(async move { tx.update_session(&late).await })).await;
     assert!(find(&database, 1, 0).await.is_none(), "what was ended meanwhile does not come back");
+}
+
+pub async fn the_sessions_of_a_user_are_theirs_and_not_over(database: Database) {
+    for (number, user, seconds) in
+        [(1, Some("usr_a"), 60), (2, Some("usr_a"), 90), (3, Some("usr_b"), 90), (4, None, 90)]
+    {
+        let user_id = user.map(str::to_owned);
+        assert!(insert(&database, StoredSession { user_id, ..session(number, "{}", seconds) }).await);
+    }
+    let of = async |user: &str, seconds, limit| {
+        let found = database.store.read().await.unwrap().sessions_of(user, at(seconds), limit).await.unwrap();
+        found.into_iter().map(|session| session.id_hash[0]).collect::<Vec<_>>()
+    };
+    assert_eq!((of("usr_a", 0, 9).await, of("usr_a", 60, 9).await), (vec![2, 1], vec![2]));
+    assert_eq!((of("usr_a", 0, 1).await, of("usr_c", 0, 9).await), (vec![2], vec![]));
+    // Whoever signs in in a session that is there becomes its user.
+    let signed_in = StoredSession { user_id: Some("usr_c".to_owned()), ..session(4, "{}", 90) };
+    database.write(move |tx| Box::pin(async move { tx.update_session(&signed_in).await })).await;
+    assert_eq!(of("usr_c", 0, 9).await, [4]);
+    assert_eq!(find(&database, 4, 0).await.unwrap().user_id.as_deref(), Some("usr_c"));
 }
 
 pub async fn sessions_are_forgotten_when_they_are_long_over(database: Database) {

@@ -166,7 +166,7 @@ pub(in crate::cli) struct ImportArgs {
 
 #[derive(Args)]
 pub(in crate::cli) struct ExpiryArgs {
-    /// When the key stops working: RFC 3339 or Unix seconds
+    /// When it stops working: RFC 3339 or Unix seconds
     #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
     expires_at: Option<String>,
     /// The same from now: 12h, 90d

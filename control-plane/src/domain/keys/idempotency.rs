@@ -42,6 +42,13 @@ impl IdempotencyKey {
     }
 }
 
+impl IdempotencyKey {
+    /// The same text of one workspace's own: no header has a space in it, so nobody else's is the same.
+    pub(crate) fn of(&self, workspace: &str) -> Self {
+        Self(format!("{workspace} {}", self.0))
+    }
+}
+
 impl Idempotent {
     /// `operation` and `request` together say what "the same request" means.
     pub(crate) fn new(key: IdempotencyKey, operation: &str, request: &impl Serialize) -> Result<Self, Error> {

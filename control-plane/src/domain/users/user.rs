@@ -111,7 +111,11 @@ impl User {
 impl User {
     /// The user doing something in a page.
     pub fn as_actor(&self, address: Option<IpAddr>) -> Actor {
-        Actor { user_id: Some(self.id.clone()), name: self.email.clone(), via: Via::Page, address }
+        Actor {
+            user_id: Some(self.id.clone()),
+            name: self.email.clone(),
+            ..Actor::admin_token(Via::Page, address)
+        }
     }
 }
 

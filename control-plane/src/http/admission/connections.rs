@@ -24,7 +24,7 @@ use crate::service::metrics::Census;
 pub enum Class {
     /// Has shown nothing yet.
     Stranger,
-    /// Has shown a session.
+    /// Has shown a session, or a token of one workspace.
     Person,
     /// Has shown an admin token.
     Operator,
@@ -37,6 +37,8 @@ pub enum Class {
 pub enum Owner {
     /// A session of the user with this row.
     Person(i64),
+    /// The operators' token of this digest, which is for one workspace.
+    Tenant(Digest),
     /// The admin token of this digest.
     Operator(Digest),
     /// A credential of gateways.
@@ -106,7 +108,7 @@ const MOST_OF_PERSON: usize = 16;
 impl Owner {
     const fn class(&self) -> Class {
         match self {
-            Self::Person(_) => Class::Person,
+            Self::Person(_) | Self::Tenant(_) => Class::Person,
             Self::Operator(_) => Class::Operator,
             Self::Gateway(_) => Class::Gateway,
         }
@@ -197,6 +199,11 @@ impl Connections {
 impl Doors for Connections {
     fn shut(&self, credential: &Credential) {
         self.disown(&Owner::Gateway(credential.clone()));
+    }
+
+    fn shut_operators(&self, token: &Digest) {
+        self.disown(&Owner::Operator(*token));
+        self.disown(&Owner::Tenant(*token));
     }
 }
 

@@ -34,7 +34,7 @@ pub(in crate::http) struct KeyBody {
     key_hint: String,
     /// RFC 3339.
     created_at: String,
-    /// Who made it: a user's e-mail address, or `admin token`.
+    /// Who made it: a user's e-mail address, `token:` and the name of an operator's token, or `admin token`.
     created_by: Option<String>,
     /// RFC 3339; null for a key that does not expire.
     expires_at: Option<String>,
@@ -49,7 +49,7 @@ pub(in crate::http) struct KeyBody {
     rotated_from: Option<String>,
     /// The key that replaces this one.
     rotated_to: Option<String>,
-    /// Last revision at which the gateways' view of the key changed.
+    /// Last revision at which the gateways' view of the key changed; null for a token of one workspace.
     revision: Option<u64>,
     #[serde(flatten)]
     uses: UsesBody,
@@ -89,19 +89,20 @@ pub(super) struct UpdatedBody {
 #[schema(as = RevokedApiKey)]
 pub(super) struct RevokedBody {
     #[serde(flatten)]
-    receipt: ReceiptBody,
+    pub receipt: ReceiptBody,
     /// The key as it is now.
-    api_key: KeyBody,
+    pub api_key: KeyBody,
     /// Keys that this one replaced, directly or not, and that still work: in a grace, or because somebody let them. Newest first.
-    still_working: Vec<KeyBody>,
+    pub still_working: Vec<KeyBody>,
 }
 
 /// Which gateways enforce a change.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Receipt)]
 pub(super) struct ReceiptBody {
-    /// Revision of the change.
-    revision: u64,
+    /// Revision of the change; null for a token of one workspace, which is told of gateways only how many there are: they are numbered
+    /// then.
+    pub revision: Option<u64>,
     /// How many gateways are connected.
     gateways: usize,
     /// How many of them enforce it, on every worker.
@@ -197,20 +198,10 @@ impl KeyBody {
     }
 }
 
-impl RevokedBody {
-    pub fn new(key: &Key, still_working: &[Key], now: Timestamp, receipt: Receipt) -> Self {
-        Self {
-            receipt: ReceiptBody::new(receipt),
-            api_key: KeyBody::new(key, now),
-            still_working: still_working.iter().map(|key| KeyBody::new(key, now)).collect(),
-        }
-    }
-}
-
 impl ReceiptBody {
     pub fn new(receipt: Receipt) -> Self {
         Self {
-            revision: receipt.revision,
+            revision: Some(receipt.revision),
             gateways: receipt.gateways.len(),
             enforced: receipt.enforced(),
             slowest_ms: receipt.slowest_ms(),

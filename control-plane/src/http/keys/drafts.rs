@@ -147,7 +147,7 @@ impl From<ImportKey> for ImportDraft {
 }
 
 /// How an end looks in the OpenAPI document.
-fn expiry_schema() -> Schema {
+pub(in crate::http) fn expiry_schema() -> Schema {
     let text = ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));

@@ -221,6 +221,10 @@ const fn did(action: Action, alone: bool) -> &'static str {
         (Action::UserEnabled, _) => "unlocked",
         (Action::SignedIn, _) => "signed in",
         (Action::SignedOut, _) => "signed out",
+        (Action::SessionEnded, true) => "ended a session of theirs",
+        (Action::SessionEnded, false) => "ended a session of",
+        (Action::TokenCreated, _) => "made the operator token",
+        (Action::TokenRevoked, _) => "revoked the operator token",
         (Action::SignedOutEverywhere, true) => "signed out everywhere",
         (Action::SignedOutEverywhere, false) => "ended all sessions of",
     }
@@ -251,5 +255,8 @@ pub(super) const fn words(action: Action) -> &'static str {
         Action::SignedIn => "Signed in",
         Action::SignedOut => "Signed out",
         Action::SignedOutEverywhere => "Signed out everywhere",
+        Action::SessionEnded => "Session ended",
+        Action::TokenCreated => "Operator token made",
+        Action::TokenRevoked => "Operator token revoked",
     }
 }

@@ -14,6 +14,7 @@ pub(super) enum Section {
     ApiKeys,
     Members,
     Account,
+    Tokens,
 }
 
 /// The frame of a page for a signed-in user.
@@ -68,6 +69,7 @@ impl Chrome {
             Section::ApiKeys => section == "settings" || section == "api-keys",
             Section::Members => section == "settings" || section == "members",
             Section::Account => section == "account",
+            Section::Tokens => section == "tokens",
         }
     }
 
@@ -84,7 +86,7 @@ impl Chrome {
             Section::ApiKeys => "/settings/api-keys",
             Section::Members => "/settings/members",
             // Not everybody sees the audit log everywhere.
-            Section::Overview | Section::Audit | Section::Account => "",
+            Section::Overview | Section::Audit | Section::Account | Section::Tokens => "",
         }
     }
 

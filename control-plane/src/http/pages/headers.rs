@@ -6,8 +6,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 
+use super::device::{DeviceCookie, Devices};
 use super::error::PageError;
 use crate::domain::error::Error;
 use crate::http::app::App;
@@ -35,7 +36,10 @@ const MAX_FORM: usize = 16 * 1024;
 
 /// A request's place among those for pages. Who waits for others than the database gives it back before.
 #[derive(Clone)]
-pub(super) struct PageSlot(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+pub(super) struct PageSlot(Arc<Mutex<Option<Permit>>>);
+
+/// Of the places of everybody, or of those of people who have signed in on that browser before.
+type Permit = Box<dyn Send>;
 
 impl PageSlot {
     /// Somebody else may have it.
@@ -66,15 +70,19 @@ pub(super) async fn receive(State(app): State<App>, request: Request, next: Next
     }
 }
 
-/// Refuses requests beyond what can be worked on. Who wants to sign in waits for others who do, and is in nobody else's way.
+/// Refuses requests beyond what can be worked on. Who wants to sign in waits for others who do, and is in nobody else's way. On a browser
+/// on which somebody has signed in before they wait for no stranger either.
 pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let signs_in = request.method() == Method::POST && request.uri().path() == "/sign-in";
-    let slots = if signs_in { &app.sign_in_admission } else { &app.page_admission };
-    let mut slot = Arc::clone(slots).try_acquire_owned();
-    if slot.is_err() && signs_in && app.sign_in_failures.is_first(address(&app, &request)) {
-        slot = Arc::clone(&app.first_sign_in_admission).try_acquire_owned();
-    }
-    let Ok(slot) = slot else {
+    let slot = if signs_in {
+        let devices = Devices::of(&app, request.headers());
+        let slot = sign_in_slot(&app, &request, &devices);
+        request.extensions_mut().insert(devices);
+        slot
+    } else {
+        permit(&app.page_admission)
+    };
+    let Some(slot) = slot else {
         return PageError::from(Error::Unavailable("too many requests at once")).into_response();
     };
     let slot = PageSlot(Arc::new(Mutex::new(Some(slot))));
@@ -84,11 +92,30 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     response
 }
 
+fn sign_in_slot(app: &App, request: &Request, devices: &Devices) -> Option<Permit> {
+    // By user: somebody's own devices, however many they have made, take nobody else's places.
+    let known = devices.0.iter().find_map(|device| app.known_sign_ins.take(&device.user));
+    if let Some(slot) = known {
+        return Some(Box::new(slot));
+    }
+    permit(&app.sign_in_admission).or_else(|| {
+        let is_first = app.sign_in_failures.is_first(address(app, request));
+        is_first.then(|| permit(&app.first_sign_in_admission)).flatten()
+    })
+}
+
+fn permit(places: &Arc<Semaphore>) -> Option<Permit> {
+    Some(Box::new(Arc::clone(places).try_acquire_owned().ok()?))
+}
+
 /// Makes cookies secure for browsers that came by TLS through a trusted proxy. With a public `https` URL they are anyway, but
 /// for the library's way to take one back, which a browser ignores for a `__Host-` name unless it is secure, too.
 pub(super) async fn secure_cookies(State(app): State<App>, request: Request, next: Next) -> Response {
     let secure = is_secure(&app, request.headers());
     let mut response = next.run(request).await;
+    if let Some(DeviceCookie(cookie)) = response.extensions_mut().remove() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     if secure {
         let cookies = response.headers_mut().iter_mut().filter(|(name, _)| *name == header::SET_COOKIE);
         for (_, cookie) in cookies {

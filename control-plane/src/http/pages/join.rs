@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use tower_sessions::Session;
 
+use super::device::Devices;
 use super::error::PageError;
 use super::fields::Fields;
 use super::form::Posted;
@@ -65,6 +66,7 @@ pub(super) async fn accept_as_new(
     Path(secret): Path<String>,
     Address(address): Address,
     session: Session,
+    devices: Devices,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, PageError> {
@@ -76,8 +78,8 @@ pub(super) async fn accept_as_new(
     let password = Password::new(fields.raw("new").to_owned());
     match app.users.accept_as_new(&secret, password, address).await {
         Ok(user) => {
-            session::begin(&app, &session, &user).await?;
-            Ok(Redirect::to("/sign-in?entered=1").into_response())
+            session::begin(&app, &session, &user, session::From::of(address, &headers)).await?;
+            Ok((devices.remember(&app, &user)?, Redirect::to("/sign-in?entered=1")).into_response())
         }
         Err(Error::Invalid(problems)) => {
             let page = page(&app, &session, secret, open, problems).await?;
@@ -99,7 +101,7 @@ async fn page(
     problems: Problems,
 ) -> Result<Response, PageError> {
     let workspace = app.workspaces.by_row(open.workspace_seq).await?;
-    let signed_in = session::current(app, session).await?;
+    let signed_in = session::current(app, session, None).await?;
     Ok(html(&JoinPage {
         assets: Assets::new(),
         workspace: workspace.name,

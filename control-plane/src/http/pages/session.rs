@@ -1,9 +1,11 @@
 //! Who is signed in. The session library makes, rotates and expires the cookie; here is what a session holds and when it
 //! is over: after a time without requests (the library), after its longest time, and when the user's stamp has changed.
 
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use serde::{Deserialize, Serialize};
+use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tower_sessions::cookie::SameSite;
@@ -11,11 +13,12 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
 use super::error::PageError;
 use super::headers::PageSlot;
-use super::session_store::Sessions;
+use super::session_store::{Sessions, hash};
 use super::way_back::WayBack;
 use crate::domain::audit::Actor;
 use crate::domain::error::Error;
 use crate::domain::random;
+use crate::domain::sessions::{self, WHO, Who, public_id};
 use crate::domain::users::User;
 use crate::http::admission::connections::{Owner, Seat};
 use crate::http::app::App;
@@ -35,19 +38,6 @@ pub(super) struct SignedIn {
     pub slot: Option<PageSlot>,
 }
 
-/// What a session holds.
-#[derive(Clone, Serialize, Deserialize)]
-struct Who {
-    user: String,
-    stamp: String,
-    csrf: String,
-    /// When it began (Unix seconds).
-    began: i64,
-    /// When it was last written (Unix seconds).
-    seen: i64,
-}
-
-const WHO: &str = "who";
 /// A session in use is written this often and not with every request, in seconds.
 const REFRESH: i64 = 60;
 
@@ -66,23 +56,46 @@ pub(super) fn layer(app: &App) -> SessionManagerLayer<Sessions> {
 /// Cookies do not know ports: the name holds eight digits of the database's own, so that two control planes on one host do not
 /// end each other's sessions. Under `__Host-` no other host and no page without TLS can set it.
 fn cookie_name(app: &App) -> String {
-    let digest = Sha256::digest(app.store.head().epoch);
-    let database: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     let prefix = if app.pages.is_secure() { "__Host-" } else { "" };
-    format!("{prefix}flamegate_session_{database}")
+    format!("{prefix}flamegate_session_{}", database_digits(app))
+}
+
+/// Eight digits of the database's own.
+pub(super) fn database_digits(app: &App) -> String {
+    let digest = Sha256::digest(app.store.head().epoch);
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where a session is used, as its user sees it in the list of theirs.
+pub(super) struct From {
+    address: Option<IpAddr>,
+    agent: Option<String>,
+}
+
+impl From {
+    /// Of a request that came from this address.
+    pub fn of(address: Option<IpAddr>, headers: &HeaderMap) -> Self {
+        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Self { address, agent: sessions::agent(agent) }
+    }
 }
 
 /// Begins a session under a new id, whatever id the browser came with.
-pub(super) async fn begin(app: &App, session: &Session, user: &User) -> Result<(), Error> {
+pub(super) async fn begin(app: &App, session: &Session, user: &User, from: From) -> Result<(), Error> {
     let now = app.clock.now().as_second();
     let csrf = random::base62(32)?.to_string();
-    let who = Who { user: user.id.clone(), stamp: user.stamp.clone(), csrf, began: now, seen: now };
+    let (user, stamp) = (user.id.clone(), user.stamp.clone());
+    let who = Who { user, stamp, csrf, began: now, seen: now, address: from.address, agent: from.agent };
     session.cycle_id().await.map_err(Error::internal)?;
     session.insert(WHO, who).await.map_err(Error::internal)
 }
 
-/// The session's user, if there is one.
-pub(super) async fn current(app: &App, session: &Session) -> Result<Option<(User, String)>, Error> {
+/// The session's user, if there is one; with where it is used, that is noted.
+pub(super) async fn current(
+    app: &App,
+    session: &Session,
+    from: Option<From>,
+) -> Result<Option<(User, String)>, Error> {
     let Some(mut who) = session.get::<Who>(WHO).await.map_err(Error::internal)? else { return Ok(None) };
     let now = app.clock.now().as_second();
     let longest = i64::try_from(app.pages.session_max.as_secs()).unwrap_or(i64::MAX);
@@ -95,6 +108,9 @@ pub(super) async fn current(app: &App, session: &Session) -> Result<Option<(User
     let csrf = who.csrf.clone();
     if now - who.seen >= REFRESH {
         who.seen = now;
+        if let Some(From { address, agent }) = from {
+            (who.address, who.agent) = (address, agent);
+        }
         session.insert(WHO, who).await.map_err(Error::internal)?;
     }
     Ok(Some((user, csrf)))
@@ -104,6 +120,11 @@ impl SignedIn {
     /// The user as the one who does something.
     pub fn actor(&self) -> Actor {
         self.user.as_actor(self.address.0)
+    }
+
+    /// The session's public name, by which the user ends one of theirs.
+    pub fn session_id(&self) -> Option<String> {
+        self.session.id().map(|id| public_id(&hash(&id)))
     }
 
     /// Whether a form carries the session's token.
@@ -119,13 +140,14 @@ impl FromRequestParts<App> for SignedIn {
         let session =
             Session::from_request_parts(parts, app).await.map_err(|(_, text)| Error::internal(text))?;
         let ended = session.id().is_some();
-        let (current, seat) = (current(app, &session).await?, parts.extensions.get::<Seat>());
+        let Ok(address) = Address::from_request_parts(parts, app).await;
+        let from = From::of(address.0, &parts.headers);
+        let (current, seat) = (current(app, &session, Some(from)).await?, parts.extensions.get::<Seat>());
         match current {
             Some((user, csrf)) => {
                 if let Some(seat) = seat {
                     seat.vouch(Owner::Person(user.seq));
                 }
-                let Ok(address) = Address::from_request_parts(parts, app).await;
                 let slot = parts.extensions.get().cloned();
                 Ok(Self { user, csrf, session, address, slot })
             }

@@ -10,7 +10,7 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error as StoreError, Result as StoreResult};
 
 use crate::domain::error::Error;
-use crate::domain::sessions::StoredSession;
+use crate::domain::sessions::{StoredSession, WHO};
 use crate::service::clock::Clock;
 use crate::store::Store;
 
@@ -67,11 +67,17 @@ impl fmt::Debug for Sessions {
 
 fn row(record: &Record) -> StoreResult<StoredSession> {
     let data = serde_json::to_string(&record.data).map_err(|error| StoreError::Encode(error.to_string()))?;
-    Ok(StoredSession { id_hash: hash(&record.id), data, expires_at: record.expiry_date.unix_timestamp() })
+    let user_id = record.data.get(WHO).and_then(|who| who.get("user")).and_then(|user| user.as_str());
+    Ok(StoredSession {
+        id_hash: hash(&record.id),
+        user_id: user_id.map(str::to_owned),
+        data,
+        expires_at: record.expiry_date.unix_timestamp(),
+    })
 }
 
 /// The id is random, so a plain hash is enough.
-fn hash(id: &Id) -> [u8; 32] {
+pub(super) fn hash(id: &Id) -> [u8; 32] {
     Sha256::digest(id.0.to_le_bytes()).into()
 }
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::Session;
 
+use super::device::Devices;
 use super::error::PageError;
 use super::fields::Fields;
 use super::form::Posted;
@@ -65,7 +66,7 @@ pub(super) async fn ask(
     Query(query): Query<AskQuery>,
 ) -> Result<Response, PageError> {
     let next = own_path(query.next.as_deref().unwrap_or_default());
-    if session::current(&app, &session).await?.is_some() {
+    if session::current(&app, &session, None).await?.is_some() {
         return Ok(Redirect::to(next).into_response());
     }
     let notice = match query.bye.as_deref() {
@@ -83,6 +84,7 @@ pub(super) async fn sign_in(
     State(app): State<App>,
     Address(address): Address,
     session: Session,
+    devices: Devices,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, PageError> {
@@ -95,11 +97,12 @@ pub(super) async fn sign_in(
     let refuse = |status: StatusCode, problem: &str| {
         (status, html(&SignInPage { email, problem, ..SignInPage::new(&app, next) })).into_response()
     };
-    match app.users.sign_in(email, password, address).await? {
+    match app.users.sign_in(email, password, address, &devices.0).await? {
         SignIn::Welcome(user) => {
             app.sign_in_failures.trust(address);
-            session::begin(&app, &session, &user).await?;
-            Ok(Redirect::to(&format!("/sign-in?entered=1&next={}", escape_place(next))).into_response())
+            session::begin(&app, &session, &user, session::From::of(address, &headers)).await?;
+            let back = Redirect::to(&format!("/sign-in?entered=1&next={}", escape_place(next)));
+            Ok((devices.remember(&app, &user)?, back).into_response())
         }
         SignIn::Refused => {
             app.sign_in_failures.is_first(address);

@@ -1,5 +1,7 @@
-//! Slows guessing down: a few attempts at once, then one per interval, for each account, for each client address, and for each
-//! network of IPv6 that one household or server has.
+//! Slows guessing down: a few attempts at once, then one per interval. Strangers' attempts count for the account at that address, for
+//! the address, for the network of IPv6 that one household or server has, and, last and most generously, for the account wherever they come
+//! from. Whoever comes with something that only a success has given (a device that has signed in before, a session) has counts of their own,
+//! which no stranger's attempt moves; those count together for the account, too.
 //! An attempt counts before the password is looked at; success gives it back.
 //!
 //! Memory is bounded: an entry that is back at rest is as good as none, and when too many are not, those closest to rest
@@ -49,7 +51,14 @@ pub(super) struct Untold {
 /// What attempts are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
+    /// Strangers' attempts at an account, wherever they come from.
     Account(u128),
+    /// Those of one address.
+    Pair(u128),
+    /// Attempts of one device at the account that has signed in on it.
+    Device(u128),
+    /// Those of all its devices and sessions.
+    Devices(u128),
     Address(u128),
     /// 256 neighbourhoods of IPv6.
     Network(u128),
@@ -67,7 +76,13 @@ pub(super) struct Policy {
     pub(super) every: Duration,
 }
 
-const PER_ACCOUNT: Policy = Policy { burst: 8, every: Duration::from_secs(30) };
+/// What one person may mistype: at one address, and on one device.
+const PER_PAIR: Policy = Policy { burst: 8, every: Duration::from_secs(30) };
+const PER_DEVICE: Policy = PER_PAIR;
+/// Over all addresses. In the long run as slow as one address, so a botnet guesses no faster.
+pub(super) const PER_ACCOUNT: Policy = Policy { burst: 40, every: Duration::from_secs(30) };
+/// Over all devices: more than one can use up, so that one that was stolen keeps no other one out.
+pub(super) const PER_DEVICES: Policy = Policy { burst: 60, every: Duration::from_secs(5) };
 const PER_ADDRESS: Policy = Policy { burst: 30, every: Duration::from_secs(5) };
 const PER_NETWORK: Policy = Policy { burst: 60, every: Duration::from_secs(2) };
 /// How long it is known.
@@ -79,6 +94,24 @@ const TOKENS_PER_ADDRESS: Policy = Policy { burst: 20, every: Duration::from_sec
 pub(super) const MOST_UNTOLD: usize = 1_000;
 /// Most entries.
 pub(super) const CAPACITY: usize = 20_000;
+
+/// Who tries, at what.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The account, as it was typed but for case.
+    pub account: &'a str,
+    /// Where it comes from.
+    pub from: Option<IpAddr>,
+    /// A text that only a success at this account can have given: its device, or a session. `None` for strangers.
+    pub known: Option<&'a str>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Of somebody who shows nothing.
+    pub const fn of_stranger(account: &'a str, from: Option<IpAddr>) -> Self {
+        Self { account, from, known: None }
+    }
+}
 
 impl Throttle {
     /// One that nobody has tried yet.
@@ -100,10 +133,10 @@ impl Throttle {
     }
 
     /// Counts so many attempts, all or none; the error is how long to wait for them.
-    pub fn admit(&self, account: &str, address: Option<IpAddr>, attempts: u32) -> Result<(), Duration> {
+    pub fn admit(&self, attempt: Attempt<'_>, attempts: u32) -> Result<(), Duration> {
         let now = self.inner.clock.instant();
-        let subjects = self.subjects(account, address);
-        let welcome = self.welcome(account);
+        let subjects = self.subjects(attempt);
+        let welcome = self.welcome(attempt.account);
         let mut state = self.inner.lock();
         let waits = subjects.iter().flatten().map(|subject| subject.wait_for(attempts, &state.rests, now));
         let wait = waits.fold(welcome.wait(&state.rests, now), Duration::max);
@@ -117,26 +150,26 @@ impl Throttle {
     }
 
     /// Takes back an attempt that was counted and not needed.
-    pub fn give_back(&self, account: &str, address: Option<IpAddr>) {
-        let subjects = self.subjects(account, address);
+    pub fn give_back(&self, attempt: Attempt<'_>) {
+        let subjects = self.subjects(attempt);
         let mut state = self.inner.lock();
         for subject in subjects.into_iter().flatten() {
             state.give_back(subject);
         }
     }
 
-    /// The attempt was a success: the account is at rest, and the attempt does not count for the address. Only a hundred
-    /// successes in a row are too many as well.
-    pub fn forgive(&self, account: &str, address: Option<IpAddr>) {
-        let (now, welcome) = (self.inner.clock.instant(), self.welcome(account));
-        let [account, places @ ..] = self.subjects(account, address);
+    /// The attempt was a success: the device, or the account at that address, is at rest, and the attempt counts for nothing else. What
+    /// others have tried stays counted. Only a hundred successes in a row are too many as well.
+    pub fn forgive(&self, attempt: Attempt<'_>) {
+        let (now, welcome) = (self.inner.clock.instant(), self.welcome(attempt.account));
+        let [nearest, others @ ..] = self.subjects(attempt);
         let mut state = self.inner.lock();
         state.add(welcome, 1, now);
-        if let Some(account) = account {
-            state.forgive(account);
+        if let Some(nearest) = nearest {
+            state.forgive(nearest);
         }
-        for place in places.into_iter().flatten() {
-            state.give_back(place);
+        for other in others.into_iter().flatten() {
+            state.give_back(other);
         }
     }
 
@@ -172,19 +205,35 @@ impl Throttle {
     }
 
     fn welcome(&self, account: &str) -> Subject {
-        Subject::Welcome(self.name(account))
+        Subject::Welcome(self.name(&[account.as_bytes()]))
     }
 
-    fn name(&self, account: &str) -> u128 {
-        let hash = Sha256::new().chain_update(self.inner.names).chain_update(account).finalize();
-        hash.iter().take(16).fold(0, |name, byte| (name << 8) | u128::from(*byte))
+    fn name(&self, parts: &[&[u8]]) -> u128 {
+        let mut hash = Sha256::new().chain_update(self.inner.names);
+        for (place, part) in parts.iter().enumerate() {
+            // Behind the account: a text with a zero byte in it is no account, so no two attempts share a name by chance.
+            hash.update(if place == 0 { &[][..] } else { &[0] });
+            hash.update(part);
+        }
+        hash.finalize().iter().take(16).fold(0, |name, byte| (name << 8) | u128::from(*byte))
     }
 
-    fn subjects(&self, account: &str, address: Option<IpAddr>) -> [Option<Subject>; 3] {
-        let account = Subject::Account(self.name(account));
-        let near = address.map(|address| Subject::Address(neighbourhood(address)));
-        let v6 = address.filter(|address| address.to_canonical().is_ipv6());
-        [Some(account), near, v6.map(|address| Subject::Network(network(address)))]
+    /// What an attempt counts for; the first is forgiven by a success.
+    fn subjects(&self, Attempt { account, from, known }: Attempt<'_>) -> [Option<Subject>; 4] {
+        let whole = self.name(&[account.as_bytes()]);
+        if let Some(known) = known {
+            let device = self.name(&[account.as_bytes(), known.as_bytes()]);
+            return [Some(Subject::Device(device)), Some(Subject::Devices(whole)), None, None];
+        }
+        let near = from.map(neighbourhood);
+        let pair = self.name(&[account.as_bytes(), &near.unwrap_or_default().to_be_bytes()]);
+        let v6 = from.filter(|address| address.to_canonical().is_ipv6());
+        [
+            Some(Subject::Pair(pair)),
+            Some(Subject::Account(whole)),
+            near.map(Subject::Address),
+            v6.map(|address| Subject::Network(network(address))),
+        ]
     }
 }
 
@@ -192,6 +241,9 @@ impl Subject {
     const fn policy(self) -> Policy {
         match self {
             Self::Account(_) => PER_ACCOUNT,
+            Self::Pair(_) => PER_PAIR,
+            Self::Device(_) => PER_DEVICE,
+            Self::Devices(_) => PER_DEVICES,
             Self::Address(_) => PER_ADDRESS,
             Self::Network(_) => PER_NETWORK,
             Self::Failed(_) => FAILED,

@@ -82,6 +82,9 @@ impl Subject {
     fn name(self) -> String {
         let (kind, of) = match self {
             Self::Account(of) => ("account", of),
+            Self::Pair(of) => ("pair", of),
+            Self::Device(of) => ("device", of),
+            Self::Devices(of) => ("devices", of),
             Self::Address(of) => ("address", of),
             Self::Network(of) => ("network", of),
             Self::Failed(of) => ("failed", of),
@@ -97,6 +100,9 @@ impl Subject {
         let of = u128::from_str_radix(of, 16).ok()?;
         Some(match kind {
             "account" => Self::Account(of),
+            "pair" => Self::Pair(of),
+            "device" => Self::Device(of),
+            "devices" => Self::Devices(of),
             "address" => Self::Address(of),
             "network" => Self::Network(of),
             "failed" => Self::Failed(of),
@@ -111,7 +117,7 @@ impl Subject {
 mod tests {
     use std::net::IpAddr;
 
-    use super::super::attempts::MOST_UNTOLD;
+    use super::super::attempts::{Attempt, MOST_UNTOLD};
     use super::*;
     use crate::service::clock::Clock;
 
@@ -126,6 +132,9 @@ mod tests {
         for of in [0, 7, u128::MAX] {
             for subject in [
                 Subject::Account(of),
+                Subject::Pair(of),
+                Subject::Device(of),
+                Subject::Devices(of),
                 Subject::Address(of),
                 Subject::Network(of),
                 Subject::Failed(of),
@@ -153,16 +162,16 @@ mod tests {
     fn what_could_not_be_told_still_counts_here() {
         let throttle = shared();
         for _ in 0..8 {
-            throttle.admit("ada@example.com", None, 1).unwrap();
+            throttle.admit(Attempt::of_stranger("ada@example.com", None), 1).unwrap();
         }
         // These were lost with the database; of the account it knows one attempt.
         let names: Vec<_> = throttle.untold().into_iter().map(|one| one.subject).collect();
         let busy: Vec<_> = names.into_iter().map(|name| (name, Duration::from_secs(30))).collect();
         throttle.hear(&busy);
-        throttle.admit("ada@example.com", None, 1).unwrap_err();
+        throttle.admit(Attempt::of_stranger("ada@example.com", None), 1).unwrap_err();
         let more: Vec<_> = busy.into_iter().map(|(name, _)| (name, Duration::from_secs(600))).collect();
         throttle.hear(&more);
-        let wait = throttle.admit("ada@example.com", None, 1).unwrap_err();
+        let wait = throttle.admit(Attempt::of_stranger("ada@example.com", None), 1).unwrap_err();
         assert!(wait > Duration::from_secs(300), "others have counted more: {wait:?}");
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::random;
 use crate::domain::users::draft::Wanted;
 use crate::domain::users::password::Password;
 use crate::domain::users::{NewUser, PasswordDraft, Role, RoleDraft, User, UserDraft, UserPatch};
+use crate::service::throttle::Attempt;
 use crate::service::workspaces;
 use crate::store::{Tx, View};
 
@@ -144,23 +145,26 @@ impl Users {
         Ok(Added { user, generated })
     }
 
-    /// Gives the user themselves another password, if they know the one they have, and ends all their sessions.
+    /// Gives the user themselves another password, if they know the one they have, and ends all their sessions. `session` is what tells
+    /// this session from others.
     pub async fn change_password(
         &self,
         user: User,
         current: Password,
         new: Password,
-        by: Actor,
+        (by, session): (Actor, &str),
     ) -> Result<User, Error> {
         let hash = self.store.read().await?.password_hash(user.seq).await?;
         let looks = Looks::at(current);
-        if let Err(wait) = self.throttle.admit(&user.email, by.address, looks.number()) {
+        // Strangers who try the account do not count here, nor does this for them.
+        let attempt = Attempt { account: &user.email, from: by.address, known: Some(session) };
+        if let Err(wait) = self.throttle.admit(attempt, looks.number()) {
             return Err(Error::invalid("current", too_many(wait)));
         }
-        if !self.fits(looks, (Whose::Known, Some(hash)), &user.email, by.address).await? {
+        if !self.fits(looks, (Whose::Known, Some(hash)), attempt).await? {
             return Err(Error::invalid("current", "is not your password"));
         }
-        self.throttle.forgive(&user.email, by.address);
+        self.throttle.forgive(attempt);
         self.set_password(user, new, by, Over::WhatWasRead).await
     }
 
@@ -185,15 +189,16 @@ impl Users {
     }
 
     /// Ends all sessions of a user.
-    pub async fn sign_out_everywhere(&self, user: User, by: Actor) -> Result<(), Error> {
+    pub async fn sign_out_everywhere(&self, user: User, by: Actor) -> Result<User, Error> {
         let (now, stamp) = (self.clock.now(), new_stamp()?);
         let write = self.store.write(move |tx| {
             Box::pin(async move {
                 tx.set_stamp(user.seq, &stamp).await?;
-                note(tx, &by, now, Action::SignedOutEverywhere, &user).await
+                note(tx, &by, now, Action::SignedOutEverywhere, &user).await?;
+                existing(tx, &user.id).await
             })
         });
-        write.await.map(|_| ())
+        Ok(write.await?.value)
     }
 
     async fn set_password(
@@ -243,12 +248,23 @@ pub(super) async fn note(
     action: Action,
     user: &User,
 ) -> Result<(), Error> {
+    note_with(tx, by, now, action, user, &json!({})).await
+}
+
+/// The same with details.
+pub(super) async fn note_with(
+    tx: &mut Tx,
+    by: &Actor,
+    now: jiff::Timestamp,
+    action: Action,
+    user: &User,
+    details: &Value,
+) -> Result<(), Error> {
     if user.memberships.is_empty() {
-        return by.did(tx, now, action, target(user, None), Value::Object(Default::default())).await;
+        return by.did(tx, now, action, target(user, None), details.clone()).await;
     }
     for membership in &user.memberships {
-        let on = target(user, Some(membership.workspace_seq));
-        by.did(tx, now, action, on, Value::Object(Default::default())).await?;
+        by.did(tx, now, action, target(user, Some(membership.workspace_seq)), details.clone()).await?;
     }
     Ok(())
 }

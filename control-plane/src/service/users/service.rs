@@ -4,6 +4,8 @@
 //! A user's `stamp` changes whenever every session of theirs must end: another password, locked out, signed out
 //! everywhere. A session carries the stamp of its beginning and is over when the two differ.
 
+use std::time::Duration;
+
 use super::password::Passwords;
 use crate::domain::error::Error;
 use crate::domain::lists;
@@ -19,13 +21,15 @@ pub struct Users {
     pub(super) clock: Clock,
     pub(super) passwords: Passwords,
     pub(super) throttle: Throttle,
+    /// How long a session lasts at most.
+    pub(super) longest_session: Duration,
 }
 
 impl Users {
     /// The service over a database. Fails when there is no randomness.
-    pub fn new(store: Store, clock: Clock) -> Result<Self, Error> {
+    pub fn new(store: Store, clock: Clock, longest_session: Duration) -> Result<Self, Error> {
         let throttle = Throttle::over(&store, clock.clone());
-        Ok(Self { store, passwords: Passwords::new()?, throttle, clock })
+        Ok(Self { store, passwords: Passwords::new()?, throttle, clock, longest_session })
     }
 
     /// Who has tried to sign in.

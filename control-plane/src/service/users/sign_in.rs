@@ -8,8 +8,10 @@ use super::password::{Looks, Whose};
 use super::service::{Users, of_email};
 use crate::domain::audit::Action;
 use crate::domain::error::Error;
+use crate::domain::users::device::Device;
 use crate::domain::users::password::{MAX_BYTES, Password};
 use crate::domain::users::{User, normal_email};
+use crate::service::throttle::Attempt;
 
 /// What became of an attempt to sign in.
 #[derive(Debug)]
@@ -23,38 +25,51 @@ pub enum SignIn {
 }
 
 impl Users {
-    /// Checks a password that came from this address.
+    /// Checks a password that came from this address, on a browser on which these have signed in before.
     pub async fn sign_in(
         &self,
         typed: &str,
         password: Password,
         from: Option<IpAddr>,
+        devices: &[Device],
     ) -> Result<SignIn, Error> {
         let email = normal_email(typed);
         let is_long = password.reveal().len() > MAX_BYTES;
         let looks = Looks::at(password);
-        if let Err(wait) = self.throttle.admit(&email, from, looks.number()) {
+        // Looked up before it counts, only for whoever has signed in here: a stranger beyond the bound costs no reading.
+        let mut user = if devices.is_empty() { None } else { self.by_email(typed).await? };
+        let device = user.as_ref().and_then(|user| devices.iter().find(|device| device.is_of(user)));
+        let known = device.map(|device| device.id.as_str());
+        let whose = if known.is_some() { Whose::Known } else { Whose::Strangers };
+        let attempt = Attempt { account: &email, from, known };
+        if let Err(wait) = self.throttle.admit(attempt, looks.number()) {
             return Ok(SignIn::TooMany(wait));
         }
         if is_long {
             return Ok(SignIn::Refused);
         }
-        let mut connection = self.store.read().await?;
-        let user = of_email(&mut *connection, typed).await?.filter(|user| user.disabled_at.is_none());
+        if devices.is_empty() {
+            user = self.by_email(typed).await?;
+        }
         let hash = match &user {
-            Some(user) => Some(connection.password_hash(user.seq).await?),
+            Some(user) => Some(self.store.read().await?.password_hash(user.seq).await?),
             None => None,
         };
-        drop(connection);
-        if !self.fits(looks, (Whose::Strangers, hash), &email, from).await? {
+        if !self.fits(looks, (whose, hash), attempt).await? {
             return Ok(SignIn::Refused);
         }
         let Some(user) = user else { return Ok(SignIn::Refused) };
         if !self.admitted(&user, from).await? {
             return Ok(SignIn::Refused);
         }
-        self.throttle.forgive(&email, from);
+        self.throttle.forgive(attempt);
         Ok(SignIn::Welcome(user))
+    }
+
+    /// The user with this address who is not locked out.
+    async fn by_email(&self, typed: &str) -> Result<Option<User>, Error> {
+        let user = of_email(&mut *self.store.read().await?, typed).await?;
+        Ok(user.filter(|user| user.disabled_at.is_none()))
     }
 
     /// Whether a password fits, for which as many attempts were counted as it needs looks. One that fits at the first look gives the
@@ -63,15 +78,14 @@ impl Users {
         &self,
         looks: Looks,
         (whose, hash): (Whose, Option<String>),
-        email: &str,
-        from: Option<IpAddr>,
+        attempt: Attempt<'_>,
     ) -> Result<bool, Error> {
         let (prepared, as_typed) = looks.in_order();
         let fits = self.passwords.verify(whose, prepared, hash.clone()).await?;
         match as_typed {
             None => Ok(fits),
             Some(_) if fits => {
-                self.throttle.give_back(email, from);
+                self.throttle.give_back(attempt);
                 Ok(true)
             }
             Some(as_typed) => self.passwords.verify(whose, as_typed, hash).await,

@@ -15,6 +15,14 @@ pub trait ReadSessions: Send {
         id_hash: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<StoredSession>, Error>;
+
+    /// The sessions of a user that are not over, at most this many, those that are over last first.
+    async fn sessions_of(
+        &mut self,
+        user_id: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<StoredSession>, Error>;
 }
 
 /// Writing.

@@ -14,6 +14,9 @@ use crate::store::seam::audit::{ReadAudit, WriteAudit};
 /// By name: a column that a later release adds would make the statement another one on connections that know it already.
 const SELECT: &str = "SELECT a.seq, a.at, a.actor_kind, a.actor_id, a.actor, a.via, a.address, a.action, a.target_id, a.target, a.details,
         w.id AS workspace, w.slug";
+/// Kind of all tokens: the table knows no other, and to change that would be to write every entry anew. Only those that have a name have
+/// an id.
+const TOKEN: &str = "admin_token";
 const FROM: &str = " FROM audit_log a LEFT JOIN workspaces w ON w.seq = a.workspace_seq WHERE a.seq < ";
 
 #[async_trait]
@@ -36,7 +39,7 @@ impl<S: Sql> ReadAudit for S {
 #[async_trait]
 impl<S: Sql> WriteAudit for S {
     async fn append_entry(&mut self, entry: &NewEntry<'_>, now: Timestamp) -> Result<(), Error> {
-        let kind = if entry.by.user_id.is_some() { "user" } else { "admin_token" };
+        let kind = if entry.by.user_id.is_some() { "user" } else { TOKEN };
         let entry = Statement::new(
             "INSERT INTO audit_log (at, workspace_seq, actor_kind, actor_id, actor, via, address, action, target_id, target,
                  details)
@@ -45,7 +48,7 @@ impl<S: Sql> WriteAudit for S {
         .bind(now.as_millisecond())
         .bind(entry.workspace_seq)
         .bind(kind)
-        .bind(&entry.by.user_id)
+        .bind(entry.by.user_id.as_ref().or(entry.by.token_id.as_ref()))
         .bind(&entry.by.name)
         .bind(entry.by.via.as_str())
         .bind(entry.by.address.map(|address| address.to_string()))
@@ -71,14 +74,17 @@ fn restrict(sql: &mut Statement, filter: &AuditFilter) {
 }
 
 fn entry(row: &impl Columns) -> Result<Entry, Error> {
-    let details = row.text("details")?;
+    let (details, actor_id) = (row.text("details")?, row.maybe_text("actor_id")?);
     Ok(Entry {
         seq: row.number("seq")?,
         at: timestamp(row.number("at")?)?,
         workspace: row.maybe_text("workspace")?,
         workspace_slug: row.maybe_text("slug")?,
-        actor_kind: row.text("actor_kind")?,
-        actor_id: row.maybe_text("actor_id")?,
+        actor_kind: match row.text("actor_kind")? {
+            kind if kind == TOKEN && actor_id.is_some() => "token".to_owned(),
+            kind => kind,
+        },
+        actor_id,
         actor: row.text("actor")?,
         via: row.text("via")?,
         address: row.maybe_text("address")?,

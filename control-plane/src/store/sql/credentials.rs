@@ -21,10 +21,7 @@ impl<S: Sql> ReadCredentials for S {
 
     async fn good_credentials(&mut self) -> Result<Vec<(String, [u8; 32])>, Error> {
         let sql = "SELECT name, hash FROM gateway_credentials WHERE revoked_at IS NULL ORDER BY name";
-        let read = |row: &S::Row| {
-            let hash = row.bytes("hash")?.try_into();
-            Ok((row.text("name")?, hash.map_err(|_| Error::internal("a hash is not 32 bytes"))?))
-        };
+        let read = |row: &S::Row| Ok((row.text("name")?, hash(row)?));
         self.rows(Statement::new(sql)).await?.iter().map(read).collect()
     }
 
@@ -57,8 +54,13 @@ impl<S: Sql> WriteCredentials for S {
     }
 }
 
-/// Other control planes read the credentials again once this is committed.
-async fn tell_others<S: Sql>(tx: &mut S) -> Result<(), Error> {
+/// The hash of a token.
+pub(super) fn hash(row: &impl Columns) -> Result<[u8; 32], Error> {
+    row.bytes("hash")?.try_into().map_err(|_| Error::internal("a hash is not 32 bytes"))
+}
+
+/// Other control planes read the credentials, gateways' and operators', again once this is committed.
+pub(super) async fn tell_others<S: Sql>(tx: &mut S) -> Result<(), Error> {
     // Not one more than before: a failover may lose this change, and the next one would have the same number.
     let mark = signed(random::mark()?)?;
     tx.run(Statement::new("UPDATE revision_log SET credentials = $1").bind(mark)).await?;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::columns::Columns as _;
+use super::columns::Columns;
 use super::statement::{Sql, Statement};
 use crate::domain::error::Error;
 use crate::domain::sessions::StoredSession;
@@ -12,6 +12,8 @@ use crate::store::seam::sessions::{ReadSessions, WriteSessions};
 /// Expired sessions are deleted this much later, so that a clock that steps back does not lose live ones.
 const KEPT_AFTER_EXPIRY: SignedDuration = SignedDuration::from_hours(1);
 
+const SELECT: &str = "SELECT id_hash, user_id, data, expires_at FROM sessions";
+
 #[async_trait]
 impl<S: Sql> ReadSessions for S {
     async fn find_session(
@@ -19,14 +21,23 @@ impl<S: Sql> ReadSessions for S {
         id_hash: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<StoredSession>, Error> {
-        let find =
-            Statement::new("SELECT data, expires_at FROM sessions WHERE id_hash = $1 AND expires_at > $2")
-                .bind(id_hash.as_slice())
-                .bind(now.as_second());
-        let session = |row: S::Row| {
-            Ok(StoredSession { id_hash, data: row.text("data")?, expires_at: row.number("expires_at")? })
-        };
-        self.row(find).await?.map(session).transpose()
+        let find = Statement::new(format!("{SELECT} WHERE id_hash = $1 AND expires_at > $2"))
+            .bind(id_hash.as_slice())
+            .bind(now.as_second());
+        self.row(find).await?.as_ref().map(session).transpose()
+    }
+
+    async fn sessions_of(
+        &mut self,
+        user_id: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<StoredSession>, Error> {
+        let find = format!(
+            "{SELECT} WHERE user_id = $1 AND expires_at > $2 ORDER BY expires_at DESC, id_hash LIMIT $3"
+        );
+        let find = Statement::new(find).bind(user_id).bind(now.as_second()).bind(limit);
+        self.rows(find).await?.iter().map(session).collect()
     }
 }
 
@@ -34,19 +45,22 @@ impl<S: Sql> ReadSessions for S {
 impl<S: Sql> WriteSessions for S {
     async fn insert_session(&mut self, session: &StoredSession) -> Result<bool, Error> {
         let insert = Statement::new(
-            "INSERT INTO sessions (id_hash, data, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            "INSERT INTO sessions (id_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         )
         .bind(session.id_hash.as_slice())
+        .bind(&session.user_id)
         .bind(&session.data)
         .bind(session.expires_at);
         Ok(self.run(insert).await? == 1)
     }
 
     async fn update_session(&mut self, session: &StoredSession) -> Result<(), Error> {
-        let update = Statement::new("UPDATE sessions SET data = $1, expires_at = $2 WHERE id_hash = $3")
-            .bind(&session.data)
-            .bind(session.expires_at)
-            .bind(session.id_hash.as_slice());
+        let update =
+            Statement::new("UPDATE sessions SET data = $1, expires_at = $2, user_id = $3 WHERE id_hash = $4")
+                .bind(&session.data)
+                .bind(session.expires_at)
+                .bind(&session.user_id)
+                .bind(session.id_hash.as_slice());
         self.run(update).await.map(drop)
     }
 
@@ -60,4 +74,10 @@ impl<S: Sql> WriteSessions for S {
         let forget = Statement::new("DELETE FROM sessions WHERE expires_at < $1").bind(before.as_second());
         self.run(forget).await.map(drop)
     }
+}
+
+fn session(row: &impl Columns) -> Result<StoredSession, Error> {
+    let id_hash = row.bytes("id_hash")?.try_into().map_err(|_| Error::internal("a hash is not 32 bytes"))?;
+    let (user_id, data) = (row.maybe_text("user_id")?, row.text("data")?);
+    Ok(StoredSession { id_hash, user_id, data, expires_at: row.number("expires_at")? })
 }

@@ -1,0 +1,219 @@
+//! What a token of one workspace may do: every operation of the document says who may, and that is held against each of them, so one
+//! without a rule, or one whose workspace nobody has tried to leave, fails here.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::named_tokens::{make, with};
+use crate::common::gateway::Gateway;
+use crate::common::{Answer, Control};
+
+/// How an operation for workspaces is called, with something of a workspace: `{key}` is one of its keys, `{ws}` its slug.
+struct Call {
+    operation: &'static str,
+    path: &'static str,
+    /// What it answers when that is of another workspace.
+    elsewhere: u16,
+    body: fn(&str) -> Option<Value>,
+}
+
+const fn call(operation: &'static str, path: &'static str, elsewhere: u16) -> Call {
+    Call { operation, path, elsewhere, body: |_| None }
+}
+
+const CALLS: [Call; 12] = [
+    Call {
+        body: |ws| Some(json!({"workspace": ws, "name": "n", "environment": "live"})),
+        ..call("create_api_key", "/v1/api-keys", 422)
+    },
+    call("list_api_keys", "/v1/api-keys?workspace={ws}", 404),
+    call("get_api_key", "/v1/api-keys/{key}", 404),
+    Call { body: |_| Some(json!({"name": "other"})), ..call("update_api_key", "/v1/api-keys/{key}", 404) },
+    Call {
+        body: |_| Some(json!({"grace_seconds": 0})),
+        ..call("rotate_api_key", "/v1/api-keys/{key}/rotate", 404)
+    },
+    call("revoke_api_key", "/v1/api-keys/{key}/revoke", 404),
+    call("get_api_key_usage", "/v1/api-keys/{key}/usage", 404),
+    call("get_workspace_usage", "/v1/workspaces/{ws}/usage", 404),
+    call("list_workspaces", "/v1/workspaces", 200),
+    call("get_workspace", "/v1/workspaces/{ws}", 404),
+    call("list_notices", "/v1/notices?workspace={ws}", 404),
+    call("list_audit_entries", "/v1/audit?workspace={ws}", 404),
+];
+
+const ROLES: [&str; 3] = ["viewer", "member", "owner"];
+
+/// Whose names no answer to a tenant has in it.
+const RIVAL: &str = "rival-gmbh";
+const GATEWAY: &str = "edge-frankfurt-7";
+
+/// (operation, method, path, what it needs) of each operation for operators.
+async fn operations(control: &Control) -> Vec<(String, Method, String, String)> {
+    let document = control.get("/openapi.json").await.body;
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(scopes) = operation["security"][0]["admin"].as_array() else { continue };
+            let operation = operation["operationId"].as_str().unwrap().to_owned();
+            let [need] = scopes.as_slice() else {
+                panic!(
+                    "{method} {path} does not say who may: security((\"admin\" = [\"operator\"])), or a role"
+                )
+            };
+            let need = need.as_str().unwrap().to_owned();
+            assert!(need == "operator" || ROLES.contains(&need.as_str()), "{operation}: {need}");
+            found.push((operation, method.to_uppercase().parse().unwrap(), path.clone(), need));
+        }
+    }
+    found
+}
+
+async fn two_workspaces() -> Control {
+    let control = Control::with_workspace().await;
+    control.post("/v1/workspaces", json!({"name": RIVAL})).await.expect(201);
+    control
+}
+
+async fn key_of(control: &Control, workspace: &str) -> Value {
+    let body = json!({"workspace": workspace, "name": format!("of {workspace}"), "environment": "live"});
+    control.post("/v1/api-keys", body).await.expect(201)
+}
+
+async fn token(control: &Control, workspace: &str, role: &str) -> String {
+    let name = format!("{workspace}-{role}");
+    make(control, json!({"name": name, "workspace": workspace, "role": role})).await.0
+}
+
+fn rank(need: &str) -> usize {
+    ROLES.iter().position(|role| *role == need).unwrap_or(ROLES.len())
+}
+
+#[tokio::test]
+async fn every_operation_opens_to_the_roles_that_it_names_and_to_no_other() {
+    let control = two_workspaces().await;
+    let mut tokens = Vec::new();
+    for role in ROLES {
+        tokens.push((rank(role), token(&control, "demo", role).await));
+    }
+    for (operation, method, path, need) in operations(&control).await {
+        let needed = rank(&need);
+        let call = CALLS.iter().find(|call| call.operation == operation);
+        assert_eq!(
+            call.is_some(),
+            needed < ROLES.len(),
+            "{operation} is for {need}: say above how it is called"
+        );
+        for (role, token) in &tokens {
+            let (path, body) = match call {
+                None => (path.replace(['{', '}'], ""), None),
+                Some(call) => {
+                    let key = key_of(&control, "demo").await["id"].as_str().unwrap().to_owned();
+                    (call.path.replace("{key}", &key).replace("{ws}", "demo"), (call.body)("demo"))
+                }
+            };
+            let answer = with(&control, token, method.clone(), &path, body.as_ref()).await;
+            let told = format!("{operation} by {role}: {} {}", answer.status, answer.body);
+            if *role >= needed {
+                assert!((200..300).contains(&answer.status), "{told}");
+            } else {
+                assert_eq!(
+                    (answer.status, &answer.body["error"]["code"]),
+                    (403, &json!("FORBIDDEN")),
+                    "{told}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_another_workspace_is_there_for_a_token_of_one() {
+    let control = two_workspaces().await;
+    let mut gateway = Gateway::new(&control, GATEWAY);
+    gateway.catch_up(&control).await;
+    gateway.run();
+    let foreign = key_of(&control, RIVAL).await;
+    let foreign_ws = control.get(&format!("/v1/workspaces/{RIVAL}")).await.expect(200);
+    let id = foreign["id"].as_str().unwrap();
+    let owner = token(&control, "demo", "owner").await;
+    let all = operations(&control).await;
+    let rivals = async || {
+        let keys = control.get(&format!("/v1/api-keys?workspace={RIVAL}")).await.expect(200);
+        let log = control.get(&format!("/v1/audit?workspace={RIVAL}")).await.expect(200);
+        (keys, log)
+    };
+    let before = rivals().await;
+    for call in &CALLS {
+        let (_, method, ..) = all.iter().find(|(operation, ..)| operation == call.operation).unwrap();
+        for ws in [RIVAL, foreign_ws["id"].as_str().unwrap()] {
+            let path = call.path.replace("{key}", id).replace("{ws}", ws);
+            let answer = with(&control, &owner, method.clone(), &path, (call.body)(ws).as_ref()).await;
+            assert_eq!(answer.status, call.elsewhere, "{}: {}", call.operation, answer.body);
+            let none = Call { path: call.path, operation: call.operation, elsewhere: 0, body: call.body };
+            let path = none.path.replace("{key}", "key_none").replace("{ws}", "none");
+            let missing = with(&control, &owner, method.clone(), &path, (call.body)("none").as_ref()).await;
+            assert_eq!(answer.body, missing.body, "{}: as if it were not there at all", call.operation);
+        }
+    }
+    assert_eq!(rivals().await, before, "nothing was changed, and nothing written of it");
+    // What lists show without a workspace, and what answers about one's own say.
+    for _ in 0..2 {
+        key_of(&control, "demo").await;
+    }
+    let own = key_of(&control, "demo").await["id"].as_str().unwrap().to_owned();
+    let mut answers = Vec::new();
+    for path in ["/v1/api-keys", "/v1/notices", "/v1/audit", "/v1/workspaces"] {
+        answers.push(with(&control, &owner, Method::GET, path, None).await.expect(200));
+    }
+    let gateways =
+        with(&control, &owner, Method::POST, &format!("/v1/api-keys/{own}/revoke?wait=60s"), None).await;
+    let revoked = gateways.expect(200);
+    assert_eq!((&revoked["gateways"], &revoked["enforced"]), (&json!(1), &json!(1)), "{revoked}");
+    assert_eq!(
+        (&revoked["revision"], &revoked["gateways_detail"][0]["id"]),
+        (&Value::Null, &json!("gateway 1"))
+    );
+    answers.push(revoked);
+    for answer in answers {
+        let text = answer.to_string();
+        for secret in [RIVAL, GATEWAY, id, foreign_ws["id"].as_str().unwrap()] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+        assert!(text.contains("demo") || text.contains("[]"), "{text}");
+        if let Some(keys) = answer.as_array() {
+            assert!(keys.iter().all(|key| key.get("revision").is_none_or(Value::is_null)), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_each_workspaces_own() {
+    let control = two_workspaces().await;
+    let (demo, rival) = (token(&control, "demo", "member").await, token(&control, RIVAL, "member").await);
+    let make = async |token: &str, workspace: &str| {
+        let body = json!({"workspace": workspace, "name": "n", "environment": "live"});
+        let request = control.http.post(control.url("/v1/api-keys")).bearer_auth(token);
+        Answer::of(request.header("idempotency-key", "once").json(&body)).await
+    };
+    let first = make(&demo, "demo").await.expect(201);
+    make(&rival, RIVAL).await.expect(201);
+    let again = make(&demo, "demo").await.refused(409, "ALREADY_CREATED");
+    assert_eq!(again["details"]["id"], first["id"]);
+}
+
+#[tokio::test]
+async fn tenants_leave_places_to_operators_and_one_token_to_another() {
+    let control = Control::with_workspace().await;
+    let (one, other) = (token(&control, "demo", "owner").await, token(&control, "demo", "member").await);
+    let slots = &control.server.app.workspace_admission;
+    let listed = control.get("/v1/tokens").await.expect(200);
+    let id = listed[0]["id"].as_str().unwrap().to_owned();
+    let held: Vec<_> = std::iter::repeat_with(|| slots.take(&id)).map_while(|slot| slot).collect();
+    assert_eq!(held.len(), 16);
+    with(&control, &one, Method::GET, "/v1/workspaces", None).await.refused(503, "UNAVAILABLE");
+    with(&control, &other, Method::GET, "/v1/workspaces", None).await.expect(200);
+    control.get("/v1/workspaces").await.expect(200);
+    drop(held);
+    with(&control, &one, Method::GET, "/v1/workspaces", None).await.expect(200);
+}
