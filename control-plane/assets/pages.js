@@ -139,6 +139,22 @@ if (document.querySelector("[data-secret]")) {
   });
 }
 
+// Who has tried too often sees for how long to wait.
+const problem = document.getElementById("problem");
+const wait = problem?.textContent.match(/Wait (\d+) seconds/);
+if (wait) {
+  const words = problem.textContent;
+  const button = document.querySelector("form button");
+  const until = Date.now() + 1000 * Number(wait[1]);
+  const tick = () => {
+    const left = Math.ceil((until - Date.now()) / 1000);
+    button.disabled = left > 0;
+    problem.textContent = left > 0 ? words.replace(wait[1], left) : "You can try again now.";
+    if (left > 0) setTimeout(tick, 1000);
+  };
+  tick();
+}
+
 // The summary of what is wrong gets the focus, so that it is heard; each of its links leads to a field.
 document.querySelector("[data-mistakes]")?.focus();
 

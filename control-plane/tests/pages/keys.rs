@@ -162,18 +162,18 @@ async fn a_key_is_edited_and_what_is_not_touched_stays() {
     let after = key().await;
     assert_eq!((&after["expires_at"], &after["limits"]), (&before["expires_at"], &before["limits"]));
     for (fields, told) in [
-        (&[("name", "")][..], "Name: 1 to 100"),
-        (&[("name", "x"), ("expiry", "date")], "Expiry: choose a date"),
-        (&[("name", "x"), ("limit", "own")], "Limit: say how many requests"),
+        (&[("name", "")][..], "Enter a name (up to 100"),
+        (&[("name", "x"), ("expiry", "date")], "Choose the last day the key should work."),
+        (&[("name", "x"), ("limit", "own")], "Enter a number from 1 to"),
         (
             &[("name", "x"), ("limit", "own"), ("requests", "0"), ("window_seconds", "60")],
-            "Limit: at least 1",
+            "Enter a number from 1 to",
         ),
     ] {
         let page = browser.submit(&edit, &edit, fields).await;
         assert_eq!(page.status, 422, "{fields:?}");
         page.shows(told);
-        page.shows("The key was not changed");
+        page.shows("Nothing was changed.");
     }
     assert_eq!(key().await, after);
     browser.revoke(&id).await;

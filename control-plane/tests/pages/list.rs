@@ -40,7 +40,7 @@ async fn a_search_finds_what_is_revoked_and_an_empty_state_says_where_else() {
 #[tokio::test]
 async fn states_are_links_with_counts() {
     let (control, browser) = start().await;
-    let soon = control.clock.now().as_second() + 86_400;
+    let soon = control.clock.now().as_second() + 3_600;
     make(&control, "Ends", json!({"expires_at": soon})).await;
     make(&control, "Stays", json!({})).await;
     let gone = make(&control, "Gone", json!({})).await;
@@ -52,8 +52,7 @@ async fn states_are_links_with_counts() {
     let ending = browser.get(&format!("{KEYS}?status=ending")).await;
     ending.shows("Ends");
     ending.hides("Stays");
-    control.clock.advance(Duration::from_secs(2 * 86_400));
-    browser.sign_in("ada@example.com", crate::browser::PASSWORD).await;
+    control.clock.advance(Duration::from_secs(7_200));
     let expired = browser.get(&format!("{KEYS}?status=expired")).await;
     expired.shows("Expired <span class=\"count\">1</span>");
     expired.shows("Ends");
@@ -156,7 +155,6 @@ async fn a_rotation_says_when_the_old_key_ends_and_asks_when_the_new_one_does() 
     shown.key();
     shown.shows("The old key stops working on <strong><time");
     let keys = control.get("/v1/api-keys").await.expect(200);
-    assert_eq!(keys[0]["expires_at"], keys[0]["created_at"].as_str().map(|_| keys[0]["expires_at"].clone()).unwrap());
     let end: jiff::Timestamp = keys[0]["expires_at"].as_str().unwrap().parse().unwrap();
     assert!((end.as_second() - now - 90 * 86_400).abs() < 120, "as long as the old one was to live");
     // A grace beyond the key's own end is no choice.
