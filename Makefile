@@ -32,7 +32,7 @@ wasm: setup ## build the filter: dist/flamegate.wasm
 
 BROWSER_TESTS = cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
 		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
-		'suites/cookies.test.mjs' 'suites/times.test.mjs'
+		'suites/cookies.test.mjs' 'suites/times.test.mjs' 'suites/usage.test.mjs'
 OLDEST_TESTS = @envoy/setup.sh --oldest && source envoy/versions.env && ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
 
 .PHONY: build
@@ -169,7 +169,7 @@ bench-build: wasm ## build the measuring program and what it compares with
 	install -D $(TARGET)/wasm32-wasip1/release/flamegate_empty_filter.wasm target/bench/empty-filter.wasm
 
 .PHONY: bench
-bench: bench-build build engines ## measure everything that is not measured of this build (two hours) and write docs/PERFORMANCE.md
+bench: bench-build build engines ## measure everything that is not measured of this build (45 minutes on a calm machine) and write docs/PERFORMANCE.md
 	$(TARGET)/dist/flamegate-bench all
 
 .PHONY: bench-fleet
@@ -194,6 +194,14 @@ else
 	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_SECONDS=$(or $(SECONDS),1800) \
 		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
 endif
+
+.PHONY: usage-million
+usage-million: build ## REQUESTS (1,000,000) over two gateways; the control plane has counted what clients saw, to the last one
+	FLAMEGATE_USAGE_REQUESTS=$(or $(REQUESTS),1000000) $(CARGO) test --locked -p flamegate-e2e --test usage -- what_clients_saw --nocapture
+
+.PHONY: usage-plans
+usage-plans: engines ## plans of all queries about use on both engines: 100,000 keys, each used on DAYS (52) days of a year; some GB
+	FLAMEGATE_PLANS_KEYS=100000 FLAMEGATE_PLANS_DAYS=$(or $(DAYS),52) $(CARGO) test --locked -p flamegate-control --lib -- plans --nocapture --test-threads=1
 
 .PHONY: failover
 failover: engines ## kill PostgreSQL's primary KILLS (50) times under writes; the synchronous standby has lost nothing

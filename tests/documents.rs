@@ -401,6 +401,8 @@ fn environment_variables_of_programs_and_documents_are_the_same() {
     };
     let programs = [
         "control-plane/src/config.rs",
+        "control-plane/src/config/pages.rs",
+        "control-plane/src/config/tls.rs",
         "control-plane/src/cli.rs",
         "control-plane/src/cli/client.rs",
         "control-plane/src/store/sql/plans.rs",

@@ -20,6 +20,7 @@ mod keys;
 mod limit_args;
 mod log_bound;
 mod output;
+mod reach;
 mod serve;
 mod tokens;
 mod users;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand};
 use self::client::Client;
 use self::error::CliError;
 use self::output::Output;
+use self::reach::Authorities;
 use crate::config::{ServeArgs, environment};
 
 /// Everything that can be said on the command line.
@@ -42,6 +44,9 @@ struct Cli {
     /// Where the control plane is [env: FLAMEGATE_CONTROL_URL] [default: http://127.0.0.1:8080]
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
+    /// PEM file with the authorities of the control plane's certificate, instead of those of this machine [env: FLAMEGATE_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<String>,
     /// File with the token to use, in place of the environment's; for nobody else to read
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<String>,
@@ -101,6 +106,9 @@ Environment:
   FLAMEGATE_METRICS_TOKEN token for /metrics, if that is not for everybody who reaches it (serve)
   FLAMEGATE_ADMIN_TOKEN_FILE, FLAMEGATE_SYNC_TOKEN_FILE, FLAMEGATE_METRICS_TOKEN_FILE
                           instead: files with tokens, for nobody else to read; read again on SIGHUP (serve)
+  FLAMEGATE_TLS_CERT, FLAMEGATE_TLS_KEY, FLAMEGATE_TLS_CLIENT_CA
+                          PEM files for TLS, read again when they change (serve)
+  FLAMEGATE_CA_FILE       PEM file with the authorities of the control plane's certificate (the client)
   FLAMEGATE_DATABASE_PASSWORD_FILE
                           the password of a postgres:// address that has none
   FLAMEGATE_DATABASE_DIRECT
@@ -116,7 +124,8 @@ Exit codes:
 
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
-    let Cli { url, token_file, json, command } = Cli::parse();
+    let Cli { url, ca_file, token_file, json, command } = Cli::parse();
+    let authorities = || Authorities::read(ca_file);
     let odd = environment::check_own();
     let result = match command {
         // The server tells of all mistakes together.
@@ -128,11 +137,14 @@ pub fn run() -> ExitCode {
         Command::EnvoyConfig(args) => envoy_config::run(Output { json }, *args),
         Command::Check(args) => block_on(database::check(Output { json }, args)),
         Command::CheckConfig(args) => check_config::run(Output { json }, &args),
-        Command::Doctor(args) => block_on(doctor::run(Output { json }, (url, token_file), args)),
+        Command::Doctor(args) => authorities().and_then(|known| {
+            block_on(doctor::run(Output { json }, (url, token_file), known.as_ref(), args))
+        }),
         Command::Backup(args) => block_on(database::back_up(Output { json }, args)),
         Command::Restore(args) => block_on(database::restore(Output { json }, args)),
         Command::Database(command) => block_on(database_on_server::run(Output { json }, command)),
-        command => Client::new(url, token_file, Output { json })
+        command => authorities()
+            .and_then(|known| Client::new((url, token_file), known.as_ref(), Output { json }))
             .and_then(|client| block_on(as_client(client, Output { json }, command))),
     };
     match result {

@@ -4,9 +4,11 @@
 
 pub mod database;
 pub(crate) mod environment;
+mod pages;
 mod reader;
 pub(crate) mod secret_file;
 mod times;
+pub mod tls;
 mod token_lists;
 pub(crate) mod urls;
 
@@ -15,9 +17,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::database::DatabaseAddress;
+pub use self::pages::{PagesArgs, PagesConfig};
 use self::reader::Reader;
 pub use self::reader::Source;
-use self::times::{IDLE_TIMES, SESSION_TIMES};
+use self::times::IDLE_TIMES;
+use self::tls::{TlsArgs, TlsFiles};
 use crate::contract::Limit;
 use crate::domain::bounds::CEILING;
 use crate::domain::limits;
@@ -65,6 +69,10 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long a client may take nothing of an answer.
     pub write_timeout: Duration,
+    /// TLS of its own, on every listener; plain HTTP when there is none.
+    pub tls: Option<TlsFiles>,
+    /// How often those files are looked at.
+    pub tls_look: Duration,
     /// How late the answer to a wrong token comes when an address has sent too many.
     pub guess_pause: Duration,
     /// How long the page of a revocation waits for gateways.
@@ -77,21 +85,6 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// How people reach the pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PagesConfig {
-    /// Scheme, host and port of the pages as browsers see them; `https` makes cookies secure.
-    pub public_origin: Option<String>,
-    /// Where the API is, for examples in the pages.
-    pub api_url: String,
-    /// Believe `X-Forwarded-For` and `X-Forwarded-Proto`.
-    pub trust_proxy: bool,
-    /// How long a session lasts without a request.
-    pub session_idle: Duration,
-    /// How long a session lasts at most.
-    pub session_max: Duration,
-}
-
 /// Flags of `serve`. What is not given comes from the environment, then from the defaults.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ServeArgs {
@@ -102,6 +95,9 @@ pub struct ServeArgs {
     /// [env: FLAMEGATE_METRICS_LISTEN] [default: none]
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<String>,
+    /// TLS of its own.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// How many keys have series of their own in /metrics, or "none"; the others are counted together
     /// [env: FLAMEGATE_METRICS_PER_KEY] [default: none]
     #[arg(long, value_name = "NUMBER")]
@@ -136,22 +132,9 @@ pub struct ServeArgs {
     /// [env: FLAMEGATE_IDLE_TIMEOUT] [default: 75s]
     #[arg(long, value_name = "TIME")]
     pub idle_timeout: Option<String>,
-    /// Scheme and host under which browsers find the pages; https makes cookies secure [env: FLAMEGATE_PUBLIC_URL]
-    #[arg(long, value_name = "URL")]
-    pub public_url: Option<String>,
-    /// Where the API is, for the examples in the pages [env: FLAMEGATE_API_URL] [default: the product's]
-    #[arg(long, value_name = "URL")]
-    pub api_url: Option<String>,
-    /// true when every request comes through a proxy that sets X-Forwarded-For and X-Forwarded-Proto
-    /// [env: FLAMEGATE_TRUST_PROXY] [default: false]
-    #[arg(long, value_name = "BOOL")]
-    pub trust_proxy: Option<String>,
-    /// A session in the pages ends when nothing was done for this long [env: FLAMEGATE_SESSION_IDLE] [default: 8h]
-    #[arg(long, value_name = "TIME")]
-    pub session_idle: Option<String>,
-    /// A session in the pages ends after this time [env: FLAMEGATE_SESSION_MAX] [default: 7d]
-    #[arg(long, value_name = "TIME")]
-    pub session_max: Option<String>,
+    /// How people reach the pages.
+    #[command(flatten)]
+    pub pages: PagesArgs,
 }
 
 /// Every mistake in the configuration.
@@ -170,6 +153,10 @@ impl Config {
         let mut reader = Reader { source, errors: Vec::new(), warnings: Vec::new() };
         let listen = reader.setting("listen", "FLAMEGATE_LISTEN", &args.listen, "127.0.0.1:8080");
         let metrics_listen = reader.metrics_listen(&args.metrics_listen);
+        let tls = reader.tls(&args.tls);
+        if tls.is_none() {
+            reader.warn_of_plain("FLAMEGATE_LISTEN", listen);
+        }
         let metrics_per_key = reader.metrics_per_key(&args.metrics_per_key);
         let database = reader.database(&args.database);
         let removals_kept =
@@ -184,7 +171,7 @@ impl Config {
             reader.one_limit("admin-limit", "FLAMEGATE_ADMIN_LIMIT", &args.admin_limit, "1000/1s+2000");
         let person_limit =
             reader.one_limit("person-limit", "FLAMEGATE_PERSON_LIMIT", &args.person_limit, "60/60s+30");
-        let pages = reader.pages(args);
+        let pages = reader.pages(&args.pages, tls.is_some());
         let admin_tokens = reader.tokens(ADMIN_TOKEN);
         let sync_tokens = reader.tokens(SYNC_TOKEN);
         let metrics_tokens = reader.tokens_if_any(METRICS_TOKEN);
@@ -223,6 +210,8 @@ impl Config {
                     idle_timeout,
                     body_timeout: Duration::from_secs(10),
                     write_timeout: Duration::from_secs(20),
+                    tls,
+                    tls_look: Duration::from_secs(2),
                     guess_pause: Duration::from_secs(1),
                     receipt_wait: Duration::from_secs(5),
                     shutdown_drain: Duration::from_millis(250),
@@ -262,23 +251,6 @@ impl Reader<'_> {
         number.unwrap_or_default()
     }
 
-    fn pages(&mut self, args: &ServeArgs) -> Option<PagesConfig> {
-        let trust_proxy = self.setting("trust-proxy", "FLAMEGATE_TRUST_PROXY", &args.trust_proxy, "false");
-        let session_idle =
-            self.time("session-idle", "FLAMEGATE_SESSION_IDLE", &args.session_idle, "8h", &SESSION_TIMES);
-        let session_max =
-            self.time("session-max", "FLAMEGATE_SESSION_MAX", &args.session_max, "7d", &SESSION_TIMES);
-        let public_origin = self.origin("public-url", "FLAMEGATE_PUBLIC_URL", &args.public_url, "");
-        let api_url = self.origin("api-url", "FLAMEGATE_API_URL", &args.api_url, "https://dev.flametalk.ai");
-        Some(PagesConfig {
-            public_origin: public_origin?,
-            api_url: api_url?.unwrap_or_default(),
-            trust_proxy: trust_proxy?,
-            session_idle: session_idle?,
-            session_max: session_max?,
-        })
-    }
-
     fn default_limits(&mut self, given: &Option<String>) -> Vec<Limit> {
         let default = limits::product_default();
         let default: Vec<_> = default.iter().map(limits::to_text).collect();
@@ -296,13 +268,6 @@ impl Reader<'_> {
             return None;
         }
         self.setting(flag, variable, given, "1000")
-    }
-}
-
-impl PagesConfig {
-    /// True when browsers reach the pages by TLS, as far as the configuration says.
-    pub fn is_secure(&self) -> bool {
-        self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
     }
 }
 

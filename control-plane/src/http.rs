@@ -5,6 +5,7 @@ pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod caller;
+mod certificate;
 pub mod credentials;
 pub mod database;
 pub mod envelope;

@@ -124,14 +124,32 @@ def check_replicas(manifests: list[dict], single: list[dict], istio: list[dict])
     print("kubernetes: ok: the replicas' manifests fit together")
 
 
+def check_tls(manifests: list[dict], plain: list[dict]) -> None:
+    """With TLS: the files are where the variables say, probes speak it, and nothing else differs."""
+    deployment = of_kind(manifests, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    serve = pod["containers"][0]
+    mount = next(one for one in serve["volumeMounts"] if one["name"] == "tls")
+    files = {one["value"] for one in serve["env"] if one["name"] in ("FLAMEGATE_TLS_CERT", "FLAMEGATE_TLS_KEY")}
+    assert files == {f"{mount['mountPath']}/tls.{end}" for end in ("crt", "key")}, files
+    # The program refuses a key that everybody may read, and is in the group that has it.
+    secret = next(one for one in pod["volumes"] if one["name"] == "tls")["secret"]
+    assert secret["defaultMode"] == 0o440 and pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+    assert all(serve[probe]["httpGet"]["scheme"] == "HTTPS" for probe in ("readinessProbe", "livenessProbe"))
+    others = [one for one in manifests if one != deployment]
+    assert others == [one for one in plain if one["kind"] != "Deployment"]
+    print("kubernetes: ok: the replicas with TLS fit together")
+
+
 def main(kubectl: str) -> None:
     """All checks."""
-    rendered = {"replicas": render(kubectl, MANIFESTS / "replicas")}
+    rendered = {name: render(kubectl, MANIFESTS / name) for name in ("replicas", "replicas-tls")}
     rendered |= {name: render(kubectl, ROOT / "envoy" / "istio" / name) for name in ("control-plane", "gateway", "sidecar")}
     rendered["single"] = [one for file in sorted(MANIFESTS.glob("*.yaml")) for one in documents(file.read_text())]
     check_schemas(rendered)
     check_that_mistakes_are_found(rendered["replicas"])
     check_replicas(rendered["replicas"], rendered["single"], rendered["control-plane"])
+    check_tls(rendered["replicas-tls"], rendered["replicas"])
 
 
 if __name__ == "__main__":

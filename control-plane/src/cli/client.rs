@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::error::CliError;
 use super::output::Output;
+use super::reach::{self, Authorities};
 use crate::config::{ADMIN_TOKEN, secret_file, urls};
 use crate::domain::tokens::token_list;
 
@@ -41,8 +42,6 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// How the audit log knows us.
-const AGENT: &str = concat!("flamegate-control/", env!("CARGO_PKG_VERSION"));
 const ADMIN_TOKEN_FILE: &str = "FLAMEGATE_ADMIN_TOKEN_FILE";
 pub(super) const TOKEN_FILE: &str = "--token-file";
 const URL_VARIABLE: &str = "FLAMEGATE_CONTROL_URL";
@@ -53,25 +52,18 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {
     /// From `--url`, `--token-file` and the environment.
-    pub fn new(url: Option<String>, token_file: Option<String>, output: Output) -> Result<Self, CliError> {
+    pub fn new(
+        (url, token_file): (Option<String>, Option<String>),
+        authorities: Option<&Authorities>,
+        output: Output,
+    ) -> Result<Self, CliError> {
         let base = base_url(url)?;
         let token = match token_file {
             Some(path) => token_of_file(TOKEN_FILE, &path, output)?,
             None => admin_token(variable(ADMIN_TOKEN), variable(ADMIN_TOKEN_FILE), output)?,
         };
-        // Fails only when a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut http = reqwest::Client::builder()
-            .user_agent(AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            // The token goes to the control plane and nowhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if base.scheme() == "http" {
-            // Nothing to verify, so a machine without root certificates is fine.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build().map_err(|error| CliError::Other(last_cause(&error)))?;
+        let http = reach::client([&base].into_iter(), authorities).connect_timeout(CONNECT_TIMEOUT);
+        let http = http.build().map_err(|error| CliError::Other(reach::bottom(&error)))?;
         Ok(Self { http, base, token })
     }
 
@@ -154,7 +146,7 @@ impl Call<'_> {
             return Err(CliError::Usage(mistake));
         }
         let base = self.client.base.to_string();
-        let unreachable = |error: reqwest::Error| CliError::Unreachable(base.clone(), last_cause(&error));
+        let unreachable = |error: reqwest::Error| CliError::Unreachable(base.clone(), reach::met(&error));
         let mut request = self.client.http.request(self.method, self.url).bearer_auth(&self.client.token);
         if let Some(key) = self.idempotency_key {
             request = request.header("idempotency-key", key);
@@ -207,13 +199,4 @@ fn refused(status: u16, answer: &Value) -> CliError {
     let error = answer.get("error").cloned().unwrap_or_default();
     let text = |name| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     CliError::Api { status, code: text("code"), message: text("message"), error }
-}
-
-/// What went wrong at the bottom of an error.
-pub(super) fn last_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }

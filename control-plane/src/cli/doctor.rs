@@ -16,6 +16,7 @@ use super::check_config::show;
 use super::client;
 use super::error::CliError;
 use super::output::Output;
+use super::reach::Authorities;
 use crate::config::urls;
 
 /// Which gateways to look at.
@@ -32,7 +33,8 @@ Looks at the tokens and the database that the environment names, at the control 
 there is one), and at each gateway. Changes nothing.
 
 Environment:
-  FLAMEGATE_ADMIN_TOKEN, FLAMEGATE_SYNC_TOKEN, FLAMEGATE_METRICS_TOKEN, and with _FILE; FLAMEGATE_DATABASE; FLAMEGATE_CONTROL_URL
+  FLAMEGATE_ADMIN_TOKEN, FLAMEGATE_SYNC_TOKEN, FLAMEGATE_METRICS_TOKEN, and with _FILE; FLAMEGATE_DATABASE; FLAMEGATE_CONTROL_URL;
+  FLAMEGATE_CA_FILE
 
 Exit codes:
   0 no error (there may be warnings and hints)   1 at least one error   2 usage";
@@ -44,6 +46,7 @@ const SECOND_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 pub(super) async fn run(
     output: Output,
     (url, token_file): (Option<String>, Option<String>),
+    authorities: Option<&Authorities>,
     args: DoctorArgs,
 ) -> Result<(), CliError> {
     let base = client::base_url(url)?;
@@ -55,7 +58,7 @@ pub(super) async fn run(
         token_file.map(|path| client::token_of_file(client::TOKEN_FILE, &path, output)).transpose()?;
     let (mut findings, token) = local::look().await;
     let token = given.or(token);
-    let http = Http::new(admins.iter().chain([&base]))?;
+    let http = Http::new(admins.iter().chain([&base]), authorities)?;
     let mut seen = Vec::new();
     for admin in &admins {
         seen.push((admin, envoy(&http, admin).await));

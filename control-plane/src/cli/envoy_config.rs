@@ -3,6 +3,7 @@
 //! Nothing is left to fill in. What goes into the text is checked first, so that none of it can mean anything else there.
 
 mod conflicts;
+mod control_tls;
 mod jwt;
 mod template;
 mod values;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use self::control_tls::ControlTls;
 use self::jwt::Jwt;
 use self::template::Gateway;
 use self::values::{Endpoint, Keys, ListenAt, OpenPath, PathText, Plain, StreamPath};
@@ -30,6 +32,19 @@ pub(super) struct EnvoyConfigArgs {
     /// The control plane, as Envoy reaches it. May be given several times, for control planes on one database
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     control: Vec<Endpoint>,
+    /// The control plane speaks TLS, and these are the authorities of its certificate: a PEM file, as Envoy finds it. Needs --output, and
+    /// writes files for Envoy's SDS beside it
+    #[arg(long, value_name = "FILE", requires = "output")]
+    control_ca: Option<PathText>,
+    /// The name in its certificate, when that is not the host of --control
+    #[arg(long, value_name = "NAME", requires = "control_ca")]
+    control_name: Option<Plain>,
+    /// The gateway's own certificate, for a control plane that asks for one (FLAMEGATE_TLS_CLIENT_CA)
+    #[arg(long, value_name = "FILE", requires = "control_ca", requires = "control_key")]
+    control_cert: Option<PathText>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "control_cert")]
+    control_key: Option<PathText>,
     /// The filter, as Envoy finds it
     #[arg(long, value_name = "FILE", default_value = "/etc/envoy/flamegate.wasm")]
     wasm: PathText,
@@ -68,7 +83,7 @@ pub(super) struct EnvoyConfigArgs {
 /// Prints the configuration, or writes it to a new file.
 pub(super) fn run(output: Output, args: EnvoyConfigArgs) -> Result<(), CliError> {
     let file = args.output.clone();
-    let gateway = args.gateway();
+    let gateway = args.gateway().map_err(CliError::Usage)?;
     if let Some(warning) = gateway.jwt.as_ref().and_then(Jwt::warning) {
         output.note(warning);
     }
@@ -84,11 +99,25 @@ pub(super) fn run(output: Output, args: EnvoyConfigArgs) -> Result<(), CliError>
         warning.iter().for_each(|text| output.note(text));
         return Ok(());
     };
+    let secrets = gateway.control_tls.as_ref().map(ControlTls::secrets).unwrap_or_default();
     write_new(&file, &text)?;
+    for (path, text) in &secrets {
+        write_new(Path::new(&path.0), text)?;
+    }
     if output.json {
-        return output.one(&json!({ "output": absolute(file), "warning": warning }), &[]);
+        return output.one(
+            &json!({
+                "output": absolute(file),
+                "secrets": secrets.iter().map(|(path, _)| &path.0).collect::<Vec<_>>(),
+                "warning": warning,
+            }),
+            &[],
+        );
     }
     warning.iter().for_each(|text| output.note(text));
+    for (path, _) in &secrets {
+        output.note(&format!("{} was written: Envoy reads it, too", path.0));
+    }
     output.note(&format!("{} was written; `envoy --mode validate -c {0}` looks at it", file.display()));
     Ok(())
 }
@@ -107,12 +136,24 @@ fn write_new(file: &Path, text: &str) -> Result<(), CliError> {
 }
 
 impl EnvoyConfigArgs {
-    fn gateway(self) -> Gateway {
+    fn gateway(self) -> Result<Gateway, String> {
+        let control_tls = self.control_ca.zip(self.output.as_deref()).map(|(authorities, output)| {
+            let (authorities_file, own_file) = ControlTls::files_beside(output)?;
+            let own = self.control_cert.zip(self.control_key);
+            Ok::<_, String>(ControlTls {
+                authorities,
+                name: self.control_name,
+                own,
+                authorities_file,
+                own_file,
+            })
+        });
         let audiences = self.jwt_audience;
         let jwt = self.jwt_issuer.zip(self.jwt_jwks).map(|(issuer, keys)| Jwt { issuer, keys, audiences });
-        Gateway {
+        Ok(Gateway {
             upstream: self.upstream,
             control: self.control,
+            control_tls: control_tls.transpose()?,
             wasm: self.wasm,
             listen: self.listen.0,
             admin_port: self.admin_port,
@@ -121,6 +162,6 @@ impl EnvoyConfigArgs {
             open: self.open,
             streams: self.stream,
             jwt,
-        }
+        })
     }
 }

@@ -67,12 +67,15 @@ async fn serve(args: ServeArgs, config: Config, bound: LogBound) -> Result<(), C
     }
     tracing::info!(%address, %database, epoch = head.epoch, revision = head.revision, "serving");
     // For whoever started us on port 0. A closed standard output is no reason to stop.
-    let _ = writeln!(std::io::stdout(), "listening on http://{address}");
+    let _ = writeln!(std::io::stdout(), "listening on {}://{address}", server.scheme());
     let mut report = tokio::time::interval(REPORT);
     loop {
         tokio::select! {
             biased;
-            _ = hangup.recv() => read_tokens_again(&args, &server.app.tokens),
+            _ = hangup.recv() => {
+                read_tokens_again(&args, &server.app.tokens);
+                server.read_certificates_again();
+            }
             _ = terminate.recv() => break tracing::info!("SIGTERM: going down"),
             _ = interrupt.recv() => break tracing::info!("SIGINT: going down"),
             _ = report.tick() => bound.report(),
@@ -139,6 +142,7 @@ fn start_log(filter: Option<&str>, format: Option<&str>, bound: LogBound) -> Res
 /// Which database is a matter of configuration: starting again changes nothing.
 fn not_started(error: StartError) -> CliError {
     match error {
+        StartError::Tls(error) => CliError::Usage(error),
         StartError::Build(BuildError::Open(OpenError::Missing(_) | OpenError::Foreign(_))) => {
             CliError::Usage(error.to_string())
         }

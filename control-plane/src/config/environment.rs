@@ -16,11 +16,12 @@ pub(crate) struct Oddities {
 const PREFIX: &str = "FLAMEGATE_";
 
 /// What the program reads. A new setting comes in here, or nobody can use it by its variable.
-const SETTINGS: [&str; 27] = [
+const SETTINGS: [&str; 31] = [
     "FLAMEGATE_ADMIN_LIMIT",
     "FLAMEGATE_ADMIN_TOKEN",
     "FLAMEGATE_ADMIN_TOKEN_FILE",
     "FLAMEGATE_API_URL",
+    "FLAMEGATE_CA_FILE",
     "FLAMEGATE_CONTROL_URL",
     "FLAMEGATE_DATABASE",
     "FLAMEGATE_DATABASE_DIRECT",
@@ -43,6 +44,9 @@ const SETTINGS: [&str; 27] = [
     "FLAMEGATE_SESSION_MAX",
     "FLAMEGATE_SYNC_TOKEN",
     "FLAMEGATE_SYNC_TOKEN_FILE",
+    "FLAMEGATE_TLS_CERT",
+    "FLAMEGATE_TLS_CLIENT_CA",
+    "FLAMEGATE_TLS_KEY",
     "FLAMEGATE_TRUST_PROXY",
 ];
 
@@ -239,6 +243,8 @@ mod tests {
             "envoy/docker-compose.yaml",
             "envoy/compose/tokens.sh",
             "control-plane/src/config.rs",
+            "control-plane/src/config/pages.rs",
+            "control-plane/src/config/tls.rs",
             "control-plane/src/cli.rs",
         ];
         for file in files {

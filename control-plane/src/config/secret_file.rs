@@ -18,7 +18,7 @@ pub(crate) struct Secret {
 const OTHERS_READ: u32 = 0o004;
 /// The group and everybody: write.
 const ANYBODY_WRITES: u32 = 0o022;
-/// More than any list of tokens: a file of another kind was named.
+/// More than any list of tokens or key: a file of another kind was named.
 const MAX_LEN: u64 = 64 * 1024;
 
 /// Reads a file with secrets. The error is text behind the name of where the path was given, without anything of what is in it.
@@ -34,7 +34,7 @@ pub(crate) fn read(path: &str) -> Result<Secret, String> {
     let mut text = String::new();
     file.take(MAX_LEN + 1).read_to_string(&mut text).map_err(cannot)?;
     if text.len() as u64 > MAX_LEN {
-        return Err(format!("has more than {MAX_LEN} bytes, which is no list of tokens"));
+        return Err(format!("has more than {MAX_LEN} bytes, which is no file with a secret"));
     }
     if text.trim().is_empty() {
         return Err("the file is empty".to_owned());
@@ -107,7 +107,7 @@ mod tests {
                 .unwrap_err()
                 .starts_with("everybody on this machine may read the file (mode 0644)")
         );
-        assert!(told(&"x".repeat(70_000), 0o600).unwrap_err().contains("no list of tokens"));
+        assert!(told(&"x".repeat(70_000), 0o600).unwrap_err().contains("no file with a secret"));
         assert!(read(folder.path().to_str().unwrap()).is_err_and(|told| told.contains("a directory")));
         assert!(read("/nonexistent/token").is_err_and(|told| told.starts_with("cannot be read: ")));
     }

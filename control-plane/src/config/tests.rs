@@ -159,3 +159,41 @@ fn what_is_allowed_unless_somebody_says_otherwise() {
         ]
     );
 }
+
+#[test]
+fn tls_has_a_certificate_and_a_key_and_plain_http_for_others_is_said() {
+    let with = |more: &[(&str, &str)]| {
+        let tokens = [(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)];
+        load(ServeArgs::default(), &[&tokens[..], more].concat())
+    };
+    let (cert, key, ca) =
+        (("FLAMEGATE_TLS_CERT", "c"), ("FLAMEGATE_TLS_KEY", "k"), ("FLAMEGATE_TLS_CLIENT_CA", "ca"));
+    let everywhere = ("FLAMEGATE_LISTEN", "0.0.0.0:8080");
+    let config = with(&[cert, key, ca, everywhere]).unwrap();
+    assert_eq!(config.tls.unwrap().client_ca.as_deref(), Some("ca"));
+    assert!(config.pages.is_secure() && !config.pages.is_secure_for_good() && config.warnings.is_empty());
+    for (given, told) in [
+        (vec![cert], "FLAMEGATE_TLS_CERT is set and FLAMEGATE_TLS_KEY is not: TLS needs both"),
+        (vec![key, ca], "FLAMEGATE_TLS_KEY is set and FLAMEGATE_TLS_CERT is not: TLS needs both"),
+        (
+            vec![ca],
+            "FLAMEGATE_TLS_CLIENT_CA is for TLS, and FLAMEGATE_TLS_CERT and FLAMEGATE_TLS_KEY are not set",
+        ),
+        (
+            vec![cert, key, ("FLAMEGATE_PUBLIC_URL", "http://keys.example.com")],
+            "FLAMEGATE_PUBLIC_URL: must begin with https://, because the server speaks TLS",
+        ),
+    ] {
+        assert_eq!(with(&given).unwrap_err(), ConfigErrors(vec![told.to_owned()]));
+    }
+    for (listen, is_told) in
+        [("127.0.0.1:1", false), ("[::1]:1", false), ("[::]:1", true), ("10.0.0.7:1", true)]
+    {
+        let warnings = with(&[("FLAMEGATE_LISTEN", listen)]).unwrap().warnings;
+        assert_eq!(
+            warnings.iter().any(|text| text.contains("plain HTTP on")),
+            is_told,
+            "{listen}: {warnings:?}"
+        );
+    }
+}

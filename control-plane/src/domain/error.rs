@@ -10,6 +10,9 @@ pub enum Error {
     /// No token, or not one that this endpoint accepts.
     #[error("missing or invalid token")]
     Unauthorized,
+    /// A gateway without the client certificate that gateways need here.
+    #[error("gateways need a client certificate here, and this connection has none that is good")]
+    NoCertificate,
     /// The token is good, and not for this.
     #[error("{0}")]
     Forbidden(&'static str),

@@ -12,6 +12,7 @@ use tokio::time;
 use super::admission::connections::{Owner, Seat};
 use super::app::App;
 use super::caller::{Address, Bearer};
+use super::certificate::Certified;
 use super::needs::Needs;
 use crate::domain::error::Error;
 use crate::domain::tokens::digest;
@@ -42,12 +43,18 @@ pub(super) async fn require_operator(
     Ok(next.run(request).await)
 }
 
-/// Lets requests with a sync token or a gateway's credential pass, and notes which it was.
+/// Lets requests with a sync token or a gateway's credential pass, and notes which it was. Where gateways have to show a certificate,
+/// whoever has none learns nothing of its token.
 pub async fn require_sync(
     State(app): State<App>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Error> {
+    let certified = request.extensions().get::<Certified>();
+    if app.asks_for_certificates && !certified.is_some_and(|shown| shown.is_good(app.clock.now().as_second()))
+    {
+        return Err(refuse_uncertified(&app, request).await);
+    }
     let Ok(token) = presented(request.headers()) else {
         return Err(refuse_missing(&app, request).await);
     };
@@ -88,14 +95,29 @@ pub(super) fn vouch(request: &Request, owner: Owner) {
 /// Nothing of a poll is guessed by one without a token, so nobody's answer comes late for it; but an Envoy that was started
 /// without its token is to be found.
 async fn refuse_missing(app: &App, request: Request) -> Error {
-    let Ok(Address(address)) = Address::from_request_parts(&mut request.into_parts().0, app).await;
+    let from = told_address(app, request).await;
     app.metrics.refused_token(TokenKind::NoSync);
-    let from = address.map(|address| address.to_string()).unwrap_or_default();
     tracing::warn!(
         from,
         "a poll came without a token, or with more than one: is FLAMEGATE_SYNC_TOKEN set where Envoy starts?"
     );
     Error::Unauthorized
+}
+
+/// Like [`refuse_missing`].
+async fn refuse_uncertified(app: &App, request: Request) -> Error {
+    if let Some(seat) = request.extensions().get::<Seat>() {
+        seat.disown();
+    }
+    let from = told_address(app, request).await;
+    app.metrics.refused_token(TokenKind::NoCertificate);
+    tracing::warn!(from, "a poll came on a connection without a client certificate that is good");
+    Error::NoCertificate
+}
+
+async fn told_address(app: &App, request: Request) -> String {
+    let Ok(Address(address)) = Address::from_request_parts(&mut request.into_parts().0, app).await;
+    address.map(|address| address.to_string()).unwrap_or_default()
 }
 
 /// The answer to a wrong token, which is the same 401 early and late.

@@ -74,6 +74,7 @@ impl Failure {
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::Failed(Error::Unauthorized) => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Failed(Error::NoCertificate) => (StatusCode::FORBIDDEN, "CERTIFICATE_REQUIRED"),
             Self::Failed(Error::Invalid(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED"),
             Self::Failed(Error::Conflict { .. }) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::Failed(Error::AlreadyCreated(_)) => (StatusCode::CONFLICT, "ALREADY_CREATED"),

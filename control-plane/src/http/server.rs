@@ -1,34 +1,23 @@
-//! The listening side: accepts connections, bounds them, and goes down in order.
-//!
-//! Not `axum::serve`, because that can neither time out a client that never finishes its headers nor bound connections.
+//! The server: its services, its listeners, and the order in which it goes up and down.
 
+mod handshake;
 mod idle;
+mod listener;
+mod tls;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time;
-use tokio_io_timeout::TimeoutWriter;
-use tower::ServiceExt as _;
 
-use self::idle::Patient;
+use self::listener::{Service, Times};
+use self::tls::Tls;
 use super::admission::connections::{Connections, Shares};
 use super::app::{App, BuildError};
-use super::caller::Peer;
 use super::routes;
 use crate::config::Config;
 use crate::service::clock::Clock;
@@ -42,6 +31,7 @@ pub struct Server {
     pub metrics_address: Option<SocketAddr>,
     /// Its services, for tests.
     pub app: App,
+    tls: Option<Tls>,
     listeners: Vec<JoinHandle<()>>,
     rounds: JoinHandle<()>,
     /// Where there can be other replicas: what tells them of us, and how it is ended.
@@ -54,34 +44,14 @@ pub enum StartError {
     /// The services could not be made.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The files for TLS cannot be used.
+    #[error("{0}")]
+    Tls(String),
     /// The address is taken or not ours.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
 }
 
-/// What a listener needs besides its socket.
-struct Service {
-    router: Router,
-    connections: Connections,
-    times: Times,
-    shutdown: watch::Receiver<bool>,
-}
-
-#[derive(Clone, Copy)]
-struct Times {
-    header: Duration,
-    idle: Duration,
-    write: Duration,
-    drain: Duration,
-    grace: Duration,
-}
-
-/// Longest request line and headers together; more is answered with 431.
-const MAX_HEAD: usize = 32 * 1024;
-/// Most header lines of a request.
-const MAX_HEADERS: usize = 64;
-/// Pause after a failed accept: without file descriptors the next one would fail at once as well.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What must be done of housekeeping when the server goes down may take this long.
 const LAST_ROUND: Duration = Duration::from_secs(2);
 
@@ -93,7 +63,17 @@ impl Server {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let app = App::open(&config, clock).await?;
+        let app = App::open(&config, clock.clone()).await?;
+        let tls = match config.tls {
+            Some(files) => {
+                let metrics = app.metrics.of_tls().map_err(BuildError::Other)?;
+                Some(Tls::load(files, clock, metrics).map_err(StartError::Tls)?)
+            }
+            None => None,
+        };
+        if let Some(tls) = &tls {
+            tokio::spawn(tls.clone().follow(config.tls_look, app.shutdown()));
+        }
         let router = routes::router(app.clone(), metrics.is_none()).map_err(BuildError::Other)?;
         let rounds = tokio::spawn(app.housekeeping(config.removals_kept).run(app.shutdown()));
         let exchange = app.store.is_shared().then(|| {
@@ -113,8 +93,8 @@ impl Server {
             grace: config.shutdown_grace,
         };
         let run = |listener, router, connections| {
-            let shutdown = app.shutdown();
-            tokio::spawn(accept_until_shutdown(listener, Service { router, connections, times, shutdown }))
+            let service = Service { router, connections, times, tls: tls.clone(), shutdown: app.shutdown() };
+            tokio::spawn(listener::accept_until_shutdown(listener, service))
         };
         let mut listeners = vec![run(listener, router, app.connections.clone())];
         let mut metrics_address = None;
@@ -123,7 +103,17 @@ impl Server {
             listeners.push(run(listener, routes::metrics_router(app.clone()), connections));
             metrics_address = Some(address);
         }
-        Ok(Self { address, metrics_address, app, listeners, rounds, exchange })
+        Ok(Self { address, metrics_address, app, tls, listeners, rounds, exchange })
+    }
+
+    /// `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Has the files for TLS looked at now.
+    pub fn read_certificates_again(&self) {
+        self.tls.iter().for_each(Tls::look_again);
     }
 
     /// Goes down: polls are let go, what is on its way is answered and told not to come again, then requests in progress end
@@ -153,91 +143,4 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-async fn accept_until_shutdown(listener: TcpListener, service: Service) {
-    let graceful = GracefulShutdown::new();
-    // Each connection holds a receiver.
-    let (open, _) = watch::channel(());
-    let mut shutdown = service.shutdown.clone();
-    // Whoever sent a request before they could know is answered, on connections that are idle and on new ones; with
-    // `connection: close` they go, and once all have gone there is nothing to wait for.
-    let drained = async {
-        let _ = shutdown.wait_for(|down| *down).await;
-        let _ = time::timeout(service.times.drain, open.closed()).await;
-    };
-    let mut drained = pin!(drained);
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener) => accepted,
-            () = &mut drained => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => serve(stream, peer, &service, (&graceful, open.subscribe())),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                // Without file descriptors a stranger makes room for whoever comes next.
-                service.connections.make_room();
-                time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    if time::timeout(service.times.grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time");
-    }
-}
-
-async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
-    let (stream, peer) = listener.accept().await?;
-    // Pages are small and awaited by someone.
-    stream.set_nodelay(true)?;
-    Ok((stream, peer))
-}
-
-fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: &Service,
-    (graceful, open): (&GracefulShutdown, watch::Receiver<()>),
-) {
-    let (seat, times) = (service.connections.enter(peer.ip()), service.times);
-    // Reading has its limits in the heads' and the bodies' time; writing has them here: a client that takes nothing of its
-    // answer for so long is gone. A held poll waits for the server and writes nothing meanwhile.
-    let mut stream = TimeoutWriter::new(stream);
-    stream.set_timeout(Some(times.write));
-    let stream = Patient::new(Box::pin(stream), times.header, times.idle);
-    let (router, answers, shutdown) = (service.router.clone(), stream.answers(), service.shutdown.clone());
-    let (peer, guest) = (Peer(peer.ip()), seat.clone());
-    let answer = service_fn(move |mut request: Request<Incoming>| {
-        let in_progress = answers.begin(guest.clone());
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(guest.clone());
-        let (answer, shutdown) = (router.clone().oneshot(request), shutdown.clone());
-        async move {
-            let mut response = answer.await?;
-            if *shutdown.borrow() {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(in_progress.until_sent(response))
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // Its own time begins with the last answer; see `idle` for what is within it.
-        .header_read_timeout(times.idle + times.header)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), answer);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        let _open = open;
-        tokio::select! {
-            // Clients that hang up or send garbage are their own problem; hyper has answered what could be answered.
-            ended = connection => if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended early");
-            },
-            () = seat.turned_away() => tracing::debug!("a stranger's connection was closed to make room"),
-        }
-    });
 }

@@ -160,7 +160,12 @@ async fn of_key(
         counted_since: since(usage.since),
         totals: totals(&usage.buckets),
         buckets: usage.buckets.iter().map(BucketBody::from).collect(),
-        gateways: usage.gateways.into_iter().filter(|_| !caller.is_tenant()).map(KeyGatewayBody::from).collect(),
+        gateways: usage
+            .gateways
+            .into_iter()
+            .filter(|_| !caller.is_tenant())
+            .map(KeyGatewayBody::from)
+            .collect(),
         uses: UsesBody::from(&caller.shown(usage.key)),
     }))
 }

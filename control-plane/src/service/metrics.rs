@@ -1,14 +1,17 @@
 //! What the control plane counts, in Prometheus' text format.
 
+mod tls;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts,
 };
 use prometheus::{Registry, TextEncoder};
 
+pub use self::tls::{NoHandshake, TlsMetrics};
 use super::key_series::KeySeries;
 use crate::domain::error::Error;
 use crate::domain::gateways::{GatewayCounts, Receipt};
@@ -32,6 +35,8 @@ pub struct Metrics {
     notices: IntGaugeVec,
     polls: IntGauge,
     replicas: IntGauge,
+    clock_ahead: Gauge,
+    unverified: IntGauge,
     refused_tokens: IntCounterVec,
     connections: IntGaugeVec,
     turned_away: IntCounter,
@@ -54,6 +59,10 @@ pub struct Reading {
     pub polls: u32,
     /// Control planes on the database, this one included.
     pub replicas: usize,
+    /// Seconds by which this machine's clock is ahead of the database's.
+    pub clock_ahead: f64,
+    /// Whether nobody checks that the database's server, on another machine, is that.
+    pub unverified: bool,
     /// Connections.
     pub connections: Census,
 }
@@ -76,6 +85,8 @@ pub enum TokenKind {
     Sync,
     /// `/sync/v1`, where none was shown: a gateway that was started without one.
     NoSync,
+    /// `/sync/v1`, without the certificate that gateways need here.
+    NoCertificate,
     /// `/metrics`.
     Metrics,
 }
@@ -88,7 +99,7 @@ const ENFORCEMENT_BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.
 
 impl TokenKind {
     /// All of them.
-    const ALL: [Self; 4] = [Self::Admin, Self::Sync, Self::NoSync, Self::Metrics];
+    const ALL: [Self; 5] = [Self::Admin, Self::Sync, Self::NoSync, Self::NoCertificate, Self::Metrics];
 
     /// Its label, and its name in the log.
     pub const fn as_str(self) -> &'static str {
@@ -96,6 +107,7 @@ impl TokenKind {
             Self::Admin => "admin",
             Self::Sync => "sync",
             Self::NoSync => "sync_missing",
+            Self::NoCertificate => "sync_certificate",
             Self::Metrics => "metrics",
         }
     }
@@ -164,6 +176,14 @@ impl Metrics {
                 "replicas",
                 "Control planes that serve the database, this one included. Each tells the same: take the largest, no sum.",
             )?,
+            clock_ahead: Gauge::new(
+                "clock_ahead_seconds",
+                "How far this machine's clock is ahead of the database server's; below zero when it is behind.",
+            )?,
+            unverified: IntGauge::new(
+                "database_unverified",
+                "1 when nobody checks that the database's server, on another machine, is that: no sslmode=verify-full.",
+            )?,
             refused_tokens: counters(
                 "refused_tokens_total",
                 "Wrong tokens, by what they were shown for.",
@@ -187,7 +207,7 @@ impl Metrics {
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 17] = [
+        let all: [Box<dyn Collector>; 19] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
@@ -202,11 +222,18 @@ impl Metrics {
             Box::new(self.notices.clone()),
             Box::new(self.polls.clone()),
             Box::new(self.replicas.clone()),
+            Box::new(self.clock_ahead.clone()),
+            Box::new(self.unverified.clone()),
             Box::new(self.refused_tokens.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.turned_away.clone()),
         ];
         all.into_iter().try_for_each(|metric| self.registry.register(metric))
+    }
+
+    /// What is counted of TLS, for a server that speaks it; once.
+    pub fn of_tls(&self) -> Result<TlsMetrics, Error> {
+        TlsMetrics::register(&self.registry).map_err(Error::internal)
     }
 
     /// Counts an answer. Each label is from a closed set, because a series is kept for ever: `method` is one that is known or
@@ -270,6 +297,8 @@ impl Metrics {
         self.serving_nobody.set(counted(reading.serving_nobody));
         self.polls.set(i64::from(reading.polls));
         self.replicas.set(counted(reading.replicas));
+        self.clock_ahead.set(reading.clock_ahead);
+        self.unverified.set(i64::from(reading.unverified));
         for (class, count) in
             ["stranger", "person", "operator", "gateway"].into_iter().zip(reading.connections.open)
         {

@@ -82,13 +82,22 @@ async fn mistakes_are_told_beside_what_was_typed() {
     for (fields, told) in [
         (&[("name", " "), ("environment", "live")][..], "Enter a name (up to 100 characters)."),
         (&[("name", "x"), ("environment", "moon")], "Must be live or test."),
-        (&[("name", "x"), ("environment", "live"), ("expiry", "date")], "Choose the last day the key should work."),
-        (&[("name", "x"), ("environment", "live"), ("expiry", "-3")], "Choose the last day the key should work."),
+        (
+            &[("name", "x"), ("environment", "live"), ("expiry", "date")],
+            "Choose the last day the key should work.",
+        ),
+        (
+            &[("name", "x"), ("environment", "live"), ("expiry", "-3")],
+            "Choose the last day the key should work.",
+        ),
         (
             &[("name", "x"), ("environment", "live"), ("expiry", "date"), ("expiry_date", "2001-01-01")],
             "in the future",
         ),
-        (&[("name", "x"), ("environment", "live"), ("limit", "own")], "#requests\">Requests</a>: Enter a number"),
+        (
+            &[("name", "x"), ("environment", "live"), ("limit", "own")],
+            "#requests\">Requests</a>: Enter a number",
+        ),
         (
             &[
                 ("name", "x"),
@@ -157,12 +166,25 @@ async fn a_key_is_edited_and_what_is_not_touched_stays() {
     let changed = key().await;
     assert_eq!(changed["expires_at"], "2100-01-01T00:00:00Z");
     browser.get(&edit).await.shows("value=\"12000\"");
+    let note = [("name", "Checkout"), ("note", "PCI <scope>")];
+    browser.follow(&browser.submit(&edit, &edit, &note).await).await.shows("PCI &#60;scope&#62;");
+    assert_eq!(key().await["note"], "PCI <scope>");
+    assert_eq!(control.revision(), revision + 2, "gateways do not see a note");
+    let rotated =
+        control.post(&format!("/v1/api-keys/{id}/rotate"), json!({"grace": "1h"})).await.expect(201);
+    assert_eq!(rotated["note"], "PCI <scope>");
+    control.revoke(rotated["id"].as_str().unwrap(), "0s").await;
+    browser
+        .follow(&browser.submit(&edit, &edit, &[("name", "Checkout"), ("note", "")]).await)
+        .await
+        .hides("<dt>Note");
     let back = [("name", "Checkout"), ("expiry", "never"), ("limit", "default")];
     browser.follow(&browser.submit(&edit, &edit, &back).await).await.shows("(default)");
     let after = key().await;
     assert_eq!((&after["expires_at"], &after["limits"]), (&before["expires_at"], &before["limits"]));
     for (fields, told) in [
         (&[("name", "")][..], "Enter a name (up to 100"),
+        (&[("name", "x"), ("note", "a\u{202e}b")], "Character 2"),
         (&[("name", "x"), ("expiry", "date")], "Choose the last day the key should work."),
         (&[("name", "x"), ("limit", "own")], "Enter a number from 1 to"),
         (

@@ -76,8 +76,11 @@ async fn a_page_beyond_the_last_leads_to_the_last() {
 #[tokio::test]
 async fn several_keys_are_revoked_at_once() {
     let (control, browser) = start().await;
-    let (one, two, other) =
-        (make(&control, "One", json!({})).await, make(&control, "Two", json!({})).await, make(&control, "Other", json!({})).await);
+    let (one, two, other) = (
+        make(&control, "One", json!({})).await,
+        make(&control, "Two", json!({})).await,
+        make(&control, "Other", json!({})).await,
+    );
     let chosen = format!("{SELECTED}?do=revoke&{one}=on&{two}=on&key_nothing=on");
     let page = browser.get(&chosen).await;
     page.shows("Revoke 2 keys?");
@@ -120,9 +123,11 @@ async fn several_keys_get_another_end() {
 async fn a_key_in_use_asks_for_its_last_characters() {
     let (control, browser) = start().await;
     let id = make(&control, "Busy", json!({})).await;
-    let hint = control.get(&format!("/v1/api-keys/{id}")).await.expect(200)["key_hint"].as_str().unwrap().to_owned();
+    let hint =
+        control.get(&format!("/v1/api-keys/{id}")).await.expect(200)["key_hint"].as_str().unwrap().to_owned();
     let minute = control.clock.now().as_second() / 60;
-    let used = format!("INSERT INTO key_uses (key_seq, last_used_at, last_used_by) VALUES (1, {minute}, 'edge')");
+    let used =
+        format!("INSERT INTO key_uses (key_seq, last_used_at, last_used_by) VALUES (1, {minute}, 'edge')");
     control.sql(used.leak()).await;
     let revoke = format!("{KEYS}/{id}/revoke");
     let page = browser.get(&revoke).await;
@@ -151,7 +156,8 @@ async fn a_rotation_says_when_the_old_key_ends_and_asks_when_the_new_one_does() 
     let page = browser.get(&rotate).await;
     page.shows("After 90 days, as the old one");
     page.shows("Keep the old key working for");
-    let shown = browser.submit_from(&page, &rotate, &[("grace_seconds", "86400"), ("expiry", "lifetime")]).await;
+    let shown =
+        browser.submit_from(&page, &rotate, &[("grace_seconds", "86400"), ("expiry", "lifetime")]).await;
     shown.key();
     shown.shows("The old key stops working on <strong><time");
     let keys = control.get("/v1/api-keys").await.expect(200);
@@ -175,7 +181,8 @@ async fn pages_are_light() {
             control.post(&format!("/v1/api-keys/{id}/rotate"), json!({"grace": "24h"})).await.expect(201);
         }
     }
-    for path in ["", "/settings", "/settings/api-keys?status=all", "/settings/members", "/gateways", "/audit"] {
+    for path in ["", "/settings", "/settings/api-keys?status=all", "/settings/members", "/gateways", "/audit"]
+    {
         let page = browser.get(&format!("/w/demo{path}")).await;
         assert!(page.text.len() < 150_000, "{path}: {} bytes", page.text.len());
     }

@@ -1,149 +1,254 @@
-//! The control plane speaks plain HTTP; production puts TLS before it. What happens when that certificate expires.
+//! TLS between gateway and control plane, both as they are shipped: the control plane's own, and what `envoy-config` writes. What happens
+//! when a certificate has expired, is another authority's, or is not shown; and that replaced files mend it without a restart.
 
 use std::{
-    sync::Arc,
-    thread,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::Command,
     time::{Duration, SystemTime},
 };
 
 use flamegate_e2e::{
-    Control, Envoy, Plugin, Stack,
-    envoy::{Upstreams, render},
+    Envoy, Request,
+    control::ADMIN_TOKEN,
+    envoy::SYNC_TOKEN,
     eventually,
-    process::Folder,
+    process::{Folder, Process, free_port, root},
     upstream::Upstream,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, IsCa, KeyPair};
-use rustls::{ServerConfig, pki_types::PrivateKeyDer};
-use serde_json::json;
-use tokio::{
-    io,
-    net::{TcpListener, TcpStream},
-    runtime,
-    sync::watch,
-};
-use tokio_rustls::TlsAcceptor;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+use serde_json::Value;
 
-const NAME: &str = "control.test";
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What ends TLS before the control plane, with a certificate that can be replaced: open connections end then.
-struct Terminator {
-    port: u16,
-    certificate: watch::Sender<Arc<ServerConfig>>,
-}
+/// Who signs certificates.
+type Authority = CertifiedIssuer<'static, KeyPair>;
 
-impl Terminator {
-    fn start(control: u16, first: Arc<ServerConfig>) -> Self {
-        let (certificate, current) = watch::channel(first);
-        let (tell, port) = std::sync::mpsc::channel();
-        thread::spawn(move || {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-            runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-                tell.send(listener.local_addr().expect("address").port()).expect("the test");
-                while let Ok((socket, _)) = listener.accept().await {
-                    let mut current = current.clone();
-                    tokio::spawn(async move {
-                        let config = Arc::clone(&current.borrow_and_update());
-                        tokio::select! {
-                            _ = pass(socket, config, control) => {}
-                            _ = current.changed() => {}
-                        }
-                    });
-                }
-            });
-        });
-        Self { port: port.recv().expect("a port"), certificate }
-    }
-
-    fn replace(&self, config: Arc<ServerConfig>) {
-        self.certificate.send(config).expect("the terminator runs");
-    }
-}
-
-async fn pass(socket: TcpStream, config: Arc<ServerConfig>, control: u16) -> io::Result<()> {
-    let mut inside = TlsAcceptor::from(config).accept(socket).await?;
-    let mut plain = TcpStream::connect(("127.0.0.1", control)).await?;
-    io::copy_bidirectional(&mut inside, &mut plain).await.map(drop)
-}
-
-/// A certificate of this issuer that is good from ten days ago until then.
-fn certificate(issuer: &CertifiedIssuer<'_, KeyPair>, until: SystemTime) -> Arc<ServerConfig> {
-    let mut params = CertificateParams::new([NAME.to_owned()]).expect("a name");
-    params.not_before = (SystemTime::now() - 10 * DAY).into();
-    params.not_after = until.into();
-    let key = KeyPair::generate().expect("a key");
-    let signed = params.signed_by(&key, issuer).expect("a certificate");
-    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.expect("versions").with_no_client_auth();
-    Arc::new(config.with_single_cert(vec![signed.der().clone()], key).expect("a chain"))
-}
-
-fn issuer() -> CertifiedIssuer<'static, KeyPair> {
+fn authority(name: &str) -> Authority {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, "flamegate tests");
-    CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an issuer")
+    params.distinguished_name.push(DnType::CommonName, name);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority")
 }
 
-fn stack(name: &str, issuer: &CertifiedIssuer<'_, KeyPair>) -> (Stack, Terminator) {
-    let folder = Folder::new(name);
-    let upstream = Upstream::start(&folder);
-    let mut control = Control::prepare(&folder);
-    control.start();
-    control.create_workspace("e2e");
-    let terminator = Terminator::start(control.port, certificate(issuer, SystemTime::now() + DAY));
-    let trusted = folder.join("issuer.pem");
-    std::fs::write(&trusted, issuer.pem()).expect("issuer");
-    let upstreams = Upstreams { upstream: upstream.port, control: terminator.port };
-    let envoy = Envoy::start_with("envoy", &folder, |ports, log| {
-        let cluster = "    - name: flamegate-control\n";
-        let socket = format!(
-            "{cluster}      transport_socket:\n        name: envoy.transport_sockets.tls\n        typed_config:\n          \
-             \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n          \
-             sni: {NAME}\n          common_tls_context:\n            validation_context:\n              \
-             trusted_ca: {{ filename: \"{}\" }}\n              \
-             match_typed_subject_alt_names: [{{ san_type: DNS, matcher: {{ exact: {NAME} }} }}]\n",
-            trusted.display()
+/// Files for TLS, a control plane that speaks it, and what stands behind the gateway.
+struct Place {
+    folder: Folder,
+    upstream: Upstream,
+    port: u16,
+    control: Option<Process>,
+    asks_for_certificates: bool,
+}
+
+impl Place {
+    fn new(name: &str, asks_for_certificates: bool) -> Self {
+        let folder = Folder::new(name);
+        let upstream = Upstream::start(&folder);
+        Self { folder, upstream, port: free_port(), control: None, asks_for_certificates }
+    }
+
+    /// Moves a file into its place, as Envoy wants it, and as whoever renews certificates does it.
+    fn put(&self, name: &str, text: &str) {
+        let new = self.folder.join(format!("{name}.new"));
+        fs::write(&new, text).expect("a file");
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).expect("its mode");
+        fs::rename(new, self.folder.join(name)).expect("its place");
+    }
+
+    /// Puts a certificate of this authority, good until then, into `<name>.pem` and its key into `<name>.key`. The key comes first: of
+    /// two files one is always a moment ahead.
+    fn put_pair(&self, name: &str, authority: &Authority, until: SystemTime) {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
+        params.not_before = (SystemTime::now() - 10 * DAY).into();
+        params.not_after = until.into();
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, authority).expect("a certificate");
+        self.put(&format!("{name}.key"), &key.serialize_pem());
+        self.put(&format!("{name}.pem"), &certificate.pem());
+    }
+
+    fn start_control(&mut self) {
+        self.control = None;
+        drop(fs::remove_file(self.folder.join("control-plane.log")));
+        let file = |name: &str| self.folder.join(name);
+        let program = root().join("dist/flamegate-control");
+        let process = Process::start("control-plane", &program, &self.folder, |command| {
+            command.args(["serve", "--init"]).env("FLAMEGATE_DATABASE", file("flamegate.db"));
+            command.env("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN).env("FLAMEGATE_SYNC_TOKEN", SYNC_TOKEN);
+            command.env("FLAMEGATE_LISTEN", format!("127.0.0.1:{}", self.port));
+            command
+                .env("FLAMEGATE_TLS_CERT", file("server.pem"))
+                .env("FLAMEGATE_TLS_KEY", file("server.key"));
+            if self.asks_for_certificates {
+                command.env("FLAMEGATE_TLS_CLIENT_CA", file("gateways-ca.pem"));
+            }
+        });
+        let process = self.control.insert(process);
+        eventually("the control plane listens", || {
+            process.assert_alive();
+            if process.log().contains("listening on https://") { Ok(()) } else { Err(process.log()) }
+        });
+    }
+
+    /// A command of the client, as people type it; what it prints.
+    fn command(&self, args: &[&str]) -> Result<Value, String> {
+        let mut command = Command::new(root().join("dist/flamegate-control"));
+        command.args(args).arg("--json").env("FLAMEGATE_ADMIN_TOKEN", ADMIN_TOKEN);
+        command.env("FLAMEGATE_CONTROL_URL", format!("https://127.0.0.1:{}", self.port));
+        let done =
+            command.env("FLAMEGATE_CA_FILE", self.folder.join("admin-ca.pem")).output().expect("the client");
+        match done.status.success() {
+            true => Ok(serde_json::from_slice(&done.stdout).expect("JSON")),
+            false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
+        }
+    }
+
+    fn done(&self, args: &[&str]) -> Value {
+        self.command(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    }
+
+    /// Its id and its plaintext.
+    fn key(&self) -> (String, String) {
+        let limit = ["--limit", "1000000/60s"];
+        let made = self.done(
+            &[&["keys", "create", "--workspace", "e2e", "--name", "k", "--environment", "live"], &limit[..]]
+                .concat(),
         );
-        let text = render(&Plugin::singleton(json!({})), upstreams, ports, log);
-        assert!(text.contains(cluster));
-        text.replace(cluster, &socket)
+        let text = |name: &str| made[name].as_str().expect("text").to_owned();
+        (text("id"), text("key"))
+    }
+
+    /// Whether gateways confirm it is another matter here.
+    fn revoke(&self, id: &str) {
+        let told = self.command(&["keys", "revoke", id, "--wait", "0s"]).err().unwrap_or_default();
+        assert!(told.is_empty() || told.contains("not enforced yet by"), "{told}");
+    }
+
+    /// A gateway by `envoy-config`, with a certificate of its own or without.
+    fn gateway(&self, name: &'static str, certificate: bool) -> Envoy {
+        Envoy::start_with(name, &self.folder, |(port, admin), access_log| {
+            let written = self.folder.join(format!("{name}-written.yaml"));
+            let mut command = Command::new(root().join("dist/flamegate-control"));
+            command.arg("envoy-config").arg("--wasm").arg(root().join("dist/flamegate.wasm"));
+            command.arg("--access-log").arg(access_log).arg("--output").arg(&written);
+            command.args(["--name", name, "--upstream", &format!("127.0.0.1:{}", self.upstream.port)]);
+            command.args(["--control", &format!("127.0.0.1:{}", self.port)]);
+            command.args(["--listen", &format!("127.0.0.1:{port}"), "--admin-port", &admin.to_string()]);
+            command.arg("--control-ca").arg(self.folder.join("trusted-ca.pem"));
+            if certificate {
+                command.arg("--control-cert").arg(self.folder.join("gateway.pem"));
+                command.arg("--control-key").arg(self.folder.join("gateway.key"));
+            }
+            let made = command.output().expect("flamegate-control");
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            fs::read_to_string(written).expect("the configuration")
+        })
+    }
+}
+
+fn failures(envoy: &Envoy) -> f64 {
+    envoy.metrics().value("flamegate_sync_failures_total").unwrap_or(0.0)
+}
+
+fn wait_for_failures(envoy: &Envoy, more: f64) {
+    let before = failures(envoy);
+    eventually("failures are counted", || {
+        let now = failures(envoy);
+        if now >= before + more { Ok(()) } else { Err(format!("{now}, from {before}; {}", envoy.log())) }
     });
-    (Stack { envoy, control, upstream, folder }, terminator)
+}
+
+fn wait_for_status(envoy: &Envoy, key: &str, status: u16) {
+    envoy.wait_for(&Request::get("/v1/agents").bearer(key), status);
 }
 
 #[test]
-fn an_expired_certificate_stops_the_sync_and_nothing_else_until_it_is_renewed() {
-    let issuer = issuer();
-    let (stack, terminator) = stack("expired-certificate", &issuer);
-    let (kept, revoked) = (stack.accepted_key("live"), stack.accepted_key("live"));
-    let failures = || stack.envoy.metrics().value("flamegate_sync_failures_total").unwrap_or(0.0);
-    let before = failures();
-    terminator.replace(certificate(&issuer, SystemTime::now() - DAY));
-    eventually("the failure is counted", || {
-        let now = failures();
-        if now >= before + 3.0 { Ok(()) } else { Err(format!("{now}")) }
-    });
+fn a_servers_certificate_that_is_not_good_stops_the_sync_and_nothing_else_until_it_is_replaced() {
+    let (first, second) = (authority("first"), authority("second"));
+    let mut place = Place::new("server-certificate", false);
+    place.put_pair("server", &first, SystemTime::now() + DAY);
+    place.put("trusted-ca.pem", &first.pem());
+    place.put("admin-ca.pem", &first.pem());
+    place.start_control();
+    place.done(&["workspaces", "create", "--name", "E2E", "--slug", "e2e"]);
+    let envoy = place.gateway("envoy", false);
+    let (kept, revoked) = (place.key(), place.key());
+    for (_, key) in [&kept, &revoked] {
+        wait_for_status(&envoy, key, 200);
+    }
+    // One that has expired: it is served, nobody believes it, and known keys work.
+    place.put_pair("server", &first, SystemTime::now() - DAY);
+    place.start_control();
+    assert!(place.command(&["workspaces", "list"]).unwrap_err().contains("its certificate has expired"));
+    wait_for_failures(&envoy, 2.0);
     eventually("the log names the status", || {
-        let log = stack.envoy.log();
+        let log = envoy.log();
         let is_told = log.contains("the last good table stays: answer with status 503");
         if is_told { Ok(()) } else { Err(log) }
     });
-    // Nobody may take part who cannot prove who it is: the revocation does not arrive, and the table stays.
-    stack.control.revoke(&revoked.id, "0s");
-    for key in [&kept, &revoked] {
-        stack.wait_for_status(&key.key, 200);
+    // Its files are replaced while it runs, by another authority's: people believe that one, the gateway does not.
+    place.put_pair("server", &second, SystemTime::now() + DAY);
+    place.put("admin-ca.pem", &second.pem());
+    eventually("the new certificate is served", || place.command(&["workspaces", "list"]).map(drop));
+    place.revoke(&revoked.0);
+    wait_for_failures(&envoy, 2.0);
+    for (_, key) in [&kept, &revoked] {
+        wait_for_status(&envoy, key, 200);
     }
-    terminator.replace(certificate(&issuer, SystemTime::now() + DAY));
-    stack.wait_for_status(&revoked.key, 401);
-    stack.wait_for_status(&kept.key, 200);
+    // The gateway's list of authorities is replaced while it runs, too.
+    place.put("trusted-ca.pem", &second.pem());
+    wait_for_status(&envoy, &revoked.1, 401);
+    wait_for_status(&envoy, &kept.1, 200);
     eventually("the log says that it works again", || {
-        let log = stack.envoy.log();
+        let log = envoy.log();
         if log.contains("sync works again") { Ok(()) } else { Err(log) }
     });
+}
+
+#[test]
+fn a_gateway_without_a_certificate_that_is_good_takes_no_part_until_it_has_one() {
+    let (servers, first, second) = (authority("servers"), authority("first"), authority("second"));
+    let mut place = Place::new("gateway-certificate", true);
+    place.put_pair("server", &servers, SystemTime::now() + DAY);
+    for name in ["trusted-ca.pem", "admin-ca.pem"] {
+        place.put(name, &servers.pem());
+    }
+    place.put("gateways-ca.pem", &first.pem());
+    place.put_pair("gateway", &first, SystemTime::now() + DAY);
+    place.start_control();
+    // People and scripts need none.
+    place.done(&["workspaces", "create", "--name", "E2E", "--slug", "e2e"]);
+    let envoy = place.gateway("envoy", true);
+    let (kept, ended, revoked) = (place.key(), place.key(), place.key());
+    for (_, key) in [&kept, &ended, &revoked] {
+        wait_for_status(&envoy, key, 200);
+    }
+    // One that has the token and no certificate.
+    let bare = place.gateway("bare", false);
+    eventually("the log names the status", || {
+        let log = bare.log();
+        if log.contains("answer with status 403") { Ok(()) } else { Err(log) }
+    });
+    wait_for_status(&bare, &kept.1, 503);
+    drop(bare);
+    // Another authority counts from now on. What is held ends with the next change; then the gateway is out.
+    place.put("gateways-ca.pem", &second.pem());
+    eventually("the new authority counts", || {
+        let log = place.control.as_ref().expect("the control plane").log();
+        if log.contains("the files for TLS were read again") { Ok(()) } else { Err(log) }
+    });
+    place.revoke(&ended.0);
+    wait_for_failures(&envoy, 2.0);
+    place.revoke(&revoked.0);
+    wait_for_failures(&envoy, 2.0);
+    for (_, key) in [&kept, &revoked] {
+        wait_for_status(&envoy, key, 200);
+    }
+    place.put_pair("gateway", &second, SystemTime::now() - DAY);
+    wait_for_failures(&envoy, 2.0);
+    wait_for_status(&envoy, &revoked.1, 200);
+    place.put_pair("gateway", &second, SystemTime::now() + DAY);
+    wait_for_status(&envoy, &revoked.1, 401);
+    wait_for_status(&envoy, &kept.1, 200);
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Url;
 
-use crate::cli::client::last_cause;
 use crate::cli::error::CliError;
+use crate::cli::reach::{self, Authorities};
 
 /// Asks control planes and gateways.
 pub(super) struct Http(reqwest::Client);
@@ -29,21 +29,13 @@ const MOST_BYTES: usize = 128 << 20;
 
 impl Http {
     /// For these places.
-    pub fn new<'u>(mut urls: impl Iterator<Item = &'u Url>) -> Result<Self, CliError> {
-        // Fails only when a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = reqwest::Client::builder()
-            .user_agent(concat!("flamegate-control/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            // A token goes to whom it is for and nowhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if urls.all(|url| url.scheme() == "http") {
-            // Nothing to verify, so a machine without root certificates is fine.
-            client = client.tls_certs_only([]);
-        }
-        client.build().map(Self).map_err(|error| CliError::Other(last_cause(&error)))
+    pub fn new<'u>(
+        urls: impl Iterator<Item = &'u Url>,
+        authorities: Option<&Authorities>,
+    ) -> Result<Self, CliError> {
+        let client =
+            reach::client(urls, authorities).connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT);
+        client.build().map(Self).map_err(|error| CliError::Other(reach::bottom(&error)))
     }
 
     /// Gets `path` below `base`; the error is in words for people.
@@ -62,11 +54,11 @@ impl Http {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        let mut response = request.send().await.map_err(|error| last_cause(&error))?;
+        let mut response = request.send().await.map_err(|error| reach::met(&error))?;
         let status = response.status().as_u16();
         let ahead_seconds = response.headers().get("date").and_then(|date| ahead(date.to_str().ok()?));
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| last_cause(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| reach::met(&error))? {
             if body.len() + chunk.len() > MOST_BYTES {
                 return Err(format!("/{path} has more than {} MiB", MOST_BYTES >> 20));
             }

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::control_tls::ControlTls;
 use super::jwt::{Jwt, indented};
 use super::values::{Endpoint, OpenPath, PathText, Plain, StreamPath};
 
@@ -16,6 +17,7 @@ const SYNC: &str = include_str!("../../../../envoy/sync.json");
 pub(super) struct Gateway {
     pub upstream: Endpoint,
     pub control: Vec<Endpoint>,
+    pub control_tls: Option<ControlTls>,
     pub wasm: PathText,
     pub listen: Endpoint,
     pub admin_port: u16,
@@ -49,6 +51,8 @@ pub(super) fn render(gateway: &Gateway) -> Result<String, TemplateError> {
     let endpoints = gateway.control.iter().map(|one| control_endpoint(&endpoint, one));
     let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
     replace(&mut text, "control", &endpoints.concat())?;
+    let tls = gateway.control_tls.as_ref().map(|tls| tls.socket(&gateway.control));
+    insert(&mut text, "control tls", &tls.unwrap_or_default())?;
     let jwt = gateway.jwt.as_ref();
     insert(&mut text, "jwt routes", &jwt.map(|_| Jwt::routes(&gateway.streams)).unwrap_or_default())?;
     insert(&mut text, "jwt filter", &jwt.map(Jwt::filter).unwrap_or_default())?;

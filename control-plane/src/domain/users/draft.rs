@@ -102,8 +102,8 @@ impl RoleDraft {
 /// An e-mail address as it is kept.
 pub(crate) fn check_email(text: &str, problems: &mut Problems) -> Option<String> {
     let email = normal_email(text);
-    let problem = names::hidden(&email)
-        .or_else(|| (!is_email(&email)).then(|| "must be an e-mail address".to_owned()));
+    let problem =
+        names::hidden(&email).or_else(|| (!is_email(&email)).then(|| "must be an e-mail address".to_owned()));
     match problem {
         Some(problem) => {
             problems.add("email", problem);

@@ -75,7 +75,9 @@ pub(super) async fn change_password(
     if let Err(Error::RateLimited { retry_after_seconds }) = app.people.admit(user.seq, app.clock.instant()) {
         let problems =
             Problems::one("current", format!("too many changes; wait {retry_after_seconds} seconds"));
-        return Ok((StatusCode::TOO_MANY_REQUESTS, page(&app, &signed_in, problems, false).await?).into_response());
+        return Ok(
+            (StatusCode::TOO_MANY_REQUESTS, page(&app, &signed_in, problems, false).await?).into_response()
+        );
     }
     match app.users.change_password(user, field("current"), field("new"), (by, &signed_in.csrf)).await {
         // Whoever sits here knew both passwords: the browser stays one on which they have signed in.
@@ -91,7 +93,8 @@ pub(super) async fn change_password(
             if problems.of("password").is_none() {
                 field("new").check(&signed_in.user.email, &mut problems);
             }
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&app, &signed_in, problems, false).await?).into_response())
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&app, &signed_in, problems, false).await?)
+                .into_response())
         }
         Err(error) => Err(error.into()),
     }

@@ -65,7 +65,8 @@ impl AuditQuery {
     /// An id is letters, digits and `_`; whatever else came is none.
     fn target(&self) -> Option<&str> {
         let is_id = |text: &&str| {
-            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            (1..=64).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
         self.target.as_deref().filter(is_id).filter(|id| !may_hold_key(id))
     }
@@ -101,8 +102,11 @@ pub(super) async fn show(
         let (entries, next) = lists.list(&filter, PAGE).await?;
         let more = next.is_some();
         let beyond = entries.is_empty() && page > 1;
-        let total =
-            if more || beyond { Some(lists.count(&AuditFilter { offset: 0, ..filter }).await?) } else { None };
+        let total = if more || beyond {
+            Some(lists.count(&AuditFilter { offset: 0, ..filter }).await?)
+        } else {
+            None
+        };
         Ok((entries, more, total))
     };
     let (entries, more, total) = app.turns.run(&place.signed_in.user.id, read).await?;
@@ -111,7 +115,9 @@ pub(super) async fn show(
         // An empty page must not say that nothing has happened.
         let rest = query.text();
         let rest = if rest.is_empty() { rest } else { format!("{rest}&") };
-        return Ok(Redirect::to(&format!("/w/{}/audit?{rest}page={last}", place.membership.slug)).into_response());
+        return Ok(
+            Redirect::to(&format!("/w/{}/audit?{rest}page={last}", place.membership.slug)).into_response()
+        );
     }
     let (shown, chosen) = (entries.len(), query.action());
     let actions =
@@ -156,7 +162,10 @@ pub(super) async fn export(
         text.push_str("\r\n");
     }
     let name = format!("attachment; filename=\"audit-{}.csv\"", place.membership.slug);
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], text)
+    Ok((
+        [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)],
+        text,
+    )
         .into_response())
 }
 

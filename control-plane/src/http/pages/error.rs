@@ -75,9 +75,11 @@ impl PageError {
             Failure::Failed(Error::Conflict { message, .. }) => {
                 (status, "That is not possible any more", message)
             }
-            Failure::Failed(Error::Internal(_)) => {
-                (status, "Something went wrong", "Something went wrong on our side. There is nothing for you to do: try again in a moment.")
-            }
+            Failure::Failed(Error::Internal(_)) => (
+                status,
+                "Something went wrong",
+                "Something went wrong on our side. There is nothing for you to do: try again in a moment.",
+            ),
             Failure::Failed(Error::Unavailable(_)) => {
                 (status, "Not available right now", "Try again in a moment.")
             }

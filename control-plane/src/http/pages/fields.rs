@@ -37,9 +37,20 @@ impl Fields {
         self
     }
 
+    /// The same with a value for what was not sent: what was emptied stays empty.
+    pub fn or_absent(mut self, name: &str, value: &str) -> Self {
+        self.0.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        self
+    }
+
     /// A field, without the white space around it.
     pub fn text(&self, name: &str) -> &str {
         self.raw(name).trim()
+    }
+
+    /// Whether there is such a field, filled in or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     /// All of them, in order of their names.

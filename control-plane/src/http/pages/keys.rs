@@ -145,7 +145,9 @@ async fn read(app: App, filter: KeyFilter, chosen: Chosen, page: u32) -> Result<
     // What a search leaves is not counted as well: that would be another look at all of them.
     let total = match chosen.counted(&counts) {
         Some(counted) => Some(counted),
-        None if (more && chosen.search().is_empty()) || (is_empty && page > 1) => Some(lists.count(&filter).await?),
+        None if (more && chosen.search().is_empty()) || (is_empty && page > 1) => {
+            Some(lists.count(&filter).await?)
+        }
         None => None,
     };
     let everything = KeyFilter { workspace_seq: Some(workspace_seq), ..KeyFilter::default() };

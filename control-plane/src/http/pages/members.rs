@@ -91,7 +91,9 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let done = match query.done.as_deref() {
         Some("role") => "The role is changed. It counts at once.",
-        Some("removed") => "They are out of the workspace. The keys that they made work on: revoke those that should not.",
+        Some("removed") => {
+            "They are out of the workspace. The keys that they made work on: revoke those that should not."
+        }
         Some("withdrawn") => "The invitation is withdrawn: its link does not work any more.",
         _ => "",
     };
@@ -118,7 +120,9 @@ pub(super) async fn invite(State(app): State<App>, posted: PostedIn) -> Result<R
             (StatusCode::OK, Some(link), Mistakes::default())
         }
         Err(Error::Invalid(problems)) => (StatusCode::UNPROCESSABLE_ENTITY, None, refused(problems)),
-        Err(Error::Conflict { message, .. }) => (StatusCode::CONFLICT, None, refused(Problems::one("email", message))),
+        Err(Error::Conflict { message, .. }) => {
+            (StatusCode::CONFLICT, None, refused(Problems::one("email", message)))
+        }
         Err(error) => return Err(error.into()),
     };
     let typed = if link.is_some() { Fields::default() } else { fields.without_keys() };
@@ -162,7 +166,9 @@ async fn change(app: &App, place: &Place, role: Option<Role>, done: &str) -> Res
     let (seq, id) = (place.membership.workspace_seq, place.id()?);
     match app.users.change_member(seq, id, role, place.signed_in.actor()).await {
         // Who has taken themselves out, or down, has nothing more to see here.
-        Ok(()) if id == place.signed_in.user.id && role != Some(Role::Owner) => Ok(Redirect::to("/").into_response()),
+        Ok(()) if id == place.signed_in.user.id && role != Some(Role::Owner) => {
+            Ok(Redirect::to("/").into_response())
+        }
         Ok(()) => Ok(back(place, done)),
         Err(Error::Conflict { message, .. }) => {
             Ok((StatusCode::CONFLICT, one(app, place, Some(message)).await?).into_response())
@@ -176,7 +182,8 @@ async fn one(app: &App, place: &Place, problem: Option<String>) -> Result<Respon
     let member = member(place, &user).ok_or(Error::NotFound("member"))?;
     let workspace_seq = Some(place.membership.workspace_seq);
     let created_by = Some(user.email.clone());
-    let filter = KeyFilter { workspace_seq, created_by, status: Some(Status::Active), ..KeyFilter::default() };
+    let filter =
+        KeyFilter { workspace_seq, created_by, status: Some(Status::Active), ..KeyFilter::default() };
     let lists = app.keys.over(app.for_lists());
     let count = async move { lists.count(&filter).await };
     let keys = counted(app.turns.run(&place.signed_in.user.id, count).await?);

@@ -42,8 +42,10 @@ impl Mistakes {
     /// ` aria-invalid` and what describes a field; `hint` is the id of its hint, if it has one.
     pub fn attributes(&self, field: &str, hint: &str) -> String {
         let problem = self.of(field).map(|_| format!("{field}-problem"));
-        let described: Vec<_> =
-            [Some(hint.to_owned()).filter(|hint| !hint.is_empty()), problem.clone()].into_iter().flatten().collect();
+        let described: Vec<_> = [Some(hint.to_owned()).filter(|hint| !hint.is_empty()), problem.clone()]
+            .into_iter()
+            .flatten()
+            .collect();
         let mut attributes = String::new();
         if problem.is_some() {
             attributes.push_str(r#" aria-invalid="true""#);
@@ -59,6 +61,7 @@ impl Mistakes {
 fn field_of(path: &str) -> (&'static str, &'static str) {
     match path {
         "name" => ("name", "Name"),
+        "note" => ("note", "Note"),
         "environment" => ("environment", "Environment"),
         "expires_at" | "expiry" => ("expiry", "Expires"),
         "current" => ("current", "Current password"),
@@ -74,7 +77,9 @@ fn field_of(path: &str) -> (&'static str, &'static str) {
 
 fn words(field: &str, message: &str) -> String {
     match (field, message) {
-        ("name", message) if message.starts_with("1 to ") => "Enter a name (up to 100 characters).".to_owned(),
+        ("name", message) if message.starts_with("1 to ") => {
+            "Enter a name (up to 100 characters).".to_owned()
+        }
         ("expiry", "choose a date") => "Choose the last day the key should work.".to_owned(),
         ("current", "is not your password") => "That is not your current password.".to_owned(),
         ("new", message) => format!("The new password {message}."),
@@ -85,7 +90,8 @@ fn words(field: &str, message: &str) -> String {
         }
         (_, message) => {
             let mut letters = message.chars();
-            let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+            let first: String =
+                letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
             let end = if message.ends_with('.') { "" } else { "." };
             format!("{first}{}{end}", letters.as_str())
         }

@@ -69,8 +69,11 @@ pub(super) async fn change(State(app): State<App>, posted: PostedIn) -> Result<R
         "own" => Some(vec![limit_of(&fields, "default_limits", &mut problems)]),
         _ => None,
     };
-    let patch =
-        WorkspacePatch { name: Some(fields.text("name").to_owned()), default_limits, ..WorkspacePatch::default() };
+    let patch = WorkspacePatch {
+        name: Some(fields.text("name").to_owned()),
+        default_limits,
+        ..WorkspacePatch::default()
+    };
     let changed = match problems.check() {
         Ok(()) => app.workspaces.update(&workspace.id, patch, place.signed_in.actor()).await.map(drop),
         Err(error) => Err(error),

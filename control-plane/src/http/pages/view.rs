@@ -110,7 +110,9 @@ impl Moment {
         let moment = Timestamp::from_second(end.second()).ok();
         let near =
             |moment: &Timestamp| *moment > now && moment.duration_since(now) < SignedDuration::from_hours(48);
-        moment.filter(near).map_or_else(|| Self::last_day(end), |moment| Self { form: "ends", ..Self::new(moment) })
+        moment
+            .filter(near)
+            .map_or_else(|| Self::last_day(end), |moment| Self { form: "ends", ..Self::new(moment) })
     }
 
     /// An end with the moment and, by the script, in how long: for a sentence that carries a deadline.

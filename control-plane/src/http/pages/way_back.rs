@@ -34,8 +34,9 @@ enum Left {
 }
 
 /// The fields of forms that may stand in an address.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 16] = [
     "name",
+    "note",
     "environment",
     "expiry",
     "expiry_date",
@@ -139,7 +140,8 @@ fn page_of(action: &str) -> String {
         action if action.ends_with(API_KEYS) => format!("{action}/new"),
         action => {
             if let Some((members, rest)) = action.split_once(MEMBERS) {
-                let one = rest.strip_suffix("/role").or_else(|| rest.strip_suffix("/remove")).unwrap_or_default();
+                let one =
+                    rest.strip_suffix("/role").or_else(|| rest.strip_suffix("/remove")).unwrap_or_default();
                 return format!("{members}{MEMBERS}{one}");
             }
             let list = ["/search", "/copied"].into_iter().find_map(|end| action.strip_suffix(end));

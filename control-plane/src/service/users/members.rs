@@ -101,9 +101,7 @@ impl Users {
     /// The invitation of a link, while it is good.
     pub async fn invitation(&self, secret: &str) -> Result<Invitation, Error> {
         let found = match secret.len() {
-            SECRET_LEN => {
-                self.store.read().await?.find_invitation(hash(secret), self.clock.now()).await?
-            }
+            SECRET_LEN => self.store.read().await?.find_invitation(hash(secret), self.clock.now()).await?,
             _ => None,
         };
         found.ok_or(Error::NotFound("invitation"))

@@ -203,6 +203,16 @@ impl Chaos {
         }
     }
 
+    /// After everything, the control planes have counted what the clients saw: no gateway has died, so nothing is lost.
+    pub fn assert_usage_is_counted(&mut self) {
+        let changes = &mut self.changes;
+        let seen = std::mem::take(&mut *changes.world.seen.lock().expect("seen"));
+        seen.assert_counted(|id| {
+            let path = format!("/v1/api-keys/{id}/usage?step=day");
+            Some(changes.call("GET", &path, &Value::Null)?["totals"].clone())
+        });
+    }
+
     /// After everything, receipts are complete again: each gateway is connected and has acknowledged.
     pub fn assert_receipts_are_complete(&mut self) {
         let all = (json!(GATEWAYS), json!(GATEWAYS));

@@ -8,6 +8,7 @@ fn gateway() -> Gateway {
     Gateway {
         upstream: "api.internal:8081".parse().unwrap(),
         control: vec!["127.0.0.1:8080".parse().unwrap()],
+        control_tls: None,
         wasm: "/etc/envoy/flamegate.wasm".parse().unwrap(),
         listen: "0.0.0.0:10000".parse().unwrap(),
         admin_port: 9901,

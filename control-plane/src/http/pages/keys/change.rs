@@ -26,7 +26,9 @@ pub(in crate::http::pages) async fn rotate(
     let key = place.key_to_change(&app).await?;
     let end = match end_of(&key, &fields, app.clock.now()) {
         Ok(end) => end,
-        Err(Error::Invalid(_)) => return refuse(&app, &place, &key, &fields, "choose when the new key expires").await,
+        Err(Error::Invalid(_)) => {
+            return refuse(&app, &place, &key, &fields, "choose when the new key expires").await;
+        }
         Err(error) => return Err(error.into()),
     };
     let grace_seconds = fields.text("grace_seconds").parse().ok();

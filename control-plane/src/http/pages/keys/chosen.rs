@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::search::bounded;
 use crate::contract::Environment;
 use crate::domain::keys::{KeyFilter, KeyOrder, StateCounts, Status};
 use crate::domain::lists::MOST_COUNTED;
-use super::search::bounded;
 use crate::http::pages::query::query_of;
 use crate::service::keys::soon;
 use crate::service::usage::STILL_USED;
@@ -233,8 +233,17 @@ mod tests {
     fn chosen(q: &str, status: &str, sort: &str) -> Chosen {
         let some = |text: &str| Some(text.to_owned());
         let (environment, by, page, pasted, done, number) = (None, None, None, None, None, None);
-        let query =
-            ListQuery { q: some(q), status: some(status), sort: some(sort), environment, by, page, pasted, done, number };
+        let query = ListQuery {
+            q: some(q),
+            status: some(status),
+            sort: some(sort),
+            environment,
+            by,
+            page,
+            pasted,
+            done,
+            number,
+        };
         Chosen::of(&query, q)
     }
 

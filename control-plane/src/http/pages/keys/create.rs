@@ -69,6 +69,7 @@ pub(in crate::http::pages) async fn create(
         environment: Some(fields.text("environment").to_owned()),
         expires_at,
         limits: limits(&fields, &mut problems),
+        note: Some(fields.text("note").to_owned()).filter(|note| !note.is_empty()),
     };
     // Everything that is wrong at once, also what the fields alone do not show.
     if let (false, Err(Error::Invalid(more))) = (problems.is_empty(), draft.clone().check(now)) {

@@ -63,6 +63,11 @@ pub(in crate::http::pages) async fn edit(
         name: Some(fields.text("name").to_owned()).filter(|name| *name != key.name),
         expires_at: expiry(&fields, app.clock.now(), &mut problems),
         limits: limits(&fields, &mut problems),
+        note: fields
+            .has("note")
+            .then(|| fields.text("note").to_owned())
+            .filter(|note| key.note.as_deref().unwrap_or_default() != note)
+            .map(Some),
     };
     let checked = if problems.is_empty() {
         app.keys.update(&key.id, patch, place.signed_in.actor()).await
@@ -100,6 +105,7 @@ async fn page(
     let [requests, window_seconds, burst] = own_numbers(key);
     let typed = typed
         .or("name", key.name.clone())
+        .or_absent("note", key.note.as_deref().unwrap_or_default())
         .or("requests", requests)
         .or("window_seconds", window_seconds)
         .or("burst", burst);

@@ -80,7 +80,10 @@ pub(super) async fn show(app: &App, place: &Place, shown: Shown, made: &Made, on
         plaintext: made.plaintext.as_deref().map(PlaintextKey::expose).unwrap_or_default(),
         key: Row::new(&shown.key, now),
         previous: shown.previous.as_ref().map(|previous| Row::new(previous, now)),
-        previous_end: shown.previous.and_then(|previous| previous.expires_at).map(|end| Moment::deadline(end, now)),
+        previous_end: shown
+            .previous
+            .and_then(|previous| previous.expires_at)
+            .map(|end| Moment::deadline(end, now)),
         receipt,
         api_url: &app.pages.api_url,
         once: &once.token,

@@ -94,7 +94,8 @@ pub(in crate::http::pages) async fn change_selected(
             Err(problem) => return refuse(&keys, problem.to_owned()),
         }
     };
-    let work = change_all(app.clone(), keys.clone(), change, place.signed_in.user.seq, place.signed_in.actor());
+    let work =
+        change_all(app.clone(), keys.clone(), change, place.signed_in.user.seq, place.signed_in.actor());
     // To its end, also when nobody listens any more.
     let Changed { number, stopped } = tokio::spawn(work).await.map_err(Error::internal)?;
     let Some((key, error)) = stopped else {
@@ -115,7 +116,8 @@ async fn change_all(app: App, keys: Vec<Key>, change: Change, person: i64, by: A
             Change::Revoke => app.keys.revoke(&key.id, by.clone()).await.map(drop),
             Change::Expire(end) => {
                 // The form was counted, for the first of them.
-                let admitted = if number == 0 { Ok(()) } else { app.people.admit(person, app.clock.instant()) };
+                let admitted =
+                    if number == 0 { Ok(()) } else { app.people.admit(person, app.clock.instant()) };
                 let patch = KeyPatch { expires_at: Some(end.clone()), ..KeyPatch::default() };
                 match admitted {
                     Ok(()) => app.keys.update(&key.id, patch, by.clone()).await.map(drop),
@@ -146,9 +148,8 @@ async fn chosen(app: &App, place: &Place, fields: &Fields) -> Result<Vec<Key>, E
     let ids = fields.pairs().into_iter().map(|(name, _)| name).filter(|name| name.starts_with("key_"));
     let ids: Vec<_> = ids.take(PAGE as usize).map(str::to_owned).collect();
     let (keys, now) = (app.keys.some(&ids).await?, app.clock.now());
-    let is_one = |key: &Key| {
-        key.workspace_seq == place.membership.workspace_seq && key.status(now) == Status::Active
-    };
+    let is_one =
+        |key: &Key| key.workspace_seq == place.membership.workspace_seq && key.status(now) == Status::Active;
     Ok(keys.into_iter().filter(is_one).collect())
 }
 
