@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use flamegate_control::domain::audit::{Actor, Via};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
@@ -66,7 +65,7 @@ async fn filled(control: &Control, path: &str) -> String {
     }
     if path.contains("{secret}") {
         let email = format!("i{}@example.com", control.rows("invitations").await);
-        let by = Actor::admin_token(Via::Api, None);
+        let by = control.server.app.users.find("owner@example.com").await.unwrap().as_actor(None);
         let invited = control.server.app.users.invite(1, &email, "viewer", by).await.unwrap();
         path = path.replace("{secret}", &invited.secret);
     }

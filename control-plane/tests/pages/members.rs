@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use flamegate_control::domain::audit::{Actor, Via};
 use serde_json::json;
 
 use crate::browser::{Browser, PASSWORD, Page, add_user};
@@ -119,7 +118,7 @@ async fn links_end_are_withdrawn_and_are_not_without_end() {
         assert_eq!(page.status, 422, "{email} {role}");
     }
     for number in 0..49 {
-        let by = Actor::admin_token(Via::Api, None);
+        let by = control.server.app.users.find("ada@example.com").await.unwrap().as_actor(None);
         let email = format!("n{number}@example.com");
         control.server.app.users.invite(1, &email, "viewer", by).await.unwrap();
     }
@@ -128,6 +127,26 @@ async fn links_end_are_withdrawn_and_are_not_without_end() {
     page.shows("withdraw some first");
     control.clock.advance(Duration::from_secs(73 * 3_600));
     assert_eq!(Browser::new(&control).get(&second).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_link_ends_with_the_rights_of_whoever_has_made_it() {
+    let (control, owner) = start().await;
+    let bob = add_user(&control, "bob@example.com", "demo", "owner").await;
+    let browser = Browser::new(&control);
+    browser.sign_in("bob@example.com", PASSWORD).await;
+    let link = invite(&browser, "mallory@example.com", "owner").await;
+    assert_eq!(Browser::new(&control).get(&link).await.status, 200);
+    let page = owner.get(&format!("{MEMBERS}/{bob}")).await;
+    let role = format!("{MEMBERS}/{bob}/role");
+    assert_eq!(owner.submit_from(&page, &role, &[("role", "viewer")]).await.status, 303);
+    assert_eq!(Browser::new(&control).get(&link).await.status, 404);
+    let new = Browser::new(&control).post(&format!("{link}/new"), &[("new", PASSWORD)]).await;
+    assert_eq!(new.status, 404);
+    let role = json!({"workspace": "demo", "role": "owner"});
+    control.post("/v1/users/bob@example.com/role", role).await.expect(200);
+    control.post("/v1/users/bob@example.com/disable", json!({})).await.expect(200);
+    assert_eq!(Browser::new(&control).get(&link).await.status, 404, "nor of somebody who is locked out");
 }
 
 #[tokio::test]

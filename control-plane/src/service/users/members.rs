@@ -18,7 +18,7 @@ use crate::domain::users::draft::check_email;
 use crate::domain::users::invitation::{MOST_OPEN, VALID};
 use crate::domain::users::password::Password;
 use crate::domain::users::{Invitation, NewUser, Role, User};
-use crate::store::Tx;
+use crate::store::{Tx, View};
 
 /// What is in a link: 32 characters, about 190 random bits.
 const SECRET_LEN: usize = 32;
@@ -101,7 +101,7 @@ impl Users {
     /// The invitation of a link, while it is good.
     pub async fn invitation(&self, secret: &str) -> Result<Invitation, Error> {
         let found = match secret.len() {
-            SECRET_LEN => self.store.read().await?.find_invitation(hash(secret), self.clock.now()).await?,
+            SECRET_LEN => open(&mut *self.store.read().await?, hash(secret), self.clock.now()).await?,
             _ => None,
         };
         found.ok_or(Error::NotFound("invitation"))
@@ -112,7 +112,7 @@ impl Users {
         let (now, hash, id) = (self.clock.now(), hash(secret), user.id.clone());
         let written = self.store.write(move |tx| {
             Box::pin(async move {
-                let open = tx.find_invitation(hash, now).await?.ok_or(Error::NotFound("invitation"))?;
+                let open = open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
                 let user = existing(tx, &id).await?;
                 if user.email != open.email {
                     let message = "the invitation is for somebody else".to_owned();
@@ -154,7 +154,7 @@ impl Users {
         let written = self.store.write(move |tx| {
             Box::pin(async move {
                 // It may have been used or withdrawn while the password was hashed.
-                let open = tx.find_invitation(hash, now).await?.ok_or(Error::NotFound("invitation"))?;
+                let open = open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
                 if tx.find_user(&row.email).await?.is_some() {
                     return Err(is_there(&open));
                 }
@@ -197,6 +197,22 @@ impl Users {
         });
         write.await.map(|_| ())
     }
+}
+
+/// The invitation of a link, while it is good and whoever has made it is still an owner: who is none any more must not have left a way
+/// back in.
+async fn open(
+    view: &mut View,
+    hash: [u8; 32],
+    now: jiff::Timestamp,
+) -> Result<Option<Invitation>, Error> {
+    let Some(found) = view.find_invitation(hash, now).await? else { return Ok(None) };
+    let inviter = view.find_user(&found.created_by).await?;
+    let is_owner = inviter.is_some_and(|user| {
+        let role = user.memberships.iter().find(|one| one.workspace_seq == found.workspace_seq).map(|one| one.role);
+        user.disabled_at.is_none() && role == Some(Role::Owner)
+    });
+    Ok(is_owner.then_some(found))
 }
 
 /// Uses the invitation up. Who is a member already stays what they are.
