@@ -103,7 +103,7 @@ impl Users {
     pub async fn invitation(&self, secret: &str) -> Result<Invitation, Error> {
         let is_one = secret.len() == SECRET_LEN && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let found = if is_one {
-            open(&mut *self.store.read().await?, hash(secret), self.clock.now()).await?
+            still_open(&mut *self.store.read().await?, hash(secret), self.clock.now()).await?
         } else {
             None
         };
@@ -115,7 +115,7 @@ impl Users {
         let (now, hash, id) = (self.clock.now(), hash(secret), user.id.clone());
         let written = self.store.write(move |tx| {
             Box::pin(async move {
-                let open = open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
+                let open = still_open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
                 let user = existing(tx, &id).await?;
                 if user.email != open.email {
                     let message = "the invitation is for somebody else".to_owned();
@@ -166,7 +166,7 @@ impl Users {
         let written = self.store.write(move |tx| {
             Box::pin(async move {
                 // It may have been used or withdrawn while the password was hashed.
-                let open = open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
+                let open = still_open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
                 if tx.find_user(&row.email).await?.is_some() {
                     return Err(is_there(&open));
                 }
@@ -213,7 +213,7 @@ impl Users {
 
 /// The invitation of a link, while it is good and whoever has made it is still an owner: who is none any more must not have left a way
 /// back in.
-async fn open(
+async fn still_open(
     view: &mut View,
     hash: [u8; 32],
     now: jiff::Timestamp,
