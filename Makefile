@@ -32,7 +32,7 @@ wasm: setup ## build the filter: dist/flamegate.wasm
 
 BROWSER_TESTS = cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
 		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
-		'suites/cookies.test.mjs' 'suites/usage.test.mjs'
+		'suites/cookies.test.mjs' 'suites/times.test.mjs' 'suites/usage.test.mjs'
 OLDEST_TESTS = @envoy/setup.sh --oldest && source envoy/versions.env && ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
 
 .PHONY: build
@@ -186,8 +186,9 @@ bench-keys: bench-build build ## sync KEYS (100000) keys into a running Envoy: t
 	$(TARGET)/dist/flamegate-bench keys --keys $(or $(KEYS),100000)
 
 .PHONY: soak
-soak: build engines ## random operations and faults with seed SEED (1) for SECONDS (1800); FLEET=1: two control planes on PostgreSQL (600 s)
+soak: build engines ## random operations and faults with seed SEED (1) for SECONDS (1800); FLEET=1: HISTORIES (20000) of receipts' model, and two control planes on PostgreSQL (600 s)
 ifdef FLEET
+	HISTORIES=$(or $(HISTORIES),20000) $(CARGO) test --locked -p flamegate-control --lib no_receipt_says_all_too_early -- --nocapture
 	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_FLEET_SECONDS=$(or $(SECONDS),600) \
 		$(CARGO) test --locked -p flamegate-e2e --test chaos_fleet -- --nocapture
 else

@@ -122,6 +122,16 @@ pub async fn only_the_next_count_of_a_replica_is_written(database: Database) {
     assert_eq!(publish(&database, says("r_b", 2)).await, Published::Superseded, "never began");
     assert!(look(&database, "r_b", &[], &[]).await.gateways.is_empty());
     assert_eq!(publish(&database, says("r_a", 4)).await, done(true, &[]));
+    // Whatever the clock says of who wrote: it is there by the database's.
+    let long_ago = jiff::Timestamp::from_second(1).unwrap();
+    for beat in [1, 2] {
+        publish(&database, Publication { started_at: long_ago, ..says("r_old", beat) }).await;
+    }
+    let sight = look(&database, "r_b", &[], &[]).await;
+    assert!(
+        sight.replicas.len() == 2 && sight.replicas.iter().all(|replica| replica.is_alive()),
+        "{sight:?}"
+    );
 }
 
 pub async fn what_rests_on_another_history_is_not_written(database: Database) {

@@ -15,9 +15,9 @@ use crate::http::app::App;
 use crate::http::caller::{address, is_secure};
 use crate::http::receive::whole;
 
-/// Nothing but our own stylesheet, script and images; no frames; forms and what the script asks for go nowhere else.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
-    frame-ancestors 'none'; base-uri 'none'";
+/// Nothing but our own stylesheet, script, images and pages; no frames; forms go nowhere else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Sent with everything. `same-origin` and not `no-referrer`: that would make browsers send `Origin: null` with forms.
 const HEADERS: [(HeaderName, &str); 6] = [

@@ -2,6 +2,7 @@
 //! freeze and come back, gateways that move, writes that arrive late, and a database that loses the newest of them. In all of them no
 //! receipt ever says "all" while a gateway serves, or will serve, without the change.
 mod plane;
+mod rules;
 mod table;
 mod world;
 
