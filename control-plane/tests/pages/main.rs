@@ -12,6 +12,8 @@ mod gateways;
 mod headers;
 mod key_page;
 mod keys;
+mod list;
+mod members;
 mod overview;
 mod passwords;
 mod roles;

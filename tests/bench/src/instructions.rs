@@ -142,7 +142,13 @@ impl<'a> Instructions<'a> {
         if keys > 0 {
             subject.must_refuse_unknown()?;
         }
-        for row in rows {
+        // What scatters leaves much to do for later ticks, of others in the same process, too.
+        let (last, first): (Vec<&Series>, Vec<&Series>) = rows.iter().partition(|row| row.scatters());
+        let mut rig = rows[0].rig;
+        for row in first.into_iter().chain(last) {
+            if std::mem::replace(&mut rig, row.rig) != row.rig {
+                subject.forget_idle();
+            }
             let port = ports.iter().find(|(rig, _)| *rig == row.rig).map(|(_, port)| *port);
             let effort = self.plan.effort.of(row);
             let measured = subject.measure(row.load(keys), row.forged, row.status, effort, port);

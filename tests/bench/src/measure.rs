@@ -44,6 +44,7 @@ impl Effort {
 /// A proxy that is ready to be measured.
 pub struct Subject {
     callgrind: Callgrind,
+    counts: bool,
     idle: Option<Count>,
     /// Where requests go.
     port: u16,
@@ -81,7 +82,7 @@ impl Subject {
         let (line, ports) = setup.write(name, folder)?;
         let mut callgrind = Callgrind::start(name, folder, &line, ENVIRONMENT, by_address)?;
         wait_for_envoy(&mut callgrind.process, ports, keys)?;
-        Ok(Self { callgrind, idle: None, port: ports.gateway, downstream: setup.downstream })
+        Ok(Self { callgrind, counts: false, idle: None, port: ports.gateway, downstream: setup.downstream })
     }
 
     /// Starts another program under callgrind and waits until its port is open.
@@ -89,7 +90,7 @@ impl Subject {
         let mut callgrind = Callgrind::start(name, folder, line, &[], false)?;
         let open = || Client::connect(port).is_ok();
         callgrind.process.wait_until("the port is open", START, open)?;
-        Ok(Self { callgrind, idle: None, port, downstream: Downstream::Http1 })
+        Ok(Self { callgrind, counts: false, idle: None, port, downstream: Downstream::Http1 })
     }
 
     /// An error when it lets an unknown key through.
@@ -117,8 +118,9 @@ impl Subject {
         };
         // The first request with a used-up limit is admitted, and a table reaches the workers with their next tick.
         settle(open, &load.request(0, forged), status)?;
-        if self.idle.is_none() {
+        if !self.counts {
             self.callgrind.instrument()?;
+            self.counts = true;
         }
         send(effort.warm_up.max(load.period()))?;
         std::thread::sleep(effort.late);
@@ -143,6 +145,11 @@ impl Subject {
         process.sort_by(f64::total_cmp);
         locks.sort_by(f64::total_cmp);
         Ok(Measured { worker, process, locks, dump })
+    }
+
+    /// Measures the idle period again before the next row: what was measured meanwhile may have left something to do.
+    pub fn forget_idle(&mut self) {
+        self.idle = None;
     }
 
     fn measure_idle(&mut self, length: Duration) -> Result<Count> {

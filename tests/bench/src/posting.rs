@@ -49,8 +49,8 @@ struct Board {
 const PERIOD: Duration = Duration::from_secs(10);
 /// A hundred thousand keys in use each minute, shared out among a thousand gateways.
 const KEYS_IN_A_POST: usize = 17;
-/// Who sends the posts: so many at once at most.
-const THREADS: usize = 8;
+/// Who sends the posts: an answer takes a tenth of a second, and there are a hundred posts in one.
+const THREADS: u32 = 50;
 
 impl Posters {
     /// Begins with everybody silent. `keys` are the ids that are counted, in turn.
@@ -59,10 +59,11 @@ impl Posters {
         let board = Arc::new(Board::default());
         for place in 0..THREADS {
             let (board, keys) = (Arc::clone(&board), keys.to_vec());
-            let port = ports[place % ports.len()];
-            let mine: Vec<usize> = (place..gateways).step_by(THREADS).collect();
+            let first = place as usize;
+            let port = ports[first % ports.len()];
+            let mine: Vec<usize> = (first..gateways).step_by(THREADS as usize).collect();
             thread::spawn(move || {
-                if let Err(error) = post_all(port, &mine, &keys, &board)
+                if let Err(error) = post_all((port, place), &mine, &keys, &board)
                     && !board.over.load(Ordering::Relaxed)
                 {
                     *board.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -111,11 +112,13 @@ impl Outcome {
 }
 
 /// Posts of some gateways, evenly over the period.
-fn post_all(port: u16, gateways: &[usize], keys: &[String], board: &Board) -> Result<()> {
+fn post_all((port, place): (u16, u32), gateways: &[usize], keys: &[String], board: &Board) -> Result<()> {
     let mut client = Client::connect(port)?;
     let mut sequences: HashMap<usize, u64> = HashMap::new();
     let pause = PERIOD / u32::try_from(gateways.len()).context("gateways")?.max(1);
-    let (mut next, mut key) = (Instant::now(), 0);
+    // No two threads at the same moment, nor with the same keys.
+    let mut next = Instant::now() + pause * place / THREADS;
+    let mut key = place as usize * KEYS_IN_A_POST;
     for number in gateways.iter().copied().cycle() {
         next += pause;
         thread::sleep(next.saturating_duration_since(Instant::now()));

@@ -166,6 +166,11 @@ impl Series {
         }
     }
 
+    /// True when each request has a key that the worker does not remember.
+    pub const fn scatters(&self) -> bool {
+        matches!(self.load, Load::Scattered(_))
+    }
+
     /// True when there is such a row for a table of `keys` keys (0: for none).
     pub fn is_at(&self, keys: u32) -> bool {
         if !self.rig.has_keys() {
@@ -177,7 +182,7 @@ impl Series {
             Rig::Lua { .. } => MOST_LUA_KEYS,
             _ => u32::MAX,
         };
-        let least = if matches!(self.load, Load::Scattered(_)) { CACHED_KEYS + 1 } else { 1 };
+        let least = if self.scatters() { CACHED_KEYS + 1 } else { 1 };
         let anywhere = match self.rig {
             Rig::ApiKeyAuth { safe, .. }
             | Rig::Lua { safe }

@@ -15,9 +15,9 @@ use crate::http::app::App;
 use crate::http::caller::{address, is_secure};
 use crate::http::receive::whole;
 
-/// Nothing but our own stylesheet, script and images; no frames; forms and what the script asks for go nowhere else.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
-    frame-ancestors 'none'; base-uri 'none'";
+/// Nothing but our own stylesheet, script, images and pages; no frames; forms go nowhere else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Sent with everything. `same-origin` and not `no-referrer`: that would make browsers send `Origin: null` with forms.
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -73,7 +73,10 @@ pub(super) async fn receive(State(app): State<App>, request: Request, next: Next
 /// Refuses requests beyond what can be worked on. Who wants to sign in waits for others who do, and is in nobody else's way. On a browser
 /// on which somebody has signed in before they wait for no stranger either.
 pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let signs_in = request.method() == Method::POST && request.uri().path() == "/sign-in";
+    let path = request.uri().path();
+    // Whoever makes an account by an invitation has a password hashed, as whoever signs in.
+    let is_sign_in = path == "/sign-in" || (path.starts_with("/join/") && path.ends_with("/new"));
+    let signs_in = request.method() == Method::POST && is_sign_in;
     let slot = if signs_in {
         let devices = Devices::of(&app, request.headers());
         let slot = sign_in_slot(&app, &request, &devices);

@@ -147,7 +147,6 @@ pub const ROWS: [Series; 49] = [
         .sends(Load::Random, 401)
         .compared("Flamegate 401, unknown key"),
     row("used-up", BARE, "Flamegate: 429").sends(Load::Hot(Kind::UsedUp), 429).compared("Flamegate 429"),
-    // It fills the worker's cache with others, so it comes last.
     row("bare-scattered", BARE, "Flamegate bare, all keys of the table in turn: cache misses")
         .sends(Load::Scattered(0), 200)
         .short("Flamegate bare, cache misses"),
