@@ -47,12 +47,17 @@ impl Changes {
     /// The `data` of a call that is repeated until it succeeds; `None` when it turns out that an earlier try had made what is not
     /// shown twice.
     pub fn call(&mut self, method: &str, path: &str, body: &Value) -> Option<Value> {
+        self.call_with(method, path, || body.clone())
+    }
+
+    /// The same; the body is made anew for each try.
+    fn call_with(&mut self, method: &str, path: &str, body: impl Fn() -> Value) -> Option<Value> {
         self.calls += 1;
         let again = format!("chaos-{}", self.calls);
         let begin = Instant::now();
         loop {
             let port = self.random.pick(&self.ports);
-            let last = match send(port, method, path, body, &again) {
+            let last = match send(port, method, path, &body(), &again) {
                 Ok(answer) if (200..300).contains(&answer.status) => {
                     return Some(answer.json()["data"].clone());
                 }
@@ -119,10 +124,14 @@ impl Changes {
     }
 
     pub fn expire(&mut self) -> Pending {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let key = self.take();
         key.also(REFUSED);
-        self.call("PATCH", &format!("/v1/api-keys/{}", key.id), &json!({"expires_at": now + 2}));
+        // Of each try: what was in two seconds is in the past when the database is away for longer.
+        let body = || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+            json!({"expires_at": now + 2})
+        };
+        self.call_with("PATCH", &format!("/v1/api-keys/{}", key.id), body);
         vec![(key, REFUSED)]
     }
 
