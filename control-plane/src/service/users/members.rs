@@ -201,15 +201,12 @@ impl Users {
 
 /// The invitation of a link, while it is good and whoever has made it is still an owner: who is none any more must not have left a way
 /// back in.
-async fn open(
-    view: &mut View,
-    hash: [u8; 32],
-    now: jiff::Timestamp,
-) -> Result<Option<Invitation>, Error> {
+async fn open(view: &mut View, hash: [u8; 32], now: jiff::Timestamp) -> Result<Option<Invitation>, Error> {
     let Some(found) = view.find_invitation(hash, now).await? else { return Ok(None) };
     let inviter = view.find_user(&found.created_by).await?;
     let is_owner = inviter.is_some_and(|user| {
-        let role = user.memberships.iter().find(|one| one.workspace_seq == found.workspace_seq).map(|one| one.role);
+        let role =
+            user.memberships.iter().find(|one| one.workspace_seq == found.workspace_seq).map(|one| one.role);
         user.disabled_at.is_none() && role == Some(Role::Owner)
     });
     Ok(is_owner.then_some(found))
