@@ -74,7 +74,10 @@ pub(super) async fn receive(State(app): State<App>, request: Request, next: Next
 /// Refuses requests beyond what can be worked on. Who wants to sign in waits for others who do, and is in nobody else's way. On a browser
 /// on which somebody has signed in before they wait for no stranger either.
 pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let signs_in = request.method() == Method::POST && request.uri().path() == "/sign-in";
+    let path = request.uri().path();
+    // Whoever makes an account by an invitation has a password hashed, as whoever signs in.
+    let is_sign_in = path == "/sign-in" || (path.starts_with("/join/") && path.ends_with("/new"));
+    let signs_in = request.method() == Method::POST && is_sign_in;
     let slot = if signs_in {
         let devices = Devices::of(&app, request.headers());
         let from = address(&app, &request);

@@ -18,6 +18,7 @@ use crate::domain::users::draft::check_email;
 use crate::domain::users::invitation::{MOST_OPEN, VALID};
 use crate::domain::users::password::Password;
 use crate::domain::users::{Invitation, NewUser, Role, User};
+use crate::service::throttle::Attempt;
 use crate::store::{Tx, View};
 
 /// What is in a link: 32 characters, about 190 random bits.
@@ -100,9 +101,11 @@ impl Users {
 
     /// The invitation of a link, while it is good.
     pub async fn invitation(&self, secret: &str) -> Result<Invitation, Error> {
-        let found = match secret.len() {
-            SECRET_LEN => open(&mut *self.store.read().await?, hash(secret), self.clock.now()).await?,
-            _ => None,
+        let is_one = secret.len() == SECRET_LEN && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let found = if is_one {
+            still_open(&mut *self.store.read().await?, hash(secret), self.clock.now()).await?
+        } else {
+            None
         };
         found.ok_or(Error::NotFound("invitation"))
     }
@@ -112,7 +115,7 @@ impl Users {
         let (now, hash, id) = (self.clock.now(), hash(secret), user.id.clone());
         let written = self.store.write(move |tx| {
             Box::pin(async move {
-                let open = open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
+                let open = still_open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
                 let user = existing(tx, &id).await?;
                 if user.email != open.email {
                     let message = "the invitation is for somebody else".to_owned();
@@ -138,15 +141,24 @@ impl Users {
         if view.find_user(&open.email).await?.is_some() {
             return Err(is_there(&open));
         }
-        refuse_twin(&open.email, view.user_emails(!open.email.is_ascii()).await?, Letters::AsciiIsPlain)?;
+        let there = view.user_emails(!open.email.is_ascii()).await?;
+        refuse_twin(&open.email, there, Letters::AsciiIsPlain).map_err(|_| {
+            // Of whom it reminds is not theirs to know.
+            let message = "the address looks like another one: ask whoever runs Flamegate".to_owned();
+            Error::Conflict { message, id: None }
+        })?;
         drop(view);
         let mut problems = Problems::default();
         password.check(&open.email, &mut problems);
         problems.check()?;
+        // As with signing in: a link is no leave to have hashes made without end.
+        if let Err(wait) = self.throttle.admit(Attempt::of_stranger(&open.id, address), 1) {
+            return Err(Error::RateLimited { retry_after_seconds: wait.as_secs() + 1 });
+        }
         let row = NewUser {
             id: random::id("usr_")?,
             email: open.email,
-            password_hash: self.passwords.hash(password).await?,
+            password_hash: self.passwords.hash_of_stranger(password).await?,
             stamp: new_stamp()?,
             created_at: now,
         };
@@ -154,7 +166,7 @@ impl Users {
         let written = self.store.write(move |tx| {
             Box::pin(async move {
                 // It may have been used or withdrawn while the password was hashed.
-                let open = open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
+                let open = still_open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
                 if tx.find_user(&row.email).await?.is_some() {
                     return Err(is_there(&open));
                 }
@@ -201,12 +213,15 @@ impl Users {
 
 /// The invitation of a link, while it is good and whoever has made it is still an owner: who is none any more must not have left a way
 /// back in.
-async fn open(view: &mut View, hash: [u8; 32], now: jiff::Timestamp) -> Result<Option<Invitation>, Error> {
+async fn still_open(
+    view: &mut View,
+    hash: [u8; 32],
+    now: jiff::Timestamp,
+) -> Result<Option<Invitation>, Error> {
     let Some(found) = view.find_invitation(hash, now).await? else { return Ok(None) };
     let inviter = view.find_user(&found.created_by).await?;
     let is_owner = inviter.is_some_and(|user| {
-        let role =
-            user.memberships.iter().find(|one| one.workspace_seq == found.workspace_seq).map(|one| one.role);
+        let role = user.memberships.iter().find(|one| one.workspace_seq == found.workspace_seq).map(|one| one.role);
         user.disabled_at.is_none() && role == Some(Role::Owner)
     });
     Ok(is_owner.then_some(found))
