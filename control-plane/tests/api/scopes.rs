@@ -247,7 +247,8 @@ async fn the_tokens_of_a_workspace_change_no_more_than_a_person_and_can_always_r
     for token in [&one, &other] {
         change(token).await.refused(429, "RATE_LIMITED");
     }
-    let revoke = async |id: &str| with(&control, &one, Method::POST, &format!("/v1/api-keys/{id}/revoke"), None).await;
+    let revoke =
+        async |id: &str| with(&control, &one, Method::POST, &format!("/v1/api-keys/{id}/revoke"), None).await;
     for id in &ids {
         revoke(id).await.expect(200);
     }
