@@ -62,8 +62,11 @@ impl Changes {
                     return Some(answer.json()["data"].clone());
                 }
                 Ok(answer) if answer.code().as_deref() == Some("ALREADY_CREATED") => return None,
-                // Another try of the same call is still being worked on.
-                Ok(answer) if matches!(answer.status, 409 | 503) => {
+                // Another try of the same call is still being worked on. Or an end was in the past when the database was there to be told.
+                Ok(answer)
+                    if matches!(answer.status, 409 | 503)
+                        || (answer.status == 422 && answer.text().contains("must be in the future")) =>
+                {
                     format!("{} {}", answer.status, answer.text())
                 }
                 Ok(answer) => panic!("{method} {path}: {} {}", answer.status, answer.text()),
