@@ -85,7 +85,7 @@ function spaceOut() {
 for (const [what, { args, device, without, spaced }, sizes] of [
   ["as it comes", {}, widths()],
   ["on a screen at 125 %", { device: { deviceScaleFactor: 1.25 } }, [320, ...LAPTOPS, 1536]],
-  ["with wide spacing of text", { spaced: true }, [320, 1280]],
+  ["with wide spacing of text", { spaced: true }, [375, 1280]],
   ["without the script", { without: "**/*.js" }, [320, 800, ...LAPTOPS]],
   ["with a font of 125 %", { args: ["--blink-settings=defaultFontSize=20"] }, coarse(320)],
   ["with a font of 200 %", { args: ["--blink-settings=defaultFontSize=32"] }, coarse(640)],
