@@ -23,6 +23,7 @@ use crate::service::housekeeping::Housekeeping;
 use crate::service::keys::Keys;
 use crate::service::keys::kept::Kept;
 use crate::service::metrics::{Metrics, Reading};
+use crate::service::oidc::Oidc;
 use crate::service::operators::Operators;
 use crate::service::receipts::Receipts;
 use crate::service::signer::Signer;
@@ -73,6 +74,8 @@ pub struct App {
     pub database: Arc<str>,
     /// Who may use `/v1` and `/sync/v1`.
     pub tokens: Arc<TokenBook>,
+    /// Signing in by a provider of identities, if there is one.
+    pub oidc: Option<Oidc>,
     /// Gateways have to show a certificate.
     pub asks_for_certificates: bool,
     /// How fast each person may change things in the pages.
@@ -194,6 +197,8 @@ impl App {
         let operators =
             Operators::load(store.clone(), clock.clone(), doors).await.map_err(BuildError::Other)?;
         let signer = Signer::load(&store).await.map_err(BuildError::Other)?;
+        let oidc = config.oidc.clone().map(|oidc| Oidc::new(oidc, signer.clone(), clock.clone()));
+        let oidc = oidc.transpose().map_err(BuildError::Other)?;
         let (shutdown, down) = watch::channel(false);
         let known = (gateways.clone(), credentials.clone());
         let polls = most_polls(config.max_connections);
@@ -224,6 +229,7 @@ impl App {
                 config.metrics_tokens.clone(),
                 config.admin_limit.as_ref(),
             )),
+            oidc,
             asks_for_certificates: config.tls.as_ref().is_some_and(|files| files.client_ca.is_some()),
             people: Arc::new(PersonLimit::new(config.person_limit.as_ref())),
             pages: Arc::new(config.pages.clone()),

@@ -19,6 +19,7 @@ mod gateways;
 mod headers;
 mod keys;
 mod limits;
+mod oidc;
 mod overview;
 mod place;
 mod query;
@@ -64,6 +65,8 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     Ok(Router::new()
         .route("/", get(overview::home))
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
+        .route("/sign-in/oidc", get(oidc::begin))
+        .route("/sign-in/oidc/back", get(oidc::back))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))

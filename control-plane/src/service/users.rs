@@ -2,6 +2,7 @@
 
 mod manage;
 mod password;
+mod provider;
 mod service;
 mod sessions;
 mod sign_in;

@@ -73,7 +73,10 @@ pub(super) async fn receive(State(app): State<App>, request: Request, next: Next
 /// Refuses requests beyond what can be worked on. Who wants to sign in waits for others who do, and is in nobody else's way. On a browser
 /// on which somebody has signed in before they wait for no stranger either.
 pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let signs_in = request.method() == Method::POST && request.uri().path() == "/sign-in";
+    let path = request.uri().path();
+    // A provider of identities is asked on both ways.
+    let signs_in =
+        (request.method() == Method::POST && path == "/sign-in") || path.starts_with("/sign-in/oidc");
     let slot = if signs_in {
         let devices = Devices::of(&app, request.headers());
         let slot = sign_in_slot(&app, &request, &devices);

@@ -263,10 +263,10 @@ fn too_many(wait: Duration) -> String {
     format!("too many attempts; try again in {} s", wait.as_secs() + 1)
 }
 
-fn target(user: &User, workspace_seq: Option<i64>) -> Target<'_> {
+pub(super) fn target(user: &User, workspace_seq: Option<i64>) -> Target<'_> {
     Target { workspace_seq, id: Some(&user.id), name: &user.email }
 }
 
-fn new_stamp() -> Result<String, Error> {
+pub(super) fn new_stamp() -> Result<String, Error> {
     random::base62(20).map(|stamp| stamp.to_string())
 }
