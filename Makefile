@@ -32,7 +32,7 @@ wasm: setup ## build the filter: dist/flamegate.wasm
 
 BROWSER_TESTS = cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
 		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
-		'suites/cookies.test.mjs' 'suites/oidc.test.mjs'
+		'suites/cookies.test.mjs' 'suites/usage.test.mjs' 'suites/oidc.test.mjs'
 OLDEST_TESTS = @envoy/setup.sh --oldest && source envoy/versions.env && ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
 
 .PHONY: build
@@ -169,7 +169,7 @@ bench-build: wasm ## build the measuring program and what it compares with
 	install -D $(TARGET)/wasm32-wasip1/release/flamegate_empty_filter.wasm target/bench/empty-filter.wasm
 
 .PHONY: bench
-bench: bench-build build engines ## measure everything that is not measured of this build (two hours) and write docs/PERFORMANCE.md
+bench: bench-build build engines ## measure everything that is not measured of this build (45 minutes on a calm machine) and write docs/PERFORMANCE.md
 	$(TARGET)/dist/flamegate-bench all
 
 .PHONY: bench-fleet
@@ -186,14 +186,23 @@ bench-keys: bench-build build ## sync KEYS (100000) keys into a running Envoy: t
 	$(TARGET)/dist/flamegate-bench keys --keys $(or $(KEYS),100000)
 
 .PHONY: soak
-soak: build engines ## random operations and faults with seed SEED (1) for SECONDS (1800); FLEET=1: two control planes on PostgreSQL (600 s)
+soak: build engines ## random operations and faults with seed SEED (1) for SECONDS (1800); FLEET=1: HISTORIES (20000) of receipts' model, and two control planes on PostgreSQL (600 s)
 ifdef FLEET
+	HISTORIES=$(or $(HISTORIES),20000) $(CARGO) test --locked -p flamegate-control --lib no_receipt_says_all_too_early -- --nocapture
 	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_FLEET_SECONDS=$(or $(SECONDS),600) \
 		$(CARGO) test --locked -p flamegate-e2e --test chaos_fleet -- --nocapture
 else
 	FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) FLAMEGATE_CHAOS_SECONDS=$(or $(SECONDS),1800) \
 		$(CARGO) test --locked -p flamegate-e2e --test chaos -- --nocapture
 endif
+
+.PHONY: usage-million
+usage-million: build ## REQUESTS (1,000,000) over two gateways; the control plane has counted what clients saw, to the last one
+	FLAMEGATE_USAGE_REQUESTS=$(or $(REQUESTS),1000000) $(CARGO) test --locked -p flamegate-e2e --test usage -- what_clients_saw --nocapture
+
+.PHONY: usage-plans
+usage-plans: engines ## plans of all queries about use on both engines: 100,000 keys, each used on DAYS (52) days of a year; some GB
+	FLAMEGATE_PLANS_KEYS=100000 FLAMEGATE_PLANS_DAYS=$(or $(DAYS),52) $(CARGO) test --locked -p flamegate-control --lib -- plans --nocapture --test-threads=1
 
 .PHONY: failover
 failover: engines ## kill PostgreSQL's primary KILLS (50) times under writes; the synchronous standby has lost nothing

@@ -19,7 +19,13 @@ function lookAgain(part, began) {
 
 /** Puts the new content in; what the reader has opened stays open, and what they are on stays where it is. */
 function show(part, fresh) {
-  if (!fresh) return;
+  if (!fresh) {
+    // What it waited for has come: the part says so, and is gone with the next load.
+    part.dataset.live = "";
+    const told = part.querySelector("template");
+    if (told) part.querySelector("[role=status]").replaceChildren(told.content);
+    return;
+  }
   part.dataset.live = fresh.dataset.live;
   if (part.contains(document.activeElement)) return;
   const open = [...part.querySelectorAll("details")].map((details) => details.open);

@@ -206,6 +206,7 @@ async fn people_come_back_with_a_copy_and_can_be_locked_out_with_it() {
     };
     ["ada@example.com", "bob@example.com", "eve@example.com"].iter().for_each(|email| add(email));
     program.cli(&["users", "disable", "eve@example.com"]);
+    program.cli(&["tokens", "create", "bobs"]);
     stop(program);
     succeeded(&tool(&["backup", text(&copy)], &database));
     let program = served(&database);
@@ -215,7 +216,10 @@ async fn people_come_back_with_a_copy_and_can_be_locked_out_with_it() {
     let restored = tool(&["restore", text(&copy)], &database);
     let notes = String::from_utf8(restored.stderr.clone()).unwrap();
     assert!(notes.contains("people came back, too") && notes.contains("3 users"), "{notes}");
-    assert!(notes.contains("--lock-users"), "{notes}");
+    assert!(
+        notes.contains("--lock-users") && notes.contains("1 tokens of operators are as they were"),
+        "{notes}"
+    );
     let disabled = || {
         let program = served(&database);
         let users = program.cli(&["users", "list"]);
@@ -228,10 +232,12 @@ async fn people_come_back_with_a_copy_and_can_be_locked_out_with_it() {
     assert_eq!(disabled().0, [false, false, true], "as they were then");
     let restored = json_of(&tool(&["restore", text(&copy), "--lock-users", "--json"], &database));
     assert_eq!((&restored["users"], &restored["users_locked"]), (&json!(3), &json!(2)));
+    assert_eq!((&restored["tokens"], &restored["tokens_ended"]), (&json!(1), &json!(1)));
     let (locked, by) = disabled();
     assert_eq!((locked, by), (vec![true, true, true], json!("restore --lock-users")));
     let program = served(&database);
     assert_eq!(program.cli(&["users", "enable", "ada@example.com"])["disabled"], false);
+    assert_eq!(program.cli(&["tokens", "list"])[0]["status"], "revoked");
     stop(program);
 }
 

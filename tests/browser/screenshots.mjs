@@ -10,8 +10,8 @@ const FOLDER = fileURLToPath(new URL("../../docs/images/", import.meta.url));
 // Name of the state, and how it is shown.
 const PICTURES = [
   { suffix: "", viewport: { width: 1440, height: 900 }, colorScheme: "light" },
-  { suffix: "-dark", viewport: { width: 1440, height: 900 }, colorScheme: "dark", only: ["api-keys", "reveal", "receipt"] },
-  { suffix: "-narrow", viewport: { width: 375, height: 812 }, colorScheme: "light", only: ["api-keys", "reveal", "receipt"] },
+  { suffix: "-dark", viewport: { width: 1440, height: 900 }, colorScheme: "dark", only: ["api-keys", "key", "overview", "reveal", "receipt"] },
+  { suffix: "-narrow", viewport: { width: 375, height: 812 }, colorScheme: "light", only: ["api-keys", "key", "overview", "reveal", "receipt"] },
 ];
 
 await mkdir(FOLDER, { recursive: true });

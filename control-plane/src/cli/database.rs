@@ -34,7 +34,8 @@ pub(super) struct CopyArgs {
 pub(super) struct RestoreArgs {
     #[command(flatten)]
     copy: CopyArgs,
-    /// Lock every user out until an operator enables them: those who left since the copy was made come back with it
+    /// Lock every user out until an operator enables them, and end all tokens of operators: those who left since the copy was made
+    /// come back with it
     #[arg(long)]
     lock_users: bool,
 }
@@ -77,11 +78,13 @@ pub(super) async fn restore(output: Output, args: RestoreArgs) -> Result<(), Cli
 
 /// What a database that was restored holds, and what is to be done now.
 pub(super) fn tell_restored(output: Output, restored: Restored, lock_users: bool) -> Result<(), CliError> {
-    let Restored { inspection, aside, users, locked } = restored;
+    let Restored { inspection, aside, users, locked, tokens } = restored;
     let mut value = described(&inspection);
     value["old_database"] = json!(aside);
     value["users"] = json!(users);
     value["users_locked"] = json!(locked);
+    value["tokens"] = json!(tokens);
+    value["tokens_ended"] = json!(if lock_users { tokens } else { 0 });
     output.one(&value, &COLUMNS)?;
     inspection.remarks.iter().for_each(|remark| output.note(remark));
     if let Some(aside) = aside {
@@ -94,9 +97,17 @@ pub(super) fn tell_restored(output: Output, restored: Restored, lock_users: bool
     ));
     if lock_users {
         output.note(&format!("{locked} users are locked out now: see `users list`, then `users enable`"));
+        output.note(&format!(
+            "{tokens} tokens of operators have ended: make others with the environment's token"
+        ));
     } else {
         output
             .note("look through `users list`, and disable whoever left since (or restore with --lock-users)");
+        if tokens > 0 {
+            output.note(&format!(
+                "{tokens} tokens of operators are as they were then: revoke again whichever was revoked since (`tokens list`)"
+            ));
+        }
     }
     Ok(())
 }

@@ -46,7 +46,8 @@ pub(super) struct CopyArgs {
 pub(super) struct RestoredArgs {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Lock every user out until an operator enables them: those who left since the backup was made are back
+    /// Lock every user out until an operator enables them, and end all tokens of operators: those who left since the backup was made
+    /// are back
     #[arg(long)]
     lock_users: bool,
 }

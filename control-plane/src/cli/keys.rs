@@ -72,6 +72,7 @@ async fn create(client: &Client, output: Output, args: CreateArgs) -> Result<(),
         ("environment", Some(json!(args.environment))),
         ("expires_at", args.expiry.to_json()?),
         ("limits", args.limits.to_json()),
+        ("note", args.note.map(Value::from)),
     ]);
     let call = client.call(Method::POST, &["api-keys"]).wait(args.wait.as_deref()).body(body);
     let made = call.idempotency_key(args.idempotency_key).send().await?;
@@ -143,7 +144,9 @@ async fn list(client: &Client, output: Output, args: ListArgs) -> Result<(), Cli
 async fn update(client: &Client, output: Output, args: UpdateArgs) -> Result<(), CliError> {
     let expires_at = if args.never_expires { Some(Value::Null) } else { args.expiry.to_json()? };
     let limits = if args.inherit_limits { Some(Value::Null) } else { args.limits.to_json() };
-    let body = object([("name", args.name.map(Value::from)), ("expires_at", expires_at), ("limits", limits)]);
+    let note = if args.no_note { Some(Value::Null) } else { args.note.map(Value::from) };
+    let name = args.name.map(Value::from);
+    let body = object([("name", name), ("expires_at", expires_at), ("limits", limits), ("note", note)]);
     let revives = body.get("expires_at").is_some();
     let key = patch(client, output, &args.id, body, args.wait.as_deref()).await?;
     if let Some(next) = key.get("rotated_to").and_then(Value::as_str).filter(|_| revives) {

@@ -1,6 +1,7 @@
 //! Where the database is: a file, or a PostgreSQL server. Whatever prints an address leaves its password out.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -26,6 +27,7 @@ pub struct ServerAddress {
     shown: String,
     password: Option<Zeroizing<String>>,
     direct: Direct,
+    is_unverified: bool,
 }
 
 /// The way to the server itself, past a pooler that gives a connection away after each transaction.
@@ -76,9 +78,10 @@ impl DatabaseAddress {
         let text = given.map(str::to_owned).or_else(|| source(DATABASE));
         let text = text.unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let password = set(PASSWORD_FILE).map(|path| password(&path, warnings)).transpose()?;
-        let address = Self::of(&text, password, set(DIRECT)).map_err(|error| format!("{name}: {error}"))?;
-        if let Self::Server(server) = &address {
-            warnings.extend(server.warning());
+        let mut address =
+            Self::of(&text, password, set(DIRECT)).map_err(|error| format!("{name}: {error}"))?;
+        if let Self::Server(server) = &mut address {
+            server.judge(set("PGHOST").as_deref(), warnings)?;
         }
         Ok(address)
     }
@@ -108,7 +111,13 @@ impl DatabaseAddress {
             url: Zeroizing::new(text.to_owned()),
             password,
             direct,
+            is_unverified: false,
         }))
+    }
+
+    /// True when nobody checks that the database's server, on another machine, is that.
+    pub const fn is_unverified(&self) -> bool {
+        matches!(self, Self::Server(server) if server.is_unverified)
     }
 
     /// The file, when it is one.
@@ -145,22 +154,50 @@ impl ServerAddress {
         }
     }
 
-    /// What somebody should know who did not mean it: everybody between us and the server may read and change what is said.
-    fn warning(&self) -> Option<String> {
-        let url = Url::parse(&self.url).ok()?;
-        let parameter =
-            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-        let host = parameter("host").or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
-        let is_here = host.is_empty()
-            || host.starts_with(['/', '%'])
-            || ["localhost", "127.0.0.1", "[::1]", "::1"].contains(&host.as_str());
-        let is_checked = matches!(parameter("sslmode").as_deref(), Some("verify-full" | "verify-ca"));
-        (!is_here && !is_checked).then(|| {
-            format!(
-                "{DATABASE}: nobody checks that {host} is the database's server; add sslmode=verify-full (and sslrootcert=FILE for an \
+    /// True when nobody checks that a server on another machine is the database's: everybody in between may read and change what is said.
+    /// `variable` is the environment's `PGHOST`, which stands for a host that the address does not name.
+    fn is_unverified(url: &str, variable: Option<&str>) -> bool {
+        let Ok(url) = Url::parse(url) else { return true };
+        let is_checked = match parameter(&url, &["sslmode"]).as_deref() {
+            Some("verify-full") => true,
+            // By the system's authorities it would be anybody whom one of them knows.
+            Some("verify-ca") => parameter(&url, &["sslrootcert"]).is_some(),
+            _ => false,
+        };
+        !is_checked && !is_here(&host(&url).or_else(|| variable.map(str::to_owned)).unwrap_or_default())
+    }
+
+    /// The addresses under their settings' names.
+    fn addresses(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let direct = match &self.direct {
+            Direct::Other(url) => Some((DIRECT, url.as_str())),
+            Direct::Same | Direct::None => None,
+        };
+        [(DATABASE, self.url.as_str())].into_iter().chain(direct)
+    }
+
+    /// Whoever does not say how a server on another machine is checked has not thought of it: an error. Whoever has said that it is not is
+    /// told what that means.
+    fn judge(&mut self, variable: Option<&str>, warnings: &mut Vec<String>) -> Result<(), String> {
+        let mut unverified = Vec::new();
+        for (name, url) in self.addresses().filter(|(_, url)| Self::is_unverified(url, variable)) {
+            let url = Url::parse(url).map_err(|_| format!("{name}: it is no address"))?;
+            let host = host(&url).or_else(|| variable.map(str::to_owned)).unwrap_or_default();
+            let host = host.escape_debug();
+            if parameter(&url, &["sslmode"]).is_none() {
+                return Err(format!(
+                    "{name}: {host} is another machine: add sslmode=verify-full (and sslrootcert=FILE for an authority of your own), or say \
+                     with sslmode=require or sslmode=disable that nobody needs to check whether it is the database's server"
+                ));
+            }
+            unverified.push(format!(
+                "{name}: nobody checks that {host} is the database's server; add sslmode=verify-full (and sslrootcert=FILE for an \
                  authority of your own)"
-            )
-        })
+            ));
+        }
+        self.is_unverified = !unverified.is_empty();
+        warnings.append(&mut unverified);
+        Ok(())
     }
 }
 
@@ -248,18 +285,36 @@ fn parse(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// What was said last of these.
+fn parameter(url: &Url, names: &[&str]) -> Option<String> {
+    let named = url.query_pairs().filter(|(name, _)| names.contains(&&**name));
+    named.last().map(|(_, value)| value.into_owned())
+}
+
+/// Where the server is, if the address says it: a host, an address, or the folder of a socket.
+fn host(url: &Url) -> Option<String> {
+    let named = parameter(url, &["host", "hostaddr"]).or_else(|| url.host_str().map(str::to_owned));
+    named.filter(|host| !host.is_empty())
+}
+
+/// Nobody is between us and a socket, or this machine's own addresses. Without any host it is one of these.
+fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.is_empty()
+        || host.starts_with(['/', '%'])
+        || host == "localhost"
+        || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// User, host, port and database.
 fn shown(url: &Url) -> String {
-    let parameter =
-        |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-    let user = url.username();
-    let host = parameter("host").or_else(|| parameter("hostaddr"));
-    let host = host.unwrap_or_else(|| url.host_str().unwrap_or_default().to_owned());
+    let (user, host) = (url.username(), host(url).unwrap_or_default());
     let port = url
         .port()
         .map(|port| format!(":{port}"))
-        .or_else(|| parameter("port").map(|port| format!(":{port}")));
-    let database = parameter("dbname").unwrap_or_else(|| url.path().trim_start_matches('/').to_owned());
+        .or_else(|| parameter(url, &["port"]).map(|port| format!(":{port}")));
+    let database =
+        parameter(url, &["dbname"]).unwrap_or_else(|| url.path().trim_start_matches('/').to_owned());
     let at = if user.is_empty() { "" } else { "@" };
     format!("postgres://{user}{at}{host}{}/{database}", port.unwrap_or_default())
 }
@@ -271,78 +326,4 @@ fn password(path: &str, warnings: &mut Vec<String>) -> Result<Zeroizing<String>,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(text: &str) -> Result<DatabaseAddress, String> {
-        DatabaseAddress::of(text, None, None)
-    }
-
-    #[test]
-    fn a_password_is_never_shown() {
-        for (text, expected) in [
-            ("postgres://fg:s3cret@db.example.com/fg?sslmode=verify-full", "postgres://fg@db.example.com/fg"),
-            ("postgresql://fg:s3cret@db:5433/fg?password=s3cret", "postgres://fg@db:5433/fg"),
-            ("postgres:///fg?host=/run/postgresql&password=s3cret", "postgres:///run/postgresql/fg"),
-        ] {
-            let address = of(text).unwrap();
-            assert_eq!(
-                (address.to_string(), format!("{address:?}")),
-                (expected.to_owned(), expected.to_owned())
-            );
-        }
-        for text in [
-            "postgres://fg:s3cret@db:port/fg",
-            "postgres://fg:s3cret@db/fg?sslmode=s3cret",
-            "postgres://fg:s3cret@db/fg?s=s3cret",
-        ] {
-            let error = of(text).unwrap_err();
-            assert!(!error.contains("s3cret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_address_of_a_server_is_a_file() {
-        assert_eq!(of("/var/lib/fg.db").unwrap().file(), Some(Path::new("/var/lib/fg.db")));
-        assert!(of("fg.db").unwrap().file().unwrap().is_absolute());
-        assert!(of("").unwrap_err().contains("empty"));
-        assert!(
-            of("postgres://db/fg?connect_timeout=3").unwrap_err().contains("connect_timeout is not known")
-        );
-        assert!(of("postgres://db/fg?sslmode=on").unwrap_err().contains("sslmode must be"));
-        let direct = |text: &str, direct: &str| DatabaseAddress::of(text, None, Some(direct.to_owned()));
-        assert!(direct("fg.db", "postgres://db/fg").unwrap_err().contains("no pooler"));
-        assert!(direct("postgres://pooler/fg", "db:5432").unwrap_err().starts_with(DIRECT));
-    }
-
-    #[test]
-    fn a_pooler_is_one_that_something_stands_behind() {
-        let server = |direct: Option<&str>| {
-            let address =
-                DatabaseAddress::of("postgres://pooler/fg", None, direct.map(str::to_owned)).unwrap();
-            let DatabaseAddress::Server(server) = address else { panic!("a server") };
-            (server.is_pooled(), server.direct().map(str::to_owned))
-        };
-        assert_eq!(server(None), (false, Some("postgres://pooler/fg".to_owned())));
-        assert_eq!(server(Some("none")), (true, None));
-        assert_eq!(server(Some("postgres://db/fg")), (true, Some("postgres://db/fg".to_owned())));
-    }
-
-    #[test]
-    fn whoever_is_not_checked_is_told() {
-        let warned = |text: &str| {
-            let DatabaseAddress::Server(server) = of(text).unwrap() else { panic!("a server") };
-            server.warning().is_some()
-        };
-        for (text, expected) in [
-            ("postgres://fg@db.example.com/fg", true),
-            ("postgres://fg@db.example.com/fg?sslmode=require", true),
-            ("postgres://fg@db.example.com/fg?sslmode=verify-full", false),
-            ("postgres://fg@localhost/fg", false),
-            ("postgres:///fg?host=/run/postgresql", false),
-            ("postgres://%2Frun%2Fpostgresql/fg", false),
-        ] {
-            assert_eq!(warned(text), expected, "{text}");
-        }
-    }
-}
+mod tests;

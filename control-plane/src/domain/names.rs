@@ -22,6 +22,8 @@ use super::error::Problems;
 
 /// Longest name, in characters.
 const MAX_CHARS: usize = 100;
+/// Longest note, in characters.
+const MAX_NOTE_CHARS: usize = 500;
 
 const JOINER: char = '\u{200d}';
 const EMOJI_FORM: char = '\u{fe0f}';
@@ -42,6 +44,20 @@ pub(crate) fn check(path: &str, name: &str, problems: &mut Problems) -> Option<S
         return None;
     }
     Some(name.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A note of one line, which may be empty: `None`.
+pub(crate) fn check_note(path: &str, note: &str, problems: &mut Problems) -> Option<String> {
+    let note = composed(note.trim());
+    if note.chars().count() > MAX_NOTE_CHARS {
+        problems.add(path, format!("at most {MAX_NOTE_CHARS} characters"));
+        return None;
+    }
+    if let Some(problem) = hidden(&note) {
+        problems.add(path, problem);
+        return None;
+    }
+    (!note.is_empty()).then_some(note)
 }
 
 /// The composed form of a text (NFC).

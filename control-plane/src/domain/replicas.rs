@@ -109,6 +109,16 @@ pub struct Line {
     pub takes: bool,
     /// True when the table may have no row of it yet. It gets no page before it has one for good.
     pub is_new: bool,
+    /// True when its row goes at once, and none is left that says so: it was pushed out by many others. As long as somebody invents
+    /// names, rows that tell of those that are gone would be without end. Whoever counts on it finds out in the next look from the beginning.
+    pub vanishes: bool,
+}
+
+impl Line {
+    /// A gateway that others keep no longer when this is written.
+    pub fn forgotten(gateway: SharedGateway, vanishes: bool) -> Self {
+        Self { gateway: SharedGateway { forgotten: true, ..gateway }, takes: false, is_new: false, vanishes }
+    }
 }
 
 /// What became of a publication.
@@ -131,6 +141,8 @@ pub enum Published {
 /// What a replica finds, as of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Sight {
+    /// When that was, by the database's clock.
+    pub at: Option<Timestamp>,
     /// All replicas, itself too.
     pub replicas: Vec<Replica>,
     /// Gateways whose rows others have written since it looked last.

@@ -1,10 +1,13 @@
 //! The services wired together, as the HTTP layer and the background tasks use them.
 
+mod readings;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore, watch};
 
+use self::readings::{Counted, Readiness};
 use super::admission::connections::{Connections, Shares, three_quarters};
 use super::admission::person_limit::PersonLimit;
 use super::admission::slots::Slots;
@@ -13,7 +16,6 @@ use crate::config::{Config, PagesConfig};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
 use crate::domain::gateways::Receipt;
-use crate::domain::keys::{KeyCounts, NoticeCounts};
 use crate::service::audit::Audit;
 use crate::service::clock::Clock;
 use crate::service::credentials::Credentials;
@@ -22,7 +24,7 @@ use crate::service::gateways::Gateways;
 use crate::service::housekeeping::Housekeeping;
 use crate::service::keys::Keys;
 use crate::service::keys::kept::Kept;
-use crate::service::metrics::{Metrics, Reading};
+use crate::service::metrics::Metrics;
 use crate::service::oidc::Oidc;
 use crate::service::operators::Operators;
 use crate::service::receipts::Receipts;
@@ -72,6 +74,8 @@ pub struct App {
     pub store: Store,
     /// Where the database is, as people may see it.
     pub database: Arc<str>,
+    /// Whether nobody checks that its server, on another machine, is that.
+    is_unverified: bool,
     /// Who may use `/v1` and `/sync/v1`.
     pub tokens: Arc<TokenBook>,
     /// Signing in by a provider of identities, if there is one.
@@ -115,19 +119,6 @@ pub struct App {
     shutdown: watch::Sender<bool>,
 }
 
-/// What the last look at the database said.
-struct Readiness {
-    at: Instant,
-    writable: bool,
-}
-
-/// Keys as they were counted last.
-struct Counted {
-    /// When they may be counted again.
-    until: Instant,
-    keys: (KeyCounts, NoticeCounts),
-}
-
 /// How long clients may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -167,12 +158,6 @@ const MAX_POSTS: usize = 128;
 /// Most receipts that are waited for in pages, and most of one person.
 const MAX_RECEIPTS: usize = 256;
 const MAX_RECEIPTS_OF_PERSON: usize = 8;
-/// How long counted keys are good.
-const COUNT_AGE: Duration = Duration::from_secs(10);
-/// Counting takes at most one part in so many of the time, however many keys there are.
-const COUNT_SHARE: u32 = 20;
-/// How long the answer about the database is good.
-const READINESS_AGE: Duration = Duration::from_secs(1);
 
 /// Nine tenths of the connections, and at least one.
 const fn most_polls(connections: usize) -> usize {
@@ -223,6 +208,7 @@ impl App {
             sign_in_failures: Throttle::over(&store, clock.clone()),
             store,
             database: config.database.to_string().into(),
+            is_unverified: config.database.is_unverified(),
             tokens: Arc::new(TokenBook::new(
                 config.admin_tokens.clone(),
                 config.sync_tokens.clone(),
@@ -311,72 +297,5 @@ impl App {
         let receipt = self.gateways.receipt(revision, committed, wait, self.shutdown()).await;
         self.metrics.receipt(&receipt);
         receipt
-    }
-
-    /// Whether the database can be written and the server is not going down. Anyone may ask, and looking costs a write,
-    /// so it is done at most once per second.
-    pub async fn is_ready(&self) -> bool {
-        if *self.shutdown.borrow() {
-            return false;
-        }
-        let mut last = Arc::clone(&self.readiness).lock_owned().await;
-        let now = self.clock.instant();
-        if let Some(last) =
-            last.as_ref().filter(|last| now.saturating_duration_since(last.at) < READINESS_AGE)
-        {
-            return last.writable;
-        }
-        // To its end even when who asked has gone: otherwise whoever asks and goes makes a write each time.
-        let (store, clock) = (self.store.clone(), self.clock.clone());
-        let look = tokio::spawn(async move {
-            let checked = store.check_writable().await;
-            if let Err(error) = &checked {
-                tracing::error!(cause = ?std::error::Error::source(error), "the database cannot be written");
-            }
-            // As of now: a database that is locked takes longer to say so than the answer is good for.
-            *last = Some(Readiness { at: clock.instant(), writable: checked.is_ok() });
-            checked.is_ok()
-        });
-        look.await.unwrap_or(false)
-    }
-
-    /// The metrics as text.
-    pub async fn metrics_text(&self) -> Result<Vec<u8>, Error> {
-        let (gateways, polls) = self.gateways.states();
-        let serving_nobody = self.gateways.serving_nobody();
-        let ((keys, notices), revision) = (self.key_counts().await?, self.store.head().revision);
-        let connections = self.connections.census();
-        let replicas = self.gateways.replicas().iter().filter(|replica| replica.is_alive()).count().max(1);
-        self.metrics.render(&Reading {
-            keys,
-            notices,
-            revision,
-            gateways,
-            serving_nobody,
-            polls,
-            replicas,
-            connections,
-        })
-    }
-
-    /// Counts the keys by state, or says what was counted a moment ago: that looks at every key, and anyone may ask. Those who
-    /// ask meanwhile wait for the one who counts.
-    async fn key_counts(&self) -> Result<(KeyCounts, NoticeCounts), Error> {
-        let mut last = Arc::clone(&self.counted).lock_owned().await;
-        let began = self.clock.instant();
-        if let Some(last) = last.as_ref().filter(|last| began < last.until) {
-            return Ok(last.keys);
-        }
-        // To its end, as above.
-        let (store, clock) = (self.store.reading_for(Purpose::Metrics), self.clock.clone());
-        let (keys, usage) = (self.keys.over(store.clone()), self.usage.over(store));
-        let count = tokio::spawn(async move {
-            let keys = (keys.counts().await?, usage.count_notices().await?);
-            let now = clock.instant();
-            let age = COUNT_AGE.max(now.saturating_duration_since(began) * COUNT_SHARE);
-            *last = Some(Counted { until: now + age, keys });
-            Ok(keys)
-        });
-        count.await.map_err(Error::internal)?
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod bodies;
 pub(crate) mod drafts;
+mod shown;
 
 use std::time::Duration;
 
@@ -23,8 +24,7 @@ use super::extract::{Idempotency, JsonBody, PathId, Query, wait};
 use super::paging::{cursor, page_size};
 use crate::contract::Environment;
 use crate::domain::error::{Error, Problems};
-use crate::domain::gateways::Receipt;
-use crate::domain::keys::{Key, KeyFilter, Status};
+use crate::domain::keys::{KeyFilter, Status};
 use crate::domain::limits::seconds;
 use crate::service::keys::{self, Revoked};
 use crate::service::usage::STILL_USED;
@@ -324,18 +324,4 @@ async fn receipt_if_asked<T>(
 ) -> Option<ReceiptBody> {
     let receipt = app.receipt(written.head.revision, Some(written.at), wait?).await;
     Some(caller.receipt_body(receipt))
-}
-
-impl Caller {
-    /// A key as this caller may see it.
-    pub(super) fn key_body(&self, key: Key, now: Timestamp) -> KeyBody {
-        KeyBody::new(&self.shown(key), now)
-    }
-
-    /// The same of a receipt.
-    fn receipt_body(&self, receipt: Receipt) -> ReceiptBody {
-        let mut body = ReceiptBody::new(self.shown_receipt(receipt));
-        body.revision = body.revision.filter(|_| !self.is_tenant());
-        body
-    }
 }

@@ -5,6 +5,7 @@ mod exchange;
 mod hello;
 mod memory;
 mod merged;
+mod poll;
 mod receipt;
 mod registry;
 mod service;
@@ -12,7 +13,8 @@ mod shared;
 
 pub use self::exchange::Exchange;
 pub use self::hello::Hello;
-pub use self::service::{Gateways, Poll};
+pub use self::poll::Poll;
+pub use self::service::Gateways;
 
 #[cfg(test)]
 mod replicas_tests;

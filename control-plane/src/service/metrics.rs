@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts,
 };
 use prometheus::{Registry, TextEncoder};
 
@@ -35,6 +35,8 @@ pub struct Metrics {
     notices: IntGaugeVec,
     polls: IntGauge,
     replicas: IntGauge,
+    clock_ahead: Gauge,
+    unverified: IntGauge,
     refused_tokens: IntCounterVec,
     connections: IntGaugeVec,
     turned_away: IntCounter,
@@ -57,6 +59,10 @@ pub struct Reading {
     pub polls: u32,
     /// Control planes on the database, this one included.
     pub replicas: usize,
+    /// Seconds by which this machine's clock is ahead of the database's.
+    pub clock_ahead: f64,
+    /// Whether nobody checks that the database's server, on another machine, is that.
+    pub unverified: bool,
     /// Connections.
     pub connections: Census,
 }
@@ -170,6 +176,14 @@ impl Metrics {
                 "replicas",
                 "Control planes that serve the database, this one included. Each tells the same: take the largest, no sum.",
             )?,
+            clock_ahead: Gauge::new(
+                "clock_ahead_seconds",
+                "How far this machine's clock is ahead of the database server's; below zero when it is behind.",
+            )?,
+            unverified: IntGauge::new(
+                "database_unverified",
+                "1 when nobody checks that the database's server, on another machine, is that: no sslmode=verify-full.",
+            )?,
             refused_tokens: counters(
                 "refused_tokens_total",
                 "Wrong tokens, by what they were shown for.",
@@ -193,7 +207,7 @@ impl Metrics {
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 17] = [
+        let all: [Box<dyn Collector>; 19] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
@@ -208,6 +222,8 @@ impl Metrics {
             Box::new(self.notices.clone()),
             Box::new(self.polls.clone()),
             Box::new(self.replicas.clone()),
+            Box::new(self.clock_ahead.clone()),
+            Box::new(self.unverified.clone()),
             Box::new(self.refused_tokens.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.turned_away.clone()),
@@ -281,6 +297,8 @@ impl Metrics {
         self.serving_nobody.set(counted(reading.serving_nobody));
         self.polls.set(i64::from(reading.polls));
         self.replicas.set(counted(reading.replicas));
+        self.clock_ahead.set(reading.clock_ahead);
+        self.unverified.set(i64::from(reading.unverified));
         for (class, count) in
             ["stranger", "person", "operator", "gateway"].into_iter().zip(reading.connections.open)
         {

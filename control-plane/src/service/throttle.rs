@@ -2,6 +2,7 @@
 
 mod attempts;
 mod exchange;
+mod subject;
 
 pub use self::attempts::{Attempt, Throttle};
 pub use self::exchange::exchange;

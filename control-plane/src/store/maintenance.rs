@@ -5,7 +5,7 @@ use std::path::Path;
 
 pub use super::copying::{Copied, copy};
 use super::postgres;
-pub use super::seam::maintenance::{Inspection, MaintenanceError, Restored};
+pub use super::seam::maintenance::{Inspection, MaintenanceError, Restored, Schema};
 use super::sqlite;
 use crate::config::database::DatabaseAddress;
 
@@ -13,7 +13,15 @@ use crate::config::database::DatabaseAddress;
 pub async fn inspect(database: &DatabaseAddress) -> Result<Inspection, MaintenanceError> {
     match database {
         DatabaseAddress::File(path) => sqlite::maintenance::inspect(path).await,
-        DatabaseAddress::Server(server) => postgres::maintenance::inspect(server).await,
+        DatabaseAddress::Server(server) => {
+            let mut inspection = postgres::maintenance::inspect(server).await?;
+            let found = postgres::maintenance::schema(server).await?;
+            // Migrations are pairs: what those of a file make is what those of a server have to make.
+            if let Some(expected) = sqlite::maintenance::schema_by(&found.applied).await? {
+                found.compare(&expected, &mut inspection);
+            }
+            Ok(inspection)
+        }
     }
 }
 
@@ -44,7 +52,8 @@ pub async fn restore(
 }
 
 /// Says that the database, which no server uses, was restored from a backup: another history begins, so that every gateway fetches the
-/// whole table, and every session ends. With `lock_users` every user is locked out until an operator enables them.
+/// whole table, and every session ends. With `lock_users` every user is locked out until an operator enables them, and every token of
+/// operators ends.
 pub async fn restored(database: &DatabaseAddress, lock_users: bool) -> Result<Restored, MaintenanceError> {
     match database {
         DatabaseAddress::File(_) => Err(MaintenanceError::NotHere(

@@ -11,6 +11,8 @@ mod engine;
 mod following;
 pub mod maintenance;
 mod migrations;
+mod mode;
+mod schema;
 mod server;
 
 pub use self::engine::Postgres;

@@ -19,6 +19,7 @@ pub(super) mod operators;
 pub(super) mod receipts;
 pub(super) mod replicas;
 pub(super) mod sessions;
+pub(super) mod shared_gateways;
 pub(super) mod signing;
 pub(super) mod statement;
 pub(super) mod tags;

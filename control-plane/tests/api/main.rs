@@ -11,6 +11,7 @@ mod health;
 mod import_keys;
 mod list_keys;
 mod named_tokens;
+mod notes;
 mod revoke_key;
 mod rotate_key;
 mod scopes;

@@ -12,11 +12,7 @@ async fn guarded(control: &Control) -> Vec<(Method, String, String)> {
         for (method, operation) in item.as_object().unwrap() {
             let Some(security) = operation["security"][0].as_object() else { continue };
             let method = method.to_uppercase().parse().unwrap();
-            found.push((
-                method,
-                path.replace('{', "").replace('}', ""),
-                security.keys().next().unwrap().clone(),
-            ));
+            found.push((method, path.replace(['{', '}'], ""), security.keys().next().unwrap().clone()));
         }
     }
     assert!(found.len() >= 14, "{found:?}");

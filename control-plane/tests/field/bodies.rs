@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::common::{Answer, Control};
 
 /// Every route that takes a body, with one field of text of it.
-const ROUTES: [(Method, &str, &str); 12] = [
+const ROUTES: [(Method, &str, &str); 13] = [
     (Method::POST, "/v1/api-keys", "name"),
     (Method::PATCH, "/v1/api-keys/{id}", "name"),
     (Method::POST, "/v1/api-keys/{id}/rotate", "grace"),
@@ -19,6 +19,7 @@ const ROUTES: [(Method, &str, &str); 12] = [
     (Method::POST, "/v1/users/{id}/role", "role"),
     (Method::POST, "/v1/users/{id}/reset-password", "password"),
     (Method::POST, "/v1/gateway-credentials", "name"),
+    (Method::POST, "/v1/tokens", "name"),
 ];
 
 async fn send(control: &Control, method: &Method, path: &str, body: &str) -> Answer {

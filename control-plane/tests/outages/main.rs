@@ -8,6 +8,7 @@ mod database;
 mod failover;
 mod pooler;
 mod replicas;
+mod usage;
 
 /// Runs what blocks beside the runtime: a cluster's start, stop or fail-over.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {

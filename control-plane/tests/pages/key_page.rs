@@ -136,7 +136,7 @@ async fn the_receipt_stays_with_the_key() {
         page.shows("Refused on 1 of 1 gateways");
         page.shows("the slowest after");
     }
-    browser.get("/w/demo").await.shows("half of them faster");
+    browser.get("/w/demo").await.shows("median of 2 in 30 days");
 }
 
 #[tokio::test]

@@ -156,12 +156,25 @@ async fn a_key_is_edited_and_what_is_not_touched_stays() {
     let changed = key().await;
     assert_eq!(changed["expires_at"], "2100-01-01T00:00:00Z");
     browser.get(&edit).await.shows("value=\"12000\"");
+    let note = [("name", "Checkout"), ("note", "PCI <scope>")];
+    browser.follow(&browser.submit(&edit, &edit, &note).await).await.shows("PCI &#60;scope&#62;");
+    assert_eq!(key().await["note"], "PCI <scope>");
+    assert_eq!(control.revision(), revision + 2, "gateways do not see a note");
+    let rotated =
+        control.post(&format!("/v1/api-keys/{id}/rotate"), json!({"grace": "1h"})).await.expect(201);
+    assert_eq!(rotated["note"], "PCI <scope>");
+    control.revoke(rotated["id"].as_str().unwrap(), "0s").await;
+    browser
+        .follow(&browser.submit(&edit, &edit, &[("name", "Checkout"), ("note", "")]).await)
+        .await
+        .hides("<dt>Note");
     let back = [("name", "Checkout"), ("expiry", "never"), ("limit", "default")];
     browser.follow(&browser.submit(&edit, &edit, &back).await).await.shows("(default)");
     let after = key().await;
     assert_eq!((&after["expires_at"], &after["limits"]), (&before["expires_at"], &before["limits"]));
     for (fields, told) in [
         (&[("name", "")][..], "Name: 1 to 100"),
+        (&[("name", "x"), ("note", "a\u{202e}b")], "Note: character 2"),
         (&[("name", "x"), ("expiry", "date")], "Expiry: choose a date"),
         (&[("name", "x"), ("limit", "own")], "Limit: say how many requests"),
         (

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use flamegate_engines::Postgres;
 
-use crate::common::program::succeeded;
+use crate::common::program::{failed, succeeded};
 use crate::{does_not_serve, tool};
 
 fn openssl(folder: &Path, line: &str) {
@@ -69,4 +69,22 @@ fn a_server_is_asked_who_it_is() {
         assert!(told.contains("certificate"), "{told}");
     }
     succeeded(&tool(&["check"], &with("verify-ca", "ca.crt", &url.replace("127.0.0.1", "localhost"))));
+}
+
+#[test]
+fn a_server_elsewhere_is_used_only_when_it_is_said_how_it_is_checked() {
+    // Nobody is asked: the address alone is refused.
+    let url = "postgres://flamegate:s3cret@db.invalid/flamegate";
+    let told = [
+        does_not_serve(url),
+        failed(&tool(&["check"], url), 2),
+        failed(&tool(&["database", "migrate"], url), 2),
+    ];
+    for told in told {
+        assert!(
+            told.contains("db.invalid is another machine: add sslmode=verify-full")
+                && !told.contains("s3cret"),
+            "{told}"
+        );
+    }
 }

@@ -5,8 +5,10 @@
 mod common;
 
 mod backups;
+mod clocks;
 mod copies;
 mod encryption;
+mod invented;
 mod replicas;
 mod users;
 mod versions;

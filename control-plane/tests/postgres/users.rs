@@ -84,3 +84,39 @@ fn a_database_that_cannot_be_used_is_told_without_its_password() {
     );
     assert!(does_not_serve(&SERVER.url("ascii")).contains("encoding must be UTF8"));
 }
+
+#[test]
+fn check_names_what_no_migration_has_made() {
+    let url = new_database();
+    succeeded(&tool(&["database", "migrate"], &url));
+    SERVER.sql(name(&url), "CREATE INDEX mine ON api_keys (created_at, name)");
+    let output = tool(&["check"], &url);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && told.contains("api_keys: index created_at,name is of no migration"),
+        "{told}"
+    );
+    SERVER.sql(
+        name(&url),
+        "ALTER TABLE workspaces ALTER COLUMN name DROP NOT NULL;
+         ALTER TABLE api_keys DROP CONSTRAINT api_keys_hash_check;
+         ALTER TABLE sessions ADD COLUMN mine TEXT;
+         CREATE OR REPLACE FUNCTION audit_log_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
+         CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+         CREATE TRIGGER mine BEFORE INSERT ON api_keys FOR EACH ROW EXECUTE FUNCTION mine();
+         DROP INDEX audit_log_target",
+    );
+    let told = failed(&tool(&["check"], &url), 1);
+    for line in [
+        "workspaces: name text not null is missing",
+        "workspaces: name text is of no migration",
+        "api_keys: 5 checks is missing",
+        "sessions: mine text is of no migration",
+        "function audit_log_refuse is of no migration",
+        "function mine is of no migration",
+        "trigger mine is of no migration",
+        "audit_log: index target_id,seq partial is missing",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+}

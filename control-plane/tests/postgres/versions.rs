@@ -55,3 +55,21 @@ async fn a_file_of_the_next_release_is_served_and_one_after_that_is_not() {
     apply(later(9999, "contract scopes")).await;
     assert!(does_not_serve(at).contains("schema 9999 is of a later release"));
 }
+
+#[test]
+fn a_migration_that_makes_another_type_of_a_column_is_met_by_no_request() {
+    let url = new_database();
+    let program = serve(&url);
+    let id = fill(&program);
+    // Twice: from then on the connections know the statements by name.
+    for to in ["varchar(300)", "text"] {
+        for _ in 0..3 {
+            program.cli(&["keys", "list", "--workspace", "demo"]);
+            program.cli(&["keys", "update", &id, "--name", "Another name"]);
+        }
+        SERVER.sql(name(&url), &format!("ALTER TABLE api_keys ALTER COLUMN name TYPE {to} COLLATE \"C\""));
+        program.cli(&["keys", "list", "--workspace", "demo"]);
+        program.cli(&["keys", "update", &id, "--name", &format!("After {to}")]);
+    }
+    assert!(program.log().contains("the database's schema was changed a moment ago"), "{}", program.log());
+}

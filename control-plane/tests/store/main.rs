@@ -15,6 +15,7 @@ mod log;
 mod model;
 mod operators;
 mod pairs;
+mod receipts;
 mod replicas;
 mod sessions;
 mod transactions;
@@ -127,8 +128,12 @@ macro_rules! engine {
                     a_last_use_never_goes_back
                     what_is_old_is_forgotten_in_parts
                     keys_are_found_by_their_use
+                    days_of_several_keys_come_in_one_answer
                     unused_keys_follow_the_log
                     a_few_gateways_are_kept_for_each_key;
+                receipts:
+                    a_key_has_one_receipt_the_first
+                    the_newest_of_a_workspace_are_found;
                 replicas:
                     what_a_replica_says_the_others_find
                     only_the_next_count_of_a_replica_is_written
@@ -139,6 +144,7 @@ macro_rules! engine {
                     a_look_finds_what_is_new_and_what_it_asks_for
                     a_look_from_the_beginning_finds_a_bounded_number_and_those_with_a_table
                     who_was_forgotten_is_no_news_from_the_beginning
+                    who_was_pushed_out_has_no_row_unless_somebody_else_keeps_it
                     who_ends_is_there_no_more_and_its_rows_are
                     attempts_at_several_replicas_add_up
                     attempts_are_noted_in_one_order_whatever_is_forgiven;

@@ -50,7 +50,7 @@ fn gateway(id: &str, session: u8) -> SharedGateway {
 }
 
 fn takes(gateway: SharedGateway) -> Line {
-    Line { gateway, takes: true, is_new: true }
+    Line { gateway, takes: true, is_new: true, vanishes: false }
 }
 
 fn keeps(keeper: &str, gateway: SharedGateway) -> Line {
@@ -58,6 +58,7 @@ fn keeps(keeper: &str, gateway: SharedGateway) -> Line {
         gateway: SharedGateway { keeper: Some(keeper.to_owned()), ..gateway },
         takes: false,
         is_new: false,
+        vanishes: false,
     }
 }
 
@@ -121,6 +122,16 @@ pub async fn only_the_next_count_of_a_replica_is_written(database: Database) {
     assert_eq!(publish(&database, says("r_b", 2)).await, Published::Superseded, "never began");
     assert!(look(&database, "r_b", &[], &[]).await.gateways.is_empty());
     assert_eq!(publish(&database, says("r_a", 4)).await, done(true, &[]));
+    // Whatever the clock says of who wrote: it is there by the database's.
+    let long_ago = jiff::Timestamp::from_second(1).unwrap();
+    for beat in [1, 2] {
+        publish(&database, Publication { started_at: long_ago, ..says("r_old", beat) }).await;
+    }
+    let sight = look(&database, "r_b", &[], &[]).await;
+    assert!(
+        sight.replicas.len() == 2 && sight.replicas.iter().all(|replica| replica.is_alive()),
+        "{sight:?}"
+    );
 }
 
 pub async fn what_rests_on_another_history_is_not_written(database: Database) {
@@ -336,4 +347,26 @@ async fn what_replicas_tell_each_other_waits_for_nothing_else_that_is_noted() {
     for one in slow {
         one.await.unwrap();
     }
+}
+
+pub async fn who_was_pushed_out_has_no_row_unless_somebody_else_keeps_it(database: Database) {
+    let line = |id| takes(gateway(id, 1));
+    let new = SharedGateway { has_table: false, acknowledged: None, ..gateway("eu/new", 1) };
+    let said = vec![line("eu/gone"), line("eu/moved"), takes(new.clone()), line("eu/back")];
+    publish(&database, Publication { gateways: said, ..says("r_a", 1) }).await;
+    publish(&database, Publication { gateways: vec![line("eu/moved")], ..says("r_b", 1) }).await;
+    let pushed_out = |gateway: SharedGateway| {
+        Line::forgotten(SharedGateway { keeper: Some("r_a".to_owned()), ..gateway }, true)
+    };
+    // By the time it was pushed out for want of a table, it had one.
+    let table = SharedGateway { has_table: true, ..new.clone() };
+    publish(&database, Publication { gateways: vec![keeps("r_a", table)], ..says("r_a", 2) }).await;
+    let mut said: Vec<_> = ["eu/gone", "eu/moved", "eu/back"].map(|id| pushed_out(gateway(id, 1))).into();
+    said.extend([pushed_out(new), line("eu/back")]);
+    let what = publish(&database, Publication { gateways: said, ..says("r_a", 3) }).await;
+    let Published::Done { was_alive: true, mut lost } = what else { panic!("{what:?}") };
+    lost.sort_unstable();
+    assert_eq!(lost, ["eu/moved", "eu/new"], "these have rows");
+    let sight = look(&database, "r_c", &[], &[]).await;
+    assert_eq!(ids(&sight), ["eu/back", "eu/moved", "eu/new"]);
 }

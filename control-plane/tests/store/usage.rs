@@ -1,7 +1,9 @@
 //! What keys are used for: counted once, summed in every step, forgotten in time.
 
 use flamegate_control::domain::keys::{End, Key, KeyFilter, KeyOrder, Status};
-use flamegate_control::domain::usage::{Bucket, Minute, Period, Rows, Step, Tally, Use, minute_of, time_of};
+use flamegate_control::domain::usage::{
+    Bucket, Lines, Minute, Period, Rows, Step, Tally, Use, minute_of, time_of,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fixtures::{Database, at};
@@ -218,6 +220,29 @@ pub async fn keys_are_found_by_their_use(database: Database) {
     assert!(keys(never_both).await.is_empty());
     let active = KeyFilter { status: Some(Status::Active), ..here(unused(since(400))) };
     assert_eq!(keys(active).await, ["never", "old"]);
+}
+
+pub async fn days_of_several_keys_come_in_one_answer(database: Database) {
+    let workspace = database.workspace("ours").await;
+    let mut seqs = Vec::new();
+    for (name, ago) in [("a", 0), ("b", 1_440), ("c", 40 * 1_440)] {
+        let key = database.key(&workspace, name).await;
+        add(&database, rows(key.seq, workspace.seq, now() - ago, 5)).await;
+        seqs.push(key.seq);
+    }
+    let period = Lines::period(now());
+    let found = async |seqs: &[i64]| {
+        let mut view = database.store.read().await.unwrap();
+        let found = view.usage_of_keys(seqs, &period).await.unwrap();
+        let mut found: Vec<_> =
+            found.iter().map(|(key, bucket)| (*key, bucket.start, bucket.tally.admitted)).collect();
+        found.sort_unstable();
+        found
+    };
+    let today = Step::Day.start(now());
+    assert_eq!(found(&seqs).await, [(seqs[0], today, 5), (seqs[1], today - 1_440, 5)]);
+    assert_eq!(found(&seqs[1..]).await, [(seqs[1], today - 1_440, 5)]);
+    assert!(found(&[]).await.is_empty() && found(&[i64::MAX]).await.is_empty());
 }
 
 /// What is there of a key that was removed or came back is as the log says, however far the log was compacted meanwhile.

@@ -7,20 +7,21 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     fleet::{self, Plan as FleetPlan},
-    haproxy,
+    graph, haproxy,
     instructions::{FULL, Instructions, Plan},
     keysync, limiter,
+    measure::Effort,
     process::{FILTER, artifact, root},
     ratios, report,
-    results::Results,
-    stamp::{self, Part},
+    results::{Done, FLEET, GATEWAYS, GRAPHS, LIMITER, Results, ratio_step, sync_step},
+    stamp::{Part, Stamps},
 };
 
 /// Sizes of the key table.
 pub const SIZES: [u32; 4] = [1, 1_000, 100_000, 1_000_000];
 
 /// How much is measured of several control planes.
-pub const FLEET: FleetPlan = FleetPlan { gateways: 1_000, revocations: 20, rounds: 200 };
+pub const SEVERAL: FleetPlan = FleetPlan { gateways: 1_000, revocations: 20, rounds: 200 };
 
 /// Where results are until all of them are there.
 const UNFINISHED: &str = "target/bench/unfinished.json";
@@ -31,27 +32,40 @@ pub fn run() -> Result<()> {
     let mut run = Run { results: Results::load_from(&place)?, place };
     note_versions(&mut run.results)?;
     let started = Instant::now();
-    run.step("limiter", Part::Simulation, |results| {
+    run.step(LIMITER, Part::Simulation, |results| {
         results.limiter = limiter::run();
         Ok(())
     })?;
     let save = Some(run.place.clone());
-    let plan =
-        Plan { only: Vec::new(), exact: false, keys: SIZES.to_vec(), effort: FULL, save, resume: true };
+    let plan = Plan {
+        only: Vec::new(),
+        exact: false,
+        keys: SIZES.to_vec(),
+        effort: FULL,
+        save,
+        resume: true,
+        by_address: false,
+    };
     Instructions::new(&plan, &mut run.results)?.run()?;
     run.ratios()?;
     for (keys, changes, real) in [(100_000, 0, true), (100_000, 1_000, false), (1_000_000, 1_000, false)] {
-        let source = if real { "flamegate-control" } else { "stand-in" };
-        run.step(&format!("keys {keys} {source}"), Part::Both, |results| {
-            results.put_sync(keysync::run(keysync::Plan { keys, workers: 2, real, changes, seconds: 60 })?);
+        run.step(&sync_step(keys, real), Part::Both, |results| {
+            results.put_sync(keysync::run(keysync::Plan { keys, workers: 2, real, changes, seconds: 30 })?);
             Ok(())
         })?;
     }
-    run.step("fleet", Part::Both, |results| {
-        results.fleet = fleet::run(FLEET)?;
+    run.step(FLEET, Part::Both, |results| {
+        results.fleet = fleet::run(SEVERAL)?;
         results.gateways = results.fleet.first().map(|row| row.crowd.clone());
         Ok(())
     })?;
+    run.step(GRAPHS, Part::Proxy, |results| {
+        results.graphs = graph::run(Effort { runs: 1, ..FULL })?;
+        Ok(())
+    })?;
+    if let Some(fleet) = run.results.done.get(FLEET).cloned() {
+        run.results.done.insert(GATEWAYS.to_owned(), Done { seconds: 0.0, ..fleet });
+    }
     let seconds: f64 = run.results.done.values().map(|done| done.seconds).sum();
     println!(
         "all of it took {:.0} min, {:.0} of them now",
@@ -77,7 +91,7 @@ impl Run {
         part: Part,
         measure: impl FnOnce(&mut Results) -> Result<()>,
     ) -> Result<()> {
-        let stamp = stamp::of(part)?;
+        let stamp = self.results.stamps.of(part).to_owned();
         if self.results.has(name, &stamp) {
             println!("{name}: kept");
             return Ok(());
@@ -90,13 +104,12 @@ impl Run {
     }
 
     fn ratios(&mut self) -> Result<()> {
-        let stamp = stamp::of(Part::Proxy)?;
-        let step = |name: &str| format!("ratios {name}");
+        let stamp = self.results.stamps.of(Part::Proxy).to_owned();
         let done = self.results.done.clone();
-        let wanted = |name: &str| done.get(&step(name)).is_none_or(|done| done.stamp != stamp);
+        let wanted = |name: &str| done.get(&ratio_step(name)).is_none_or(|done| done.stamp != stamp);
         let mut last = Instant::now();
         ratios::run(&wanted, &mut |ratio| {
-            self.results.note(step(&ratio.id), &stamp, last);
+            self.results.note(ratio_step(&ratio.id), &stamp, last);
             self.results.put_ratios(vec![ratio]);
             last = Instant::now();
             self.results.save_to(&self.place)
@@ -123,7 +136,7 @@ pub fn note_versions(results: &mut Results) -> Result<()> {
     }
     let bytes = fs::read(artifact(FILTER, "make wasm")?).context(FILTER)?;
     let hash = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-    results.stamps = [stamp::of(Part::Proxy)?, stamp::of(Part::Peer)?];
+    results.stamps = Stamps::now()?;
     results.versions.insert("filter".to_owned(), format!("{} bytes, SHA-256 {hash}…", bytes.len()));
     Ok(())
 }

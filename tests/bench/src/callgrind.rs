@@ -21,6 +21,7 @@ pub struct Callgrind {
     prefix: PathBuf,
     dumps: u32,
     zeroed: Instant,
+    by_address: bool,
 }
 
 /// More threads than any of the programs starts.
@@ -35,24 +36,32 @@ pub struct Count {
     pub locks: Vec<u64>,
     /// Time between the two moments.
     pub elapsed: Duration,
+    /// The dump of the busiest of them, where functions without names are told apart by their address.
+    pub dump: Option<String>,
 }
 
 impl Callgrind {
-    /// Starts the command line `args` without instrumentation.
-    pub fn start(name: &str, folder: &Path, args: &[String], env: &[(&str, &str)]) -> Result<Self> {
+    /// Starts the command line `args` without instrumentation. `by_address`: functions without names are told apart.
+    pub fn start(
+        name: &str,
+        folder: &Path,
+        args: &[String],
+        env: &[(&str, &str)],
+        by_address: bool,
+    ) -> Result<Self> {
         let prefix = folder.join(format!("{name}.callgrind"));
         let mut line: Vec<String> =
             ["valgrind", "--tool=callgrind", "--smc-check=all-non-file", "--instr-atstart=no"]
                 .map(str::to_owned)
                 .to_vec();
         line.push("--separate-threads=yes".to_owned());
-        if keeps_dumps() {
+        if by_address || keeps_dumps() {
             line.push("--dump-instr=yes".to_owned());
         }
         line.push(format!("--callgrind-out-file={}", prefix.display()));
         line.extend(args.iter().cloned());
         let process = Process::start(name, folder, &line, env)?;
-        Ok(Self { process, prefix, dumps: 0, zeroed: Instant::now() })
+        Ok(Self { process, prefix, dumps: 0, zeroed: Instant::now(), by_address })
     }
 
     /// Starts counting. Everything is translated anew, so a warm-up has to follow.
@@ -73,6 +82,7 @@ impl Callgrind {
         self.tell(&["dump", "bench"])?;
         self.dumps += 1;
         let (mut threads, mut locks) = (Vec::new(), Vec::new());
+        let mut busiest = (0, None);
         // A thread that has ended writes no file, and its place stays empty.
         for thread in 1..=MOST_THREADS {
             let path = format!("{}.{}-{thread:02}", self.prefix.display(), self.dumps);
@@ -83,8 +93,12 @@ impl Callgrind {
             };
             // `totals` is the sum of the functions of this thread; `summary` is cut at the last thread switch.
             let total = text.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap_or("0");
-            threads.push(total.trim().parse().with_context(|| format!("{path}: {total}"))?);
+            let total: u64 = total.trim().parse().with_context(|| format!("{path}: {total}"))?;
+            threads.push(total);
             locks.push(calls_to(&text, "pthread_mutex_lock"));
+            if self.by_address && total > busiest.0 {
+                busiest = (total, Some(text));
+            }
             if !keeps_dumps() {
                 fs::remove_file(&path)?;
             }
@@ -95,7 +109,7 @@ impl Callgrind {
             self.dumps,
             self.prefix.display()
         );
-        Ok(Count { threads, locks, elapsed })
+        Ok(Count { threads, locks, elapsed, dump: busiest.1 })
     }
 
     fn tell(&mut self, words: &[&str]) -> Result<()> {

@@ -33,6 +33,8 @@ pub struct Setup {
     pub downstream: Downstream,
     /// Request headers that the route removes.
     pub removes: &'static [&'static str],
+    /// Others in the same proxy, each with a listener and a VM of its own; of them only filters, guard and routes are looked at.
+    pub beside: Vec<(u16, Self)>,
 }
 
 /// The guard behind the filter, in its two forms (docs/adr/0027-the-guard-chooses-the-routes.md).
@@ -84,6 +86,7 @@ impl Setup {
             guard: Guard::None,
             downstream: Downstream::Http1,
             removes: &[],
+            beside: Vec::new(),
         }
     }
 
@@ -125,7 +128,8 @@ impl Setup {
         };
         config["tick_ms"] = json!(tick_ms);
         config["sync"] = sync.clone();
-        let mut setup = Self::with(vec![wasm_filter("flamegate", &wasm, "", &config, &[])]);
+        let mut setup =
+            Self::with(vec![wasm_filter("flamegate", &wasm, &format!("{state:?}"), &config, &[])]);
         setup.guard = match state {
             Flamegate::Shipped => Guard::Matcher,
             Flamegate::ShippedRbac => Guard::Rbac,
@@ -154,18 +158,28 @@ impl Setup {
     }
 
     fn config(&self, ports: Ports) -> Result<Value> {
+        let mut clusters = self.clusters.clone();
+        clusters.extend(self.upstream.map(|port| cluster("upstream", port, false)));
+        let mut listeners = vec![self.listener("gateway", ports.gateway)?];
+        for (port, other) in &self.beside {
+            listeners.push(other.listener(&format!("gateway-{port}"), *port)?);
+        }
+        Ok(json!({
+            "node": {"id": "bench", "cluster": "bench"},
+            "admin": {"address": address(ports.admin)},
+            "bootstrap_extensions": self.bootstrap,
+            "static_resources": {"listeners": listeners, "clusters": clusters}}))
+    }
+
+    fn listener(&self, name: &str, port: u16) -> Result<Value> {
         let mut filters = self.filters.clone();
         filters.extend((self.guard == Guard::Rbac).then(guard::rbac));
         filters.push(json!({"name": "router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
-        let mut clusters = self.clusters.clone();
         let mut route = json!({"match": {"prefix": "/"}});
         match self.upstream {
             None => route["direct_response"] = json!({"status": 200, "body": {"inline_string": "ok"}}),
-            Some(port) => {
-                route["route"] = json!({"cluster": "upstream"});
-                clusters.push(cluster("upstream", port, false));
-            }
+            Some(_) => route["route"] = json!({"cluster": "upstream"}),
         }
         let mut host =
             json!({"name": "gateway", "domains": ["*"], "request_headers_to_remove": self.removes});
@@ -182,13 +196,7 @@ impl Setup {
         if self.downstream.is_tls() {
             chain["transport_socket"] = transport(self.downstream)?;
         }
-        Ok(json!({
-            "node": {"id": "bench", "cluster": "bench"},
-            "admin": {"address": address(ports.admin)},
-            "bootstrap_extensions": self.bootstrap,
-            "static_resources": {
-                "listeners": [{"name": "gateway", "address": address(ports.gateway), "filter_chains": [chain]}],
-                "clusters": clusters}}))
+        Ok(json!({"name": name, "address": address(port), "filter_chains": [chain]}))
     }
 }
 

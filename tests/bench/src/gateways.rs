@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     client::Client,
     control::TOKEN,
+    posting::{self, Posters},
     probe::Waits,
     process::{Process, new_folder},
     real::{self, ADMIN_TOKEN, Real},
@@ -41,6 +42,9 @@ pub struct Outcome {
     pub cpu_us: f64,
     /// Resident bytes of the control plane per connected gateway.
     pub resident_bytes_per_gateway: f64,
+    /// The same while they post what keys are used for.
+    #[serde(default)]
+    pub posting: Option<posting::Outcome>,
 }
 
 /// Gateways that poll, each in a thread.
@@ -84,30 +88,70 @@ pub fn measure(
 ) -> Result<(Outcome, Crowd)> {
     let resident = || -> Result<u64> { servers.iter().map(|server| server.memory("VmRSS")).sum() };
     let cpu = || -> Result<f64> { servers.iter().map(Process::processor_time).sum() };
-    let ids = (0..revocations).map(|_| create_key(reals[0])).collect::<Result<Vec<_>>>()?;
+    let ids = (0..2 * revocations).map(|_| create_key(reals[0])).collect::<Result<Vec<_>>>()?;
     let before = resident()?;
     let mut crowd = Crowd::gather(reals.iter().map(|real| real.port).collect(), gateways)?;
     let grown = resident()?.saturating_sub(before);
-    let started = cpu()?;
-    let (mut known, mut all_know) = (Vec::new(), Vec::new());
+    let ports: Vec<u16> = reals.iter().map(|real| real.port).collect();
+    let posters = Posters::start(&ports, gateways, &keys_of_table(ports[0])?)?;
+    // Rounds with posts and without them in turn: whatever else the machine does, both meet it.
+    let (mut seen, mut used, mut posting, mut posts) = ([Round::default(), Round::default()], 0.0, 0.0, 0);
     for (round, id) in ids.iter().enumerate() {
-        let waits = crowd.learn(|| revoke(reals[round % reals.len()], id))?;
-        all_know.push(waits.iter().copied().fold(0.0, f64::max));
-        known.extend(waits);
-        // All of them are waiting again before the next one.
+        let with_posts = round % 2;
+        posters.set(with_posts == 1);
+        let (began, before, started) = (Instant::now(), posters.acknowledged()?, cpu()?);
+        // All of them are waiting again, and the posts have their pace.
         thread::sleep(Duration::from_millis(300));
+        let waits = crowd.learn(|| revoke(reals[round / 2 % reals.len()], id))?;
+        if with_posts == 1 {
+            posts += posters.acknowledged()? - before;
+            posting += began.elapsed().as_secs_f64();
+        } else {
+            used += (cpu()? - started) / TICKS_PER_SECOND * 1e6;
+        }
+        seen[with_posts].take(waits);
     }
-    let used = (cpu()? - started) / TICKS_PER_SECOND * 1e6;
+    drop(posters);
+    let [without, with] = seen.map(Round::waits);
+    let ([known, all_know], with) = (without?, with?);
     let outcome = Outcome {
         gateways,
         keys: KEYS,
         revocations,
-        known: Waits::new(known).context("no gateways")?,
-        all_know: Waits::new(all_know).context("no revocations")?,
+        known,
+        all_know,
         cpu_us: used / (revocations * gateways) as f64,
         resident_bytes_per_gateway: grown as f64 / gateways as f64,
+        posting: Some(posting::Outcome::new(posts as f64 / posting, with, &all_know)),
     };
     Ok((outcome, crowd))
+}
+
+/// Waits of revocations of one kind.
+#[derive(Default)]
+struct Round {
+    known: Vec<f64>,
+    all_know: Vec<f64>,
+}
+
+impl Round {
+    fn take(&mut self, waits: Vec<f64>) {
+        self.all_know.push(waits.iter().copied().fold(0.0, f64::max));
+        self.known.extend(waits);
+    }
+
+    /// Each gateway's, and the last one's.
+    fn waits(self) -> Result<[Waits; 2]> {
+        let known = Waits::new(self.known).context("no gateways")?;
+        Ok([known, Waits::new(self.all_know).context("no revocations")?])
+    }
+}
+
+/// Ids of the keys that gateways have.
+fn keys_of_table(port: u16) -> Result<Vec<String>> {
+    let query = ChangesQuery { gateway: "bench-keys".to_owned(), limit: 5_000, ..ChangesQuery::default() };
+    let page = fetch(&mut Client::connect(port)?, &query)?;
+    Ok(page.upserts.into_iter().map(|upsert| upsert.record.id).collect())
 }
 
 impl Crowd {
@@ -260,5 +304,8 @@ impl Outcome {
             "                     {:.1} KiB resident per gateway",
             self.resident_bytes_per_gateway / 1024.0
         );
+        if let Some(posting) = &self.posting {
+            posting.print();
+        }
     }
 }

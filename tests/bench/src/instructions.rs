@@ -1,21 +1,21 @@
 //! `flamegate-bench instructions`: what each way to check an API key adds to a request, in instructions.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     control::Control,
-    envoy::{Flamegate, Setup, table},
-    load::Load,
+    envoy::{Setup, table},
     measure::{self, Effort, Measured, Subject},
-    process::{artifact, new_folder},
+    process::{artifact, free_port, new_folder},
     results::{Results, Row, step},
-    rows::{self, Series, series},
-    stamp::{self, Part},
+    rows::{ROWS, Rig, Series, USUAL_KEYS, Way},
+    stamp::{Part, Stamps},
     upstream,
 };
 
@@ -34,21 +34,22 @@ pub struct Plan {
     pub save: Option<PathBuf>,
     /// Whether rows that are there of the same build are left as they are.
     pub resume: bool,
+    /// Whether the call graph is kept, too.
+    pub by_address: bool,
 }
 
 /// The tick of the measured filter: the longest that it takes. A program under callgrind is about fifty times slower, and
 /// as many requests should come between two ticks as in a proxy that is not watched, where one comes every 20 ms.
 const TICK_MS: u32 = 500;
-/// The size of table at which peers are measured with all that makes them safe, and other ways to the gateway.
-const USUAL_KEYS: u32 = 1_000;
 
 /// A run over all that the plan names; rows are put into `results` and printed as they come.
 pub struct Instructions<'a> {
     pub(super) plan: &'a Plan,
     pub(super) results: &'a mut Results,
     pub(super) folder: PathBuf,
-    /// Of rows of ours, and of others.
-    stamps: [String; 2],
+    stamps: Stamps,
+    /// The call graphs, by row.
+    pub dumps: BTreeMap<String, String>,
     /// When the last row was there.
     last: Instant,
 }
@@ -56,126 +57,106 @@ pub struct Instructions<'a> {
 impl<'a> Instructions<'a> {
     /// Prepares a run.
     pub fn new(plan: &'a Plan, results: &'a mut Results) -> Result<Self> {
-        let stamps = [stamp::of(Part::Proxy)?, stamp::of(Part::Peer)?];
-        Ok(Self { plan, results, folder: new_folder("instructions")?, stamps, last: Instant::now() })
+        let stamps = Stamps::now()?;
+        Ok(Self {
+            plan,
+            results,
+            folder: new_folder("instructions")?,
+            stamps,
+            dumps: BTreeMap::new(),
+            last: Instant::now(),
+        })
     }
 
-    /// Measures everything.
+    /// Measures everything: for each size of table the rows of each setup on one process. All states of the filter share one where only
+    /// the size of the table is the question: a million keys are synced once.
     pub fn run(&mut self) -> Result<()> {
-        self.baselines()?;
-        for (guard, row) in rows::GUARDS {
-            self.envoy(&Setup::guard_alone(guard), 0, None, &[row])?;
-        }
-        let wasm = artifact("target/bench/empty-filter.wasm", "make bench-build")?;
-        self.envoy(&Setup::empty_filter(&wasm), 0, None, &[rows::EMPTY])?;
-        for keys in self.plan.keys.clone() {
-            self.peers(keys)?;
-            if keys == USUAL_KEYS {
-                self.safe_peers(keys)?;
-                self.ways(keys)?;
-            }
-            self.flamegate(keys)?;
-        }
-        Ok(())
-    }
-
-    fn baselines(&mut self) -> Result<()> {
-        let wanted = |row: &Series| self.wants(row, 0) || self.results.row(row.id, 0).is_none();
-        let wanted: Vec<_> = rows::BASELINES.into_iter().filter(wanted).collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let mut subject = Subject::envoy("none", &self.folder, &Setup::none(), None)?;
-        wanted.iter().try_for_each(|series| self.measure(&mut subject, series, 0))
-    }
-
-    /// The other ways to the gateway and from it, each beside the proxy alone.
-    fn ways(&mut self, keys: u32) -> Result<()> {
-        for way in rows::WAYS {
-            let shipped = way.shipped.iter().any(|(_, row)| self.wants(row, keys));
-            let base = self.wants(&way.none, 0) || (shipped && self.results.row(way.none.id, 0).is_none());
-            if !shipped && !base {
-                continue;
-            }
-            let upstream = if way.upstream { Some(upstream::start()?) } else { None };
-            let reached = |setup| Setup { downstream: way.downstream, upstream, ..setup };
-            if base {
-                let mut subject = Subject::envoy(way.none.id, &self.folder, &reached(Setup::none()), None)?;
-                self.measure(&mut subject, &way.none, 0)?;
-            }
-            let control = Control::start(table(keys))?;
-            let count = Some(control.keys().all().len());
-            for (state, row) in way.shipped {
-                let setup = reached(Setup::flamegate(state, control.port, TICK_MS)?);
-                self.envoy(&setup, keys, count, &[row])?;
+        for keys in std::iter::once(0).chain(self.plan.keys.clone()) {
+            let mut control = None;
+            let share = |a: &Series, b: &Series| keys != USUAL_KEYS && a.rig.is_ours() && b.rig.is_ours();
+            for rows in ROWS.chunk_by(|a, b| a.rig == b.rig || share(a, b)) {
+                let wanted: Vec<_> = rows.iter().filter(|row| self.wants(row, keys)).collect();
+                if !wanted.is_empty() {
+                    let rig = format!("{:?} with {keys} keys", wanted[0].rig);
+                    self.rig(&wanted, keys, &mut control).context(rig)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// True for a row that the plan names and that is not there yet.
-    pub(super) fn wants(&self, row: &Series, keys: u32) -> bool {
+    /// True for a row that the plan names, or that one that it names is compared with, and that is not there yet.
+    fn wants(&self, row: &Series, keys: u32) -> bool {
+        let there = self.plan.resume && self.results.has(&step(row.id, keys), self.stamp(row.rig));
+        row.is_at(keys) && !there && (self.names(row) || self.needs(row))
+    }
+
+    fn names(&self, row: &Series) -> bool {
         let matches =
             |name: &String| if self.plan.exact { row.id == name } else { row.id.contains(name.as_str()) };
-        let named = self.plan.only.is_empty() || self.plan.only.iter().any(matches);
-        named && !(self.plan.resume && self.results.has(&step(row.id, keys), self.stamp(row.id)))
+        self.plan.only.is_empty() || self.plan.only.iter().any(matches)
     }
 
-    fn stamp(&self, id: &str) -> &str {
-        let [ours, others] = &self.stamps;
-        if rows::is_ours(id) { ours } else { others }
+    /// True for a proxy alone that is not there and that a row needs which the plan names.
+    fn needs(&self, base: &Series) -> bool {
+        let compared = |row: &&Series| row.baseline() == Some(base.id) && self.names(row);
+        self.results.row(base.id, 0).is_none()
+            && ROWS
+                .iter()
+                .filter(compared)
+                .any(|row| std::iter::once(&0).chain(&self.plan.keys).any(|keys| row.is_at(*keys)))
     }
 
-    fn flamegate(&mut self, keys: u32) -> Result<()> {
-        let control = Control::start(table(keys))?;
-        let count = Some(control.keys().all().len());
-        let known = keys.min(1_000);
-        for state in [
-            Flamegate::Bare,
-            Flamegate::Headers,
-            Flamegate::Default,
-            Flamegate::Shipped,
-            Flamegate::ShippedRbac,
-            Flamegate::RateLimit,
-        ] {
-            let mut rows = rows::flamegate(state, known);
-            if state == Flamegate::Bare && keys > 4_096 {
-                rows.push(series(
-                    "bare-scattered",
-                    "Flamegate bare, all keys of the table in turn: cache misses",
-                    Load::Scattered(keys),
-                    200,
-                ));
-            }
-            self.envoy(&Setup::flamegate(state, control.port, TICK_MS)?, keys, count, &rows)?;
-        }
-        Ok(())
+    fn stamp(&self, rig: Rig) -> &str {
+        self.stamps.of(if rig.is_ours() { Part::Proxy } else { Part::Peer })
     }
 
-    /// Measures those of `rows` that the plan names on one Envoy.
-    pub(super) fn envoy(
-        &mut self,
-        setup: &Setup,
-        keys: u32,
-        synced: Option<usize>,
-        rows: &[Series],
-    ) -> Result<()> {
-        let wanted: Vec<_> = rows.iter().filter(|row| self.wants(row, keys)).collect();
-        let Some(first) = wanted.first() else { return Ok(()) };
+    /// Measures rows of one setup. The keys' control plane is started for the first that needs one.
+    fn rig(&mut self, rows: &[&Series], keys: u32, control: &mut Option<Control>) -> Result<()> {
+        let (first, folder) = (rows[0], self.folder.clone());
         let name = format!("{}-{keys}", first.id);
-        let mut subject = Subject::envoy(&name, &self.folder, setup, synced)?;
+        let mut ports = Vec::new();
+        let mut subject = match first.rig {
+            // Two programs take part.
+            Rig::ExtAuthz { .. } => return rows.iter().try_for_each(|row| self.ext_authz(row, keys)),
+            Rig::HaproxyAlone | Rig::Haproxy { .. } => self.haproxy(first.rig, &name, keys)?,
+            Rig::Flamegate(..) => {
+                if control.is_none() {
+                    *control = Some(Control::start(table(keys))?);
+                }
+                let control = control.as_ref().context("it was started")?;
+                let mut setup = ours(first.rig, control)?;
+                for rig in rows.chunk_by(|a, b| a.rig == b.rig).skip(1).map(|rows| rows[0].rig) {
+                    let port = free_port();
+                    setup.beside.push((port, ours(rig, control)?));
+                    ports.push((rig, port));
+                }
+                let count = Some(control.keys().all().len());
+                Subject::envoy(&name, &folder, &setup, count, self.plan.by_address)?
+            }
+            rig => {
+                let setup = reached(without_control(rig, keys)?, rig.way())?;
+                Subject::envoy(&name, &folder, &setup, None, false)?
+            }
+        };
         if keys > 0 {
             subject.must_refuse_unknown()?;
         }
-        for row in wanted {
-            self.measure(&mut subject, row, keys).with_context(|| format!("{} at {keys} keys", row.id))?;
+        // What scatters leaves much to do for later ticks, of others in the same process, too.
+        let (last, first): (Vec<&Series>, Vec<&Series>) = rows.iter().partition(|row| row.scatters());
+        let mut rig = rows[0].rig;
+        for row in first.into_iter().chain(last) {
+            if std::mem::replace(&mut rig, row.rig) != row.rig {
+                subject.forget_idle();
+            }
+            let port = ports.iter().find(|(rig, _)| *rig == row.rig).map(|(_, port)| *port);
+            let effort = self.plan.effort.of(row);
+            let measured = subject.measure(row.load(keys), row.forged, row.status, effort, port);
+            let mut measured = measured.context(row.id)?;
+            self.put(row, keys, &measured, None)?;
+            self.dumps.extend(measured.dump.take().map(|dump| (row.id.to_owned(), dump)));
         }
         Ok(())
-    }
-
-    pub(super) fn measure(&mut self, subject: &mut Subject, series: &Series, keys: u32) -> Result<()> {
-        let measured = subject.measure(series.load, series.forged, series.status, self.plan.effort, None)?;
-        self.put(series, keys, &measured, None)
     }
 
     pub(super) fn put(
@@ -201,12 +182,35 @@ impl<'a> Instructions<'a> {
             baseline: baseline.round(),
         };
         print_row(&row, self.last.elapsed());
-        let stamp = self.stamp(&row.id).to_owned();
+        let stamp = self.stamp(series.rig).to_owned();
         self.results.note(row.step(), &stamp, self.last);
         self.results.put(row);
         self.last = Instant::now();
         self.plan.save.as_deref().map_or(Ok(()), |path| self.results.save_to(path))
     }
+}
+
+/// The filter in one state.
+fn ours(rig: Rig, control: &Control) -> Result<Setup> {
+    let Rig::Flamegate(state, way) = rig else { bail!("{rig:?} is none of ours") };
+    reached(Setup::flamegate(state, control.port, TICK_MS)?, way)
+}
+
+/// The setups that need no control plane.
+fn without_control(rig: Rig, keys: u32) -> Result<Setup> {
+    Ok(match rig {
+        Rig::Guard(guard) => Setup::guard_alone(guard),
+        Rig::Empty => Setup::empty_filter(&artifact("target/bench/empty-filter.wasm", "make bench-build")?),
+        Rig::ApiKeyAuth { limited, safe } => Setup::api_key_auth(keys, limited, safe),
+        Rig::Lua { safe } => Setup::lua(keys, safe),
+        _ => Setup::none(),
+    })
+}
+
+/// A setup that is reached by this way.
+fn reached(setup: Setup, way: Way) -> Result<Setup> {
+    let upstream = if way == Way::Upstream { Some(upstream::start()?) } else { None };
+    Ok(Setup { downstream: way.downstream(), upstream, ..setup })
 }
 
 /// One line per row, as they come.
@@ -227,8 +231,8 @@ fn print_row(row: &Row, took: Duration) {
 
 /// The effort of the full report.
 pub const FULL: Effort = Effort {
-    requests: 2_000,
-    warm_up: 1_000,
+    requests: 1_000,
+    warm_up: 500,
     runs: 3,
     idle: Duration::from_secs(4),
     late: Duration::from_millis(1_800),

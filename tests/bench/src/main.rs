@@ -13,6 +13,7 @@ mod control;
 mod envoy;
 mod fleet;
 mod gateways;
+mod graph;
 mod guard;
 mod haproxy;
 mod instructions;
@@ -22,6 +23,7 @@ mod limiter;
 mod load;
 mod measure;
 mod peers;
+mod posting;
 mod probe;
 mod process;
 mod ratios;
@@ -32,12 +34,15 @@ mod rows;
 mod stamp;
 mod upstream;
 
+use std::time::Instant;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
     instructions::{FULL, Instructions, Plan},
-    results::Results,
+    results::{FLEET, GATEWAYS, GRAPHS, LIMITER, Results, ratio_step, sync_step},
+    stamp::Part,
 };
 
 #[derive(Parser)]
@@ -64,6 +69,15 @@ enum Command {
         #[arg(long, default_value_t = FULL.runs)]
         runs: u32,
         /// Write the rows to tests/bench/results/results.json
+        #[arg(long)]
+        save: bool,
+    },
+    /// Where a request's instructions go, by callgrind's call graph
+    Graph {
+        /// Requests per run
+        #[arg(long, default_value_t = FULL.requests)]
+        requests: u32,
+        /// Write it to tests/bench/results/results.json
         #[arg(long)]
         save: bool,
     },
@@ -120,13 +134,13 @@ enum Command {
     /// Several control planes on one PostgreSQL beside one on SQLite: revocations, many gateways, creates, a death
     Fleet {
         /// Simulated gateways
-        #[arg(long, default_value_t = all::FLEET.gateways)]
+        #[arg(long, default_value_t = all::SEVERAL.gateways)]
         gateways: usize,
         /// Revocations of which they learn
-        #[arg(long, default_value_t = all::FLEET.revocations)]
+        #[arg(long, default_value_t = all::SEVERAL.revocations)]
         revocations: usize,
         /// Keys that are made and revoked under the eyes of one Envoy
-        #[arg(long, default_value_t = all::FLEET.rounds)]
+        #[arg(long, default_value_t = all::SEVERAL.rounds)]
         rounds: usize,
         /// Write it to tests/bench/results/results.json
         #[arg(long)]
@@ -155,18 +169,21 @@ enum Command {
 }
 
 fn main() -> Result<()> {
+    let started = Instant::now();
     match Arguments::parse().command {
         Command::Keys { keys, workers, real, changes, seconds, save } => {
             let outcome = keysync::run(keysync::Plan { keys, workers, real, changes, seconds })?;
-            keep(save, |results| results.put_sync(outcome))
+            keep(save, vec![sync_step(keys, real)], Part::Both, started, |results| results.put_sync(outcome))
         }
         Command::Gateways { gateways, revocations, save } => {
             let outcome = gateways::run(gateways, revocations)?;
-            keep(save, |results| results.gateways = Some(outcome))
+            keep(save, vec![GATEWAYS.to_owned()], Part::Both, started, |results| {
+                results.gateways = Some(outcome)
+            })
         }
         Command::Fleet { gateways, revocations, rounds, save } => {
             let rows = fleet::run(fleet::Plan { gateways, revocations, rounds })?;
-            keep(save, |results| results.fleet = rows)
+            keep(save, vec![FLEET.to_owned()], Part::Both, started, |results| results.fleet = rows)
         }
         Command::Report => report::write(),
         Command::All => all::run(),
@@ -176,17 +193,30 @@ fn main() -> Result<()> {
                 ratios.push(ratio);
                 Ok(())
             })?;
-            keep(save, |results| results.put_ratios(ratios))
+            let steps = ratios.iter().map(|ratio| ratio_step(&ratio.id)).collect();
+            keep(save, steps, Part::Proxy, started, |results| results.put_ratios(ratios))
         }
         Command::Limiter { save } => {
             let rows = limiter::run();
-            keep(save, |results| results.limiter = rows)
+            keep(save, vec![LIMITER.to_owned()], Part::Simulation, started, |results| results.limiter = rows)
+        }
+        Command::Graph { requests, save } => {
+            let graphs = graph::run(instructions::effort(requests, 1))?;
+            keep(save, vec![GRAPHS.to_owned()], Part::Proxy, started, |results| results.graphs = graphs)
         }
         Command::Check => check::run(),
         Command::Authz { port, keys, grpc, safe } => authz::serve(port, keys, grpc, safe),
         Command::Instructions { only, keys, requests, runs, save } => {
             let (effort, place) = (instructions::effort(requests, runs), Results::path()?);
-            let plan = Plan { only, exact: false, keys, effort, save: save.then_some(place), resume: false };
+            let plan = Plan {
+                only,
+                exact: false,
+                keys,
+                effort,
+                save: save.then_some(place),
+                resume: false,
+                by_address: false,
+            };
             let mut results = Results::load()?;
             if save {
                 all::note_versions(&mut results)?;
@@ -196,11 +226,20 @@ fn main() -> Result<()> {
     }
 }
 
-/// Changes the committed results when that is wanted.
-fn keep(save: bool, change: impl FnOnce(&mut Results)) -> Result<()> {
+/// Changes the committed results when that is wanted, and notes of which build that is.
+fn keep(
+    save: bool,
+    steps: Vec<String>,
+    part: Part,
+    started: Instant,
+    change: impl FnOnce(&mut Results),
+) -> Result<()> {
     if save {
         let mut results = Results::load()?;
+        all::note_versions(&mut results)?;
         change(&mut results);
+        let stamp = results.stamps.of(part).to_owned();
+        steps.into_iter().for_each(|step| results.note(step, &stamp, started));
         results.save_to(&Results::path()?)?;
     }
     Ok(())

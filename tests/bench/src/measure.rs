@@ -11,6 +11,7 @@ use crate::{
     envoy::{ENVIRONMENT, Ports, Setup},
     load::Load,
     process::Process,
+    rows::Series,
 };
 
 /// How long and how often.
@@ -28,9 +29,22 @@ pub struct Effort {
     pub late: Duration,
 }
 
+impl Effort {
+    /// What of it a row needs. Only the filter has ticks and work that comes later, and of a refused request no more than the counts that the
+    /// next tick hands over.
+    pub fn of(self, row: &Series) -> Self {
+        match row.rig.is_ours() {
+            true if row.status == 200 => self,
+            true => Self { late: self.late / 3, ..self },
+            false => Self { idle: self.idle / 4, late: Duration::ZERO, ..self },
+        }
+    }
+}
+
 /// A proxy that is ready to be measured.
 pub struct Subject {
     callgrind: Callgrind,
+    counts: bool,
     idle: Option<Count>,
     /// Where requests go.
     port: u16,
@@ -47,6 +61,8 @@ pub struct Measured {
     pub process: Vec<f64>,
     /// Mutexes that the busiest thread locked, for each run, sorted.
     pub locks: Vec<f64>,
+    /// The busiest thread's dump of the last run, where that was asked for.
+    pub dump: Option<String>,
 }
 
 /// How long a proxy under callgrind may take to start.
@@ -56,19 +72,25 @@ const SYNC: Duration = Duration::from_secs(900);
 
 impl Subject {
     /// Starts Envoy under callgrind and waits until it serves `keys` keys (`None`: has none).
-    pub fn envoy(name: &str, folder: &Path, setup: &Setup, keys: Option<usize>) -> Result<Self> {
+    pub fn envoy(
+        name: &str,
+        folder: &Path,
+        setup: &Setup,
+        keys: Option<usize>,
+        by_address: bool,
+    ) -> Result<Self> {
         let (line, ports) = setup.write(name, folder)?;
-        let mut callgrind = Callgrind::start(name, folder, &line, ENVIRONMENT)?;
+        let mut callgrind = Callgrind::start(name, folder, &line, ENVIRONMENT, by_address)?;
         wait_for_envoy(&mut callgrind.process, ports, keys)?;
-        Ok(Self { callgrind, idle: None, port: ports.gateway, downstream: setup.downstream })
+        Ok(Self { callgrind, counts: false, idle: None, port: ports.gateway, downstream: setup.downstream })
     }
 
     /// Starts another program under callgrind and waits until its port is open.
     pub fn program(name: &str, folder: &Path, line: &[String], port: u16) -> Result<Self> {
-        let mut callgrind = Callgrind::start(name, folder, line, &[])?;
+        let mut callgrind = Callgrind::start(name, folder, line, &[], false)?;
         let open = || Client::connect(port).is_ok();
         callgrind.process.wait_until("the port is open", START, open)?;
-        Ok(Self { callgrind, idle: None, port, downstream: Downstream::Http1 })
+        Ok(Self { callgrind, counts: false, idle: None, port, downstream: Downstream::Http1 })
     }
 
     /// An error when it lets an unknown key through.
@@ -96,8 +118,9 @@ impl Subject {
         };
         // The first request with a used-up limit is admitted, and a table reaches the workers with their next tick.
         settle(open, &load.request(0, forged), status)?;
-        if self.idle.is_none() {
+        if !self.counts {
             self.callgrind.instrument()?;
+            self.counts = true;
         }
         send(effort.warm_up.max(load.period()))?;
         std::thread::sleep(effort.late);
@@ -106,6 +129,7 @@ impl Subject {
             None => self.measure_idle(effort.idle)?,
         };
         let (mut worker, mut process, mut locks) = (Vec::new(), Vec::new(), Vec::new());
+        let mut dump = None;
         for _ in 0..effort.runs {
             self.callgrind.zero()?;
             send(effort.requests)?;
@@ -115,11 +139,17 @@ impl Subject {
             worker.push(count.without_idle(&idle, Some(count.busiest())) / per_request);
             process.push(count.without_idle(&idle, None) / per_request);
             locks.push(count.locks[count.busiest()] as f64 / per_request);
+            dump = count.dump;
         }
         worker.sort_by(f64::total_cmp);
         process.sort_by(f64::total_cmp);
         locks.sort_by(f64::total_cmp);
-        Ok(Measured { worker, process, locks })
+        Ok(Measured { worker, process, locks, dump })
+    }
+
+    /// Measures the idle period again before the next row: what was measured meanwhile may have left something to do.
+    pub fn forget_idle(&mut self) {
+        self.idle = None;
     }
 
     fn measure_idle(&mut self, length: Duration) -> Result<Count> {

@@ -18,7 +18,7 @@ use crate::{
     load::Load,
     measure::{START, must_refuse_unknown, wait_for_envoy},
     process::{Process, artifact, new_folder},
-    results::Ratio,
+    results::{Ratio, ratio_step},
     rows,
 };
 
@@ -43,21 +43,28 @@ const NAMES: [&str; 9] = [
     "bare-hot",
     "headers-plain",
     "shipped-hot",
-    rows::EMPTY.id,
-    rows::API_KEY_AUTH_LIMITED.id,
-    rows::LUA.id,
-    rows::EXT_AUTHZ[0].id,
-    rows::EXT_AUTHZ[1].id,
-    rows::HAPROXY[1].id,
+    EMPTY,
+    "api-key-auth-limit",
+    "lua",
+    "ext-authz-http",
+    "ext-authz-grpc",
+    HAPROXY,
 ];
+const EMPTY: &str = "empty-filter";
+const HAPROXY: &str = "haproxy";
 /// Keys in the tables.
 const KEYS: u32 = 1_000;
 /// Pairs of runs.
 const PAIRS: u32 = 7;
 /// `wrk`: threads, connections, length.
-const WRK: [&str; 6] = ["-t", "1", "-c", "32", "-d", "3"];
+const WRK: [&str; 6] = ["-t", "1", "-c", "32", "-d", "2"];
 /// Requests of the latency part, one after the other.
-const ONE_BY_ONE: u32 = 4_000;
+const ONE_BY_ONE: u32 = 2_000;
+
+/// The names of the measurements of which results consist.
+pub fn steps() -> Vec<String> {
+    NAMES.into_iter().map(ratio_step).collect()
+}
 
 /// Measures everything whose name is wanted, and hands each over as it comes.
 pub fn run(wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(Ratio) -> Result<()>) -> Result<()> {
@@ -73,36 +80,35 @@ pub fn run(wanted: &dyn Fn(&str) -> bool, take: &mut dyn FnMut(Ratio) -> Result<
         ("shipped-hot", Flamegate::Shipped),
     ];
     for (id, state) in states {
-        let what = rows::flamegate(state, KEYS).iter().find(|row| row.id == id).map_or("", |row| row.what);
         if wanted(id) {
             let setup = Setup::flamegate(state, control.port, 20)?;
             let proxy = bench.envoy(id, &setup, Some(control.keys().all().len()))?;
-            bench.compare(id, what, &none, &proxy)?;
+            bench.compare(id, &none, &proxy)?;
         }
     }
     let own = [
-        (rows::EMPTY, Setup::empty_filter(&artifact("target/bench/empty-filter.wasm", "make bench-build")?)),
-        (rows::API_KEY_AUTH_LIMITED, Setup::api_key_auth(KEYS, true, false)),
-        (rows::LUA, Setup::lua(KEYS, false)),
+        (EMPTY, Setup::empty_filter(&artifact("target/bench/empty-filter.wasm", "make bench-build")?)),
+        ("api-key-auth-limit", Setup::api_key_auth(KEYS, true, false)),
+        ("lua", Setup::lua(KEYS, false)),
     ];
-    for (row, setup) in own {
-        if wanted(row.id) {
-            let proxy = bench.envoy(row.id, &setup, None)?;
-            bench.compare(row.id, row.what, &none, &proxy)?;
+    for (id, setup) in own {
+        if wanted(id) {
+            let proxy = bench.envoy(id, &setup, None)?;
+            bench.compare(id, &none, &proxy)?;
         }
     }
-    for (grpc, row) in [(false, rows::EXT_AUTHZ[0]), (true, rows::EXT_AUTHZ[1])] {
-        if wanted(row.id) {
+    for (grpc, id) in [(false, "ext-authz-http"), (true, "ext-authz-grpc")] {
+        if wanted(id) {
             let (server, port) = bench.authz(grpc)?;
-            let mut proxy = bench.envoy(row.id, &Setup::ext_authz(grpc, port, false), None)?;
+            let mut proxy = bench.envoy(id, &Setup::ext_authz(grpc, port, false), None)?;
             proxy.processes.push(server);
-            bench.compare(row.id, row.what, &none, &proxy)?;
+            bench.compare(id, &none, &proxy)?;
         }
     }
     drop(none);
-    if wanted(rows::HAPROXY[1].id) {
-        let (none, check) = (bench.haproxy("haproxy-none", None)?, bench.haproxy("haproxy", Some(KEYS))?);
-        bench.compare(rows::HAPROXY[1].id, rows::HAPROXY[1].what, &none, &check)?;
+    if wanted(HAPROXY) {
+        let (none, check) = (bench.haproxy("haproxy-none", None)?, bench.haproxy(HAPROXY, Some(KEYS))?);
+        bench.compare(HAPROXY, &none, &check)?;
     }
     Ok(())
 }
@@ -117,7 +123,7 @@ impl Bench<'_> {
         let (line, ports) = setup.write(name, &self.folder)?;
         let mut process = Process::start(name, &self.folder, &line, ENVIRONMENT)?;
         wait_for_envoy(&mut process, ports, synced)?;
-        if name != "none" && name != rows::EMPTY.id {
+        if name != "none" && name != EMPTY {
             must_refuse_unknown(ports.gateway)?;
         }
         Ok(Proxy { port: ports.gateway, processes: vec![process] })
@@ -137,10 +143,10 @@ impl Bench<'_> {
         Ok(Proxy { port, processes: vec![process] })
     }
 
-    fn compare(&mut self, id: &str, what: &str, without: &Proxy, with: &Proxy) -> Result<()> {
+    fn compare(&mut self, id: &str, without: &Proxy, with: &Proxy) -> Result<()> {
         let mut ratio = Ratio {
             id: id.to_owned(),
-            what: what.to_owned(),
+            what: rows::what(id).to_owned(),
             throughput: Vec::new(),
             latency_p50: Vec::new(),
             latency_p99: Vec::new(),

@@ -3,6 +3,8 @@
 
 mod chart;
 mod contention;
+#[cfg(test)]
+mod figures;
 mod tables;
 mod times;
 
@@ -10,20 +12,28 @@ use std::fs;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::{process::root, results::Results};
+use crate::{
+    all,
+    process::root,
+    results::Results,
+    rows::{self, USUAL_KEYS},
+};
 
 use chart::{Bar, Line};
 
 /// The text without its numbers.
 const TEMPLATE: &str = include_str!("../report.md");
 /// The size of table at which things are compared.
-pub const KEYS: u32 = 1_000;
+pub const KEYS: u32 = USUAL_KEYS;
 
-/// Writes report and charts.
+/// Writes report and charts. Figures that are not of what lies in `dist/` now are marked.
 pub fn write() -> Result<()> {
+    let mut results = Results::load()?;
+    all::note_versions(&mut results)?;
+    results.save_to(&Results::path()?)?;
     let docs = root()?.join("docs");
     fs::create_dir_all(docs.join("images"))?;
-    for (name, text) in render(&Results::load()?)? {
+    for (name, text) in render(&results)? {
         fs::write(docs.join(name), text)?;
     }
     println!("wrote docs/PERFORMANCE.md and four charts");
@@ -42,6 +52,8 @@ fn render(results: &Results) -> Result<[(&'static str, String); 5]> {
         ("comparison", tables::comparison(results)),
         ("states", tables::states(results)),
         ("target", tables::target(results)),
+        ("bounds", tables::bounds(results)),
+        ("graph", tables::graph(results)),
         ("ratios", times::ratios(results)),
         ("sync", times::sync(results)),
         ("gateways", times::gateways(results)),
@@ -49,12 +61,15 @@ fn render(results: &Results) -> Result<[(&'static str, String); 5]> {
         ("locks", tables::locks(results)),
         ("contention", contention::table(results)),
         ("limiter", times::limiter(results)),
+        ("million", times::of_largest(results, |row| row.seconds)),
+        ("heap", times::of_largest(results, |row| (row.heap_bytes_per_key / 10.0).round() * 10.0)),
+        ("cache", times::of_largest(results, |row| row.cache_bytes_per_worker / 1_048_576.0)),
     ];
     for (name, part) in parts {
         text = text.replace(&format!("{{{{{name}}}}}"), part.trim_end());
     }
     // Figures in the text, to the nearest hundred.
-    for row in results.instructions.iter().filter(|row| row.keys == KEYS) {
+    for row in results.instructions.iter().filter(|row| row.keys == KEYS || row.keys == 0) {
         let figure = chart::thousands((row.added() / 100.0).round() * 100.0);
         text = text.replace(&format!("{{{{added {}}}}}", row.id), &figure);
     }
@@ -114,32 +129,7 @@ fn limiter_chart(results: &Results) -> String {
 
 /// A row's name in a chart.
 fn short(id: &str) -> String {
-    let name = match id {
-        "empty-filter" => "empty proxy-wasm filter",
-        "api-key-auth" => "native api_key_auth",
-        "api-key-auth-limit" => "native api_key_auth + local_ratelimit",
-        "lua" => "Lua, the same job",
-        "safe-lua" => "Lua, with the identity",
-        "safe-api-key-auth" => "the same, with the identity",
-        "safe-haproxy" => "HAProxy, with the identity",
-        "safe-ext-authz-http" => "ext_authz HTTP, with the identity",
-        "safe-ext-authz-grpc" => "ext_authz gRPC, with the identity",
-        "ext-authz-http" => "ext_authz HTTP, both sides",
-        "ext-authz-grpc" => "ext_authz gRPC, both sides",
-        "haproxy" => "HAProxy, the same job",
-        "bare-hot" => "Flamegate bare",
-        "headers-hot" => "Flamegate, headers and cleaning",
-        "default-hot" => "Flamegate, defaults",
-        "shipped-hot" => "Flamegate as shipped, guarded",
-        "shipped-rbac-hot" => "Flamegate, guarded by RBAC",
-        "ratelimit-hot" => "Flamegate, RateLimit headers",
-        "missing" => "Flamegate 401, no key",
-        "random" => "Flamegate 401, unknown key",
-        "used-up" => "Flamegate 429",
-        "bare-scattered" => "Flamegate bare, cache misses",
-        other => other,
-    };
-    name.to_owned()
+    rows::find(id).map_or(id, |row| row.short).to_owned()
 }
 
 #[cfg(test)]

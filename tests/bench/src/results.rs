@@ -11,7 +11,14 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{fleet, gateways, keysync::Outcome, process::root, rows};
+use crate::{
+    fleet, gateways,
+    graph::Graph,
+    keysync::Outcome,
+    process::root,
+    rows,
+    stamp::{Part, Stamps},
+};
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -22,6 +29,9 @@ pub struct Results {
     /// Instructions per request.
     #[serde(default)]
     pub instructions: Vec<Row>,
+    /// Some of them taken apart.
+    #[serde(default)]
+    pub graphs: Vec<Graph>,
     /// Side-by-side runs.
     #[serde(default)]
     pub ratios: Vec<Ratio>,
@@ -37,9 +47,9 @@ pub struct Results {
     /// Limiter accuracy.
     #[serde(default)]
     pub limiter: Vec<serde_json::Value>,
-    /// The stamps of rows of ours and of others when something was last measured (`stamp.rs`).
+    /// The stamps of what lay there when something was last measured, or the report was written (`stamp.rs`).
     #[serde(default)]
-    pub stamps: [String; 2],
+    pub stamps: Stamps,
     /// What is there: how long it took, and of which build it is.
     #[serde(default)]
     pub done: BTreeMap<String, Done>,
@@ -102,6 +112,27 @@ pub fn step(id: &str, keys: u32) -> String {
     format!("instructions {id} {keys}")
 }
 
+/// The names of what is measured as a whole.
+pub const LIMITER: &str = "limiter";
+/// Where a request's instructions go.
+pub const GRAPHS: &str = "graph";
+/// Several control planes.
+pub const FLEET: &str = "fleet";
+/// Many gateways on one of them, which are the first of these, too.
+pub const GATEWAYS: &str = "gateways";
+/// What serves keys that are computed.
+pub const STAND_IN: &str = "stand-in";
+
+/// The name of the measurement of a cold sync, `real`: from the control plane.
+pub fn sync_step(keys: u32, real: bool) -> String {
+    format!("keys {keys} {}", if real { "flamegate-control" } else { STAND_IN })
+}
+
+/// The name of a measurement side by side.
+pub fn ratio_step(id: &str) -> String {
+    format!("ratios {id}")
+}
+
 impl Row {
     /// Instructions that it adds to a request.
     pub fn added(&self) -> f64 {
@@ -151,7 +182,7 @@ impl Results {
 
     /// True when `step` was measured with the build that has this stamp.
     pub fn has(&self, step: &str, stamp: &str) -> bool {
-        self.done.get(step).is_some_and(|done| done.stamp == stamp)
+        !stamp.is_empty() && self.done.get(step).is_some_and(|done| done.stamp == stamp)
     }
 
     /// Notes that `step`, begun at `started`, is there now.
@@ -170,8 +201,13 @@ impl Results {
 
     /// True when a row is of the build that the versions name.
     pub fn is_current(&self, row: &Row) -> bool {
-        let [ours, others] = &self.stamps;
-        self.has(&row.step(), if rows::is_ours(&row.id) { ours } else { others })
+        let part = if rows::is_ours(&row.id) { Part::Proxy } else { Part::Peer };
+        self.is_step_current(&row.step(), part)
+    }
+
+    /// The same of anything else.
+    pub fn is_step_current(&self, step: &str, part: Part) -> bool {
+        self.done.get(step).is_some_and(|done| self.stamps.is_of_these_programs(part, &done.stamp))
     }
 
     /// The row of `id` at `keys` keys.
@@ -222,16 +258,17 @@ mod tests {
 
     #[test]
     fn what_is_of_this_build_is_kept_and_what_is_of_another_is_not() {
-        let mut results = Results { stamps: ["new filter".into(), "envoy".into()], ..Results::default() };
-        for (id, stamp) in [("bare-hot", "new filter"), ("shipped-hot", "old filter"), ("lua", "envoy")] {
+        let stamps = r#"{"simulation": "", "both": "", "proxy": "new-how", "peer": "envoy-how"}"#;
+        let mut results =
+            Results { stamps: serde_json::from_str(stamps).expect("stamps"), ..Results::default() };
+        for (id, stamp) in [("bare-hot", "new-how"), ("shipped-hot", "old-how"), ("lua", "envoy-before")] {
             results.put(row(id));
             results.note(step(id, 1), stamp, Instant::now());
         }
         // Of a time without stamps.
         results.put(row("haproxy"));
         assert!(
-            results.has(&step("bare-hot", 1), "new filter")
-                && !results.has(&step("bare-hot", 1), "old filter")
+            results.has(&step("bare-hot", 1), "new-how") && !results.has(&step("bare-hot", 1), "old-how")
         );
         let current = |results: &Results| -> Vec<String> {
             results

@@ -1,268 +1,208 @@
-//! The rows of the instruction table: what is sent to which setup, and what it is called.
+//! The rows of the instruction table: what is sent to what, what that is called, where it stands in the report. This is the one list
+//! of them: what is measured, compared, drawn and bounded is read off it.
+
+mod goals;
+mod table;
 
 use anyhow::Result;
 
 use crate::{
     connection::Downstream,
     envoy::{Flamegate, Guard},
-    keys::Kind,
     load::Load,
     process::free_port,
 };
 
+pub use goals::{GOALS, Goal};
+pub use table::ROWS;
+
+/// The size of table at which everything is measured and compared; at others what could depend on it.
+pub const USUAL_KEYS: u32 = 1_000;
+
+/// Beyond this, Envoy's configuration with all keys in it takes longer to load than the measurement.
+const MOST_NATIVE_KEYS: u32 = 100_000;
+/// The same for a Lua script, which every worker has a copy of.
+const MOST_LUA_KEYS: u32 = 1_000;
+/// Records that a worker remembers.
+const CACHED_KEYS: u32 = 4_096;
+
 /// One load on one setup.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Series {
     /// Name of the row.
     pub id: &'static str,
     /// The same for people.
     pub what: &'static str,
+    /// The same in a chart.
+    pub short: &'static str,
+    /// What it is sent to.
+    pub rig: Rig,
     /// What is sent.
-    pub load: Load,
+    load: Load,
     /// Header lines that only the gateway may set.
     pub forged: &'static str,
     /// What has to come back.
     pub status: u16,
+    /// Whether it stands in the comparison of everything with everything.
+    pub compared: bool,
 }
 
-/// A row with ordinary headers.
-pub const fn series(id: &'static str, what: &'static str, load: Load, status: u16) -> Series {
-    Series { id, what, load, forged: "", status }
+/// What stands between client and answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rig {
+    /// Envoy without a filter, reached by this way.
+    Envoy(Way),
+    /// Nothing but the guard: it refuses, and this is what it costs by itself.
+    Guard(Guard),
+    /// A proxy-wasm filter that does nothing.
+    Empty,
+    /// Envoy's own filter.
+    ApiKeyAuth {
+        /// Whether `local_ratelimit` stands behind it.
+        limited: bool,
+        /// Whether the identity is passed on and the key is not: so with all of those below.
+        safe: bool,
+    },
+    /// A script.
+    Lua {
+        /// See above.
+        safe: bool,
+    },
+    /// `ext_authz` with a server in Rust.
+    ExtAuthz {
+        /// By gRPC and not by HTTP.
+        grpc: bool,
+        /// See above.
+        safe: bool,
+    },
+    /// HAProxy without a check.
+    HaproxyAlone,
+    /// HAProxy doing the same job.
+    Haproxy {
+        /// See above.
+        safe: bool,
+    },
+    /// The filter in this state, reached by this way.
+    Flamegate(Flamegate, Way),
 }
 
-/// One identity header: the filter overwrites it.
-const FORGED_ONE: &str = "x-flametalk-key-id: key_forged\r\n";
-/// All of them.
-const FORGED_ALL: &str = "x-flametalk-workspace-id: ws_forged\r\nx-flametalk-key-id: key_forged\r\nx-flametalk-environment: live\r\n";
-/// One, and one of another name, which the filter removes.
-const FORGED_OTHER: &str = "x-flametalk-workspace-id: ws_spoofed\r\nx-flametalk-role: admin\r\n";
-
-const fn forging(forged: &'static str, series: Series) -> Series {
-    Series { forged, ..series }
-}
-
-/// What the proxy alone needs for a request with a key, for one with more headers, and for one without a key.
-pub const BASELINES: [Series; 5] = [
-    series("none", "no filter", HOT, 200),
-    forging(FORGED_ONE, series("none-forged-one", "no filter, one more request header", HOT, 200)),
-    forging(FORGED_OTHER, series("none-spoofed", "no filter, two more request headers", HOT, 200)),
-    forging(FORGED_ALL, series("none-forged-all", "no filter, three more request headers", HOT, 200)),
-    series("none-missing", "no filter, request without a key", Load::Missing, 200),
-];
-
-/// All with one busy key.
-const HOT: Load = Load::Hot(Kind::Ordinary);
-
-/// The proxies' own means and others' that know a key by a table.
-pub const EMPTY: Series = series("empty-filter", "proxy-wasm filter that does nothing", HOT, 200);
-/// Envoy's `api_key_auth`.
-pub const API_KEY_AUTH: Series =
-    series("api-key-auth", "native api_key_auth (plaintext keys, no limit)", HOT, 200);
-/// The same with a limit.
-pub const API_KEY_AUTH_LIMITED: Series =
-    series("api-key-auth-limit", "native api_key_auth + local_ratelimit (one limit for all keys)", HOT, 200);
-/// Lua.
-pub const LUA: Series = series("lua", "Lua doing the same job (limits per worker)", HOT, 200);
-/// `ext_authz` over HTTP and gRPC.
-pub const EXT_AUTHZ: [Series; 2] = [
-    series("ext-authz-http", "ext_authz over HTTP, with a Rust server", HOT, 200),
-    series("ext-authz-grpc", "ext_authz over gRPC, with a Rust server", HOT, 200),
-];
-/// HAProxy without and with the check.
-pub const HAPROXY: [Series; 2] = [
-    series("haproxy-none", "HAProxy without a check", HOT, 200),
-    series("haproxy", "HAProxy doing the same job (sha2, map, stick table)", HOT, 200),
-];
-
-/// The same with what makes them safe behind a gateway, as Flamegate is as shipped: the upstream is told who is calling, cannot be told so
-/// by a client, and does not see the key.
-pub const SAFE_API_KEY_AUTH: Series = series(
-    "safe-api-key-auth",
-    "native api_key_auth + local_ratelimit, the key's name passed on, the key hidden",
-    HOT,
-    200,
-);
-/// Lua.
-pub const SAFE_LUA: Series =
-    series("safe-lua", "Lua doing the same job, identity passed on, the key removed", HOT, 200);
-/// `ext_authz` over HTTP and gRPC.
-pub const SAFE_EXT_AUTHZ: [Series; 2] = [
-    series("safe-ext-authz-http", "ext_authz over HTTP, identity passed on, the key removed", HOT, 200),
-    series("safe-ext-authz-grpc", "ext_authz over gRPC, identity passed on, the key removed", HOT, 200),
-];
-/// HAProxy.
-pub const SAFE_HAPROXY: Series =
-    series("safe-haproxy", "HAProxy doing the same job, the key's id passed on, the key removed", HOT, 200);
-
-/// The guard without a filter before it: it refuses, and this is what it costs by itself.
-pub const GUARDS: [(Guard, Series); 2] = [
-    (Guard::Matcher, series("guard-alone", "the guard alone, without the filter: 403", HOT, 403)),
-    (Guard::Rbac, series("guard-rbac-alone", "the RBAC guard alone, without the filter: 403", HOT, 403)),
-];
-
-/// Another way to the gateway, or from it.
-pub struct Way {
-    /// How clients speak to it.
-    pub downstream: Downstream,
-    /// Whether requests go to an upstream instead of being answered by the route.
-    pub upstream: bool,
-    /// The proxy alone.
-    pub none: Series,
-    /// As shipped, by which guard.
-    pub shipped: [(Flamegate, Series); 2],
-}
-
-const fn way(downstream: Downstream, upstream: bool, none: Series, shipped: [Series; 2]) -> Way {
-    let [matcher, rbac] = shipped;
-    Way {
-        downstream,
-        upstream,
-        none,
-        shipped: [(Flamegate::Shipped, matcher), (Flamegate::ShippedRbac, rbac)],
-    }
-}
-
-/// All of them but HTTP/1.1 in clear, answered by the route.
-pub const WAYS: [Way; 4] = [
-    way(
-        Downstream::Http1,
-        true,
-        series("none-upstream", "no filter, to an upstream", HOT, 200),
-        [
-            series("shipped-upstream", "Flamegate as shipped, to an upstream", HOT, 200),
-            series("shipped-rbac-upstream", "Flamegate with the RBAC guard, to an upstream", HOT, 200),
-        ],
-    ),
-    way(
-        Downstream::Http1Tls,
-        false,
-        series("none-tls", "no filter, HTTP/1.1 by TLS", HOT, 200),
-        [
-            series("shipped-tls", "Flamegate as shipped, HTTP/1.1 by TLS", HOT, 200),
-            series("shipped-rbac-tls", "Flamegate with the RBAC guard, HTTP/1.1 by TLS", HOT, 200),
-        ],
-    ),
-    way(
-        Downstream::Http2,
-        false,
-        series("none-h2", "no filter, HTTP/2 in clear", HOT, 200),
-        [
-            series("shipped-h2", "Flamegate as shipped, HTTP/2 in clear", HOT, 200),
-            series("shipped-rbac-h2", "Flamegate with the RBAC guard, HTTP/2 in clear", HOT, 200),
-        ],
-    ),
-    way(
-        Downstream::Http2Tls,
-        false,
-        series("none-h2-tls", "no filter, HTTP/2 by TLS", HOT, 200),
-        [
-            series("shipped-h2-tls", "Flamegate as shipped, HTTP/2 by TLS", HOT, 200),
-            series("shipped-rbac-h2-tls", "Flamegate with the RBAC guard, HTTP/2 by TLS", HOT, 200),
-        ],
-    ),
-];
-
-/// True for a row of ours: the others stay as they are when the filter changes.
-pub fn is_ours(id: &str) -> bool {
-    const OURS: [&str; 9] = [
-        "bare-",
-        "headers-",
-        "default-",
-        "shipped-",
-        "ratelimit-",
-        "missing",
-        "unknown",
-        "random",
-        "used-up",
-    ];
-    OURS.iter().any(|begins| id.starts_with(begins))
-}
-
-impl Series {
-    /// The row that shows what the proxy needs for the same request without a check; `None` for those rows themselves.
-    pub fn baseline(&self) -> Option<&'static str> {
-        match (self.id, self.load) {
-            ("haproxy-none", _) => None,
-            (id, _) if BASELINES.iter().any(|row| row.id == id) => None,
-            (id, _) if WAYS.iter().any(|way| way.none.id == id) => None,
-            ("haproxy" | "safe-haproxy", _) => Some("haproxy-none"),
-            (id, _) if let Some(way) = WAYS.iter().find(|way| way.has(id)) => Some(way.none.id),
-            (_, Load::Missing) => Some("none-missing"),
-            _ => BASELINES.iter().find(|row| row.forged == self.forged).map(|row| row.id),
-        }
-    }
+/// How a request comes to the gateway, and what answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// HTTP/1.1 in clear, answered by the route.
+    Clear,
+    /// HTTP/1.1 in clear, to an upstream.
+    Upstream,
+    /// HTTP/1.1 by TLS.
+    Tls,
+    /// HTTP/2 in clear.
+    Http2,
+    /// HTTP/2 by TLS.
+    Http2Tls,
 }
 
 impl Way {
-    fn has(&self, id: &str) -> bool {
-        self.shipped.iter().any(|(_, row)| row.id == id)
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Clear, Self::Upstream, Self::Tls, Self::Http2, Self::Http2Tls];
+
+    /// What a client speaks.
+    pub const fn downstream(self) -> Downstream {
+        match self {
+            Self::Clear | Self::Upstream => Downstream::Http1,
+            Self::Tls => Downstream::Http1Tls,
+            Self::Http2 => Downstream::Http2,
+            Self::Http2Tls => Downstream::Http2Tls,
+        }
     }
 }
 
-/// The rows of one configuration of Flamegate, with `known` of its keys in turn.
-pub fn flamegate(state: Flamegate, known: u32) -> Vec<Series> {
-    let hot = Load::Hot(Kind::Ordinary);
-    match state {
-        Flamegate::Bare => vec![
-            series("bare-hot", "Flamegate bare: accepted, one busy key", hot, 200),
-            series("bare-cycle", "Flamegate bare: accepted, 1,000 keys in turn", Load::Cycle(known), 200),
-            series(
-                "bare-unlimited",
-                "Flamegate bare: accepted, a key without limits",
-                Load::Hot(Kind::Unlimited),
-                200,
-            ),
-            series(
-                "bare-exact",
-                "Flamegate bare: accepted, a small limit, every request counted in shared data",
-                Load::Hot(Kind::Exact),
-                200,
-            ),
-            series("missing", "Flamegate: 401, no key", Load::Missing, 401),
-            series("unknown", "Flamegate: 401, the same unknown key", Load::Unknown, 401),
-            series("random", "Flamegate: 401, a new unknown key each time", Load::Random, 401),
-            series("used-up", "Flamegate: 429", Load::Hot(Kind::UsedUp), 429),
-        ],
-        Flamegate::Headers => vec![
-            forging(
-                FORGED_OTHER,
-                series(
-                    "headers-hot",
-                    "Flamegate with identity headers, authorization stripped, two client headers cleaned away",
-                    hot,
-                    200,
-                ),
-            ),
-            series("headers-plain", "the same, without headers to clean away", hot, 200),
-            forging(
-                FORGED_ONE,
-                series("headers-forged-one", "the same, one identity header forged", hot, 200),
-            ),
-            forging(FORGED_ALL, series("headers-forged-all", "the same, all three forged", hot, 200)),
-        ],
-        Flamegate::Default => vec![series(
-            "default-hot",
-            "Flamegate with its defaults, without a guard: identity headers, and the key id as filter state",
-            hot,
-            200,
-        )],
-        Flamegate::Shipped => {
-            vec![series(
-                "shipped-hot",
-                "Flamegate as shipped: its defaults, and the guard behind it",
-                hot,
-                200,
-            )]
+/// The row of this name.
+pub fn find(id: &str) -> Option<&'static Series> {
+    ROWS.iter().find(|row| row.id == id)
+}
+
+/// Its words for people; the name itself for a row that is not measured any more.
+pub fn what(id: &str) -> &str {
+    find(id).map_or(id, |row| row.what)
+}
+
+/// True for a row of ours: the others stay as they are when the filter changes.
+pub fn is_ours(id: &str) -> bool {
+    find(id).is_some_and(|row| row.rig.is_ours())
+}
+
+impl Rig {
+    /// True when the filter takes part.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Flamegate(..))
+    }
+
+    /// True when nothing is there whose cost is asked for.
+    const fn is_bare_proxy(self) -> bool {
+        matches!(self, Self::Envoy(_) | Self::HaproxyAlone)
+    }
+
+    /// True when it has keys in its table, so that there are rows of several sizes.
+    const fn has_keys(self) -> bool {
+        !self.is_bare_proxy() && !matches!(self, Self::Guard(_) | Self::Empty)
+    }
+
+    /// The way by which it is reached.
+    pub const fn way(self) -> Way {
+        match self {
+            Self::Envoy(way) | Self::Flamegate(_, way) => way,
+            _ => Way::Clear,
         }
-        Flamegate::ShippedRbac => vec![series(
-            "shipped-rbac-hot",
-            "Flamegate as shipped for Istio and Envoy Gateway: its defaults, and an RBAC filter as the guard",
-            hot,
-            200,
-        )],
-        Flamegate::RateLimit => {
-            vec![series("ratelimit-hot", "Flamegate bare, with RateLimit headers on success", hot, 200)]
+    }
+}
+
+impl Series {
+    /// What is sent where the table has `keys` keys.
+    pub fn load(&self, keys: u32) -> Load {
+        match self.load {
+            Load::Cycle(most) => Load::Cycle(most.min(keys)),
+            Load::Scattered(_) => Load::Scattered(keys),
+            other => other,
         }
+    }
+
+    /// True when each request has a key that the worker does not remember.
+    pub const fn scatters(&self) -> bool {
+        matches!(self.load, Load::Scattered(_))
+    }
+
+    /// True when there is such a row for a table of `keys` keys (0: for none).
+    pub fn is_at(&self, keys: u32) -> bool {
+        if !self.rig.has_keys() {
+            return keys == 0;
+        }
+        let most = match self.rig {
+            // Their table is part of the configuration, which sets an end to it.
+            Rig::ApiKeyAuth { .. } => MOST_NATIVE_KEYS,
+            Rig::Lua { .. } => MOST_LUA_KEYS,
+            _ => u32::MAX,
+        };
+        let least = if self.scatters() { CACHED_KEYS + 1 } else { 1 };
+        let anywhere = match self.rig {
+            Rig::ApiKeyAuth { safe, .. }
+            | Rig::Lua { safe }
+            | Rig::ExtAuthz { safe, .. }
+            | Rig::Haproxy { safe } => !safe,
+            rig => rig.way() == Way::Clear,
+        };
+        (least..=most).contains(&keys) && (anywhere || keys == USUAL_KEYS)
+    }
+
+    /// The row that shows what the proxy needs for the same request without a check; `None` for those rows themselves.
+    pub fn baseline(&self) -> Option<&'static str> {
+        let proxy = match self.rig {
+            Rig::Envoy(_) | Rig::HaproxyAlone => return None,
+            Rig::Haproxy { .. } => Rig::HaproxyAlone,
+            rig => Rig::Envoy(rig.way()),
+        };
+        let keyless = |row: &Series| row.load == Load::Missing;
+        let same = |row: &&Series| row.forged == self.forged && keyless(row) == keyless(self);
+        ROWS.iter().filter(|row| row.rig == proxy).find(same).map(|row| row.id)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::process::{FILTER, FILTER_FOR_RESPONSES, artifact, root};
@@ -20,12 +21,64 @@ pub enum Part {
     Both,
 }
 
-/// Parts of this program that say how results are written and not how they are measured.
-const NOT_MEASURING: [&str; 8] =
-    ["all.rs", "check.rs", "main.rs", "report", "report.rs", "results.rs", "stamp.rs", "rows/tests.rs"];
+/// The stamps of what lies there now: two hashes each, of the programs that take part and of the code here that measures them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamps {
+    simulation: String,
+    peer: String,
+    proxy: String,
+    both: String,
+}
 
-/// The hash of the programs that take part and of the code that measures them.
-pub fn of(part: Part) -> Result<String> {
+/// Parts of this program that say how results are written and not how they are measured.
+const NOT_MEASURING: [&str; 10] = [
+    "all.rs",
+    "check.rs",
+    "main.rs",
+    "report",
+    "report.rs",
+    "results.rs",
+    "stamp.rs",
+    "rows/goals.rs",
+    "rows/tests.rs",
+    "graph/tests.rs",
+];
+
+impl Stamps {
+    /// Reads what lies there. Of a part whose programs are not built there is no stamp, and nothing is of it.
+    pub fn now() -> Result<Self> {
+        let measuring = measuring()?;
+        let of = |part| match programs(part) {
+            Some(programs) => format!("{programs}-{measuring}"),
+            None => String::new(),
+        };
+        Ok(Self {
+            simulation: of(Part::Simulation),
+            peer: of(Part::Peer),
+            proxy: of(Part::Proxy),
+            both: of(Part::Both),
+        })
+    }
+
+    /// That of one part.
+    pub fn of(&self, part: Part) -> &str {
+        match part {
+            Part::Simulation => &self.simulation,
+            Part::Peer => &self.peer,
+            Part::Proxy => &self.proxy,
+            Part::Both => &self.both,
+        }
+    }
+
+    /// True when `stamp` is of the programs that these stamps are of, however they were measured.
+    pub fn is_of_these_programs(&self, part: Part, stamp: &str) -> bool {
+        let programs = |stamp: &str| stamp.split('-').next().unwrap_or_default().to_owned();
+        !stamp.is_empty() && programs(stamp) == programs(self.of(part))
+    }
+}
+
+/// The hash of the programs that take part.
+fn programs(part: Part) -> Option<String> {
     let mut hash = Sha256::new();
     let peer = [("target/bench/empty-filter.wasm", "make bench-build"), (".cache/envoy", "make setup")];
     let proxy = [(FILTER, "make wasm"), (FILTER_FOR_RESPONSES, "make wasm"), (".cache/envoy", "make setup")];
@@ -37,13 +90,22 @@ pub fn of(part: Part) -> Result<String> {
         Part::Both => [&proxy[..], &control[..]].concat(),
     };
     for (path, made_by) in files {
-        let path = artifact(path, made_by)?;
-        hash.update(fs::read(&path).with_context(|| path.display().to_string())?);
+        hash.update(fs::read(artifact(path, made_by).ok()?).ok()?);
     }
+    Some(short(hash))
+}
+
+/// The hash of the code that measures.
+fn measuring() -> Result<String> {
+    let mut hash = Sha256::new();
     let bench = root()?.join("tests/bench");
     sources(&bench.join("src"), &mut hash)?;
     sources(&bench.join("lua"), &mut hash)?;
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(short(hash))
+}
+
+fn short(hash: Sha256) -> String {
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Adds the files that measure, in order of their names.
@@ -70,5 +132,14 @@ mod tests {
         for name in NOT_MEASURING {
             assert!(folder.join(name).exists(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_figure_stays_current_while_only_what_measures_it_changes() {
+        let stamps = Stamps { proxy: "filter-how".into(), peer: "envoy-how".into(), ..Stamps::default() };
+        assert!(stamps.is_of_these_programs(Part::Proxy, "filter-otherwise"));
+        assert!(!stamps.is_of_these_programs(Part::Proxy, "older-how"));
+        assert!(!stamps.is_of_these_programs(Part::Peer, "filter-how"));
+        assert!(!stamps.is_of_these_programs(Part::Both, ""));
     }
 }

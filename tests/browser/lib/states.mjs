@@ -18,7 +18,12 @@ export async function fill(stack) {
   const limits = [{ requests: 12000, window_seconds: 3600, burst: 200 }];
   const rotated = await make("Mobile backend", { limits });
   await stack.api("POST", `/v1/api-keys/${rotated.id}/rotate`, { grace: "24h" });
-  await make("Production App");
+  const busy = await make("Production App");
+  await use(stack, [
+    ...[0, 1, 2, 26, 50, 500].flatMap((hours) => counts(busy, hours * 60, { admitted: 90, rate_limited: 7, environment: 1 })),
+    ...counts(rotated, 3, { admitted: 12 }),
+    ...counts(revoked, 5, { expired: 4 }),
+  ]);
   await stack.api("PATCH", "/v1/workspaces/demo", { workspace_limits: [{ name: "shared", requests: 10_000, window_seconds: 60 }] });
   await cutOff(stack, "edge-frankfurt");
   await stack.api("POST", "/v1/workspaces", { name: "Fleet", slug: "fleet" });
@@ -34,6 +39,21 @@ export async function fill(stack) {
     key_hint: `sk_live_…${String(number).padStart(4, "0")}`,
   }));
   await stack.api("POST", "/v1/api-keys/import-batch", { keys });
+}
+
+/** Requests of a key by outcome, so many minutes ago. */
+export function counts(key, ago, outcomes) {
+  const minute = Math.floor(Date.now() / 60_000) - ago;
+  return Object.entries(outcomes).map(([outcome, requests]) => ({ key_id: key.id, outcome, minute, requests }));
+}
+
+/** A gateway of its own that tells what keys were used for. */
+export async function use(stack, counted) {
+  const { token } = await stack.api("POST", "/v1/gateway-credentials", { name: "edge-usage" });
+  const body = JSON.stringify({ gateway: "envoy", sequence: 1, counts: counted });
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", "x-flamegate-session": "0f".repeat(16) };
+  const answer = await fetch(`${stack.url}/sync/v1/usage`, { method: "POST", headers, body });
+  if (!answer.ok) throw new Error(`usage: ${answer.status} ${await answer.text()}`);
 }
 
 /** A gateway that has been there, and is cut off because its credential is revoked. */
@@ -69,6 +89,18 @@ export async function tour(page, stack, visit) {
     await go(path);
     await visit(name);
   }
+  const found = await stack.api("GET", "/v1/api-keys?workspace=demo&limit=100");
+  for (const [state, name, more] of [
+    ["key", "Production App", "?span=month"],
+    ["key-rotated", "Mobile backend", ""],
+    ["key-revoked", "Old laptop", ""],
+  ]) {
+    const { id } = found.findLast((key) => key.name === name);
+    await go(`${keys}/${id}${more}`);
+    await visit(state);
+  }
+  await go("/w/empty");
+  await visit("first-request");
   await go(`${keys}/new`);
   await page.getByRole("button", { name: "Generate key" }).evaluate((button) => (button.form.noValidate = true));
   await page.getByRole("button", { name: "Generate key" }).click();
@@ -83,12 +115,12 @@ export async function tour(page, stack, visit) {
   await page.locator("#key").waitFor();
   await visit("reveal");
   await page.getByRole("button", { name: "I have copied the key" }).click();
-  for (const verb of ["Rename", "Rotate", "Revoke"]) {
+  for (const verb of ["Edit", "Rotate", "Revoke"]) {
     await go(keys);
     await page.getByRole("link", { name: `${verb} Checkout service` }).first().click();
     await visit(verb.toLowerCase());
   }
   await page.getByRole("button", { name: "Revoke key" }).click();
-  await page.getByRole("heading", { name: "Key revoked" }).waitFor();
+  await page.getByRole("heading", { name: "Refused on 1 of 1 gateways" }).waitFor();
   await visit("receipt");
 }

@@ -62,7 +62,7 @@ test("a user signs in, makes a key, uses it, revokes it, and Envoy refuses it", 
   assert.match(await page.locator(".receipt").innerText(), /slowest after \d+ ms/);
   // From the very next request on: the receipt says so.
   assert.deepEqual(await stack.use(key), [401, "INVALID_API_KEY"]);
-  await page.getByRole("link", { name: "Back to API keys" }).click();
+  await page.getByRole("navigation", { name: "Breadcrumb" }).getByRole("link", { name: "API Keys" }).click();
   await page.getByLabel("Status").selectOption("revoked");
   await page.getByRole("button", { name: "Apply" }).click();
   await page.getByRole("row").filter({ hasText: "Production App" }).getByText("Revoked").waitFor();
@@ -112,10 +112,10 @@ test("a rotated key and its successor both work until the old one is revoked", a
 test("renaming, gateways and the audit log tell what is so", async () => {
   await generate("Old name");
   await openKeys();
-  await page.getByRole("link", { name: "Rename Old name" }).click();
+  await page.getByRole("link", { name: "Edit Old name" }).click();
   await page.getByLabel("Name of").fill("New name");
-  await page.getByRole("button", { name: "Rename" }).click();
-  await page.getByRole("row").filter({ hasText: "New name" }).waitFor();
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: "New name" }).waitFor();
   await page.getByRole("link", { name: "Gateways" }).click();
   await page.getByText("Up to date", { exact: true }).waitFor();
   await page.getByRole("link", { name: "Audit log" }).click();

@@ -10,19 +10,30 @@ use crate::{
 };
 
 /// How long the old one stays when the new one has started, in seconds: as long as a slow machine needs for what is asked of both.
-const OVERLAP: &str = "15";
+const OVERLAP: u32 = 15;
 
 /// The first Envoy, with a base id of its own.
 pub fn first(folder: &Path, plugin: &Plugin, upstreams: Upstreams) -> Envoy {
-    start(folder, plugin, upstreams, 0, (free_port(), free_port()))
+    start(folder, plugin, upstreams, (0, OVERLAP), (free_port(), free_port()))
 }
 
 /// The next one, with the same ports. It is live when this returns, and the old one is still there.
 pub fn next(folder: &Path, plugin: &Plugin, upstreams: Upstreams, old: &Envoy) -> Envoy {
-    start(folder, plugin, upstreams, 1, (old.port, old.admin))
+    next_beside(folder, plugin, upstreams, old, OVERLAP)
 }
 
-fn start(folder: &Path, plugin: &Plugin, upstreams: Upstreams, epoch: u32, ports: Ports) -> Envoy {
+/// The same; the old one stays for so many seconds.
+pub fn next_beside(folder: &Path, plugin: &Plugin, upstreams: Upstreams, old: &Envoy, overlap: u32) -> Envoy {
+    start(folder, plugin, upstreams, (1, overlap), (old.port, old.admin))
+}
+
+fn start(
+    folder: &Path,
+    plugin: &Plugin,
+    upstreams: Upstreams,
+    (epoch, overlap): (u32, u32),
+    ports: Ports,
+) -> Envoy {
     let name = if epoch == 0 { "envoy-0" } else { "envoy-1" };
     let access_log = folder.join(format!("{name}-access.log"));
     let config = folder.join(format!("{name}.yaml"));
@@ -36,7 +47,7 @@ fn start(folder: &Path, plugin: &Plugin, upstreams: Upstreams, epoch: u32, ports
             let id = fs::read_to_string(&base_id).expect("the base id");
             command.args(["--restart-epoch", &epoch.to_string(), "--base-id", id.trim()]);
         }
-        command.args(["--parent-shutdown-time-s", OVERLAP, "--drain-time-s", "1"]);
+        command.args(["--parent-shutdown-time-s", &overlap.to_string(), "--drain-time-s", "1"]);
         command.args(["--drain-strategy", "immediate", "--log-level", "warning"]);
         command.args(["--component-log-level", "wasm:debug", "--file-flush-interval-msec", "20"]);
         command.env("FLAMEGATE_SYNC_TOKEN", SYNC_TOKEN);

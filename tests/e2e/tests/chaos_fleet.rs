@@ -1,11 +1,14 @@
 //! Random changes and faults on two control planes that share a PostgreSQL with a synchronous standby, with two Envoys under constant traffic,
-//! and the model of `chaos.rs`. No fault here excuses a 503 or a closed connection, and no receipt that counts all gateways may be
-//! wrong, whatever happens.
+//! and the model of `chaos.rs`. No fault here excuses a 503 or a closed connection, no receipt that counts all gateways may be
+//! wrong, and of what clients saw nothing is lost or counted twice, whatever happens.
 //!
 //! `FLAMEGATE_CHAOS_SEED` and `FLAMEGATE_CHAOS_FLEET_SECONDS` choose the operations and how long they go on (`make soak FLEET=1`).
 
 #[path = "chaos/fleet.rs"]
 mod fleet;
+#[path = "chaos/ledger.rs"]
+#[allow(dead_code, reason = "no gateway dies here")]
+mod ledger;
 #[path = "chaos/model.rs"]
 #[allow(dead_code, reason = "the model of one control plane has more")]
 mod model;
@@ -22,7 +25,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 #[test]
 fn whatever_happens_to_control_planes_and_database_no_answer_is_wrong() {
     let seed = number("FLAMEGATE_CHAOS_SEED", 1);
-    let seconds = number("FLAMEGATE_CHAOS_FLEET_SECONDS", 15);
+    let seconds = number("FLAMEGATE_CHAOS_FLEET_SECONDS", 12);
     println!("chaos of a fleet: seed {seed}, {seconds} s");
     let (mut chaos, world) = Chaos::start(seed);
     let begin = Instant::now();
@@ -46,6 +49,9 @@ fn whatever_happens_to_control_planes_and_database_no_answer_is_wrong() {
             std::panic::resume_unwind(panic);
         }
     });
+    if world.wrong.lock().expect("wrong").is_empty() {
+        chaos.assert_usage_is_counted();
+    }
     println!(
         "{} requests, slowest enforcement {:?}; {:?}",
         world.requests.load(Ordering::Relaxed),

@@ -32,7 +32,7 @@ pub(in crate::cli) enum KeysCommand {
         /// The new name
         name: String,
     },
-    /// Change a key's name, expiry or limits
+    /// Change a key's name, expiry, limits or note
     Update(UpdateArgs),
     /// End a key for good and say which gateways refuse it
     Revoke {
@@ -56,6 +56,9 @@ pub(in crate::cli) struct CreateArgs {
     /// Descriptive name
     #[arg(long)]
     pub name: String,
+    /// What its owners say of it, one line
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
     /// live or test
     #[arg(long)]
     pub environment: String,
@@ -110,6 +113,12 @@ pub(in crate::cli) struct UpdateArgs {
     /// Follow the workspace's default limits again
     #[arg(long, conflicts_with_all = ["limits", "no_limits"])]
     pub inherit_limits: bool,
+    /// Another note, one line
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// No note any more
+    #[arg(long, conflicts_with = "note")]
+    pub no_note: bool,
     /// How long to wait until every gateway knows of it
     #[arg(long, value_name = "TIME")]
     pub wait: Option<String>,

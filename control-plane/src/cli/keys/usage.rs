@@ -62,6 +62,11 @@ pub(super) async fn usage(client: &Client, output: Output, args: UsageArgs) -> R
         (Some(since), None) => format!("never used since {since}, when counting began"),
         (_, Some(at)) => format!("last used {at} at {}", text("last_used_by").unwrap_or_default()),
     });
+    let gateways = usage.get("gateways").and_then(Value::as_array);
+    for gateway in gateways.into_iter().flatten().filter(|_| gateways.is_some_and(|all| all.len() > 1)) {
+        let of = |name: &str| gateway.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        output.note(&format!("in the hour of {} at {}", of("last_used_at"), of("id")));
+    }
     if let Some(at) = text("last_refused_at") {
         let by = text("last_refused_by").unwrap_or_default();
         output.note(&format!("it had ended, and somebody still came with it {at} at {by}"));

@@ -18,6 +18,7 @@ fn key(change: impl FnOnce(&mut Key)) -> Key {
         workspace_slug: "a".to_owned(),
         environment: Environment::Live,
         name: "A".to_owned(),
+        note: None,
         hint: "sk_live_…a1B2".to_owned(),
         own_limits: None,
         limits: Vec::new(),

@@ -28,6 +28,9 @@ pub struct KeyDraft {
     /// workspace's default. One of them must be within the workspace's ceiling, which applies beside them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Vec<LimitDraft>>,
+    /// What its owners say of it: one line, up to 500 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Changes of a key; what is not given stays.
@@ -39,6 +42,8 @@ pub struct KeyPatch {
     pub expires_at: Option<Value>,
     /// Other limits; `null` to follow the workspace's default again.
     pub limits: Option<Option<Vec<LimitDraft>>>,
+    /// Another note; `null` or empty for none.
+    pub note: Option<Option<String>>,
 }
 
 /// A [`KeyDraft`] that keeps all rules.
@@ -48,6 +53,7 @@ pub(crate) struct Wanted {
     pub environment: Environment,
     pub expires_at: Option<End>,
     pub limits: Option<Vec<Limit>>,
+    pub note: Option<String>,
 }
 
 /// A [`KeyPatch`] that keeps all rules.
@@ -55,6 +61,7 @@ pub(crate) struct Changes {
     pub name: Option<String>,
     pub expires_at: Option<Option<End>>,
     pub limits: Option<Option<Vec<Limit>>>,
+    pub note: Option<Option<String>>,
 }
 
 impl KeyDraft {
@@ -73,7 +80,15 @@ impl KeyDraft {
             .and_then(|text| check_environment("environment", &text, problems));
         let expires_at = check_expiry(self.expires_at.as_ref(), now, problems);
         let limits = self.limits.map(|drafts| limits::check(&drafts, "limits", problems));
-        Some(Wanted { workspace: workspace?, name: name?, environment: environment?, expires_at, limits })
+        let note = self.note.and_then(|note| check_note(&note, problems));
+        Some(Wanted {
+            workspace: workspace?,
+            name: name?,
+            environment: environment?,
+            expires_at,
+            limits,
+            note,
+        })
     }
 }
 
@@ -84,8 +99,9 @@ impl KeyPatch {
         let expires_at = self.expires_at.map(|value| check_expiry(Some(&value), now, &mut problems));
         let limits =
             self.limits.map(|drafts| drafts.map(|drafts| limits::check(&drafts, "limits", &mut problems)));
+        let note = self.note.map(|note| note.and_then(|note| check_note(&note, &mut problems)));
         problems.check()?;
-        Ok(Changes { name, expires_at, limits })
+        Ok(Changes { name, expires_at, limits, note })
     }
 }
 
@@ -104,6 +120,15 @@ fn check_name(name: &str, problems: &mut Problems) -> Option<String> {
         return None;
     }
     names::check("name", name, problems)
+}
+
+/// A note in which nobody has pasted a key.
+fn check_note(note: &str, problems: &mut Problems) -> Option<String> {
+    if holds_key(note) {
+        problems.add("note", IN_NAME);
+        return None;
+    }
+    names::check_note("note", note, problems)
 }
 
 /// `live` or `test`.

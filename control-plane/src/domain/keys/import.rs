@@ -80,6 +80,7 @@ impl ImportDraft {
             environment: self.environment,
             expires_at: self.expires_at,
             limits: self.limits,
+            note: None,
         };
         let wanted = draft.check_into(now, problems)?;
         // A hash says nothing of its key, not even that the prefix is ours.

@@ -25,6 +25,8 @@ pub struct Key {
     pub environment: Environment,
     /// Descriptive name for people.
     pub name: String,
+    /// What its owners say of it.
+    pub note: Option<String>,
     /// `sk_live_…a1B2`.
     pub hint: String,
     /// Own limits; `None` when it follows the workspace's default.

@@ -27,6 +27,9 @@ impl Lines {
 
     /// From the buckets that were found in such a period, each with its key's row.
     pub fn new(found: Vec<(i64, Bucket)>, period: &Period, since: Option<Minute>) -> Self {
+        // A gateway that was away may post what was before.
+        let first = found.iter().map(|(_, bucket)| bucket.start).min();
+        let since = since.map(|since| first.map_or(since, |first| first.min(since)));
         let mut keys = HashMap::new();
         for (key, bucket) in found {
             let days = keys.entry(key).or_insert([Tally::default(); Self::DAYS]);
@@ -70,8 +73,8 @@ mod tests {
         let today = Step::Day.start(now);
         assert_eq!((period.buckets(), period.to), (30, today + 1_440));
         let of = |start, admitted| Bucket { start, tally: Tally { admitted, ..Tally::default() } };
-        let found = vec![(7, of(today, 3)), (7, of(today - 1_440, 2)), (8, of(period.from, 1))];
-        let lines = Lines::new(found, &period, Some(today - 3 * 1_440 + 5));
+        let found = vec![(7, of(today, 3)), (7, of(today - 1_440, 2)), (8, of(today - 3 * 1_440, 1))];
+        let lines = Lines::new(found, &period, Some(today - 2 * 1_440 + 5));
         let days = lines.of(7);
         let told: Vec<_> = days.iter().flatten().map(|day| day.admitted).collect();
         assert_eq!(told, [0, 0, 2, 3]);

@@ -21,6 +21,8 @@ pub(in crate::http) struct KeyBody {
     id: String,
     /// Descriptive name.
     name: String,
+    /// What its owners say of it.
+    note: Option<String>,
     /// Id of the workspace.
     workspace: String,
     /// Slug of the workspace.
@@ -179,6 +181,7 @@ impl KeyBody {
         Self {
             id: key.id.clone(),
             name: key.name.clone(),
+            note: key.note.clone(),
             workspace: key.workspace.clone(),
             workspace_slug: key.workspace_slug.clone(),
             environment: key.environment.as_str(),

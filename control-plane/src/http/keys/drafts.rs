@@ -33,6 +33,10 @@ pub(super) struct CreateKey {
     /// workspace's default. One of them must be within the workspace's ceiling, which applies beside them.
     #[serde(default)]
     pub limits: Option<Vec<LimitBody>>,
+    /// What its owners say of it: one line, up to 500 characters. For people.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    pub note: Option<String>,
 }
 
 /// Changes of a key; what is not given stays.
@@ -52,6 +56,10 @@ pub(super) struct UpdateKey {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<LimitBody>>)]
     pub limits: Option<Option<Vec<LimitBody>>>,
+    /// Another note; `null` for none.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 500)]
+    pub note: Option<Option<String>>,
 }
 
 /// How a key is replaced.
@@ -112,6 +120,7 @@ impl From<CreateKey> for KeyDraft {
             environment: body.environment,
             expires_at: body.expires_at,
             limits: body.limits.map(drafts),
+            note: body.note,
         }
     }
 }
@@ -122,6 +131,7 @@ impl From<UpdateKey> for KeyPatch {
             name: body.name,
             expires_at: body.expires_at,
             limits: body.limits.map(|limits| limits.map(drafts)),
+            note: body.note,
         }
     }
 }

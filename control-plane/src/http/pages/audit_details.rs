@@ -33,7 +33,7 @@ enum Kind {
 }
 
 /// What describes a thing, in the order of the pages: its field, label and kind. A change names all of it, and shows what is another.
-const STATE: [(&str, &str, Kind); 10] = [
+const STATE: [(&str, &str, Kind); 11] = [
     ("name", "Name", Kind::Plain("none")),
     ("slug", "Short name", Kind::Plain("none")),
     ("role", "Role", Kind::Plain("none")),
@@ -43,6 +43,7 @@ const STATE: [(&str, &str, Kind); 10] = [
     ("default_limits", "Default limit", Kind::Limits("No limit", "No limit")),
     ("ceiling", "Most for each key", Kind::Limits("No limit", "No limit")),
     ("workspace_limits", "All keys together", Kind::Limits("No limit", "No limit")),
+    ("note", "Note", Kind::Plain("none")),
     ("max_active_keys", "Most active keys", Kind::Plain("any number")),
 ];
 

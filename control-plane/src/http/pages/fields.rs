@@ -33,6 +33,11 @@ impl Fields {
         self.raw(name).trim()
     }
 
+    /// Whether there is such a field, filled in or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// All of them, in order of their names.
     pub fn pairs(&self) -> Vec<(&str, &str)> {
         let mut pairs: Vec<_> = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

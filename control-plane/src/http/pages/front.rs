@@ -163,6 +163,12 @@ async fn read(
     })
 }
 
+impl OverviewPage {
+    fn grouped(number: &u64) -> String {
+        grouped(*number)
+    }
+}
+
 impl Traffic {
     fn new(buckets: &[Bucket], counted: bool) -> Self {
         let sum = Tally::sum(buckets.iter().map(|bucket| &bucket.tally));

@@ -5,6 +5,7 @@ use std::slice;
 use super::view::grouped;
 use crate::contract::{Limit, Scope};
 use crate::domain::bounds::{Bounds, CEILING};
+use crate::domain::usage::{Headroom, Over};
 
 /// What the workspace sets for its keys, in words.
 pub(super) struct BoundsText {
@@ -66,6 +67,14 @@ fn limit_text(limit: &Limit) -> String {
         grouped(limit.requests.get().into()),
         grouped(limit.burst().get().into())
     )
+}
+
+/// The time over which use is compared with a limit.
+pub(super) fn over_text(headroom: &Headroom) -> String {
+    match headroom.over {
+        Over::BusiestMinute => "in the busiest minute of the last hour".to_owned(),
+        Over::Window => format!("in the last {}", window_text(headroom.limit.window_seconds.get())),
+    }
 }
 
 fn window_text(seconds: u32) -> String {

@@ -34,8 +34,9 @@ enum Left {
 }
 
 /// The fields of forms that may stand in an address.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 13] = [
     "name",
+    "note",
     "environment",
     "expiry",
     "expiry_date",

@@ -152,15 +152,17 @@ impl Exchange {
     /// Looks at what the others have written.
     async fn hear(&self) -> Result<(), Error> {
         loop {
-            let Some((me, seen, ids)) =
-                self.entries(|gateways| gateways.shared.as_ref().map(Shared::question))
-            else {
-                return Ok(());
-            };
+            let begun = self.gateways.inner.clock.instant();
+            let question = |gateways: &mut Entries| Some(gateways.shared.as_mut()?.question(begun));
+            let Some((me, seen, ids)) = self.entries(question) else { return Ok(()) };
+            let clock = &self.gateways.inner.clock;
+            let before = clock.own();
             let mut reader = self.store.read().await?;
             let sight = reader.look(&me, &seen, &ids).await?;
             drop(reader);
-            let clock = &self.gateways.inner.clock;
+            if let Some(at) = sight.at {
+                clock.compare(before, at, clock.own());
+            }
             let (now, time) = (clock.instant(), clock.now());
             let Some(is_news) = self.entries(|gateways| gateways.saw(sight, now, time)) else { continue };
             if is_news {

@@ -23,7 +23,9 @@ use super::registry::Entries;
 use super::shared::new_id;
 use crate::domain::error::Error;
 use crate::domain::log::Head;
-use crate::domain::replicas::{Line, Publication, Published, Replica, SharedGateway, Sight};
+use crate::domain::replicas::{
+    Line, MOST_SEEN_AT_ONCE, Publication, Published, Replica, SharedGateway, Sight,
+};
 
 impl Entries {
     /// Whether there is something that receipts may wait for.
@@ -52,11 +54,10 @@ impl Entries {
                 // After a poll that is answered, the next one may have come to another replica.
                 gateway.claims &= gateway.held > 0;
                 let (takes, is_new) = (gateway.takes || gateway.claims, !gateway.is_known);
-                gateways.push(Line { gateway: gateway.say(id, now), takes, is_new });
+                gateways.push(Line { gateway: gateway.say(id, now), takes, is_new, vanishes: false });
             }
         }
-        let gone = shared.forgotten.drain(..).map(|gateway| Line { gateway, takes: false, is_new: false });
-        gateways.extend(gone);
+        gateways.append(&mut shared.forgotten);
         // In one order, so that two replicas never wait for each other.
         gateways.sort_by(|a, b| a.gateway.id.cmp(&b.gateway.id));
         Some(Publication {
@@ -74,12 +75,12 @@ impl Entries {
 
     /// It was not written, or nobody knows whether it was.
     pub fn not_published(&mut self, publication: Publication) {
-        for Line { gateway, .. } in publication.gateways {
-            if gateway.forgotten {
+        for line in publication.gateways {
+            if line.gateway.forgotten {
                 if let Some(shared) = &mut self.shared {
-                    shared.forgotten.push(gateway);
+                    shared.forgotten.push(line);
                 }
-            } else if let Some(entry) = self.by_id.get_mut(&gateway.id) {
+            } else if let Some(entry) = self.by_id.get_mut(&line.gateway.id) {
                 entry.note(News::Now);
             }
         }
@@ -109,7 +110,8 @@ impl Entries {
             if lost.contains(&gateway.id) {
                 if !gateway.forgotten {
                     entry.doubt();
-                    entry.keeper = Keeper::Nobody;
+                    // Another one keeps it, or nobody: its row may be gone, and then it needs one before its next page.
+                    (entry.keeper, entry.is_known) = (Keeper::Nobody, false);
                 }
             } else if !gateway.forgotten {
                 entry.is_known |= was_alive;
@@ -161,6 +163,16 @@ impl Entries {
             self.see_all_anew();
             return None;
         }
+        if shared.asked_for_all {
+            (shared.all_seen_at, shared.heard_since) = (Some(now), 0);
+            if sight.gateways.len() < usize::try_from(MOST_SEEN_AT_ONCE).unwrap_or(usize::MAX) {
+                // Whoever has no row any more was pushed out, or forgotten so long ago that none says so.
+                let there: HashSet<&str> = sight.gateways.iter().map(|row| row.id.as_str()).collect();
+                self.by_id.retain(|id, gateway| {
+                    gateway.keeper == Keeper::Us || gateway.held > 0 || there.contains(id.as_str())
+                });
+            }
+        }
         // All that `Shared::behind` goes by: also that we have looked, and who is there no more.
         let is_later = shared.told > shared.seen_at;
         shared.seen_at = shared.told;
@@ -196,6 +208,9 @@ impl Entries {
         }
         if !self.by_id.contains_key(&row.id) {
             self.make_room(time, now);
+            if let Some(shared) = &mut self.shared {
+                shared.heard_since += 1;
+            }
         }
         let id = row.id.clone();
         let gateway = self.by_id.entry(id).or_insert_with(|| Gateway::heard(&row, now));

@@ -23,6 +23,11 @@ use crate::domain::log::Head;
 pub(super) const MAX_GATEWAYS: usize = 10_000;
 /// How many make room at once: looking for them looks at everybody.
 const ROOM: usize = MAX_GATEWAYS / 64;
+/// With several replicas, most names of one credential that never had a table and hold no poll, at each of them: every one has a row. A
+/// gateway that starts holds its poll, and says that it has a table with the next one; should it be among the oldest all the same, that one makes a new row.
+pub(super) const MAX_WITHOUT_TABLE: usize = 1_000;
+/// How often these are counted: once in so many new names.
+pub(super) const COUNTED_ONCE_IN: usize = 64;
 /// A gateway that was not seen for this long is forgotten: Envoy processes come and go under new names.
 const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// The same for one that never acknowledged.
@@ -86,6 +91,7 @@ impl Entries {
         let id = self.id_of(&hello);
         if !self.by_id.contains_key(&id) {
             self.make_room(time, now);
+            self.bound_those_without_table(now);
         }
         let claims = self.shared.as_ref().is_some_and(Shared::has_others);
         let Hello { credential, session, version, wait, stale, workers, .. } = hello;
@@ -151,15 +157,15 @@ impl Entries {
             gateway.take(News::Now);
         } else {
             let gateway = self.by_id.remove(id)?;
-            self.tell_forgotten(id, &gateway, now);
+            self.tell_forgotten(id, &gateway, now, false);
         }
         Some(view)
     }
 
-    /// With several replicas, the others have to hear who was forgotten here.
-    fn tell_forgotten(&mut self, id: &str, gateway: &Gateway, now: Instant) {
+    /// With several replicas, the others have to hear who was forgotten here, or to find no row of it.
+    fn tell_forgotten(&mut self, id: &str, gateway: &Gateway, now: Instant, vanishes: bool) {
         if let Some(shared) = self.shared.as_mut().filter(|_| gateway.is_known) {
-            shared.forget(gateway.say(id, now));
+            shared.forget(gateway.say(id, now), vanishes);
         }
     }
 
@@ -168,7 +174,7 @@ impl Entries {
         let is_gone =
             |gateway: &mut Gateway| gateway.credential.name() == credential && !gateway.is_connected(now);
         let gone: Vec<_> = self.by_id.extract_if(|_, gateway| is_gone(gateway)).collect();
-        gone.iter().for_each(|(id, gateway)| self.tell_forgotten(id, gateway, now));
+        gone.iter().for_each(|(id, gateway)| self.tell_forgotten(id, gateway, now, false));
         gone.into_iter().map(|(id, _)| id).collect()
     }
 
@@ -183,13 +189,13 @@ impl Entries {
         };
         let gone: Vec<_> = self.by_id.extract_if(|_, gateway| is_gone(gateway)).collect();
         for (id, gateway) in gone {
-            self.drop_row(id, &gateway, now);
+            self.drop_row(id, &gateway, now, false);
         }
     }
 
     /// Of who was forgotten no row stays.
-    fn drop_row(&mut self, id: String, gateway: &Gateway, now: Instant) {
-        self.tell_forgotten(&id, gateway, now);
+    fn drop_row(&mut self, id: String, gateway: &Gateway, now: Instant, vanishes: bool) {
+        self.tell_forgotten(&id, gateway, now, vanishes);
         if gateway.stored {
             self.gone.push(id);
         }
@@ -220,13 +226,42 @@ impl Entries {
         ranked.sort_unstable();
         let mut missed = 0;
         for (_, id) in ranked.into_iter().take(ROOM) {
-            let Some(gateway) = self.by_id.remove(&id) else { continue };
-            missed += usize::from(gateway.has_table);
-            self.drop_row(id, &gateway, now);
+            missed += usize::from(self.push_out(id, now).is_some_and(|gateway| gateway.has_table));
         }
         if missed > 0 {
             self.note_pushed_out(pushed_out, largest, missed, (time, now));
         }
+    }
+
+    /// With several replicas each name has a row, also one that never has a table, and whoever has a credential can invent them without end:
+    /// of each credential the oldest go. Those of other replicas these bound themselves.
+    fn bound_those_without_table(&mut self, now: Instant) {
+        let Some(shared) = &mut self.shared else { return };
+        shared.new_names += 1;
+        if shared.new_names < COUNTED_ONCE_IN {
+            return;
+        }
+        shared.new_names = 0;
+        let mut without: HashMap<&Credential, Vec<(Timestamp, &String)>> = HashMap::new();
+        for (id, gateway) in &self.by_id {
+            if !gateway.has_table && gateway.held == 0 && gateway.keeper != Keeper::Other {
+                without.entry(&gateway.credential).or_default().push((gateway.last_seen, id));
+            }
+        }
+        let mut gone = Vec::new();
+        for mut names in without.into_values() {
+            names.sort_unstable();
+            let beyond = names.len().saturating_sub(MAX_WITHOUT_TABLE);
+            gone.extend(names.into_iter().take(beyond).map(|(_, id)| id.clone()));
+        }
+        gone.into_iter().for_each(|id| drop(self.push_out(id, now)));
+    }
+
+    /// One goes for many that are new.
+    pub(super) fn push_out(&mut self, id: String, now: Instant) -> Option<Gateway> {
+        let gateway = self.by_id.remove(&id)?;
+        self.drop_row(id, &gateway, now, true);
+        Some(gateway)
     }
 
     /// Somebody who may still serve is not known any more. One entry stands for all of them: never connected and never

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::domain::error::Error;
 use crate::domain::log::Head;
 use crate::domain::random;
-use crate::domain::replicas::{Replica, SharedGateway};
+use crate::domain::replicas::{Line, Replica, SharedGateway};
 
 /// What is known of the other replicas, and what they are to know.
 pub(super) struct Shared {
@@ -27,8 +28,8 @@ pub(super) struct Shared {
     /// Revisions and tags under which was acknowledged what the table does not have yet. Of one number there may be two: what a
     /// failover has lost, and what was committed in its place.
     pub(super) rests_on: BTreeSet<(u64, String)>,
-    /// Rows of who was forgotten, as they were known.
-    pub(super) forgotten: Vec<SharedGateway>,
+    /// Who was forgotten, as it was known.
+    pub(super) forgotten: Vec<Line>,
     /// Gateways whose rows are another's, and were not seen as that.
     pub(super) to_see: Vec<String>,
     /// How often it has put together what it says; the last time of these that was written; and the last one behind which it has looked.
@@ -37,7 +38,18 @@ pub(super) struct Shared {
     pub(super) seen_at: u64,
     /// A receipt rests on a later turn than this.
     pub(super) wanted: u64,
+    /// The look that is under way, or was the last one, asks for all rows; when that was last answered, and how many gateways were heard
+    /// of since.
+    pub(super) asked_for_all: bool,
+    pub(super) all_seen_at: Option<Instant>,
+    pub(super) heard_since: usize,
+    /// New names here since those that have no table were counted.
+    pub(super) new_names: usize,
 }
+
+/// How often all rows are looked at: no row says who was pushed out. And that early when so many were heard of.
+const ALL_AGAIN: Duration = Duration::from_secs(300);
+pub(super) const HEARD_OF_MANY: usize = 1_000;
 
 impl Shared {
     pub fn new(started_at: Timestamp) -> Result<Self, Error> {
@@ -56,6 +68,10 @@ impl Shared {
             told: 0,
             seen_at: 0,
             wanted: 0,
+            asked_for_all: false,
+            all_seen_at: None,
+            heard_since: 0,
+            new_names: 0,
         })
     }
 
@@ -74,9 +90,9 @@ impl Shared {
         self.replicas.iter().any(|replica| replica.is_alive() && *replica.id != *self.me)
     }
 
-    /// Whoever was forgotten here is to be forgotten by all.
-    pub fn forget(&mut self, gateway: SharedGateway) {
-        self.forgotten.push(SharedGateway { forgotten: true, ..gateway });
+    /// Whoever was forgotten here is to be forgotten by all; see [`Line::vanishes`].
+    pub fn forget(&mut self, gateway: SharedGateway, vanishes: bool) {
+        self.forgotten.push(Line::forgotten(gateway, vanishes));
     }
 
     /// What is acknowledged from now on rests on this head.
@@ -85,8 +101,13 @@ impl Shared {
     }
 
     /// What a look that begins now looks for: who looks, up to where it has seen, and which gateways besides.
-    pub fn question(&self) -> (String, HashMap<String, u64>, Vec<String>) {
-        (self.me.to_string(), self.seen.clone(), self.to_see.clone())
+    pub fn question(&mut self, now: Instant) -> (String, HashMap<String, u64>, Vec<String>) {
+        let is_long_ago = |at: Instant| now.saturating_duration_since(at) >= ALL_AGAIN;
+        self.asked_for_all = self.seen.is_empty()
+            || self.heard_since >= HEARD_OF_MANY
+            || self.all_seen_at.is_none_or(is_long_ago);
+        let seen = if self.asked_for_all { HashMap::new() } else { self.seen.clone() };
+        (self.me.to_string(), seen, self.to_see.clone())
     }
 
     /// A receipt begins, and rests on a later turn than the one that this returns.

@@ -58,8 +58,14 @@ impl Keys {
                         quota::admit(tx, &workspace, 1, now).await?;
                     }
                     if let Some(name) = &changes.name {
-                        refuse_key_in(name, tx).await?;
+                        refuse_key_in("name", name, tx).await?;
                         tx.rename_key(&key, name).await?;
+                    }
+                    if let Some(note) = &changes.note {
+                        if let Some(note) = note {
+                            refuse_key_in("note", note, tx).await?;
+                        }
+                        tx.set_key_note(key.seq, note.as_deref()).await?;
                     }
                     if let Some(expires_at) = changes.expires_at {
                         tx.set_key_expiry(key.seq, expires_at).await?;
@@ -151,7 +157,11 @@ impl Keys {
                         tx.set_key_expiry(old.seq, Some(end)).await?;
                     }
                     remember(once.as_ref(), tx, &row.id, now).await?;
-                    let (new, now_old) = (existing(tx, &row.id).await?, existing(tx, &id).await?);
+                    let (mut new, now_old) = (existing(tx, &row.id).await?, existing(tx, &id).await?);
+                    if old.note.is_some() {
+                        tx.set_key_note(new.seq, old.note.as_deref()).await?;
+                        new.note = old.note.clone();
+                    }
                     note_rotation(tx, &by, now, (&old, &now_old, &new), grace).await?;
                     Ok((new, now_old))
                 })
@@ -224,9 +234,14 @@ async fn note_changes(
         let details = json!({ "key": after.hint, "before": before.name });
         by.did(tx, now, Action::KeyRenamed, after.as_target(), details).await?;
     }
-    if before.expires_at != after.expires_at || before.own_limits != after.own_limits {
+    let is_noted = before.note != after.note;
+    if before.expires_at != after.expires_at || before.own_limits != after.own_limits || is_noted {
         let mut details = after.audited();
         details["before"] = changed_from(&before.audited(), &details);
+        if is_noted {
+            details["before"]["note"] = json!(before.note);
+            details["note"] = json!(after.note);
+        }
         if let Some(next) = &after.rotated_to {
             // It may work on beside what has replaced it.
             details["rotated_to"] = json!(next);

@@ -87,7 +87,10 @@ impl Keys {
             .write(move |tx| {
                 Box::pin(async move {
                     refuse_repeat(once.as_ref(), tx, now).await?;
-                    refuse_key_in(&wanted.name, tx).await?;
+                    refuse_key_in("name", &wanted.name, tx).await?;
+                    if let Some(note) = &wanted.note {
+                        refuse_key_in("note", note, tx).await?;
+                    }
                     let workspace = workspaces::named(tx, "workspace", &wanted.workspace).await?;
                     let limits = fitting(&workspace, wanted.limits, "limits")?;
                     quota::admit(tx, &workspace, 1, now).await?;
@@ -106,7 +109,11 @@ impl Keys {
                     };
                     tx.insert_keys(slice::from_ref(&row)).await?;
                     remember(once.as_ref(), tx, &row.id, now).await?;
-                    let key = existing(tx, &row.id).await?;
+                    let mut key = existing(tx, &row.id).await?;
+                    if wanted.note.is_some() {
+                        tx.set_key_note(key.seq, wanted.note.as_deref()).await?;
+                        key.note = wanted.note;
+                    }
                     by.did(tx, now, Action::KeyCreated, key.as_target(), key.audited()).await?;
                     Ok(key)
                 })

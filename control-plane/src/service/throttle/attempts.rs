@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::subject::Subject;
 use crate::domain::addresses::{neighbourhood, network};
 use crate::service::clock::Clock;
 use crate::store::Store;
@@ -48,48 +49,6 @@ pub(super) struct Untold {
     pub more_ms: i64,
 }
 
-/// What attempts are counted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Subject {
-    /// Strangers' attempts at an account, wherever they come from.
-    Account(u128),
-    /// Those of one address.
-    Pair(u128),
-    /// Attempts of one device at the account that has signed in on it.
-    Device(u128),
-    /// Those of all its devices and sessions.
-    Devices(u128),
-    Address(u128),
-    /// 256 neighbourhoods of IPv6.
-    Network(u128),
-    /// An attempt of this network has failed lately.
-    Failed(u128),
-    /// Successes: each is a session that stays for hours, and three writes.
-    Welcome(u128),
-    /// Wrong tokens of an address.
-    Tokens(u128),
-}
-
-/// How many attempts at once, and the time until the next one after that.
-pub(super) struct Policy {
-    pub(super) burst: u32,
-    pub(super) every: Duration,
-}
-
-/// What one person may mistype: at one address, and on one device.
-const PER_PAIR: Policy = Policy { burst: 8, every: Duration::from_secs(30) };
-const PER_DEVICE: Policy = PER_PAIR;
-/// Over all addresses. In the long run as slow as one address, so a botnet guesses no faster.
-pub(super) const PER_ACCOUNT: Policy = Policy { burst: 40, every: Duration::from_secs(30) };
-/// Over all devices: more than one can use up, so that one that was stolen keeps no other one out.
-pub(super) const PER_DEVICES: Policy = Policy { burst: 60, every: Duration::from_secs(5) };
-const PER_ADDRESS: Policy = Policy { burst: 30, every: Duration::from_secs(5) };
-const PER_NETWORK: Policy = Policy { burst: 60, every: Duration::from_secs(2) };
-/// How long it is known.
-pub(super) const FAILED: Policy = Policy { burst: 1, every: Duration::from_secs(600) };
-const WELCOMES_PER_ACCOUNT: Policy = Policy { burst: 100, every: Duration::from_secs(10) };
-/// Wrong tokens: a gateway or a script with an old token tries every few seconds.
-const TOKENS_PER_ADDRESS: Policy = Policy { burst: 20, every: Duration::from_secs(3) };
 /// Most subjects that wait to be told; beyond that strangers have only this control plane's count.
 pub(super) const MOST_UNTOLD: usize = 1_000;
 /// Most entries.
@@ -211,8 +170,10 @@ impl Throttle {
     fn name(&self, parts: &[&[u8]]) -> u128 {
         let mut hash = Sha256::new().chain_update(self.inner.names);
         for (place, part) in parts.iter().enumerate() {
-            // Behind the account: a text with a zero byte in it is no account, so no two attempts share a name by chance.
-            hash.update(if place == 0 { &[][..] } else { &[0] });
+            if place > 0 {
+                // What is behind it has a length of its own, or no zero byte: no two attempts have one name by chance.
+                hash.update([0]);
+            }
             hash.update(part);
         }
         hash.finalize().iter().take(16).fold(0, |name, byte| (name << 8) | u128::from(*byte))
@@ -234,33 +195,6 @@ impl Throttle {
             near.map(Subject::Address),
             v6.map(|address| Subject::Network(network(address))),
         ]
-    }
-}
-
-impl Subject {
-    const fn policy(self) -> Policy {
-        match self {
-            Self::Account(_) => PER_ACCOUNT,
-            Self::Pair(_) => PER_PAIR,
-            Self::Device(_) => PER_DEVICE,
-            Self::Devices(_) => PER_DEVICES,
-            Self::Address(_) => PER_ADDRESS,
-            Self::Network(_) => PER_NETWORK,
-            Self::Failed(_) => FAILED,
-            Self::Welcome(_) => WELCOMES_PER_ACCOUNT,
-            Self::Tokens(_) => TOKENS_PER_ADDRESS,
-        }
-    }
-
-    fn wait(self, rests: &HashMap<Self, Instant>, now: Instant) -> Duration {
-        self.wait_for(1, rests, now)
-    }
-
-    /// How long until so many attempts may be made at once.
-    fn wait_for(self, attempts: u32, rests: &HashMap<Self, Instant>, now: Instant) -> Duration {
-        let Policy { burst, every } = self.policy();
-        let busy = rests.get(&self).map_or(Duration::ZERO, |rest| rest.saturating_duration_since(now));
-        busy.saturating_sub(every * burst.saturating_sub(attempts))
     }
 }
 

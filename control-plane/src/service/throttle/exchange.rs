@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::attempts::{State, Subject, Throttle, Untold};
+use super::attempts::{State, Throttle, Untold};
+use super::subject::Subject;
 use crate::domain::throttles::Attempts;
 use crate::store::Store;
 

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::attempts::{CAPACITY, FAILED, PER_ACCOUNT, PER_DEVICES};
+use super::attempts::CAPACITY;
+use super::subject::{FAILED, PER_ACCOUNT, PER_DEVICES};
 use super::{Attempt, Throttle};
 use crate::service::clock::Clock;
 

@@ -12,47 +12,19 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::connections::{Connections, Place};
+use super::mode::{GRACE, Mode, ONE_MOMENT};
 use super::server;
 use crate::domain::error::Error;
 use crate::store::seam::engine::Lent;
 use crate::store::seam::tx::{View, Work};
-use crate::store::sql::errors::{OCCUPIED, SLOW};
+use crate::store::sql::errors::{CHANGED, OCCUPIED, SLOW};
 use crate::store::sql::statement::{Dialect, Sql, Statement};
 
-/// The lock that every write begins with. Any number would do that nobody else locks in this database.
-pub(super) const WRITE_LOCK: i64 = 0x666c_616d_6567;
-/// How long a reader waits for others of the same purpose.
-const PLACE: Duration = Duration::from_secs(5);
-/// How long a write waits for the others, those of other replicas too.
-const LOCK: Duration = Duration::from_secs(10);
-/// A replica that was stopped in the middle of a write keeps all others waiting this long: then the server ends its transaction.
-const IDLE: Duration = Duration::from_secs(3);
-/// How long a transaction may take to begin where it waits for nobody.
-const BEGIN: Duration = Duration::from_secs(5);
-/// What is added here to what the server allows, so that its answer is heard.
-const GRACE: Duration = Duration::from_secs(1);
 /// Codes that say that what this connection knows of its statements is not true any more: a plan that a migration has made another one, a
 /// name that a pooler has mixed up.
 const STALE: [&str; 3] = ["0A000", "26000", "42P05"];
-/// How long a write may take altogether.
-const WRITE: Duration = Duration::from_secs(20);
-/// How long copying everything may take.
-const COPY: Duration = Duration::from_secs(3600);
 /// How long giving back may take.
 const END: Duration = Duration::from_secs(2);
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Reading, for at most so long altogether.
-    Read(Duration),
-    /// Writing, after all others.
-    Write,
-    /// Writing beside the others what may be lost with the server.
-    Note,
-    /// Reading or writing everything, while nobody else writes.
-    Copy,
-}
 
 /// Where the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +48,8 @@ pub(in crate::store) struct Client {
     mode: Mode,
     state: State,
     until: Instant,
+    /// Whether something was asked in the open transaction.
+    has_asked: bool,
 }
 
 impl Client {
@@ -83,7 +57,8 @@ impl Client {
     pub(super) async fn new(connections: &Arc<Connections>, mode: Mode) -> Result<Self, Error> {
         let place = connections.place(mode.patience_for_a_place()).await?;
         let until = Instant::now() + mode.longest() + GRACE;
-        Ok(Self { place: Arc::new(place), connection: None, mode, state: State::Closed, until })
+        let (connection, state) = (None, State::Closed);
+        Ok(Self { place: Arc::new(place), connection, mode, state, until, has_asked: false })
     }
 
     /// Begins a transaction.
@@ -116,8 +91,26 @@ impl Client {
                 }
             },
         };
-        (self.connection, self.state) = (Some(connection), state);
+        (self.connection, self.state, self.has_asked) = (Some(connection), state, false);
         Ok(())
+    }
+
+    /// What this connection knows of its statements is of before a migration, and so is what the others know that are kept. On a new one the
+    /// transaction begins again, where nothing came before in it that this could lose or contradict: `asked` says so.
+    async fn begin_anew(&mut self, asked: (State, bool)) -> Result<(), Error> {
+        let (state, has_asked) = asked;
+        let is_the_same = match state {
+            State::Open => !has_asked || matches!(self.mode, Mode::Read(_)),
+            State::Moment => !has_asked,
+            State::Closed | State::PastMoment | State::Unknown => false,
+        };
+        if !is_the_same {
+            return Err(Error::Unavailable(CHANGED));
+        }
+        self.connection = None;
+        self.place.forget_used();
+        let level = if state == State::Moment { ONE_MOMENT } else { "" };
+        self.start(self.mode.begin(level), state).await
     }
 
     async fn try_to_start(&self, mut connection: PgConnection, begin: &str) -> Result<PgConnection, Error> {
@@ -141,8 +134,31 @@ impl Client {
             State::Unknown => return Err(Error::Unavailable("the database cannot be reached")),
         }
         let state = std::mem::replace(&mut self.state, State::Unknown);
+        self.has_asked = true;
         let connection = self.connection.as_mut().ok_or_else(|| Error::internal("no connection is open"))?;
         Ok((state, self.until, connection))
+    }
+
+    /// Where the connection will stand once it is asked.
+    const fn state_to_ask_in(&self) -> State {
+        match self.state {
+            State::Closed | State::PastMoment => State::Open,
+            state @ (State::Open | State::Moment | State::Unknown) => state,
+        }
+    }
+
+    async fn try_rows(&mut self, statement: Statement) -> Result<Vec<PgRow>, Error> {
+        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
+        let (state, until, connection) = self.ask().await?;
+        let answer = timeout_at(until, query.fetch_all(connection)).await;
+        self.heard(state, answer)
+    }
+
+    async fn try_run(&mut self, statement: Statement) -> Result<u64, Error> {
+        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
+        let (state, until, connection) = self.ask().await?;
+        let answer = timeout_at(until, query.execute(connection)).await;
+        Ok(self.heard(state, answer)?.rows_affected())
     }
 
     fn heard<T>(
@@ -169,17 +185,25 @@ impl Sql for Client {
     const DIALECT: Dialect = Dialect::Postgres;
 
     async fn rows(&mut self, statement: Statement) -> Result<Vec<PgRow>, Error> {
-        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
-        let (state, until, connection) = self.ask().await?;
-        let answer = timeout_at(until, query.fetch_all(connection)).await;
-        self.heard(state, answer)
+        let asked = (self.state_to_ask_in(), self.has_asked);
+        match self.try_rows(statement.clone()).await {
+            Err(Error::Unavailable(CHANGED)) => {
+                self.begin_anew(asked).await?;
+                self.try_rows(statement).await
+            }
+            done => done,
+        }
     }
 
     async fn run(&mut self, statement: Statement) -> Result<u64, Error> {
-        let query = statement.without_nul().bound::<Postgres>().persistent(self.place.names_statements());
-        let (state, until, connection) = self.ask().await?;
-        let answer = timeout_at(until, query.execute(connection)).await;
-        Ok(self.heard(state, answer)?.rows_affected())
+        let asked = (self.state_to_ask_in(), self.has_asked);
+        match self.try_run(statement.clone()).await {
+            Err(Error::Unavailable(CHANGED)) => {
+                self.begin_anew(asked).await?;
+                self.try_run(statement).await
+            }
+            done => done,
+        }
     }
 
     async fn at_one_moment<T, F>(&mut self, work: F) -> Result<T, Error>
@@ -192,8 +216,7 @@ impl Sql for Client {
             return work(self).await;
         }
         let end = if self.state == State::Closed { "" } else { "COMMIT; " };
-        self.start(format!("{end}{}", self.mode.begin(" ISOLATION LEVEL REPEATABLE READ")), State::Moment)
-            .await?;
+        self.start(format!("{end}{}", self.mode.begin(ONE_MOMENT)), State::Moment).await?;
         let found = work(self).await?;
         self.state = State::PastMoment;
         Ok(found)
@@ -223,52 +246,5 @@ impl Drop for Client {
                 }
             });
         }
-    }
-}
-
-impl Mode {
-    /// How long everything together may take.
-    const fn longest(self) -> Duration {
-        match self {
-            Self::Read(longest) => longest,
-            Self::Write | Self::Note => WRITE,
-            Self::Copy => COPY,
-        }
-    }
-
-    /// How long a caller waits for others of this replica.
-    const fn patience_for_a_place(self) -> Duration {
-        match self {
-            Self::Read(_) | Self::Note => PLACE,
-            Self::Write | Self::Copy => WRITE,
-        }
-    }
-
-    /// How long the beginning and the end may take.
-    fn patience(self) -> Duration {
-        match self {
-            Self::Read(longest) => BEGIN.min(longest + GRACE),
-            Self::Write | Self::Copy => LOCK + GRACE,
-            Self::Note => BEGIN,
-        }
-    }
-
-    /// The statements that begin a transaction. What they set ends with it. The last one answers whether this is a standby.
-    fn begin(self, level: &str) -> String {
-        let (access, rest) = match self {
-            Self::Read(_) => (" READ ONLY", String::new()),
-            // What is acknowledged is on disk, whatever the server does for others.
-            Self::Write | Self::Copy => (
-                "",
-                format!("SET LOCAL synchronous_commit = on; SELECT pg_advisory_xact_lock({WRITE_LOCK}); "),
-            ),
-            Self::Note => ("", "SET LOCAL synchronous_commit = off; ".to_owned()),
-        };
-        let idle = if self == Self::Copy { COPY } else { IDLE };
-        let (longest, lock, idle) = (self.longest().as_millis(), LOCK.as_millis(), idle.as_millis());
-        format!(
-            "BEGIN{level}{access}; SET LOCAL statement_timeout = {longest}; SET LOCAL lock_timeout = {lock}; \
-             SET LOCAL idle_in_transaction_session_timeout = {idle}; {rest}SELECT pg_is_in_recovery() AS standby"
-        )
     }
 }

@@ -8,10 +8,11 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::client::{Client, Mode};
+use super::client::Client;
 use super::connections::Connections;
 use super::following::{self, CHANNEL};
 use super::migrations::{self, Found};
+use super::mode::Mode;
 use super::server;
 use crate::config::database::ServerAddress;
 use crate::domain::error::Error;

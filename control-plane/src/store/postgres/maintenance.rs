@@ -5,13 +5,14 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::client::{Client, Mode};
+use super::client::Client;
 use super::connections::Connections;
 use super::migrations::{self, Found, MIGRATIONS};
-use super::server;
+use super::mode::Mode;
+use super::{schema, server};
 use crate::config::database::ServerAddress;
 use crate::domain::error::Error;
-use crate::store::seam::maintenance::{Inspection, MaintenanceError, Restored};
+use crate::store::seam::maintenance::{Inspection, MaintenanceError, Restored, Schema};
 use crate::store::seam::open::OpenError;
 use crate::store::sql::columns::Columns as _;
 use crate::store::sql::migrations::judge;
@@ -47,6 +48,14 @@ pub async fn inspect(address: &ServerAddress) -> Result<Inspection> {
     Ok(Inspection { schema, epoch, revision, keys, listed, problems, remarks: Vec::new() })
 }
 
+/// What the schema is; see [`Schema`].
+pub async fn schema(address: &ServerAddress) -> Result<Schema> {
+    let mut connection = open(address).await?;
+    let described = schema::describe(&mut connection).await.map_err(|error| server_error(address, error));
+    let _ = connection.close().await;
+    described
+}
+
 /// Begins another history, and ends every session.
 pub async fn restored(address: &ServerAddress, lock_users: bool) -> Result<Restored> {
     let mut connection = open(address).await?;
@@ -59,8 +68,8 @@ pub async fn restored(address: &ServerAddress, lock_users: bool) -> Result<Resto
         client.end("COMMIT").await?;
         Ok(done)
     };
-    let BegunAnew { users, locked } = done.await.map_err(|error| server_error(address, error))?;
-    Ok(Restored { inspection: inspect(address).await?, aside: None, users, locked })
+    let BegunAnew { users, locked, tokens } = done.await.map_err(|error| server_error(address, error))?;
+    Ok(Restored { inspection: inspect(address).await?, aside: None, users, locked, tokens })
 }
 
 /// Brings the schema up to date, and lets a user use it.

@@ -10,7 +10,7 @@ use sqlx::{Connection as _, Row as _};
 
 use tokio::time::sleep;
 
-use super::client::WRITE_LOCK;
+use super::mode::WRITE_LOCK;
 use super::server;
 use crate::domain::error::Error;
 use crate::store::seam::open::OpenError;

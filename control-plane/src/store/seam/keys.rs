@@ -35,6 +35,9 @@ pub trait WriteKeys: ReadKeys {
     /// Gives the key another name; gateways do not see it, so there is no revision.
     async fn rename_key(&mut self, key: &Key, name: &str) -> Result<(), Error>;
 
+    /// Gives the key another note, or none; gateways do not see it.
+    async fn set_key_note(&mut self, seq: i64, note: Option<&str>) -> Result<(), Error>;
+
     /// Notes which key replaces this one.
     async fn set_rotated_to(&mut self, seq: i64, id: &str) -> Result<(), Error>;
 

@@ -93,7 +93,8 @@ impl Candidates {
         }
         let (behind, downwards) = order;
         if self.newest_first {
-            find.push(" AND key_seq < ").push_bind(last.key_seq).push(" ORDER BY key_seq DESC");
+            // Not a walk through all keys until enough of them are found: a sum is in no index.
+            find.push(" AND key_seq + 0 < ").push_bind(last.key_seq).push(" ORDER BY key_seq + 0 DESC");
         } else {
             find.push(&format!(" AND ({minute}, key_seq) {behind} (")).push_bind(last.minute);
             find.push(", ").push_bind(last.key_seq);

@@ -8,7 +8,7 @@ use crate::domain::error::Error;
 /// Rows in one statement.
 const AT_ONCE: i64 = 500;
 /// Tables with rows in a new database; the source's take their place.
-const OF_A_NEW_ONE: [&str; 3] = ["revision_tags", "revision_log", "idle_keys_log"];
+const OF_A_NEW_ONE: [&str; 4] = ["revision_tags", "revision_log", "idle_keys_log", "signing_keys"];
 /// What is of no other database: which migrations were applied, and who serves now.
 const NOT_COPIED: [&str; 2] = ["_sqlx_migrations", "replicas"];
 

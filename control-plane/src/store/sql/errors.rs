@@ -17,6 +17,7 @@ pub const OCCUPIED: &str = "others write to the database for too long";
 const POOLED: &str =
     "a pooler gives our connection away after each transaction: set FLAMEGATE_DATABASE_DIRECT";
 const REFUSED: &str = "the database refuses our user";
+pub const CHANGED: &str = "the database's schema was changed a moment ago: try again";
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
@@ -49,6 +50,8 @@ fn unavailable(error: &sqlx::Error) -> Option<&'static str> {
         "25P03" | "25P04" | "55P03" | "40001" | "40P01" => OCCUPIED,
         // A statement that we have named is not there, or is already: it was on another connection.
         "26000" | "42P05" => POOLED,
+        // A plan of before, which another connection has not.
+        "0A000" => CHANGED,
         // No user, no password, no database, and no right to connect.
         "3D000" => REFUSED,
         code if code.len() != 5 => return None,

@@ -20,7 +20,7 @@ use crate::domain::usage::{minute_of, time_of};
 use crate::store::seam::keys::{ReadKeys, WriteKeys};
 
 const SELECT: &str =
-    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.hint, k.limits, k.created_at, k.expires_at,
+    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.created_at, k.expires_at,
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits, w.ceiling,
         w.workspace_limits, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
 
@@ -118,6 +118,11 @@ impl<S: Sql> WriteKeys for S {
             .bind(folded::text(name, &key.hint, &key.id))
             .bind(key.seq);
         self.run(rename).await.map(drop)
+    }
+
+    async fn set_key_note(&mut self, seq: i64, note: Option<&str>) -> Result<(), Error> {
+        let set = Statement::new("UPDATE api_keys SET note = $1 WHERE seq = $2");
+        self.run(set.bind(note).bind(seq)).await.map(drop)
     }
 
     async fn set_rotated_to(&mut self, seq: i64, id: &str) -> Result<(), Error> {
@@ -286,6 +291,7 @@ fn key(row: &impl Columns) -> Result<Key, Error> {
         workspace_slug: row.text("slug")?,
         environment: environment(row.text("environment")?)?,
         name: row.text("name")?,
+        note: row.maybe_text("note")?,
         hint: row.text("hint")?,
         own_limits: own,
         limits: enforced(row, base)?,

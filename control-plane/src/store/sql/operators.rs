@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::columns::Columns;
 use super::credentials::{hash, tell_others};
 use super::statement::{Sql, Statement};
-use super::values::timestamp;
+use super::values::{timestamp, unsigned};
 use crate::domain::access::{Place, Scope};
 use crate::domain::error::Error;
 use crate::domain::keys::End;
@@ -80,6 +80,18 @@ impl<S: Sql> WriteOperators for S {
         }
         Ok(())
     }
+}
+
+/// Ends every token; returns how many that were.
+pub(super) async fn revoke_all(sql: &mut impl Sql, now: Timestamp) -> Result<u64, Error> {
+    let revoke = "UPDATE operator_tokens SET revoked_at = $1 WHERE revoked_at IS NULL";
+    sql.run(Statement::new(revoke).bind(now.as_millisecond())).await
+}
+
+/// How many tokens nobody has ended.
+pub(super) async fn count_good(sql: &mut impl Sql) -> Result<u64, Error> {
+    let count = Statement::new("SELECT COUNT(*) AS n FROM operator_tokens WHERE revoked_at IS NULL");
+    unsigned(sql.number(count).await?)
 }
 
 fn token(row: &impl Columns) -> Result<OperatorToken, Error> {

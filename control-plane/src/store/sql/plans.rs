@@ -13,21 +13,23 @@ use crate::config::database::DatabaseAddress;
 use crate::contract::KeyHash;
 use crate::domain::error::Error;
 use crate::domain::keys::{KeyFilter, KeyOrder, Status};
-use crate::domain::usage::{KeyRow, Minute, Period, Rows, Step, Tally, Use, minute_of};
+use crate::domain::usage::{KeyRow, Lines, Minute, Period, Rows, Step, Tally, Use, minute_of};
 use crate::store::postgres::Postgres;
 use crate::store::seam::engine::Engine as _;
 use crate::store::seam::keys::ReadKeys as _;
+use crate::store::seam::receipts::ReadReceipts as _;
 use crate::store::seam::tx::Work;
 use crate::store::seam::usage::{ReadUsage as _, WriteUsage as _};
+use crate::store::seam::usage_lines::ReadUsageLines as _;
 use crate::store::sqlite::Sqlite;
 
 /// The workspace with half of all keys, and one of the others.
 const LARGE: i64 = 1;
 const SMALL: i64 = 3;
 const WORKSPACES: i64 = 50;
-/// Most rows that one query may look at: a window of candidates with what belongs to each. Who lists the unused keys newest first looks at
-/// all that are unused.
-const MOST_ROWS: u64 = 5_000;
+/// Most rows that one query may look at. A tenth of all keys are unused here, and who lists them newest first looks at all of those; everything
+/// else looks at some hundred.
+const MOST_ROWS: u64 = 12_000;
 /// Tables of a few rows, which nobody needs an index for.
 const FEW_ROWS: [&str; 4] = ["usage_log", "workspaces", "idle_keys_log", "revision_log"];
 
@@ -99,7 +101,10 @@ fn looked_at(line: &str) -> u64 {
         let number = line.split_once(name).map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next());
         number.flatten().and_then(|digits| digits.parse().ok()).unwrap_or_default()
     };
-    if line.contains(" Scan ") {
+    // The rows of a bitmap are those of the scan above it.
+    if line.contains("Bitmap Index Scan") {
+        0
+    } else if line.contains(" Scan ") {
         number("actual rows=") * number("loops=").max(1)
     } else {
         number("Removed by Filter: ")
@@ -170,6 +175,10 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
             "INSERT INTO idle_keys (key_seq, workspace_seq, since)
              SELECT key_seq, workspace_seq, last_used_at - last_used_at % 1440 FROM key_uses WHERE last_refused_at IS NULL"
         ),
+        format!(
+            "INSERT INTO revocation_receipts SELECT seq, workspace_seq, {} - seq * 60000, 3, 3, 0, 20 FROM api_keys",
+            now * 1_000
+        ),
         "INSERT INTO key_gateways SELECT seq, 'eu/' || seq % 7, 0 FROM api_keys".to_owned(),
         format!("{} {}", numbers(days), usage(1_440, &each_day, "TRUE")),
         format!("{} {}", numbers(3), usage(60, &format!("{today} + 60 * i"), "seq % 8 = 0")),
@@ -185,7 +194,15 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
         sql.run(Statement::new(statement)).await.unwrap();
     }
     if dialect == Dialect::Postgres {
-        for table in ["api_keys", "key_usage", "workspace_usage", "key_uses", "idle_keys", "key_gateways"] {
+        for table in [
+            "api_keys",
+            "key_usage",
+            "workspace_usage",
+            "key_uses",
+            "idle_keys",
+            "key_gateways",
+            "revocation_receipts",
+        ] {
             sql.run(Statement::new(format!("ANALYZE {table}"))).await.unwrap();
         }
     }
@@ -228,6 +245,11 @@ async fn ask(sql: &mut impl Sql) {
     assert!(!busiest.is_empty());
     assert!(sql.usage_since().await.unwrap().is_some());
     assert!(!sql.gateways_of_keys(&[3, 4]).await.unwrap().is_empty());
+    // Pages: the days of the keys of a list, and how fast revocations were.
+    let keys: Vec<_> = (1..=50).collect();
+    assert!(!sql.usage_of_keys(&keys, &Lines::period(minute)).await.unwrap().is_empty());
+    assert!(sql.find_receipt(4).await.unwrap().is_some());
+    assert!(!sql.newest_receipts(LARGE, ago(30), 1_000).await.unwrap().is_empty());
     for filter in filters() {
         let found = sql.list_keys(&filter, now(), 100).await.unwrap();
         assert!(!found.is_empty(), "{filter:?}");
@@ -238,7 +260,6 @@ async fn ask(sql: &mut impl Sql) {
     sql.keys_of_hashes(&[KeyHash([1; 32]), KeyHash([2; 32])]).await.unwrap();
     assert!(sql.take_usage_number("eu", &[1; 32], 1, now()).await.unwrap());
     sql.add_usage(&posted(minute), now()).await.unwrap();
-    sql.forget_usage(Step::Hour, today - 31 * 1_440, 1_000).await.unwrap();
     while sql.follow_keys(100).await.unwrap() {}
 }
 

@@ -11,7 +11,7 @@ use crate::domain::error::Error;
 use crate::store::seam::tx::Work;
 
 /// A statement. Its values stand as `$1`, `$2` and so on, which every engine reads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Statement {
     sql: Cow<'static, str>,
     values: Vec<Value>,

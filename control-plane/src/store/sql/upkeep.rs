@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::columns::Columns as _;
 use super::statement::{Sql, Statement};
-use super::{changes, users};
+use super::{changes, operators, users};
 use crate::domain::audit::{Action, Actor, NewEntry, Via};
 use crate::domain::error::Error;
 use crate::store::seam::audit::WriteAudit as _;
@@ -45,6 +45,8 @@ pub struct BegunAnew {
     pub users: u64,
     /// How many of them were locked out.
     pub locked: u64,
+    /// How many tokens of operators nobody has ended.
+    pub tokens: u64,
 }
 
 /// Adds the rules that are broken.
@@ -70,17 +72,20 @@ pub async fn holdings(sql: &mut impl Sql) -> Result<Holdings, Error> {
     Ok(Holdings { epoch, revision, keys, listed })
 }
 
-/// What is done to a database that was restored: another history begins, every session ends, and perhaps every user is locked out. That is
+/// What is done to a database that was restored: another history begins, every session ends, and perhaps every user is locked out, with every
+/// token of operators. That is
 /// written into the audit log in the name of the command: one entry for all.
 pub async fn begin_anew(sql: &mut impl Sql, lock_users: bool, command: &str) -> Result<BegunAnew, Error> {
     changes::new_epoch(sql).await?;
     sql.run(Statement::new("DELETE FROM sessions")).await?;
     let users = sql.number(Statement::new("SELECT COUNT(*) AS n FROM users")).await?.unsigned_abs();
     if !lock_users {
-        return Ok(BegunAnew { users, locked: 0 });
+        let tokens = operators::count_good(sql).await?;
+        return Ok(BegunAnew { users, locked: 0, tokens });
     }
     let now = Timestamp::now();
     let locked = users::disable_all(sql, now).await?;
+    let tokens = operators::revoke_all(sql, now).await?;
     let by = Actor { name: format!("{command} --lock-users"), ..Actor::admin_token(Via::Cli, None) };
     let entry = NewEntry {
         by: &by,
@@ -88,8 +93,8 @@ pub async fn begin_anew(sql: &mut impl Sql, lock_users: bool, command: &str) -> 
         workspace_seq: None,
         target_id: None,
         target: "every user",
-        details: json!({ "users": locked }),
+        details: json!({ "users": locked, "tokens": tokens }),
     };
     sql.append_entry(&entry, now).await?;
-    Ok(BegunAnew { users, locked })
+    Ok(BegunAnew { users, locked, tokens })
 }

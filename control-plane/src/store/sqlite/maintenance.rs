@@ -10,6 +10,7 @@
 mod full_records;
 mod schema;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -28,6 +29,11 @@ use crate::store::seam::open::OpenError;
 use crate::store::sql::upkeep::{self, BegunAnew, Holdings};
 
 type Result<T> = std::result::Result<T, MaintenanceError>;
+
+/// The lines of [`Schema`](crate::store::seam::maintenance::Schema) that these migrations make; `None` when one is not known here.
+pub async fn schema_by(applied: &[i64]) -> Result<Option<BTreeSet<String>>> {
+    schema::lines_by(applied).await.map_err(|error| at(Path::new(":memory:"), error))
+}
 
 /// Looks at a database, also while a server uses it, and changes nothing.
 pub async fn inspect(path: &Path) -> Result<Inspection> {
@@ -105,12 +111,12 @@ async fn prepare(backup: &Path, incoming: &Path, lock_users: bool) -> Result<Res
     migrations::run(&mut connection).await?;
     let mut tx = connection.begin().await.map_err(|error| at(incoming, error))?;
     let done = upkeep::begin_anew(&mut *tx, lock_users, "restore").await;
-    let BegunAnew { users, locked } = done.map_err(|error| failed(incoming, error))?;
+    let BegunAnew { users, locked, tokens } = done.map_err(|error| failed(incoming, error))?;
     tx.commit().await.map_err(|error| at(incoming, error))?;
     connection.close().await.map_err(|error| at(incoming, error))?;
     sync(incoming)?;
     let inspection = inspect(incoming).await?;
-    Ok(Restored { inspection, aside: None, users, locked })
+    Ok(Restored { inspection, aside: None, users, locked, tokens })
 }
 
 /// Gives the database a second name and its side files another one. At every moment a database stands under the first

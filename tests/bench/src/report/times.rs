@@ -4,8 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::chart::thousands;
-use crate::{keysync::Outcome, measure::median, probe::Waits, results::Results};
+use super::{chart::thousands, tables::mark};
+use crate::{
+    keysync::Outcome,
+    measure::median,
+    posting,
+    probe::Waits,
+    results::{FLEET, GATEWAYS, LIMITER, Results, STAND_IN, ratio_step, sync_step},
+    stamp::Part,
+};
 
 /// Throughput and latency, side by side.
 pub fn ratios(results: &Results) -> String {
@@ -19,7 +26,8 @@ pub fn ratios(results: &Results) -> String {
     rows.sort_by(|a, b| median(&a.cpu).total_cmp(&median(&b.cpu)));
     for row in rows {
         let cells = [&row.cpu, &row.throughput, &row.latency_p50, &row.latency_p99].map(|list| range(list));
-        let _ = writeln!(text, "| {} | {} |", row.what, cells.join(" | "));
+        let old = mark(results, &ratio_step(&row.id), Part::Proxy);
+        let _ = writeln!(text, "| {}{old} | {} |", row.what, cells.join(" | "));
     }
     text
 }
@@ -43,8 +51,9 @@ pub fn sync(results: &Results) -> String {
         let wire = row.wire_bytes_per_key.map_or_else(|| "–".to_owned(), |bytes| format!("{bytes:.0}"));
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1} | {wire} | {:.0} | {:.1} MiB | {:.1} ms | {:.1} ms |",
+            "| {}{} | {} | {:.1} | {wire} | {:.0} | {:.1} MiB | {:.1} ms | {:.1} ms |",
             thousands(f64::from(row.keys)),
+            mark(results, &sync_step(row.keys, row.control_plane != STAND_IN), Part::Both),
             row.control_plane,
             row.seconds,
             row.heap_bytes_per_key,
@@ -59,15 +68,22 @@ pub fn sync(results: &Results) -> String {
     text
 }
 
+/// A figure of the largest table that was synced, to the nearest whole.
+pub fn of_largest(results: &Results, figure: fn(&Outcome) -> f64) -> String {
+    let largest = results.sync.iter().max_by_key(|row| row.keys);
+    largest.map_or_else(|| "–".to_owned(), |row| format!("{:.0}", figure(row)))
+}
+
 /// Many gateways on one control plane.
 pub fn gateways(results: &Results) -> String {
     let Some(seen) = &results.gateways else { return "Not measured.".to_owned() };
     let (known, all) = (seen.known, seen.all_know);
     format!(
-        "{} gateways poll one control plane over loopback; {} revocations, one after the other. A gateway has the removal \
+        "{}{} gateways poll one control plane over loopback; {} revocations, one after the other. A gateway has the removal \
          p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms after the call began; all of them have it after p50 {:.1} ms, at most \
          {:.1} ms. That costs the control plane {:.0} µs of processor time per gateway and revocation, the gateway's next \
-         poll included, and {:.0} KiB of resident memory per connected gateway.\n",
+         poll included, and {:.0} KiB of resident memory per connected gateway.{}\n",
+        mark(results, GATEWAYS, Part::Both),
         thousands(seen.gateways as f64),
         seen.revocations,
         known.p50,
@@ -76,7 +92,17 @@ pub fn gateways(results: &Results) -> String {
         all.p50,
         all.max,
         seen.cpu_us,
-        seen.resident_bytes_per_gateway / 1024.0
+        seen.resident_bytes_per_gateway / 1024.0,
+        seen.posting.as_ref().map(posting).unwrap_or_default()
+    )
+}
+
+/// What posts beside them do to revocations.
+fn posting(seen: &posting::Outcome) -> String {
+    format!(
+        " While they post {:.0} times a second what {} keys were used for, in the same run, all of them have it {:.2} × as late at the median \
+         and {:.2} × at most.",
+        seen.posts_per_second, seen.keys_in_a_post, seen.later[0], seen.later[1]
     )
 }
 
@@ -102,8 +128,9 @@ pub fn fleet(results: &Results) -> String {
         let death = row.after_death.map_or_else(|| "–".to_owned(), |waits| format!("{:.0} ms", waits.max));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {}, {} | {} | {writes} | {} | {death} |",
+            "| {}{} | {} | {} | {}, {} | {} | {writes} | {} | {death} |",
             row.what,
+            mark(results, FLEET, Part::Both),
             three(&row.refused, &one.refused),
             three(&row.receipt, &one.receipt),
             ratio(all.p50, base.p50),
@@ -111,6 +138,11 @@ pub fn fleet(results: &Results) -> String {
             ratio(row.crowd.cpu_us, one.crowd.cpu_us),
             ratio(row.creates_per_second, one.creates_per_second),
         );
+    }
+    for row in &results.fleet {
+        if let Some(seen) = &row.crowd.posting {
+            let _ = write!(text, "\n{}:{}\n", row.what, posting(seen));
+        }
     }
     text
 }
@@ -151,8 +183,9 @@ pub fn limiter(results: &Results) -> String {
         let number = |name: &str| row[name].as_f64().unwrap_or(0.0);
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1} × | {:.4} | {} | {} | {:.2} |",
+            "| {}{} | {} | {:.1} × | {:.4} | {} | {} | {:.2} |",
             limit_name(row),
+            mark(results, LIMITER, Part::Simulation),
             number("workers"),
             number("load_tenths") / 10.0,
             number("admitted") / number("ideal"),

@@ -1,31 +1,23 @@
 //! Operations on two control planes that share a PostgreSQL with a synchronous standby, and what can happen to them. Two Envoys poll both. None
 //! of it excuses a 503 or a closed connection of a gateway: they keep their table.
-//!
-//! A change is repeated, at one control plane or the other, until it is acknowledged: what happened to a call without an answer is
-//! not known. Creates and rotations carry an `Idempotency-Key`, so that a repetition is one; the other changes are the same when done twice.
 
-use std::{
-    io,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+#[path = "changes.rs"]
+mod changes;
+
+use std::{sync::Arc, thread, time::Duration};
 
 use flamegate_e2e::{
-    Answer, DEADLINE, Fleet, Plugin, Request, control::ADMIN_TOKEN, envoy::Upstreams, eventually,
-    gateway::Gateway, http1::Connection, process::Folder, random::Random, upstream::Upstream,
+    Fleet, Plugin, envoy::Upstreams, eventually, gateway::Gateway, process::Folder, random::Random,
+    upstream::Upstream,
 };
 use flamegate_engines::{Passage, Replication, Stop};
 use serde_json::{Value, json};
 
-use crate::model::{Key, LIMITED, OK, REFUSED, World};
+use self::changes::{Changes, KEYS};
+use crate::model::{Key, OK, REFUSED, World};
 
-/// Fewest and most good keys between operations.
-const KEYS: std::ops::Range<usize> = 4..24;
 const CONTROLS: usize = 2;
 const GATEWAYS: usize = 2;
-/// How long a call waits for its answer before it is repeated elsewhere: a frozen control plane says nothing.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known only after the fault: the key and what it must answer then.
 type Pending = Vec<(Arc<Key>, u8)>;
@@ -42,15 +34,6 @@ pub struct Chaos {
     pub slowest: Duration,
     _upstream: Upstream,
     _folder: Folder,
-}
-
-/// What changes keys.
-struct Changes {
-    random: Random,
-    world: Arc<World>,
-    ports: Vec<u16>,
-    good: Vec<Arc<Key>>,
-    calls: u64,
 }
 
 impl Chaos {
@@ -203,6 +186,16 @@ impl Chaos {
         }
     }
 
+    /// After everything, the control planes have counted what the clients saw: no gateway has died, so nothing is lost.
+    pub fn assert_usage_is_counted(&mut self) {
+        let changes = &mut self.changes;
+        let seen = std::mem::take(&mut *changes.world.seen.lock().expect("seen"));
+        seen.assert_counted(|id| {
+            let path = format!("/v1/api-keys/{id}/usage?step=day");
+            Some(changes.call("GET", &path, &Value::Null)?["totals"].clone())
+        });
+    }
+
     /// After everything, receipts are complete again: each gateway is connected and has acknowledged.
     pub fn assert_receipts_are_complete(&mut self) {
         let all = (json!(GATEWAYS), json!(GATEWAYS));
@@ -221,124 +214,4 @@ impl Chaos {
             gateway.envoy.assert_alive();
         }
     }
-}
-
-impl Changes {
-    fn change(&mut self) -> (&'static str, Pending) {
-        if self.good.len() < 2 {
-            return ("create", self.create());
-        }
-        match self.random.below(6) {
-            0 | 1 if self.good.len() < KEYS.end => ("create", self.create()),
-            2 => ("expire", self.expire()),
-            3 => ("rotate", self.rotate()),
-            4 => ("limit", self.limit()),
-            _ => ("revoke", self.revoke()),
-        }
-    }
-
-    /// The `data` of a call that is repeated until it succeeds; `None` when it turns out that an earlier try had made what is not
-    /// shown twice.
-    fn call(&mut self, method: &str, path: &str, body: &Value) -> Option<Value> {
-        self.calls += 1;
-        let again = format!("chaos-{}", self.calls);
-        let begin = Instant::now();
-        loop {
-            let port = self.random.pick(&self.ports);
-            let last = match send(port, method, path, body, &again) {
-                Ok(answer) if (200..300).contains(&answer.status) => {
-                    return Some(answer.json()["data"].clone());
-                }
-                Ok(answer) if answer.code().as_deref() == Some("ALREADY_CREATED") => return None,
-                // Another try of the same call is still being worked on.
-                Ok(answer) if matches!(answer.status, 409 | 503) => {
-                    format!("{} {}", answer.status, answer.text())
-                }
-                Ok(answer) => panic!("{method} {path}: {} {}", answer.status, answer.text()),
-                Err(error) => error.to_string(),
-            };
-            assert!(begin.elapsed() < DEADLINE, "{method} {path}: {last}");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn add(&mut self, new: &Value, mask: u8) -> Arc<Key> {
-        let text = |name: &str| new[name].as_str().unwrap_or_else(|| panic!("no {name} in {new}")).to_owned();
-        let key = Key::new(&text("id"), &text("key"), mask);
-        self.world.keys.lock().expect("keys").push(Arc::clone(&key));
-        key
-    }
-
-    fn create(&mut self) -> Pending {
-        let limits = json!([{"requests": 1_000_000, "window_seconds": 60}]);
-        let body = json!({"workspace": "e2e", "name": "chaos", "environment": "live", "limits": limits});
-        loop {
-            // A key that nobody has seen harms nobody.
-            if let Some(new) = self.call("POST", "/v1/api-keys", &body) {
-                let key = self.add(&new, OK | REFUSED);
-                return vec![(key, OK)];
-            }
-        }
-    }
-
-    fn take(&mut self) -> Arc<Key> {
-        let index = self.random.below(self.good.len());
-        self.good.swap_remove(index)
-    }
-
-    fn revoke(&mut self) -> Pending {
-        let key = self.take();
-        let wait = self.random.pick(&["0s", "1s"]);
-        key.also(REFUSED);
-        let path = format!("/v1/api-keys/{}/revoke?wait={wait}", key.id);
-        let receipt = self.call("POST", &path, &Value::Null).unwrap_or_default();
-        if receipt["gateways"] == json!(GATEWAYS) && receipt["enforced"] == json!(GATEWAYS) {
-            // The receipt is a promise, whatever else happens: at once nothing else is allowed.
-            key.only(REFUSED);
-        }
-        vec![(key, REFUSED)]
-    }
-
-    fn rotate(&mut self) -> Pending {
-        let old = self.take();
-        old.also(REFUSED);
-        let path = format!("/v1/api-keys/{}/rotate", old.id);
-        let new = self.call("POST", &path, &json!({"grace_seconds": 1}));
-        let mut pending = vec![(old, REFUSED)];
-        if let Some(new) = new {
-            pending.push((self.add(&new, OK | REFUSED), OK));
-        }
-        pending
-    }
-
-    fn expire(&mut self) -> Pending {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-        let key = self.take();
-        key.also(REFUSED);
-        self.call("PATCH", &format!("/v1/api-keys/{}", key.id), &json!({"expires_at": now + 2}));
-        vec![(key, REFUSED)]
-    }
-
-    /// Gives a key so tight a limit that it is over it.
-    fn limit(&mut self) -> Pending {
-        let key = self.take();
-        key.also(LIMITED);
-        let body = json!({"limits": [{"requests": 1, "window_seconds": 86400}]});
-        self.call("PATCH", &format!("/v1/api-keys/{}", key.id), &body);
-        vec![(key, OK | LIMITED)]
-    }
-}
-
-fn send(port: u16, method: &str, path: &str, body: &Value, again: &str) -> io::Result<Answer> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let mut request = Request::new(method, path).bearer(ADMIN_TOKEN).header("idempotency-key", again);
-    if !body.is_empty() {
-        request = request.header("content-type", "application/json");
-    }
-    request = request.header("content-length", body.len().to_string());
-    let mut connection = Connection::open(port)?;
-    connection.set_timeout(PATIENCE)?;
-    connection.send_bytes(&flamegate_e2e::http1::encode(&request))?;
-    connection.send_bytes(body.as_bytes())?;
-    connection.read_answer(false)
 }

@@ -2,14 +2,17 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use flamegate_e2e::{DEADLINE, Request, http1::Connection, random::Random};
+use flamegate_e2e::{Answer, DEADLINE, Request, http1::Connection, random::Random};
+
+use crate::ledger::Ledger;
 
 /// The upstream's answer.
 pub const OK: u8 = 1;
@@ -73,6 +76,10 @@ pub struct World {
     pub requests: AtomicU64,
     /// 503 and closed connections while a fault was on.
     pub unavailable: AtomicU64,
+    /// What clients saw of each key.
+    pub seen: Mutex<Ledger>,
+    /// Held by each request until the ledger has what came of it.
+    asking: RwLock<()>,
     /// What was wrong.
     pub wrong: Mutex<Vec<String>>,
     /// How many of each operation.
@@ -90,6 +97,8 @@ impl World {
             over: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             unavailable: AtomicU64::new(0),
+            seen: Mutex::default(),
+            asking: RwLock::default(),
             wrong: Mutex::default(),
             done: Mutex::default(),
         }
@@ -133,10 +142,10 @@ impl World {
     /// more.
     fn ask(&self, connection: Option<&mut Connection>, opened: (bool, u64), key: &Key) -> bool {
         let begin = Instant::now();
-        let request = Request::get("/v1/agents").bearer(&key.key);
-        let answer = connection
-            .ok_or_else(|| "no connection".to_owned())
-            .and_then(|connection| connection.send(&request).map_err(|error| error.to_string()));
+        let answer = match connection {
+            Some(connection) => self.send(connection, key).map_err(|error| error.to_string()),
+            None => Err("no connection".to_owned()),
+        };
         let mask = match answer.as_ref().map(|answer| answer.status) {
             Ok(200) => OK,
             Ok(401) => REFUSED,
@@ -162,6 +171,23 @@ impl World {
             self.accuse(format!("{}: {about} without a fault", key.id));
         }
         false
+    }
+
+    /// One request, of which the ledger has what came of it.
+    fn send(&self, connection: &mut Connection, key: &Key) -> io::Result<Answer> {
+        let _asking = self.asking.read().expect("asking");
+        let begin = Instant::now();
+        let answer = connection.send(&Request::get("/v1/agents").bearer(&key.key));
+        let status = answer.as_ref().ok().map(|answer| answer.status);
+        let was_good = key.since(begin) & OK != 0;
+        self.seen.lock().expect("seen").note(&key.id, status, was_good);
+        answer
+    }
+
+    /// The ledger with everything that was answered before this was called.
+    pub fn everything_answered(&self) -> MutexGuard<'_, Ledger> {
+        drop(self.asking.write().expect("asking"));
+        self.seen.lock().expect("seen")
     }
 
     /// Notes a wrong answer.
@@ -194,10 +220,9 @@ impl World {
         } else {
             401
         };
-        let request = Request::get("/v1/agents").bearer(&key.key);
         let (mut in_a_row, mut last) = (0, String::new());
         while in_a_row < 24 {
-            match Connection::open(port).and_then(|mut connection| connection.send(&request)) {
+            match Connection::open(port).and_then(|mut connection| self.send(&mut connection, key)) {
                 Ok(answer) if answer.status == wanted => in_a_row += 1,
                 other => {
                     in_a_row = 0;

@@ -44,6 +44,12 @@ pub struct Chaos {
 /// What is known only after the fault: the key and what it must answer then.
 type Pending = Vec<(Arc<Key>, u8)>;
 
+/// What the control plane has counted of a key; `None` for one that was never made.
+fn totals(control: &Control, id: &str) -> Option<Value> {
+    let made = id.starts_with("key_");
+    made.then(|| control.data("GET", &format!("/v1/api-keys/{id}/usage?step=day"), None)["totals"].clone())
+}
+
 fn roomy() -> Value {
     json!([{"requests": 1_000_000, "window_seconds": 60}])
 }
@@ -148,6 +154,11 @@ impl Chaos {
             count if count <= self.vms_at_start => Ok(()),
             count => Err(format!("{count} VMs, {} at the start", self.vms_at_start)),
         });
+    }
+
+    /// Panics when the control plane does not come to count what the clients saw, or counts more.
+    pub fn assert_usage_is_counted(&self) {
+        self.world.seen.lock().expect("seen").assert_counted(|id| totals(&self.control, id));
     }
 
     fn vms(&self) -> u64 {
@@ -275,7 +286,9 @@ impl Chaos {
         self.note("Envoy restarted");
         self.number += 1;
         let upstreams = Upstreams { upstream: self.upstream.port, control: self.proxy.port };
-        self.gateway = Gateway::start(&self.folder, &self.plugin, upstreams, self.number);
+        let new = Gateway::start(&self.folder, &self.plugin, upstreams, self.number);
+        drop(std::mem::replace(&mut self.gateway, new));
+        self.world.everything_answered().gateway_died(|id| totals(&self.control, id));
         *self.world.ports.lock().expect("ports") = vec![self.gateway.envoy.port];
         self.change()
     }
@@ -286,6 +299,7 @@ impl Chaos {
         for _ in 0..4 {
             drop(mortal::deadly("/v1/agents").send(Protocol::Http1, self.gateway.envoy.port));
         }
+        self.world.everything_answered().workers_died();
         self.change()
     }
 
@@ -327,6 +341,8 @@ impl Chaos {
         let wait = Duration::from_millis(300);
         thread::sleep(wait);
         self.proxy.set(Mode::Pass);
+        // The elected context is in a worker's VM.
+        self.world.everything_answered().workers_died();
         if self.singleton {
             pending.extend(self.restart_envoy());
         }

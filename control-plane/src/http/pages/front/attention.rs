@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 
 use crate::domain::keys::Key;
-use crate::domain::usage::{Headroom, Lines, Over};
+use crate::domain::usage::{Headroom, Lines};
 use crate::http::pages::gateways::Glance;
+use crate::http::pages::limits::over_text;
 use crate::http::pages::usage::refused;
 use crate::http::pages::view::{Moment, grouped};
 use crate::service::usage::{MOST_NOTICES, Notice, Why};
@@ -133,11 +134,7 @@ fn unused(key: &Key, now: Timestamp) -> Vec<Part> {
 }
 
 fn near_limit(room: &Headroom) -> Vec<Part> {
-    let over = match room.over {
-        Over::BusiestMinute => "in the busiest minute of the last hour",
-        Over::Window => "in the last window",
-    };
-    vec![Part::Text(format!("{} of {} {over}", grouped(room.used), grouped(room.allowed)))]
+    vec![Part::Text(format!("{} of {} {}", grouped(room.used), grouped(room.allowed), over_text(room)))]
 }
 
 impl Item {

@@ -65,6 +65,7 @@ pub(in crate::http::pages) async fn create(
         environment: Some(fields.text("environment").to_owned()),
         expires_at,
         limits: limits(&fields, &mut problems),
+        note: Some(fields.text("note").to_owned()).filter(|note| !note.is_empty()),
     };
     if !problems.is_empty() {
         return refused(&app, &place, problems, fields).await;

@@ -31,6 +31,7 @@ struct EditPage {
     typed: Fields,
     /// The name as it was typed, or as it is.
     name: String,
+    note: String,
     /// The limit's numbers as they were typed, or as they are.
     own: Vec<String>,
     problems: Problems,
@@ -64,6 +65,11 @@ pub(in crate::http::pages) async fn edit(
         name: Some(fields.text("name").to_owned()).filter(|name| *name != key.name),
         expires_at: expiry(&fields, app.clock.now(), &mut problems),
         limits: limits(&fields, &mut problems),
+        note: fields
+            .has("note")
+            .then(|| fields.text("note").to_owned())
+            .filter(|note| key.note.as_deref().unwrap_or_default() != note)
+            .map(Some),
     };
     let checked = if problems.is_empty() {
         app.keys.update(&key.id, patch, place.signed_in.actor()).await
@@ -101,6 +107,8 @@ async fn page(
     let or = |name: &str, is: String| {
         Some(typed.text(name).to_owned()).filter(|text| !text.is_empty()).unwrap_or(is)
     };
+    let note = if typed.has("note") { typed.text("note") } else { key.note.as_deref().unwrap_or_default() };
+    let note = note.to_owned();
     let own = own_numbers(key);
     let own =
         ["requests", "window_seconds", "burst"].into_iter().zip(own).map(|(name, is)| or(name, is)).collect();
@@ -108,6 +116,7 @@ async fn page(
         chrome: place.chrome("Edit key", Section::ApiKeys),
         key: Row::new(key, now),
         name: or("name", key.name.clone()),
+        note,
         own,
         typed,
         problems,

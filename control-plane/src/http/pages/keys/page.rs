@@ -13,14 +13,14 @@ use super::pair::Idle;
 use super::pair::Other;
 use super::row::Row;
 use crate::domain::keys::{Key, Status};
-use crate::domain::usage::{Headroom, Minute, Over};
+use crate::domain::usage::{Headroom, Minute};
 use crate::domain::users::Role;
 use crate::http::app::App;
 use crate::http::extract::Query;
 use crate::http::pages::audit_details::Part;
 use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
-use crate::http::pages::limits::limits_text;
+use crate::http::pages::limits::{limits_text, over_text};
 use crate::http::pages::place::Place;
 use crate::http::pages::usage::{Chart, Span};
 use crate::http::pages::view::{Moment, grouped, html};
@@ -36,6 +36,7 @@ pub(in crate::http::pages) struct PageQuery {
 struct KeyPage {
     chrome: Chrome,
     key: Row,
+    note: Option<String>,
     may_change: bool,
     /// True while it can be replaced.
     may_rotate: bool,
@@ -52,7 +53,8 @@ struct KeyPage {
 /// When a key was used, and by whose gateway: that is for operators.
 struct Use {
     last: Option<Moment>,
-    at: Option<String>,
+    /// The gateways where that was lately, the latest first.
+    at: Vec<String>,
     /// False when nobody has counted yet.
     counted: bool,
     /// Of a key that has ended: when somebody last came with it.
@@ -65,7 +67,7 @@ struct Meter {
     limit: String,
     used: String,
     allowed: String,
-    over: &'static str,
+    over: String,
     /// In thousandths, at most 1,000.
     share: u64,
     is_near: bool,
@@ -92,18 +94,24 @@ pub(in crate::http::pages) async fn show(
         may_change: place.may(Role::Member),
         may_rotate: status == Status::Active && key.rotated_to.is_none(),
         force: Force::new(&app, &place, &key, now).await?,
-        use_: Use::new(&key, usage.since, &place, now),
+        use_: Use::new(&key, (usage.since, usage.gateways), &place, now),
         chart: Chart::new(span, &period, &usage.buckets, usage.since),
         meters: headrooms.into_iter().flatten().map(Meter::new).collect(),
         earlier: Other::find(&app, &place, earlier, usage.since, now).await?,
         later: Other::find(&app, &place, later, usage.since, now).await?,
         history: History::of(&app, &place, &key).await?,
         key: Row::new(&key, now),
+        note: key.note,
     }))
 }
 
 impl Use {
-    fn new(key: &Key, since: Option<Minute>, place: &Place, now: Timestamp) -> Self {
+    fn new(
+        key: &Key,
+        (since, gateways): (Option<Minute>, Vec<(String, Minute)>),
+        place: &Place,
+        now: Timestamp,
+    ) -> Self {
         let uses = key.uses.clone();
         let has_ended = key.status(now) != Status::Active;
         let by = |gateway: Option<String>| gateway.filter(|_| place.is_operator());
@@ -111,7 +119,7 @@ impl Use {
         let refused = refused.filter(|at| now.duration_since(*at) < STILL);
         Self {
             last: uses.last_used_at.map(|at| Moment::used(at, now)),
-            at: by(uses.last_used_by),
+            at: gateways.into_iter().filter_map(|(gateway, _)| by(Some(gateway))).collect(),
             counted: since.is_some(),
             refused: refused.map(|at| Moment::used(at, now)),
             refused_at: by(uses.last_refused_by),
@@ -126,10 +134,7 @@ impl Meter {
             limit: limits_text(std::slice::from_ref(&headroom.limit)),
             used: grouped(headroom.used),
             allowed: grouped(headroom.allowed),
-            over: match headroom.over {
-                Over::BusiestMinute => "in the busiest minute of the last hour",
-                Over::Window => "in the last window",
-            },
+            over: over_text(&headroom),
             share: u64::try_from(share).unwrap_or(1_000).min(1_000),
             is_near: headroom.is_near(),
         }

@@ -93,8 +93,11 @@ impl Chart {
         let start = |place: usize| period.from + size * i64::try_from(place).unwrap_or(0);
         let bars = buckets.iter().enumerate().filter(|(_, tally)| tally.total() > 0);
         let rows = bars.clone().rev().map(|(place, tally)| row(span, start(place), tally));
-        let unknown = since.map_or(count, |since| {
-            u64::try_from((since - period.from).div_euclid(size)).unwrap_or(0).min(count)
+        // A gateway that was away may post what was before.
+        let first = found.iter().filter(|bucket| bucket.tally.total() > 0).map(|bucket| bucket.start).min();
+        let known = since.map(|since| first.map_or(since, |first| first.min(since)));
+        let unknown = known.map_or(count, |known| {
+            u64::try_from((known - period.from).div_euclid(size)).unwrap_or(0).min(count)
         });
         Self {
             label: label(span, &sum),

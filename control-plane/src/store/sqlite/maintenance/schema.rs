@@ -2,7 +2,7 @@
 //! a fresh database in memory that got the same migrations: a trigger that somebody dropped so that the audit log can be
 //! rewritten, or one that somebody added, is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -41,15 +41,7 @@ pub(super) async fn version(connection: &mut SqliteConnection, problems: &mut Ve
 pub(super) async fn compare(connection: &mut SqliteConnection, problems: &mut Vec<String>) -> Result<()> {
     let applied: Vec<i64> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations").fetch_all(&mut *connection).await?;
-    if applied.iter().any(|version| !MIGRATIONS.version_exists(*version)) {
-        // Nobody here knows what it should be.
-        return Ok(());
-    }
-    let mut fresh = SqliteConnectOptions::new().in_memory(true).connect().await?;
-    for migration in MIGRATIONS.iter().filter(|migration| applied.contains(&migration.version)) {
-        let sql = AssertSqlSafe(migration.sql.as_str().to_owned());
-        sqlx::raw_sql(sql).execute(&mut fresh).await?;
-    }
+    let Some(mut fresh) = made_by(&applied).await? else { return Ok(()) };
     let (expected, found) = (things(&mut fresh).await?, things(connection).await?);
     let _ = fresh.close().await;
     for (name, sql) in &expected {
@@ -64,6 +56,52 @@ pub(super) async fn compare(connection: &mut SqliteConnection, problems: &mut Ve
     }
     Ok(())
 }
+
+/// A database in memory that these migrations have made; `None` when one is not known: nobody here knows what it should be.
+async fn made_by(applied: &[i64]) -> Result<Option<SqliteConnection>> {
+    if applied.iter().any(|version| !MIGRATIONS.version_exists(*version)) {
+        return Ok(None);
+    }
+    let mut fresh = SqliteConnectOptions::new().in_memory(true).connect().await?;
+    for migration in MIGRATIONS.iter().filter(|migration| applied.contains(&migration.version)) {
+        let sql = AssertSqlSafe(migration.sql.as_str().to_owned());
+        sqlx::raw_sql(sql).execute(&mut fresh).await?;
+    }
+    Ok(Some(fresh))
+}
+
+/// What these migrations make, as lines that every engine has the same of.
+pub(super) async fn lines_by(applied: &[i64]) -> Result<Option<BTreeSet<String>>> {
+    let Some(mut fresh) = made_by(applied).await? else { return Ok(None) };
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut fresh).await?;
+    let mut lines = BTreeSet::new();
+    for table in tables {
+        for sql in LINES {
+            let found: Vec<Option<String>> =
+                sqlx::query_scalar(sql).bind(&table).fetch_all(&mut fresh).await?;
+            lines.extend(found.into_iter().flatten().map(|line| format!("{table}: {line}")));
+        }
+    }
+    let _ = fresh.close().await;
+    Ok(Some(lines))
+}
+
+/// Columns, key, references, indexes and the number of checks of a table.
+const LINES: [&str; 5] = [
+    "SELECT name || ' ' || CASE type WHEN 'INTEGER' THEN 'number' WHEN 'BLOB' THEN 'bytes' ELSE lower(type) END
+        || CASE WHEN \"notnull\" OR pk > 0 THEN ' not null' ELSE '' END
+        || CASE WHEN dflt_value IS NULL THEN '' ELSE ' default ' || replace(dflt_value, '''', '') END
+     FROM pragma_table_info($1)",
+    "SELECT 'key ' || group_concat(name, ',') FROM (SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk)",
+    "SELECT 'reference ' || \"from\" || ' ' || \"table\" || ' ' || \"to\" FROM pragma_foreign_key_list($1)",
+    "SELECT CASE WHEN \"unique\" THEN 'unique ' ELSE 'index ' END
+        || (SELECT group_concat(name, ',') FROM (SELECT name FROM pragma_index_info(l.name) ORDER BY seqno))
+        || CASE WHEN partial THEN ' partial' ELSE '' END
+     FROM pragma_index_list($1) l WHERE origin <> 'pk'",
+    "SELECT NULLIF((length(sql) - length(replace(sql, 'CHECK (', ''))) / length('CHECK ('), 0) || ' checks'
+     FROM sqlite_schema WHERE type = 'table' AND name = $1",
+];
 
 /// What is there, but for the tables that come and go. Texts are compared byte for byte: migrations never change, so every
 /// file of a schema has the same ones, and whoever reads past layout and comments can be made to read past more.

@@ -33,3 +33,17 @@ fn what_comes_there_meanwhile_is_an_error_and_stays() {
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     assert!(!folder.path().join("elsewhere").exists(), "not followed");
 }
+
+#[tokio::test]
+async fn what_migrations_make_is_told_line_by_line() {
+    let known: Vec<i64> = migrations::MIGRATIONS.iter().map(|known| known.version).collect();
+    let lines = schema_by(&known).await.unwrap().unwrap();
+    assert!(lines.len() > 80, "everything is looked at: {}", lines.len());
+    for line in
+        ["audit_log: key seq", "gateways: session bytes", "api_keys: unique hash", "api_keys: 5 checks"]
+    {
+        assert!(lines.contains(line), "{line}: {lines:?}");
+    }
+    assert!(schema_by(&known[..2]).await.unwrap().unwrap().len() < lines.len());
+    assert_eq!(schema_by(&[9_999]).await.unwrap(), None, "nobody here knows what that makes");
+}

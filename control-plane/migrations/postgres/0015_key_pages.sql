@@ -10,3 +10,6 @@ CREATE TABLE revocation_receipts (
     slowest_ms    BIGINT            -- of those that had confirmed it
 );
 CREATE INDEX revocation_receipts_newest ON revocation_receipts (workspace_seq, measured_at);
+
+-- What its owners say of a key, one line.
+ALTER TABLE api_keys ADD COLUMN note TEXT;
