@@ -55,6 +55,10 @@ pub enum Action {
     WorkspaceUpdated,
     /// A user was made or joined a workspace.
     UserAdded,
+    /// Somebody was invited into a workspace.
+    MemberInvited,
+    /// An invitation was withdrawn.
+    InvitationWithdrawn,
     /// A user got another role, or none.
     RoleSet,
     /// A user became an operator.
@@ -163,7 +167,7 @@ impl Via {
 
 impl Action {
     /// All of them, in the order in which a menu lists them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::KeyCreated,
         Self::KeysImported,
         Self::KeyRenamed,
@@ -173,6 +177,8 @@ impl Action {
         Self::WorkspaceCreated,
         Self::WorkspaceUpdated,
         Self::UserAdded,
+        Self::MemberInvited,
+        Self::InvitationWithdrawn,
         Self::RoleSet,
         Self::OperatorMade,
         Self::OperatorEnded,
@@ -202,6 +208,8 @@ impl Action {
             Self::WorkspaceCreated => "workspace.created",
             Self::WorkspaceUpdated => "workspace.updated",
             Self::UserAdded => "user.added",
+            Self::MemberInvited => "member.invited",
+            Self::InvitationWithdrawn => "member.invitation_withdrawn",
             Self::RoleSet => "user.role_set",
             Self::OperatorMade => "user.operator_made",
             Self::OperatorEnded => "user.operator_ended",

@@ -104,6 +104,16 @@ impl Problems {
         self.0.iter().find(|(found, _)| covers(found)).map(|(_, message)| message.as_str())
     }
 
+    /// All of them: path and message, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(path, message)| (path.as_str(), message.as_str()))
+    }
+
+    /// Takes over the problems of another part.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// True when no rule is broken.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -12,7 +12,7 @@ pub mod secret;
 
 pub use self::draft::{KeyDraft, KeyPatch};
 pub use self::end::End;
-pub use self::filter::{KeyCounts, KeyFilter, KeyOrder, NoticeCounts};
+pub use self::filter::{KeyCounts, KeyFilter, KeyOrder, NoticeCounts, StateCounts};
 pub(crate) use self::idempotency::Idempotent;
 pub use self::idempotency::{Earlier, IdempotencyKey, RETENTION};
 pub use self::import::{ImportDraft, Imported, MAX_BATCH};

@@ -100,6 +100,8 @@ pub struct App {
     pub first_sign_in_admission: Arc<Semaphore>,
     /// Places of people who have signed in on that browser before, by user.
     pub known_sign_ins: Arc<Slots<String>>,
+    /// Sign-ins by a provider of identities, by network.
+    pub provider_slots: Arc<Slots<u128>>,
     /// Who has failed lately.
     pub sign_in_failures: Throttle,
     /// Requests for pages in progress are bounded by it.
@@ -153,6 +155,9 @@ const MAX_KNOWN_SIGN_INS_OF_USER: usize = 2;
 /// Most requests to `/v1` at once with tokens of one workspace, and most of one token.
 const MAX_WORKSPACE_REQUESTS: usize = 128;
 const MAX_WORKSPACE_REQUESTS_OF_TOKEN: usize = 16;
+/// Most steps of sign-ins by a provider of identities at once, and most of them from one network.
+const MAX_PROVIDER_SIGN_INS: usize = 32;
+const MAX_PROVIDER_SIGN_INS_OF_NETWORK: usize = 8;
 /// Most posts of gateways at once; they are short.
 const MAX_POSTS: usize = 128;
 /// Most receipts that are waited for in pages, and most of one person.
@@ -229,6 +234,7 @@ impl App {
             sign_in_admission: Arc::new(Semaphore::new(MAX_SIGN_INS)),
             first_sign_in_admission: Arc::new(Semaphore::new(MAX_FIRST_SIGN_INS)),
             known_sign_ins: Arc::new(Slots::new(MAX_KNOWN_SIGN_INS, MAX_KNOWN_SIGN_INS_OF_USER)),
+            provider_slots: Arc::new(Slots::new(MAX_PROVIDER_SIGN_INS, MAX_PROVIDER_SIGN_INS_OF_NETWORK)),
             page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
             workspace_admission: Arc::new(Slots::new(

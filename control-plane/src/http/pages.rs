@@ -17,14 +17,18 @@ mod form;
 mod front;
 mod gateways;
 mod headers;
+mod join;
 mod keys;
 mod limits;
+mod limits_form;
+mod members;
+mod mistakes;
 mod oidc;
-mod overview;
 mod place;
 mod query;
 mod session;
 mod session_store;
+mod settings;
 mod sign_in;
 mod tokens;
 mod too_many;
@@ -45,32 +49,41 @@ use super::error::Failure;
 pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     let workspace = Router::new()
         .route("/", get(front::show))
-        .route("/settings", get(overview::settings))
-        .route("/settings/members", get(overview::members))
+        .route("/settings", get(settings::show).post(settings::change))
+        .route("/settings/members", get(members::show).post(members::invite))
+        .route("/settings/members/withdraw", post(members::withdraw))
+        .route("/settings/members/{id}", get(members::show_one))
+        .route("/settings/members/{id}/role", post(members::change_role))
+        .route("/settings/members/{id}/remove", post(members::remove))
         .route("/settings/api-keys", get(keys::list).post(keys::create))
         .route("/settings/api-keys/new", get(keys::new))
         .route("/settings/api-keys/copied", post(keys::copied))
         .route("/settings/api-keys/search", post(keys::search))
+        .route("/settings/api-keys/selected", get(keys::ask_selected).post(keys::change_selected))
         .route("/settings/api-keys/{id}", get(keys::show))
         .route("/settings/api-keys/{id}/edit", get(keys::ask_edit).post(keys::edit))
         .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
         .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))
         .route("/gateways", get(gateways::show))
-        .route("/audit", get(audit::show));
+        .route("/audit", get(audit::show))
+        .route("/audit/export", get(audit::export));
     let mut same_origin =
         CsrfLayer::new().with_rejection_response(foreign as fn(ProtectionError) -> Response);
     if let Some(origin) = &app.pages.public_origin {
         same_origin = same_origin.add_trusted_origin(origin)?;
     }
     Ok(Router::new()
-        .route("/", get(overview::home))
+        .route("/", get(front::home))
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
         .route("/sign-in/oidc", get(oidc::begin))
         .route("/sign-in/oidc/back", get(oidc::back))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
+        .route("/account/end-session", post(account::end_session))
         .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
+        .route("/join/{secret}", get(join::ask).post(join::accept))
+        .route("/join/{secret}/new", post(join::accept_as_new))
         .route("/operators/tokens", get(tokens::show))
         .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)

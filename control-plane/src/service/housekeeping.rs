@@ -94,6 +94,7 @@ impl Housekeeping {
             Box::pin(async move {
                 tx.forget_old_requests(now).await?;
                 tx.forget_expired_sessions(now).await?;
+                tx.forget_expired_invitations(now).await?;
                 let floor = tx.compact_log(removals_kept).await?;
                 tx.prune_tags(TAGS_KEPT).await?;
                 Ok(floor)

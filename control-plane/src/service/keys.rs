@@ -9,4 +9,4 @@ mod plan;
 mod service;
 
 pub use self::change::{Revoked, Rotated};
-pub use self::service::{Created, Keys, Pasted, Swept};
+pub use self::service::{Created, Keys, Pasted, Swept, soon};

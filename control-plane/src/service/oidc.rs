@@ -114,9 +114,7 @@ impl Oidc {
         if wanted.into_iter().any(|name| claims.get(name).is_none()) {
             let more = provider.about(&tokens).await?;
             if let Some(more) = more.filter(|more| more.text("sub") == claims.text("sub")) {
-                for (name, value) in more.0 {
-                    claims.0.entry(name).or_insert(value);
-                }
+                claims.add(more);
             }
         }
         config.rules.identify(&claims).map_err(Failure::Refused)

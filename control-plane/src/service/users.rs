@@ -1,6 +1,7 @@
 //! People: added and managed by an operator, never by signing up; signing in and out.
 
 mod manage;
+mod members;
 mod password;
 mod provider;
 mod service;
@@ -8,5 +9,6 @@ mod sessions;
 mod sign_in;
 
 pub use self::manage::Added;
+pub use self::members::Invited;
 pub use self::service::Users;
 pub use self::sign_in::SignIn;

@@ -89,6 +89,12 @@ impl Workspaces {
         existing(&mut *self.store.read().await?, id_or_slug).await
     }
 
+    /// The workspace of this row.
+    pub async fn by_row(&self, seq: i64) -> Result<Workspace, Error> {
+        let found = self.store.read().await?.list_workspaces(seq - 1, 1).await?;
+        found.into_iter().find(|found| found.seq == seq).ok_or(Error::NotFound("workspace"))
+    }
+
     /// Workspaces, oldest first, and where the next page begins.
     pub async fn list(&self, after: i64, limit: u32) -> Result<(Vec<Workspace>, Option<i64>), Error> {
         let mut connection = self.store.read().await?;

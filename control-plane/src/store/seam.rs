@@ -6,6 +6,7 @@ pub mod engine;
 pub mod gateways;
 pub mod heads;
 pub mod idempotency;
+pub mod invitations;
 pub mod keys;
 pub mod log;
 pub mod maintenance;

@@ -12,6 +12,7 @@ pub(super) mod folded;
 pub(super) mod gateways;
 pub(super) mod idempotency;
 pub(super) mod idle_keys;
+pub(super) mod invitations;
 pub(super) mod key_gateways;
 pub(super) mod keys;
 pub(super) mod migrations;

@@ -76,6 +76,12 @@ async fn filled(control: &Control, path: &str) -> String {
     } else if path.contains("{id}") {
         path = path.replace("{id}", &control.create_key_id().await);
     }
+    if path.contains("{secret}") {
+        let email = format!("i{}@example.com", control.rows("invitations").await);
+        let by = control.server.app.users.find("owner@example.com").await.unwrap().as_actor(None);
+        let invited = control.server.app.users.invite(1, &email, "viewer", by).await.unwrap();
+        path = path.replace("{secret}", &invited.secret);
+    }
     assert!(!path.contains('{'), "{path}: say what stands for it");
     path
 }

@@ -77,7 +77,7 @@ async fn who_is_cut_off_or_does_not_enforce_the_latest_change_is_on_the_overview
     let id = control.create_key_id().await;
     let page = browser.get(&format!("/w/demo/settings/api-keys/{id}/revoke")).await;
     page.shows("on the one connected gateway.");
-    page.shows("1 cut off from here may accept the key until it comes back");
+    page.shows("1 cut off from here may accept the key until it reconnects");
     // It has the latest change, and refuses every request.
     there.catch_up(&control).await;
     there.query.stale = true;

@@ -5,8 +5,8 @@ use reqwest::Method;
 use crate::browser::{Browser, Form as _, PASSWORD, add_user};
 use crate::common::Control;
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
-    frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 #[tokio::test]
 async fn every_page_has_a_strict_policy_and_nothing_inline() {

@@ -80,15 +80,24 @@ async fn expiry_and_limit_are_as_chosen() {
 async fn mistakes_are_told_beside_what_was_typed() {
     let (control, browser) = start().await;
     for (fields, told) in [
-        (&[("name", " "), ("environment", "live")][..], "Name: 1 to 100 characters"),
-        (&[("name", "x"), ("environment", "moon")], "Environment must be live or test"),
-        (&[("name", "x"), ("environment", "live"), ("expiry", "date")], "Expiry: choose a date"),
-        (&[("name", "x"), ("environment", "live"), ("expiry", "-3")], "Expiry: choose a date"),
+        (&[("name", " "), ("environment", "live")][..], "Enter a name (up to 100 characters)."),
+        (&[("name", "x"), ("environment", "moon")], "Must be live or test."),
+        (
+            &[("name", "x"), ("environment", "live"), ("expiry", "date")],
+            "Choose the last day the key should work.",
+        ),
+        (
+            &[("name", "x"), ("environment", "live"), ("expiry", "-3")],
+            "Choose the last day the key should work.",
+        ),
         (
             &[("name", "x"), ("environment", "live"), ("expiry", "date"), ("expiry_date", "2001-01-01")],
             "in the future",
         ),
-        (&[("name", "x"), ("environment", "live"), ("limit", "own")], "Limit: say how many requests"),
+        (
+            &[("name", "x"), ("environment", "live"), ("limit", "own")],
+            "#requests\">Requests</a>: Enter a number",
+        ),
         (
             &[
                 ("name", "x"),
@@ -97,13 +106,14 @@ async fn mistakes_are_told_beside_what_was_typed() {
                 ("requests", "0"),
                 ("window_seconds", "1"),
             ],
-            "Limit: at least 1",
+            "Enter a number from 1 to 1,000,000.",
         ),
     ] {
         let page = browser.submit(NEW, KEYS, fields).await;
         assert_eq!(page.status, 422, "{fields:?}");
         page.shows(told);
-        page.shows("The key was not made");
+        page.shows("Nothing was changed.");
+        page.shows("<title>Error: ");
     }
     assert_eq!(control.revision(), 0);
 }
@@ -173,19 +183,19 @@ async fn a_key_is_edited_and_what_is_not_touched_stays() {
     let after = key().await;
     assert_eq!((&after["expires_at"], &after["limits"]), (&before["expires_at"], &before["limits"]));
     for (fields, told) in [
-        (&[("name", "")][..], "Name: 1 to 100"),
-        (&[("name", "x"), ("note", "a\u{202e}b")], "Note: character 2"),
-        (&[("name", "x"), ("expiry", "date")], "Expiry: choose a date"),
-        (&[("name", "x"), ("limit", "own")], "Limit: say how many requests"),
+        (&[("name", "")][..], "Enter a name (up to 100"),
+        (&[("name", "x"), ("note", "a\u{202e}b")], "Character 2"),
+        (&[("name", "x"), ("expiry", "date")], "Choose the last day the key should work."),
+        (&[("name", "x"), ("limit", "own")], "Enter a number from 1 to"),
         (
             &[("name", "x"), ("limit", "own"), ("requests", "0"), ("window_seconds", "60")],
-            "Limit: at least 1",
+            "Enter a number from 1 to",
         ),
     ] {
         let page = browser.submit(&edit, &edit, fields).await;
         assert_eq!(page.status, 422, "{fields:?}");
         page.shows(told);
-        page.shows("The key was not changed");
+        page.shows("Nothing was changed.");
     }
     assert_eq!(key().await, after);
     browser.revoke(&id).await;
@@ -229,10 +239,10 @@ async fn a_key_is_rotated_with_a_grace() {
     let again = browser.submit_from(&form, &rotate, &[("grace_seconds", "86400")]).await;
     assert_eq!(again.status, 409);
     again.hides(&key);
-    browser.get(KEYS).await.shows("Ending");
+    browser.get(KEYS).await.shows("Rotated");
     // The old one cannot be rotated twice.
     let page = browser.get(&rotate).await;
-    page.shows("Only an active key");
+    page.shows("This key was already replaced by");
     let keys = control.get("/v1/api-keys").await.expect(200);
     assert_eq!((keys.as_array().unwrap().len(), &keys[1]["rotated_to"]), (2, &keys[0]["id"]));
 }
@@ -302,7 +312,7 @@ async fn what_the_workspace_sets_is_shown_and_no_limit_is_none_of_its_own() {
     }
     let list = browser.get(KEYS).await;
     list.shows("Also, for the whole workspace: 5 per hour, 5 at once, whatever is chosen for a key.");
-    list.shows("<span>No limit of its own</span>");
+    list.shows("class=\"limit\">No limit of its own</td>");
     let loose = [("name", "typed name"), ("environment", "test"), ("limit", "own"), ("requests", "9999")];
     let loose = [&loose[..], &[("window_seconds", "60"), ("burst", "20")]].concat();
     let page = browser.submit(NEW, KEYS, &loose).await;
@@ -339,8 +349,8 @@ async fn keys_are_found_by_name_environment_state_and_last_characters() {
         ("?q=100%25", "Checkout", "Mobile"),
         ("?q=e_a", "Mobile_app", "Mobile web"),
         ("?environment=test", "Mobile_app", "Mobile web"),
-        ("?q=nothing+like+it", "No keys match", "Mobile"),
-        ("?status=nonsense&page=x&environment=moon", "Mobile_app", "No keys match"),
+        ("?q=nothing+like+it", "No key matches", "Mobile"),
+        ("?status=nonsense&page=x&environment=moon", "Mobile_app", "No active key"),
     ] {
         let page = browser.get(&format!("{KEYS}{query}")).await;
         assert_eq!(page.status, 200, "{query}");

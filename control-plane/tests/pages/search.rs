@@ -53,7 +53,7 @@ async fn what_means_the_same_is_found() {
     }
     // And what does not is not.
     for text in ["argerx", "_nder", "10_%"] {
-        search(&browser, &[("q", text)]).await.1.shows("No keys match");
+        search(&browser, &[("q", text)]).await.1.shows("No key matches");
     }
 }
 
@@ -63,13 +63,13 @@ async fn a_name_from_before_and_another_name_are_found_too() {
     let id = make(&control, "Ärger").await["id"].as_str().unwrap().to_owned();
     control.patch(&format!("/v1/api-keys/{id}"), json!({"name": "Öde"})).await.expect(200);
     search(&browser, &[("q", "ÖDE")]).await.1.shows("Öde");
-    search(&browser, &[("q", "ärger")]).await.1.shows("No keys match");
+    search(&browser, &[("q", "ärger")]).await.1.shows("No key matches");
     let import = json!({"keys": [{"hash": "0".repeat(64), "workspace": "demo", "name": "Übernahme", "environment": "live"}]});
     control.post("/v1/api-keys/import-batch", import).await.expect(200);
     search(&browser, &[("q", "übernahme")]).await.1.shows("Übernahme");
     // As the migration leaves them.
     control.sql("UPDATE api_keys SET folded = NULL").await;
-    search(&browser, &[("q", "öde")]).await.1.shows("No keys match");
+    search(&browser, &[("q", "öde")]).await.1.shows("No key matches");
     let control = control.restart(|_| {}).await;
     let browser = browser.at(&control);
     for (text, name) in [("öDE", "Öde"), ("ÜBERNAHME", "Übernahme")] {
@@ -172,7 +172,7 @@ async fn a_key_in_the_field_for_the_name_is_refused_and_not_shown() {
     let new = format!("{KEYS}/new");
     let page = browser.submit(&new, KEYS, &[("name", key), ("environment", "live")]).await;
     assert_eq!(page.status, 422);
-    page.shows("it holds an API key");
+    page.shows("It holds an API key");
     page.hides(&key[8..]);
     let rename = format!("{KEYS}/{id}/edit");
     let page = browser.submit(&rename, &rename, &[("name", &format!("Bearer {key}"))]).await;
@@ -192,7 +192,7 @@ async fn a_search_asks_for_a_session_and_its_token_and_is_bounded() {
     let long = "ä".repeat(1_200);
     let (place, page) = search(&browser, &[("q", &long)]).await;
     assert!(place.len() < 4_000, "{}", place.len());
-    page.shows("No keys match");
+    page.shows("No key matches");
 }
 
 #[tokio::test]
@@ -278,7 +278,7 @@ async fn a_short_key_from_elsewhere_gets_into_no_name() {
     for (form, action) in [(format!("{KEYS}/new"), KEYS), (rename.clone(), &rename)] {
         let page = browser.submit(&form, action, &[("name", &name), ("environment", "live")]).await;
         assert_eq!(page.status, 422);
-        page.shows("it holds an API key");
+        page.shows("It holds an API key");
         page.hides(LEGACY);
     }
     for shown in [control.get("/v1/api-keys").await, control.get("/v1/audit").await] {

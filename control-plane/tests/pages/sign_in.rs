@@ -147,7 +147,7 @@ async fn another_password_or_being_locked_out_ends_all_sessions() {
     let wrong = [("current", "wrong"), ("new", "another horse battery")];
     let page = browser.submit("/account", "/account/password", &wrong).await;
     assert_eq!(page.status, 422);
-    page.shows("is not your password");
+    page.shows("That is not your current password.");
     let short = [("current", PASSWORD), ("new", "short")];
     assert_eq!(browser.submit("/account", "/account/password", &short).await.status, 422);
     let right = [("current", PASSWORD), ("new", "another horse battery")];

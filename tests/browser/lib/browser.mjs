@@ -27,6 +27,8 @@ export async function launch(more = []) {
   browser.newContext = async (options) => {
     const context = await newContext(options);
     context.setDefaultTimeout(TIMEOUT_MS);
+    // A page with a key that nobody has copied asks before it is left.
+    context.on("dialog", (dialog) => dialog.accept().catch(() => {}));
     return context;
   };
   return browser;

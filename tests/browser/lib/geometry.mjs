@@ -79,6 +79,7 @@ export function flaws(leastName) {
       if (width < Math.min(leastName, html.clientWidth / 4)) found.push(`${Math.round(width)} px for ${say(cell)}`);
     }
     for (const part of table.querySelectorAll(".button, .badge, .tag, code")) {
+      if (unseen(part)) continue;
       const cell = part.closest("td, th").getBoundingClientRect(), own = part.getBoundingClientRect();
       if (own.right > cell.right + 1 || own.left < cell.left - 1) found.push(`leaves its cell: ${say(part)}`);
     }

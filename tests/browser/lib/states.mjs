@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { signIn } from "./browser.mjs";
+import { choose, confirmRevocation, row } from "./keys.mjs";
 
 const LONG = "Nightly export of conversations to the data warehouse in Frankfurt (owned by team analytics)";
 const UNBROKEN = "Supercalifragilisticexpialidocious-service-account-0123456789-0123456789-0123456789";
@@ -83,6 +84,8 @@ export async function tour(page, stack, visit) {
     ["audit-log", "/w/demo/audit"],
     ["settings", "/w/demo/settings"],
     ["members", "/w/demo/settings/members"],
+    ["api-keys-search", `${keys}?q=laptop`],
+    ["api-keys-none", `${keys}?q=old+laptop&status=active`],
     ["account", "/account"],
     ["not-found", "/w/nothing"],
   ]) {
@@ -115,12 +118,25 @@ export async function tour(page, stack, visit) {
   await page.locator("#key").waitFor();
   await visit("reveal");
   await page.getByRole("button", { name: "I have copied the key" }).click();
-  for (const verb of ["Edit", "Rotate", "Revoke"]) {
-    await go(keys);
-    await page.getByRole("link", { name: `${verb} Checkout service` }).first().click();
-    await visit(verb.toLowerCase());
+  await go(keys);
+  await row(page, "Checkout service").locator("summary").click();
+  await visit("menu");
+  await page.keyboard.press("Escape");
+  const href = await row(page, "Checkout service").getByRole("link", { name: "Checkout service" }).getAttribute("href");
+  for (const [name, path] of [["edit", "/edit"], ["rotate", "/rotate"], ["revoke", "/revoke"]]) {
+    await go(`${href}${path}`);
+    await visit(name);
   }
-  await page.getByRole("button", { name: "Revoke key" }).click();
-  await page.getByRole("heading", { name: "Refused on 1 of 1 gateways" }).waitFor();
+  await go(`${keys}/selected?do=revoke&${href.split("/").pop()}=on`);
+  await visit("selected");
+  await go(keys);
+  await page.locator(".switch summary").click();
+  await visit("switcher");
+  await go(keys);
+  await choose(page, "Checkout service", "Revoke");
+  await page.getByRole("button", { name: "Revoke key" }).waitFor();
+  await visit("revoke-dialog");
+  await confirmRevocation(page);
+  await page.getByRole("heading", { name: /^Refused on|^No gateway/ }).waitFor();
   await visit("receipt");
 }

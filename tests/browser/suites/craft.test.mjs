@@ -35,25 +35,48 @@ async function stickingOut(page) {
   );
 }
 
-for (const width of [375, 800, 1024, 1440]) {
-  for (const colorScheme of width === 375 || width === 1440 ? ["light", "dark"] : ["light"]) {
-    test(`${width} px, ${colorScheme}: no horizontal scroll, nothing serious for axe`, async () => {
-      const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
-      const page = await context.newPage();
-      await tour(page, stack, async (name) => {
-        assert.ok((await overflow(page)) <= 0, `${name} is wider than the window`);
-        assert.deepEqual(await stickingOut(page), [], name);
-        // By the debugger's own door: the pages' policy would not let a script in.
-        await page.evaluate(AXE);
-        const { violations } = await page.evaluate(() => globalThis.axe.run());
-        const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-        const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
-        assert.deepEqual(told, [], name);
-      });
-      await context.close();
-    });
-  }
-}
+/** How a state is looked at: one pass over the states, in one browser, shows each in all of these. */
+const LOOKS = [
+  ...[375, 800, 1024, 1440].map((width) => ({ width, colorScheme: "light" })),
+  ...[375, 1440].map((width) => ({ width, colorScheme: "dark" })),
+];
+
+test("no state scrolls sideways, and none has anything serious for axe, narrow and wide, light and dark", async () => {
+  const page = await (await browser.newContext()).newPage();
+  const told = [];
+  await tour(page, stack, async (name) => {
+    // By the debugger's own door: the pages' policy would not let a script in.
+    await page.evaluate(AXE);
+    for (const { width, colorScheme } of LOOKS) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme });
+      const found = await stickingOut(page);
+      if ((await overflow(page)) > 0) found.push("wider than the window");
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      found.push(...serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`));
+      told.push(...found.map((text) => `${name}, ${width} px, ${colorScheme}: ${text}`));
+    }
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.emulateMedia({ colorScheme: "light" });
+  });
+  assert.deepEqual(told, []);
+});
+
+test("in forced colours one tab is underlined, and what is chosen shows", async () => {
+  const page = await (await browser.newContext({ forcedColors: "active" })).newPage();
+  const marked = {};
+  await tour(page, stack, async (name) => {
+    if (name !== "api-keys") return;
+    marked.tabs = await page.evaluate(
+      () => [...document.querySelectorAll(".tabs a")].filter((tab) => getComputedStyle(tab).borderBottomStyle !== "none").length,
+    );
+    marked.sidebar = await page.evaluate(() => getComputedStyle(document.querySelector(".side")).borderRightStyle);
+    const colours = () => [...document.querySelectorAll(".states a")].map((state) => getComputedStyle(state).backgroundColor);
+    marked.states = new Set(await page.evaluate(colours)).size;
+  });
+  assert.deepEqual(marked, { tabs: 1, sidebar: "solid", states: 2 });
+});
 
 test("the keyboard reaches the content first, then every control, visibly", async () => {
   const page = await (await browser.newContext()).newPage();
@@ -74,7 +97,8 @@ test("the keyboard reaches the content first, then every control, visibly", asyn
     }
   });
   assert.ok(seen.every(({ visible }) => visible), JSON.stringify(seen.filter(({ visible }) => !visible)));
-  for (const wanted of ["Settings", "API Keys", "Generate New Key", "Apply", "Revoke Production App", "Sign out"]) {
+  for (const wanted of ["Settings", "API Keys", "Generate New Key", "Search", "Sign out"]) {
     assert.ok(seen.some(({ name }) => name === wanted), `the keyboard does not reach ${wanted}`);
   }
+  assert.ok(seen.some(({ name }) => name.startsWith("Actions for Production App")), "the keyboard does not reach a row's menu");
 });

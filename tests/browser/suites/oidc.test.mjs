@@ -157,4 +157,8 @@ test("there is no other way in: no password, no code of somebody's own, no state
   assert.deepEqual(await back(one.cookie, one.state, "&iss=https://another.example"), [400, begun]);
   // A code that the provider never gave.
   assert.equal((await back(one.cookie, one.state))[0], 502);
+  // Each such code costs a question at the provider, so there is an end to them.
+  let status;
+  for (let tries = 0; tries < 50 && status !== 429; tries++) [status] = await back(one.cookie, one.state);
+  assert.equal(status, 429);
 });

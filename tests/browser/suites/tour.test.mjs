@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, signIn } from "../lib/browser.mjs";
+import { choose, revoke, row } from "../lib/keys.mjs";
 import { start } from "../lib/stack.mjs";
 
 let stack, browser, page, context;
@@ -35,8 +36,8 @@ async function generate(name) {
   await page.getByRole("link", { name: "Generate New Key" }).click();
   await page.getByLabel("Name").fill(name);
   await page.getByRole("button", { name: "Generate key" }).click();
-  await page.getByRole("button", { name: "Copy" }).click();
-  await page.getByText("The key is in your clipboard").waitFor();
+  await page.getByRole("button", { name: "Copy", exact: true }).click();
+  await page.getByText("the key is in your clipboard").waitFor();
   return page.evaluate(() => navigator.clipboard.readText());
 }
 
@@ -45,27 +46,26 @@ test("a user signs in, makes a key, uses it, revokes it, and Envoy refuses it", 
   await page.getByRole("heading", { name: "Overview" }).waitFor();
   const key = await generate("Production App");
   assert.match(key, /^sk_live_[0-9A-Za-z]{38}$/);
-  assert.ok(await page.getByText("This is the only time that the key is shown.").isVisible());
-  assert.ok(await page.getByText("Accepted on 1 of 1 gateways").isVisible());
+  assert.ok(await page.getByText("this is the only time that the key is shown").isVisible());
+  assert.ok(await page.getByText("accepted on 1 of 1 gateways").isVisible());
   await stack.accepts(key);
 
   await page.getByRole("button", { name: "I have copied the key" }).click();
-  const row = page.getByRole("row").filter({ hasText: "Production App" });
-  assert.match(await row.innerText(), new RegExp(`sk_live_…${key.slice(-4)}[^]*${stack.user.email}[^]*Active`));
+  const found = row(page, "Production App");
+  assert.match(await found.innerText(), new RegExp(`Live[^]*sk_live_…${key.slice(-4)}[^]*${stack.user.email}`));
   assert.ok(!(await page.content()).includes(key));
-  const time = row.locator("time").first();
-  assert.match(await time.getAttribute("title"), /20\d\d/);
+  assert.match(await found.locator(".when time").getAttribute("title"), /20\d\d/);
 
-  await row.getByRole("link", { name: "Revoke Production App" }).click();
-  await page.getByRole("button", { name: "Revoke key" }).click();
-  await page.getByRole("heading", { name: "Refused on 1 of 1 gateways" }).waitFor();
+  await revoke(page, "Production App");
   assert.match(await page.locator(".receipt").innerText(), /slowest after \d+ ms/);
   // From the very next request on: the receipt says so.
   assert.deepEqual(await stack.use(key), [401, "INVALID_API_KEY"]);
-  await page.getByRole("navigation", { name: "Breadcrumb" }).getByRole("link", { name: "API Keys" }).click();
-  await page.getByLabel("Status").selectOption("revoked");
-  await page.getByRole("button", { name: "Apply" }).click();
-  await page.getByRole("row").filter({ hasText: "Production App" }).getByText("Revoked").waitFor();
+  // The page is the key's, and its receipt stays.
+  await page.reload();
+  assert.match(await page.locator(".receipt").innerText(), /Refused on 1 of 1 gateways/);
+  await openKeys();
+  await page.getByRole("link", { name: /^Revoked/ }).click();
+  await row(page, "Production App").getByText("Revoked", { exact: true }).first().waitFor();
 });
 
 test("the page of a key that was left does not have it any more", async () => {
@@ -93,18 +93,15 @@ test("a reload does not make a second key", async () => {
 test("a rotated key and its successor both work until the old one is revoked", async () => {
   const old = await generate("Rotating");
   await openKeys();
-  await page.getByRole("link", { name: "Rotate Rotating" }).click();
-  await page.getByLabel("The old key works for").selectOption("3600");
+  await choose(page, "Rotating", "Rotate");
+  await page.getByRole("radio", { name: "1 hour" }).check();
   await page.getByRole("button", { name: "Rotate key" }).click();
   const fresh = await page.locator("#key").innerText();
   assert.notEqual(fresh, old);
   await stack.accepts(fresh);
   await stack.accepts(old);
   await openKeys();
-  const ending = page.getByRole("row").filter({ hasText: "Ending" });
-  await ending.getByRole("link", { name: "Revoke Rotating" }).click();
-  await page.getByRole("button", { name: "Revoke key" }).click();
-  await page.getByRole("heading", { name: "Refused on 1 of 1 gateways" }).waitFor();
+  await revoke(page, "Rotating", page.getByRole("row").filter({ hasText: "Rotated" }));
   assert.deepEqual(await stack.use(old), [401, "INVALID_API_KEY"]);
   await stack.accepts(fresh);
 });
@@ -112,14 +109,14 @@ test("a rotated key and its successor both work until the old one is revoked", a
 test("renaming, gateways and the audit log tell what is so", async () => {
   await generate("Old name");
   await openKeys();
-  await page.getByRole("link", { name: "Edit Old name" }).click();
+  await choose(page, "Old name", "Edit");
   await page.getByLabel("Name of").fill("New name");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByRole("heading", { name: "New name" }).waitFor();
-  await page.getByRole("link", { name: "Gateways" }).click();
+  await page.goto(`${stack.url}/w/demo/gateways`);
   await page.getByText("Up to date", { exact: true }).waitFor();
   await page.getByRole("link", { name: "Audit log" }).click();
-  await page.getByRole("row").filter({ hasText: "Key renamed" }).first().waitFor();
+  await page.getByRole("listitem").filter({ hasText: "renamed a key to New name" }).first().waitFor();
 });
 
 test("neither the log nor the pages have a key, a password or a session", async () => {

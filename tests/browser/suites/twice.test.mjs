@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch, signIn } from "../lib/browser.mjs";
+import { confirmRevocation, row } from "../lib/keys.mjs";
 import { start, until } from "../lib/stack.mjs";
 
 const KEYS = "/w/demo/settings/api-keys";
@@ -76,7 +77,7 @@ test("a key that was copied is not shown again, and can be replaced without a re
   await page.getByRole("button", { name: "Generate key" }).click();
   const key = await showsTheOneKey(page, "Copied");
   await page.getByRole("button", { name: "I have copied the key" }).click();
-  await page.getByRole("heading", { name: "Settings" }).waitFor();
+  await page.getByRole("heading", { name: "API Keys" }).waitFor();
   const refused = await page.goBack().then(() => undefined, (error) => error.message);
   if (refused) await sayYes(page);
   await page.getByRole("heading", { name: "This key was made already" }).waitFor();
@@ -133,7 +134,7 @@ test("a pasted key finds its row, and neither the address nor the history has it
   await page.goto(stack.url + KEYS);
   await page.getByLabel("Search").fill(`Bearer ${wanted.key}`);
   await page.keyboard.press("Enter");
-  await page.getByRole("row").filter({ hasText: "Wanted" }).waitFor();
+  await row(page, "Wanted").waitFor();
   assert.equal(await page.getByRole("row").count(), 2);
   assert.ok(!(await page.content()).includes(wanted.key.slice(8)));
   const secret = wanted.key.slice(8, 30);
@@ -150,7 +151,7 @@ test("a search keeps its other half on the next page", async () => {
   await page.goto(stack.url + KEYS);
   await page.getByLabel("Search").fill(odd.toLowerCase());
   await page.keyboard.press("Enter");
-  await page.getByRole("link", { name: "Older" }).click();
+  await page.getByRole("link", { name: "Next" }).click();
   await page.waitForURL(/page=2/);
   assert.equal(await page.getByLabel("Search").inputValue(), odd.toLowerCase());
   assert.equal(await page.getByRole("row").count(), 2);

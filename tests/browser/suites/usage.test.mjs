@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, signIn } from "../lib/browser.mjs";
+import { confirmRevocation } from "../lib/keys.mjs";
 import { start } from "../lib/stack.mjs";
 
 const KEYS = "/w/demo/settings/api-keys";
@@ -74,7 +75,7 @@ for (const javaScriptEnabled of [true, false]) {
     await slow.catchUp();
     const page = await signedIn({ javaScriptEnabled });
     await page.goto(`${stack.url}${KEYS}/${key.id}/revoke`);
-    await page.getByRole("button", { name: "Revoke key" }).click();
+    await confirmRevocation(page);
     await page.getByText("has not confirmed and may still accept the key").waitFor();
     await slow.catchUp();
     await page.getByText("Every connected gateway refuses the key on every worker").waitFor();

@@ -18,13 +18,15 @@ pub struct KeyFilter {
     pub search: Option<String>,
     /// Only keys with exactly this hint.
     pub hint: Option<String>,
+    /// Only keys that somebody of this name has made.
+    pub created_by: Option<String>,
     /// Only keys that end before then.
     pub ends_before: Option<Timestamp>,
     /// Only active keys that were not used since then, and were there and counted.
     pub unused_since: Option<Timestamp>,
     /// Only keys that have ended and with which somebody came since then.
     pub refused_since: Option<Timestamp>,
-    /// Which come first.
+    /// In which order.
     pub order: KeyOrder,
     /// Only keys made before the one with this `seq`.
     pub before: Option<i64>,
@@ -32,18 +34,35 @@ pub struct KeyFilter {
     pub offset: u32,
 }
 
-/// Which keys come first.
+/// In which order a list shows keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyOrder {
-    /// Those that were made last.
+    /// Newest first.
     #[default]
     Newest,
-    /// Those that end first; with `ends_before`.
+    /// Oldest first.
+    Oldest,
+    /// What ends soonest first, what never ends last; of keys that have expired, the latest first.
     Ends,
     /// Those with which somebody came last; with `refused_since`.
     LatestRefused,
     /// Those that were unused for the longest time; with `unused_since`.
     LongestUnused,
+    /// What gateways accept first, each part with the newest first.
+    WorkingFirst,
+}
+
+/// How many keys of a workspace are in each state; each is counted up to [`crate::domain::lists::MOST_COUNTED`] and one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateCounts {
+    /// Accepted by the gateways.
+    pub active: u64,
+    /// Of those, the ones that end within 30 days.
+    pub ending: u64,
+    /// Refused because their time is over.
+    pub expired: u64,
+    /// Refused because someone said so.
+    pub revoked: u64,
 }
 
 /// How many keys there are in each state.

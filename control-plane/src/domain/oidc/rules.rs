@@ -45,6 +45,7 @@ pub struct Identity {
 
 /// What the rules look like.
 const FORM: &str = "rules are CLAIM=VALUE:WORKSPACE/ROLE or CLAIM=VALUE:operator, or * for everybody, such as groups=acme-admins:acme/owner,*:acme/viewer";
+const EMAIL: [&str; 2] = ["email", "email_verified"];
 /// Longest subject (OpenID Connect Core, 2).
 const MAX_SUBJECT: usize = 255;
 
@@ -139,6 +140,16 @@ impl Claims {
         })
     }
 
+    /// Adds what is not there yet. The address and whether it is verified are of one piece: both, or neither.
+    pub fn add(&mut self, more: Self) {
+        if EMAIL.iter().any(|name| !self.0.contains_key(*name)) {
+            EMAIL.iter().for_each(|name| drop(self.0.remove(*name)));
+        }
+        for (name, value) in more.0 {
+            self.0.entry(name).or_insert(value);
+        }
+    }
+
     /// A claim that is a text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
@@ -201,6 +212,17 @@ mod tests {
         assert_eq!(roles(&of(json!({"groups": "acme-admins-not"})))[0], Some(Role::Viewer));
         let none = Rules::default().identify(&claims(json!({}))).unwrap();
         assert!(!none.has_place() && none.operator.is_none() && Rules::default().is_empty());
+    }
+
+    #[test]
+    fn an_address_is_verified_by_who_says_it() {
+        let of = |value: Value| Claims(value.as_object().unwrap().clone());
+        let mut claims = of(json!({"sub": "1", "email": "boss@example.com", "groups": "a"}));
+        claims.add(of(json!({"sub": "1", "email": "me@example.com", "email_verified": true, "groups": "b"})));
+        assert_eq!((claims.text("email"), claims.text("groups")), (Some("me@example.com"), Some("a")));
+        let mut claims = of(json!({"email_verified": true}));
+        claims.add(of(json!({"email": "me@example.com"})));
+        assert!(claims.get("email_verified").is_none());
     }
 
     #[test]

@@ -56,12 +56,7 @@ pub(crate) struct Wanted {
 impl UserDraft {
     pub(crate) fn check(self) -> Result<Wanted, Error> {
         let mut problems = Problems::default();
-        let email = normal_email(self.email.as_deref().unwrap_or_default());
-        if let Some(problem) = names::hidden(&email) {
-            problems.add("email", problem);
-        } else if !is_email(&email) {
-            problems.add("email", "must be an e-mail address");
-        }
+        let email = check_email(self.email.as_deref().unwrap_or_default(), &mut problems);
         let workspace = self.workspace.unwrap_or_default();
         if workspace.is_empty() {
             problems.add("workspace", "is required");
@@ -71,10 +66,12 @@ impl UserDraft {
             problems.add("role", "must be owner, member or viewer");
         }
         if let Some(password) = &self.password {
-            password.check(&email, &mut problems);
+            password.check(email.as_deref().unwrap_or_default(), &mut problems);
         }
         problems.check()?;
-        let role = role.ok_or_else(|| Error::internal("a draft without problems is not complete"))?;
+        let (Some(email), Some(role)) = (email, role) else {
+            return Err(Error::internal("a draft without problems is not complete"));
+        };
         Ok(Wanted { email, workspace, role, password: self.password, operator: self.operator })
     }
 }
@@ -99,6 +96,20 @@ impl RoleDraft {
         };
         problems.check()?;
         Ok((workspace, role))
+    }
+}
+
+/// An e-mail address as it is kept.
+pub(crate) fn check_email(text: &str, problems: &mut Problems) -> Option<String> {
+    let email = normal_email(text);
+    let problem =
+        names::hidden(&email).or_else(|| (!is_email(&email)).then(|| "must be an e-mail address".to_owned()));
+    match problem {
+        Some(problem) => {
+            problems.add("email", problem);
+            None
+        }
+        None => Some(email),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// Since when they may not sign in.
     pub disabled_at: Option<Timestamp>,
+    /// The workspace whose owner has invited them and vouches for their address; `None` when an operator does.
+    pub vouched_by: Option<i64>,
 }
 
 /// A user's place in a workspace.
@@ -81,6 +83,15 @@ impl Role {
             Self::Viewer => "viewer",
             Self::Member => "member",
             Self::Owner => "owner",
+        }
+    }
+
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Viewer => "Viewer",
+            Self::Member => "Member",
+            Self::Owner => "Owner",
         }
     }
 

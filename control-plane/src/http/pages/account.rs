@@ -4,28 +4,63 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
 
 use super::chrome::{Chrome, Section};
 use super::device::Devices;
 use super::error::PageError;
 use super::form::Posted;
+use super::mistakes::Mistakes;
 use super::session::SignedIn;
-use super::view::html;
+use super::view::{Moment, html};
 use crate::domain::error::{Error, Problems};
+use crate::domain::sessions::Session;
 use crate::domain::users::password::{MIN_CHARS, Password};
 use crate::http::app::App;
+use crate::http::extract::Query;
 
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage {
     chrome: Chrome,
-    problems: Problems,
+    mistakes: Mistakes,
     min_chars: usize,
+    sessions: Vec<Row>,
+    ended: bool,
+}
+
+/// A browser in which the user is signed in.
+struct Row {
+    id: String,
+    agent: String,
+    address: String,
+    began: Moment,
+    seen: Moment,
+    /// True for the one that looks.
+    here: bool,
+}
+
+/// What was done.
+#[derive(Deserialize)]
+pub(super) struct AccountQuery {
+    ended: Option<String>,
 }
 
 /// The page.
-pub(super) async fn show(signed_in: SignedIn) -> Response {
-    page(&signed_in, Problems::default())
+pub(super) async fn show(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    Query(query): Query<AccountQuery>,
+) -> Result<Response, PageError> {
+    page(&app, &signed_in, Problems::default(), query.ended.is_some()).await
+}
+
+/// Ends one session of the user.
+pub(super) async fn end_session(State(app): State<App>, posted: Posted) -> Result<Redirect, PageError> {
+    let Posted { signed_in, fields } = posted;
+    let by = signed_in.actor();
+    app.users.end_session(&signed_in.user, fields.text("session"), by).await?;
+    Ok(Redirect::to("/account?ended=1"))
 }
 
 /// Gives the user another password and ends all their sessions.
@@ -40,7 +75,9 @@ pub(super) async fn change_password(
     if let Err(Error::RateLimited { retry_after_seconds }) = app.people.admit(user.seq, app.clock.instant()) {
         let problems =
             Problems::one("current", format!("too many changes; wait {retry_after_seconds} seconds"));
-        return Ok((StatusCode::TOO_MANY_REQUESTS, page(&signed_in, problems)).into_response());
+        return Ok(
+            (StatusCode::TOO_MANY_REQUESTS, page(&app, &signed_in, problems, false).await?).into_response()
+        );
     }
     match app.users.change_password(user, field("current"), field("new"), (by, &signed_in.csrf)).await {
         // Whoever sits here knew both passwords: the browser stays one on which they have signed in.
@@ -51,8 +88,13 @@ pub(super) async fn change_password(
         Err(_) if is_over(&app, &signed_in).await? => {
             Ok(Redirect::to("/sign-in?next=/account&ended=password").into_response())
         }
-        Err(Error::Invalid(problems)) => {
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&signed_in, problems)).into_response())
+        Err(Error::Invalid(mut problems)) => {
+            // What is wrong with the new one is told with it.
+            if problems.of("password").is_none() {
+                field("new").check(&signed_in.user.email, &mut problems);
+            }
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&app, &signed_in, problems, false).await?)
+                .into_response())
         }
         Err(error) => Err(error.into()),
     }
@@ -75,7 +117,36 @@ pub(super) async fn sign_out_everywhere(
     Ok((devices.remember(&app, &user)?, Redirect::to("/sign-in?bye=everywhere")).into_response())
 }
 
-fn page(signed_in: &SignedIn, problems: Problems) -> Response {
-    let chrome = Chrome::new("Account", Section::Account, signed_in, None);
-    html(&AccountPage { chrome, problems, min_chars: MIN_CHARS })
+async fn page(
+    app: &App,
+    signed_in: &SignedIn,
+    problems: Problems,
+    ended: bool,
+) -> Result<Response, PageError> {
+    let (here, sessions) = (signed_in.session_id(), app.users.sessions(&signed_in.user).await?);
+    let row = |session: Session| Row {
+        here: here.as_deref() == Some(&session.id),
+        agent: session.agent.as_deref().map_or("A browser", browser).to_owned(),
+        address: session.address.map(|address| address.to_string()).unwrap_or_default(),
+        began: Moment::new(session.began),
+        seen: Moment::ago(session.seen),
+        id: session.id,
+    };
+    let title = if problems.is_empty() { "Account" } else { "Error: Account" };
+    let chrome = Chrome::new("Account", Section::Account, signed_in, None).titled(title);
+    let mistakes = Mistakes::new(&problems);
+    let sessions = sessions.into_iter().map(row).collect();
+    Ok(html(&AccountPage { chrome, mistakes, min_chars: MIN_CHARS, sessions, ended }))
+}
+
+/// The browser's name in what it calls itself: each calls itself what came before it, too.
+fn browser(agent: &str) -> &str {
+    const NAMES: [(&str, &str); 5] = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    NAMES.into_iter().find(|(mark, _)| agent.contains(mark)).map_or(agent, |(_, name)| name)
 }

@@ -20,7 +20,9 @@ pub(super) enum Section {
 /// The frame of a page for a signed-in user.
 pub(super) struct Chrome {
     pub assets: Assets,
+    /// The page's name, and the window's.
     pub title: String,
+    pub window: String,
     section: Section,
     pub email: String,
     pub csrf: String,
@@ -28,6 +30,8 @@ pub(super) struct Chrome {
     pub here: Option<Membership>,
     /// The user's other workspaces.
     pub others: Vec<Membership>,
+    /// Whether the user runs the installation.
+    pub is_operator: bool,
 }
 
 impl Chrome {
@@ -38,8 +42,16 @@ impl Chrome {
         let other =
             |one: &&Membership| here.as_ref().is_none_or(|here| one.workspace_seq != here.workspace_seq);
         let others = memberships.iter().filter(other).cloned().collect();
-        let (title, email, csrf) = (title.to_owned(), email.clone(), signed_in.csrf.clone());
-        Self { assets: Assets::new(), title, section, email, csrf, here, others }
+        let (title, window) = (title.to_owned(), title.to_owned());
+        let (email, csrf) = (email.clone(), signed_in.csrf.clone());
+        let is_operator = signed_in.user.is_operator;
+        Self { assets: Assets::new(), title, window, section, email, csrf, here, others, is_operator }
+    }
+
+    /// The same with another title for the window: the page's mistakes are to be heard first.
+    pub fn titled(mut self, window: &str) -> Self {
+        self.window = window.to_owned();
+        self
     }
 
     /// The workspace's part of a path.
@@ -58,6 +70,23 @@ impl Chrome {
             Section::Members => section == "settings" || section == "members",
             Section::Account => section == "account",
             Section::Tokens => section == "tokens",
+        }
+    }
+
+    /// The role in words.
+    pub fn role(&self) -> &'static str {
+        self.here.as_ref().map_or("", |here| here.role.words())
+    }
+
+    /// The rest of the path of the same section in another workspace.
+    pub const fn same_section(&self) -> &'static str {
+        match self.section {
+            Section::Gateways => "/gateways",
+            Section::Settings => "/settings",
+            Section::ApiKeys => "/settings/api-keys",
+            Section::Members => "/settings/members",
+            // Not everybody sees the audit log everywhere.
+            Section::Overview | Section::Audit | Section::Account | Section::Tokens => "",
         }
     }
 

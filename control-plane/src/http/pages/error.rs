@@ -69,15 +69,17 @@ impl PageError {
         match failure {
             Failure::NoRoute | Failure::Failed(Error::NotFound(_)) => (
                 status,
-                "There is nothing here",
+                "Page not found",
                 "The page does not exist, or it belongs to a workspace that you are not a member of.",
             ),
             Failure::Failed(Error::Conflict { message, .. }) => {
                 (status, "That is not possible any more", message)
             }
-            Failure::Failed(Error::Internal(_)) => {
-                (status, "Something went wrong", "It is our fault and has been noted. Try again in a moment.")
-            }
+            Failure::Failed(Error::Internal(_)) => (
+                status,
+                "Something went wrong",
+                "Something went wrong on our side. There is nothing for you to do: try again in a moment.",
+            ),
             Failure::Failed(Error::Unavailable(_)) => {
                 (status, "Not available right now", "Try again in a moment.")
             }
@@ -112,7 +114,7 @@ impl IntoResponse for PageError {
         let (status, title, text) = self.explain();
         let link = match &self {
             Self::Stale(back) => (back.place(), "Open it again, as you had filled it in"),
-            _ => ("/", "Go to the first page"),
+            _ => ("/", "Back to Overview"),
         };
         let page = ErrorPage { assets: Assets::new(), status: status.as_u16(), title, text, link };
         let mut response = (status, html(&page)).into_response();

@@ -5,7 +5,7 @@ mod attention;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use serde::Deserialize;
 
 use self::attention::{Attention, Part as AttentionPart};
@@ -13,6 +13,7 @@ use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::gateways::Glance;
 use super::place::Place;
+use super::session::SignedIn;
 use super::usage::{Chart, LastUsed, Line, Span, refused};
 use super::view::{counted, grouped, html};
 use crate::domain::error::Error;
@@ -90,6 +91,14 @@ struct Found {
 const MOST_BUSY: usize = 8;
 /// As long as days are kept.
 const EVER: i64 = 400 * 1_440;
+
+/// Leads to the user's first workspace.
+pub(super) async fn home(signed_in: SignedIn) -> Redirect {
+    match signed_in.user.memberships.first() {
+        Some(first) => Redirect::to(&format!("/w/{}", first.slug)),
+        None => Redirect::to("/account"),
+    }
+}
 
 /// How the workspace is, at a glance.
 pub(super) async fn show(

@@ -19,6 +19,7 @@ use crate::http::app::App;
 struct GatewaysPage {
     chrome: Chrome,
     revision: u64,
+    now: Moment,
     rows: Vec<Row>,
     glance: Glance,
     /// True when one line stands for those that were forgotten for room.
@@ -49,7 +50,6 @@ pub(super) struct Glance {
 /// A line of the table.
 struct Row {
     id: String,
-    credential: String,
     has_session: bool,
     version: Option<String>,
     connected: bool,
@@ -90,7 +90,8 @@ pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Respons
     let revision = app.store.head().revision;
     let gateways = app.gateways.list();
     let glance = Glance::new(&gateways, revision);
-    let rows: Vec<_> = gateways.into_iter().map(|gateway| Row::new(gateway, revision)).collect();
+    let mut rows: Vec<_> = gateways.into_iter().map(|gateway| Row::new(gateway, revision)).collect();
+    rows.sort_by_key(Row::is_well);
     let credential = |row: StoredCredential| CredentialLine {
         last_used: app.gateways.last_seen(&row.name).map(Moment::ago),
         revoked: row.revoked_at.is_some(),
@@ -102,6 +103,7 @@ pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Respons
     Ok(html(&GatewaysPage {
         chrome: place.chrome("Gateways", Section::Gateways),
         revision,
+        now: Moment::seconds(app.clock.now()),
         glance,
         pushed_out: rows.iter().any(|row| row.id.ends_with(&format!("/{PUSHED_OUT}"))),
         without_session: rows.iter().filter(|row| row.connected && !row.has_session).count(),
@@ -149,10 +151,14 @@ impl Glance {
 }
 
 impl Row {
+    /// True when there is nothing to do about it.
+    const fn is_well(&self) -> bool {
+        self.connected && !self.stale && !self.serves_nobody && !self.other_database && self.behind == 0
+    }
+
     fn new(gateway: GatewayView, revision: u64) -> Self {
         Self {
             id: gateway.id,
-            credential: gateway.credential,
             has_session: gateway.has_session,
             version: gateway.version,
             connected: gateway.connected,

@@ -10,14 +10,15 @@ use tokio::sync::Semaphore;
 
 use super::device::{DeviceCookie, Devices};
 use super::error::PageError;
+use crate::domain::addresses::network;
 use crate::domain::error::Error;
 use crate::http::app::App;
 use crate::http::caller::{address, is_secure};
 use crate::http::receive::whole;
 
-/// Nothing but our own stylesheet, script and images; no frames; forms and what the script asks for go nowhere else.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
-    frame-ancestors 'none'; base-uri 'none'";
+/// Nothing but our own stylesheet, script, images and pages; no frames; forms go nowhere else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Sent with everything. `same-origin` and not `no-referrer`: that would make browsers send `Origin: null` with forms.
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -74,14 +75,16 @@ pub(super) async fn receive(State(app): State<App>, request: Request, next: Next
 /// on which somebody has signed in before they wait for no stranger either.
 pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    // A provider of identities is asked on both ways.
-    let signs_in =
-        (request.method() == Method::POST && path == "/sign-in") || path.starts_with("/sign-in/oidc");
+    let signs_in = request.method() == Method::POST && path == "/sign-in";
     let slot = if signs_in {
         let devices = Devices::of(&app, request.headers());
         let slot = sign_in_slot(&app, &request, &devices);
         request.extensions_mut().insert(devices);
         slot
+    } else if path.starts_with("/sign-in/oidc") {
+        // The provider is asked on both ways, and may be slow: nobody else waits for that, and nobody has all of these places.
+        let from = address(&app, &request).map(network).unwrap_or_default();
+        app.provider_slots.take(&from).map(|slot| Box::new(slot) as Permit)
     } else {
         permit(&app.page_admission)
     };

@@ -18,6 +18,8 @@ pub(super) struct BoundsText {
 /// The limits of a key in words: its own choice, and what holds besides.
 pub(super) struct KeyLimits {
     pub own: String,
+    /// The same in the shortest words, for a row of a list.
+    pub short: String,
     pub bounds: BoundsText,
 }
 
@@ -47,8 +49,9 @@ impl KeyLimits {
         }
         let is_bounded = own.len() < enforced.len();
         let none = own.is_empty() && is_bounded;
+        let short = if none { "No limit of its own".to_owned() } else { short_text(&own) };
         let own = if none { "No limit of its own".to_owned() } else { limits_text(&own) };
-        Self { own, bounds: BoundsText::new(&bounds) }
+        Self { own, short, bounds: BoundsText::new(&bounds) }
     }
 }
 
@@ -58,6 +61,24 @@ pub(super) fn limits_text(limits: &[Limit]) -> String {
         return "No limit".to_owned();
     }
     limits.iter().map(limit_text).collect::<Vec<_>>().join("; ")
+}
+
+/// `600/min · burst 60`, and how many more there are.
+fn short_text(limits: &[Limit]) -> String {
+    let Some((first, rest)) = limits.split_first() else { return "No limit".to_owned() };
+    let window = match first.window_seconds.get() {
+        1 => "s".to_owned(),
+        60 => "min".to_owned(),
+        3_600 => "h".to_owned(),
+        seconds => window_text(seconds),
+    };
+    let burst = if first.burst() == first.requests {
+        String::new()
+    } else {
+        format!(" · burst {}", grouped(first.burst().get().into()))
+    };
+    let more = if rest.is_empty() { String::new() } else { format!(", {} more", rest.len()) };
+    format!("{}/{window}{burst}{more}", grouped(first.requests.get().into()))
 }
 
 fn limit_text(limit: &Limit) -> String {
@@ -102,8 +123,8 @@ mod tests {
     #[test]
     fn what_a_key_has_of_its_own_is_told_apart_from_what_the_workspace_sets() {
         let limits = parse_list("100/1m+20,ceiling=500/1m,shared=10/1m@workspace").unwrap();
-        let KeyLimits { own, bounds } = KeyLimits::new(&limits);
-        assert_eq!(own, "100 per minute, 20 at once");
+        let KeyLimits { own, short, bounds } = KeyLimits::new(&limits);
+        assert_eq!((own.as_str(), short.as_str()), ("100 per minute, 20 at once", "100/min · burst 20"));
         assert_eq!(bounds.ceiling.as_deref(), Some("500 per minute, 500 at once"));
         assert_eq!(bounds.workspace.as_deref(), Some("10 per minute, 10 at once"));
         let bounded = KeyLimits::new(&limits[1..]);

@@ -53,6 +53,11 @@ impl Place {
         if self.may(role) { Ok(()) } else { Err(PageError::Forbidden) }
     }
 
+    /// `{id}` of the path.
+    pub fn id(&self) -> Result<&str, PageError> {
+        self.id.as_deref().ok_or(PageError::Failed(Failure::NoRoute))
+    }
+
     /// The key of the path, if it is one of this workspace.
     pub async fn key(&self, app: &App) -> Result<Key, PageError> {
         let none = || PageError::from(Error::NotFound("API key"));
@@ -118,6 +123,11 @@ impl Uncounted {
     /// Who looks at which workspace.
     pub const fn place(&self) -> &Place {
         &self.posted.place
+    }
+
+    /// What it says.
+    pub const fn fields(&self) -> &Fields {
+        &self.posted.fields
     }
 
     /// Counts it as a change, which may be one too many.

@@ -123,7 +123,6 @@ impl SignedIn {
     }
 
     /// The session's public name, by which the user ends one of theirs.
-    #[allow(dead_code, reason = "for the list on the account page")]
     pub fn session_id(&self) -> Option<String> {
         self.session.id().map(|id| public_id(&hash(&id)))
     }

@@ -26,7 +26,7 @@ pub(super) struct Assets {
 pub(super) struct Moment {
     exact: String,
     text: String,
-    /// How the script shows it: `ago`, `used`, `clock`, `date`, `day`, or in full.
+    /// How the script shows it: `ago`, `used`, `ends` (in how many hours, and when), `clock`, `date`, `day`, or in full.
     form: &'static str,
 }
 
@@ -37,9 +37,19 @@ pub(super) struct Pager {
     pub first: u64,
     pub last: u64,
     /// Query of the page before.
-    pub newer: Option<String>,
+    pub previous: Option<String>,
     /// Query of the page after.
-    pub older: Option<String>,
+    pub next: Option<String>,
+    /// Pages by their numbers, where somebody has counted; a gap is `None`.
+    pub pages: Vec<Option<PageLink>>,
+}
+
+/// A page of a list by its number.
+pub(super) struct PageLink {
+    pub number: u64,
+    pub query: String,
+    /// True for the one that is shown.
+    pub here: bool,
 }
 
 impl Assets {
@@ -53,6 +63,12 @@ impl Moment {
     pub fn new(moment: Timestamp) -> Self {
         let text = moment.strftime("%-d %b %Y, %H:%M UTC").to_string();
         Self { exact: moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(), text, form: "" }
+    }
+
+    /// A date and time to the second, for what is to be put in order.
+    pub fn seconds(moment: Timestamp) -> Self {
+        let text = moment.strftime("%-d %b %Y, %H:%M:%S UTC").to_string();
+        Self { form: "second", text, ..Self::new(moment) }
     }
 
     /// The same, and the script says how long ago.
@@ -94,7 +110,15 @@ impl Moment {
         let moment = Timestamp::from_second(end.second()).ok();
         let near =
             |moment: &Timestamp| *moment > now && moment.duration_since(now) < SignedDuration::from_hours(48);
-        moment.filter(near).map_or_else(|| Self::last_day(end), Self::ago)
+        moment
+            .filter(near)
+            .map_or_else(|| Self::last_day(end), |moment| Self { form: "ends", ..Self::new(moment) })
+    }
+
+    /// An end with the moment and, by the script, in how long: for a sentence that carries a deadline.
+    pub fn deadline(end: End, now: Timestamp) -> Self {
+        let moment = Timestamp::from_second(end.second()).ok().filter(|moment| *moment > now);
+        moment.map_or_else(|| Self::at(end), |moment| Self { form: "deadline", ..Self::new(moment) })
     }
 
     /// The moment at which something ends or ended; of the last day, which the library has not, only the day.
@@ -108,7 +132,9 @@ impl Moment {
     }
 
     fn last_day(end: End) -> Self {
-        let (exact, text) = (format!("{}.000Z", end.civil()), end.civil().strftime("%-d %b %Y").to_string());
+        // The day of the last second at which it is good: an end at midnight is that of the day before.
+        let last = End::from_second(end.second() - 1).unwrap_or(end).civil();
+        let (exact, text) = (format!("{last}.000Z"), last.strftime("%-d %b %Y").to_string());
         Self { exact, text, form: "day" }
     }
 }
@@ -119,22 +145,47 @@ impl Pager {
     pub fn new(page: u32, size: u32, (shown, more): (usize, bool), total: Option<u64>, query: &str) -> Self {
         let before = u64::from(page - 1) * u64::from(size);
         let last = before + shown as u64;
-        let link = |page: u32| {
+        let link = |page: u64| {
             let rest = if query.is_empty() { String::new() } else { format!("{query}&") };
             format!("?{rest}page={page}")
         };
+        let known = if more { total.filter(|total| *total <= MOST_COUNTED.into()) } else { Some(last) };
+        let here = u64::from(page);
+        let numbers = known.map(|total| numbers(here, total.div_ceil(u64::from(size)))).unwrap_or_default();
+        let page = |number: u64| PageLink { number, query: link(number), here: number == here };
         Self {
-            total: match total {
-                _ if !more => last.to_string(),
-                Some(total) if total <= MOST_COUNTED.into() => total.to_string(),
-                _ => "many".to_owned(),
-            },
+            total: known.map_or_else(|| "many".to_owned(), |total| total.to_string()),
             first: if shown > 0 { before + 1 } else { 0 },
             last: if shown > 0 { last } else { 0 },
-            newer: (page > 1).then(|| link(page - 1)),
-            older: more.then(|| link(page + 1)),
+            previous: (here > 1).then(|| link(here - 1)),
+            next: more.then(|| link(here + 1)),
+            pages: numbers.into_iter().map(|number| number.map(page)).collect(),
         }
     }
+}
+
+/// The numbers of pages worth a link: the first, the last, and those around this one. None, when there is only one.
+fn numbers(here: u64, last: u64) -> Vec<Option<u64>> {
+    if last < 2 {
+        return Vec::new();
+    }
+    let near = here.saturating_sub(1).max(1)..=(here + 1).min(last);
+    let mut shown: Vec<u64> = [1].into_iter().chain(near).chain([last]).collect();
+    shown.sort_unstable();
+    shown.dedup();
+    let mut numbers = Vec::new();
+    let mut before = 0;
+    for number in shown {
+        match number - before {
+            // The one page that is left out takes as much room as the gap.
+            2 => numbers.push(Some(number - 1)),
+            gap if gap > 2 => numbers.push(None),
+            _ => {}
+        }
+        numbers.push(Some(number));
+        before = number;
+    }
+    numbers
 }
 
 /// A number that was counted up to [`MOST_COUNTED`].
@@ -171,13 +222,24 @@ mod tests {
     fn pages_of_a_list() {
         let pager = Pager::new(2, 50, (50, true), Some(120), "status=all");
         assert_eq!((pager.first, pager.last, pager.total.as_str()), (51, 100, "120"));
-        assert_eq!(pager.newer.as_deref(), Some("?status=all&page=1"));
-        assert_eq!(pager.older.as_deref(), Some("?status=all&page=3"));
+        assert_eq!(pager.previous.as_deref(), Some("?status=all&page=1"));
+        assert_eq!(pager.next.as_deref(), Some("?status=all&page=3"));
         let last = Pager::new(3, 50, (20, false), None, "");
-        assert_eq!((last.first, last.last, last.total.as_str(), last.older), (101, 120, "120", None));
+        assert_eq!((last.first, last.last, last.total.as_str(), last.next), (101, 120, "120", None));
         assert_eq!(Pager::new(1, 50, (50, true), None, "").total, "many", "nobody has counted");
         assert_eq!(Pager::new(1, 50, (50, true), Some(10_001), "").total, "many");
+        for (here, last, expected) in [
+            (1, 1, &[][..]),
+            (1, 2, &[1, 2]),
+            (1, 11, &[1, 2, 0, 11]),
+            (4, 11, &[1, 2, 3, 4, 5, 0, 11]),
+            (6, 11, &[1, 0, 5, 6, 7, 0, 11]),
+            (11, 11, &[1, 0, 10, 11]),
+        ] {
+            let found: Vec<_> = numbers(here, last).into_iter().map(Option::unwrap_or_default).collect();
+            assert_eq!(found, expected, "{here} of {last}");
+        }
         let empty = Pager::new(1, 50, (0, false), None, "");
-        assert_eq!((empty.first, empty.last, empty.newer, empty.older), (0, 0, None, None));
+        assert_eq!((empty.first, empty.last, empty.previous, empty.next), (0, 0, None, None));
     }
 }

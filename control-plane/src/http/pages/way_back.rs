@@ -34,7 +34,7 @@ enum Left {
 }
 
 /// The fields of forms that may stand in an address.
-const KEPT: [&str; 13] = [
+const KEPT: [&str; 16] = [
     "name",
     "note",
     "environment",
@@ -45,6 +45,9 @@ const KEPT: [&str; 13] = [
     "window_seconds",
     "burst",
     "grace_seconds",
+    "email",
+    "role",
+    "sort",
     "q",
     "status",
     "page",
@@ -55,6 +58,7 @@ const MAX_VALUE: usize = 400;
 const MAX_PLACE: usize = 4_000;
 const PASSWORD: &str = "/account/password";
 const API_KEYS: &str = "/settings/api-keys";
+const MEMBERS: &str = "/settings/members";
 
 impl WayBack {
     /// To the page of a request; `ended` when it came with a session that is over.
@@ -135,6 +139,11 @@ fn page_of(action: &str) -> String {
         action if action.starts_with("/account/") => "/account".to_owned(),
         action if action.ends_with(API_KEYS) => format!("{action}/new"),
         action => {
+            if let Some((members, rest)) = action.split_once(MEMBERS) {
+                let one =
+                    rest.strip_suffix("/role").or_else(|| rest.strip_suffix("/remove")).unwrap_or_default();
+                return format!("{members}{MEMBERS}{one}");
+            }
             let list = ["/search", "/copied"].into_iter().find_map(|end| action.strip_suffix(end));
             list.filter(|list| list.ends_with(API_KEYS)).unwrap_or(action).to_owned()
         }

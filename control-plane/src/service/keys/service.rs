@@ -6,7 +6,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::named::refuse_key_in;
 use super::once::{refuse_repeat, remember};
@@ -14,7 +14,9 @@ use crate::contract::Limit;
 use crate::domain::audit::{Action, Actor};
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::secret::{GeneratedKey, PlaintextKey};
-use crate::domain::keys::{IdempotencyKey, Idempotent, Key, KeyCounts, KeyDraft, KeyFilter, NewKey, paste};
+use crate::domain::keys::{
+    IdempotencyKey, Idempotent, Key, KeyCounts, KeyDraft, KeyFilter, NewKey, StateCounts, Status, paste,
+};
 use crate::domain::workspaces::Workspace;
 use crate::domain::{lists, random};
 use crate::service::clock::Clock;
@@ -127,6 +129,17 @@ impl Keys {
         existing(&mut *self.store.read().await?, id).await
     }
 
+    /// Those of these keys that there are, newest first.
+    pub async fn some(&self, ids: &[String]) -> Result<Vec<Key>, Error> {
+        let mut view = self.store.read().await?;
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(view.find_key(id).await?);
+        }
+        found.sort_by_key(|key| -key.seq);
+        Ok(found)
+    }
+
     /// The key that the text holds, as people paste keys, seen from this workspace. A short text is a key when there is one with its
     /// hash, in whatever workspace: it must not be kept as text.
     pub async fn pasted(&self, workspace_seq: i64, text: &str) -> Result<Pasted, Error> {
@@ -154,6 +167,23 @@ impl Keys {
     /// How many keys a filter leaves, counted up to [`crate::domain::lists::MOST_COUNTED`] and one.
     pub async fn count(&self, filter: &KeyFilter) -> Result<u64, Error> {
         self.store.read().await?.count_keys(filter, self.clock.now()).await
+    }
+
+    /// How many keys of a workspace there are in each state: the numbers on the list's links.
+    pub async fn state_counts(&self, workspace_seq: i64) -> Result<StateCounts, Error> {
+        let (mut view, now) = (self.store.read().await?, self.clock.now());
+        let of = |status| KeyFilter {
+            workspace_seq: Some(workspace_seq),
+            status: Some(status),
+            ..KeyFilter::default()
+        };
+        let soon = KeyFilter { ends_before: Some(soon(now)), ..of(Status::Active) };
+        Ok(StateCounts {
+            active: view.count_keys(&of(Status::Active), now).await?,
+            ending: view.count_keys(&soon, now).await?,
+            expired: view.count_keys(&of(Status::Expired), now).await?,
+            revoked: view.count_keys(&of(Status::Revoked), now).await?,
+        })
     }
 
     /// How many keys there are in each state.
@@ -187,6 +217,11 @@ impl Keys {
             }
         }
     }
+}
+
+/// A key that ends before then ends soon: 30 days from now.
+pub fn soon(now: Timestamp) -> Timestamp {
+    now.checked_add(SignedDuration::from_hours(30 * 24)).unwrap_or(Timestamp::MAX)
 }
 
 /// Own limits as they are stored, or what the workspace's bounds say against them.

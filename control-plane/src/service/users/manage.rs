@@ -71,7 +71,7 @@ impl Users {
                     // Someone was faster than the hash.
                     None if row.password_hash.is_empty() => return Err(Error::Unavailable("try again")),
                     Some(_) if !known => return Err(Error::Unavailable("try again")),
-                    Some(_) => {}
+                    Some(user) => refuse_unknown(&user)?,
                     None => tx.insert_user(&row).await?,
                 }
                 let user = existing(tx, &row.email).await?;
@@ -96,6 +96,9 @@ impl Users {
             Box::pin(async move {
                 let user = existing(tx, &id).await?;
                 let workspace = workspaces::named(tx, "workspace", &workspace).await?;
+                if role.is_some() && user.membership(&workspace.slug).is_none() {
+                    refuse_unknown(&user)?;
+                }
                 tx.set_role(user.seq, workspace.seq, role).await?;
                 let before = user.membership(&workspace.slug).map(|membership| membership.role.as_str());
                 let details = json!({ "role": role.map(Role::as_str), "before": before });
@@ -115,6 +118,9 @@ impl Users {
                 let Some(operator) = patch.operator.filter(|operator| *operator != user.is_operator) else {
                     return Ok(user);
                 };
+                if operator {
+                    refuse_unknown(&user)?;
+                }
                 tx.set_operator(user.seq, operator).await?;
                 let action = if operator { Action::OperatorMade } else { Action::OperatorEnded };
                 note(tx, &by, now, action, &user).await?;
@@ -214,6 +220,10 @@ impl Users {
                     return Err(Error::Conflict { message, id: Some(user.id) });
                 }
                 tx.set_password_hash(user.seq, &hash).await?;
+                if over == Over::Anything {
+                    // An operator hands it over, and knows to whom.
+                    tx.set_vouched_by(user.seq, None).await?;
+                }
                 tx.set_stamp(user.seq, &stamp).await?;
                 note(tx, &by, now, Action::PasswordSet, &user).await?;
                 existing(tx, &user.id).await
@@ -257,6 +267,16 @@ pub(super) async fn note_with(
         by.did(tx, now, action, target(user, Some(membership.workspace_seq)), details.clone()).await?;
     }
     Ok(())
+}
+
+/// Refuses an account of which nobody knows whose its address is ([`super::members`]).
+fn refuse_unknown(user: &User) -> Result<(), Error> {
+    if user.vouched_by.is_none() {
+        return Ok(());
+    }
+    let message = "an owner's invitation has made the account, so nobody knows yet whose the address is: give the person a new \
+        password first (reset-password)";
+    Err(Error::Conflict { message: message.to_owned(), id: Some(user.id.clone()) })
 }
 
 fn too_many(wait: Duration) -> String {

@@ -17,6 +17,7 @@ use crate::domain::oidc::Identity;
 use crate::domain::random;
 use crate::domain::users::password::Password;
 use crate::domain::users::{NewUser, Role, User};
+use crate::service::throttle::Attempt;
 use crate::service::workspaces;
 use crate::store::{Tx, View};
 
@@ -28,9 +29,16 @@ impl Users {
         from: Option<IpAddr>,
     ) -> Result<SignIn, Error> {
         let (now, stamp, id) = (self.clock.now(), new_stamp()?, random::id("usr_")?);
+        // Not even who comes with a session of the provider, time and again, fills the audit log.
+        let (email, subject) = (identity.email.clone(), identity.subject.clone());
+        let attempt = Attempt { account: &email, from, known: Some(&subject) };
+        if let Err(wait) = self.throttle.admit(attempt, 1) {
+            return Ok(SignIn::TooMany(wait));
+        }
         let mut connection = self.store.read().await?;
-        let is_known = found(&mut *connection, &identity).await?.is_some();
-        if !is_known {
+        let known = found(&mut *connection, &identity).await?;
+        let has_own_password = known.as_ref().is_some_and(|user| user.vouched_by.is_none());
+        if known.is_none() {
             if !identity.has_place() {
                 return Ok(SignIn::Refused);
             }
@@ -40,7 +48,7 @@ impl Users {
         drop(connection);
         // A password that nobody knows; an operator may give them another one.
         let password_hash =
-            if is_known { String::new() } else { self.passwords.hash(Password::generate()?).await? };
+            if has_own_password { String::new() } else { self.passwords.hash(Password::generate()?).await? };
         let row = NewUser { id, email: identity.email.clone(), password_hash, stamp, created_at: now };
         let written = self.store.write(move |tx| {
             Box::pin(async move {
@@ -48,6 +56,17 @@ impl Users {
                 let is_new = known.is_none();
                 let user = match known {
                     Some(user) if user.disabled_at.is_some() => return Ok(None),
+                    // An invitation has made the account, and whoever opened it knows the password: an owner may have been that.
+                    // From now on it is whose address it is; nobody else is signed in on it, or can be.
+                    Some(user) if user.vouched_by.is_some() => {
+                        if row.password_hash.is_empty() {
+                            return Err(Error::Unavailable("try again"));
+                        }
+                        tx.set_password_hash(user.seq, &row.password_hash).await?;
+                        tx.set_stamp(user.seq, &row.stamp).await?;
+                        tx.set_vouched_by(user.seq, None).await?;
+                        existing(tx, &user.id).await?
+                    }
                     Some(user) => user,
                     None if row.password_hash.is_empty() => return Err(Error::Unavailable("try again")),
                     None => {
@@ -76,7 +95,9 @@ impl Users {
                 Ok(Some(user))
             })
         });
-        Ok(written.await?.value.map_or(SignIn::Refused, SignIn::Welcome))
+        let Some(user) = written.await?.value else { return Ok(SignIn::Refused) };
+        self.throttle.forgive(attempt);
+        Ok(SignIn::Welcome(user))
     }
 }
 

@@ -7,6 +7,7 @@ use super::audit::{ReadAudit, WriteAudit};
 use super::credentials::{ReadCredentials, WriteCredentials};
 use super::gateways::{ReadGateways, WriteGateways};
 use super::idempotency::{ReadRequests, WriteRequests};
+use super::invitations::{ReadInvitations, WriteInvitations};
 use super::keys::{ReadKeys, WriteKeys};
 use super::log::{ReadLog, WriteLog};
 use super::operators::{ReadOperators, WriteOperators};
@@ -33,7 +34,7 @@ macro_rules! sum {
 
 sum! {
     /// Everything that can be read.
-    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadOperators ReadSigningKeys ReadGateways ReadReplicas ReadLog ReadUsage ReadUsageLines ReadReceipts
+    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadOperators ReadSigningKeys ReadGateways ReadReplicas ReadLog ReadUsage ReadUsageLines ReadReceipts ReadInvitations
 }
 
 sum! {
@@ -41,7 +42,7 @@ sum! {
     ///
     /// What a transaction has found stays as it is until its end: nobody else changes it meanwhile. Whatever changes what gateways see of a
     /// key takes the next revision in the same call.
-    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteOperators WriteSigningKeys WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts
+    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteOperators WriteSigningKeys WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts WriteInvitations
 }
 
 /// What a reader sees; each call sees everything that was committed before it began.

@@ -31,6 +31,9 @@ pub trait ReadUsers: Send {
         after: i64,
         limit: u32,
     ) -> Result<Vec<User>, Error>;
+
+    /// How many owners a workspace has that may sign in.
+    async fn count_owners(&mut self, workspace_seq: i64) -> Result<u64, Error>;
 }
 
 /// Writing.
@@ -41,6 +44,9 @@ pub trait WriteUsers: ReadUsers {
 
     /// Gives the user a role in a workspace, or takes it away.
     async fn set_role(&mut self, user_seq: i64, workspace_seq: i64, role: Option<Role>) -> Result<(), Error>;
+
+    /// Notes which workspace vouches for the user's address; `None` when an operator does.
+    async fn set_vouched_by(&mut self, seq: i64, workspace_seq: Option<i64>) -> Result<(), Error>;
 
     /// Gives the user another password.
     async fn set_password_hash(&mut self, seq: i64, hash: &str) -> Result<(), Error>;

@@ -56,7 +56,7 @@ impl<S: Sql> ReadKeys for S {
         }
         let mut sql = Statement::new(SELECT);
         restrict(&mut sql, S::DIALECT, filter, now, None);
-        sql.push(order(filter)).push(" LIMIT ").push_bind(limit);
+        sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(limit);
         sql.push(" OFFSET ").push_bind(filter.offset);
         self.rows(sql).await?.iter().map(key).collect()
     }
@@ -177,6 +177,18 @@ impl<S: Sql> WriteKeys for S {
     }
 }
 
+/// How a list is sorted. Each is the order of an index, but for what was searched: that is looked at whole anyway.
+const fn order(filter: &KeyFilter) -> &'static str {
+    match (filter.order, filter.status) {
+        // Those that candidates come in have their order from them.
+        (KeyOrder::Newest | KeyOrder::LatestRefused | KeyOrder::LongestUnused, _) => "k.seq DESC",
+        (KeyOrder::Oldest, _) => "k.seq",
+        (KeyOrder::Ends, Some(Status::Expired)) => "k.expires_at DESC, k.seq DESC",
+        (KeyOrder::Ends, _) => "k.expires_at NULLS LAST, k.seq",
+        (KeyOrder::WorkingFirst, _) => "k.listed DESC, k.seq DESC",
+    }
+}
+
 /// The values of a new row.
 fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
     Ok([
@@ -250,6 +262,9 @@ fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Time
     if let Some(hint) = &filter.hint {
         sql.push(" AND k.hint = ").push_bind(hint.clone());
     }
+    if let Some(by) = &filter.created_by {
+        sql.push(" AND k.created_by = ").push_bind(by.clone());
+    }
     if let Some(before) = filter.ends_before {
         sql.push(" AND k.expires_at < ").push_bind(before.as_second());
     }
@@ -269,14 +284,6 @@ fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Time
 fn active(sql: &mut Statement, now: Timestamp) {
     sql.push(" AND k.listed = 1 AND (k.expires_at IS NULL OR k.expires_at > ");
     sql.push_bind(now.as_second()).push(")");
-}
-
-/// Those that candidates come in have their order from them.
-const fn order(filter: &KeyFilter) -> &'static str {
-    match filter.order {
-        KeyOrder::Ends => " ORDER BY k.expires_at",
-        KeyOrder::Newest | KeyOrder::LatestRefused | KeyOrder::LongestUnused => " ORDER BY k.seq DESC",
-    }
 }
 
 fn key(row: &impl Columns) -> Result<Key, Error> {

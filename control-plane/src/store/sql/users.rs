@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::columns::Columns;
 use super::statement::{Dialect, Sql, Statement};
-use super::values::timestamp;
+use super::values::{timestamp, unsigned};
 use crate::domain::error::Error;
 use crate::domain::users::user::NewUser;
 use crate::domain::users::{Membership, Role, User};
@@ -18,7 +18,7 @@ fn select(dialect: Dialect) -> String {
         Dialect::Postgres => ("json_agg", "json_build_object"),
     };
     format!(
-        "SELECT u.seq, u.id, u.email, u.stamp, u.is_operator, u.created_at, u.disabled_at,
+        "SELECT u.seq, u.id, u.email, u.stamp, u.is_operator, u.created_at, u.disabled_at, u.vouched_by,
              (SELECT CAST({list}({object}('workspace_seq', w.seq, 'workspace', w.id, 'slug', w.slug, 'name', w.name,
                   'role', m.role) ORDER BY w.seq) AS TEXT)
               FROM memberships m JOIN workspaces w ON w.seq = m.workspace_seq WHERE m.user_seq = u.seq) AS memberships
@@ -70,6 +70,14 @@ impl<S: Sql> ReadUsers for S {
         let list = Statement::new(list).bind(after).bind(workspace_seq).bind(limit);
         self.rows(list).await?.iter().map(user).collect()
     }
+
+    async fn count_owners(&mut self, workspace_seq: i64) -> Result<u64, Error> {
+        let count = Statement::new(
+            "SELECT count(*) AS n FROM memberships m JOIN users u ON u.seq = m.user_seq
+             WHERE m.workspace_seq = $1 AND m.role = 'owner' AND u.disabled_at IS NULL",
+        );
+        unsigned(self.number(count.bind(workspace_seq)).await?)
+    }
 }
 
 #[async_trait]
@@ -100,6 +108,11 @@ impl<S: Sql> WriteUsers for S {
                 .bind(workspace_seq),
         };
         self.run(set).await.map(drop)
+    }
+
+    async fn set_vouched_by(&mut self, seq: i64, workspace_seq: Option<i64>) -> Result<(), Error> {
+        let set = Statement::new("UPDATE users SET vouched_by = $1 WHERE seq = $2");
+        self.run(set.bind(workspace_seq).bind(seq)).await.map(drop)
     }
 
     async fn set_password_hash(&mut self, seq: i64, hash: &str) -> Result<(), Error> {
@@ -147,5 +160,6 @@ fn user(row: &impl Columns) -> Result<User, Error> {
         memberships,
         created_at: timestamp(row.number("created_at")?)?,
         disabled_at: row.maybe_number("disabled_at")?.map(timestamp).transpose()?,
+        vouched_by: row.maybe_number("vouched_by")?,
     })
 }

@@ -4,13 +4,13 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::once::{Once, Outcome};
 use super::reveal::{self, Gone, Shown};
+use super::selected::last_day;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{End, KeyDraft};
 use crate::domain::limits::LimitDraft;
@@ -21,6 +21,8 @@ use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
 use crate::http::pages::fields::Fields;
 use crate::http::pages::limits::{BoundsText, limits_text};
+use crate::http::pages::limits_form::limit_of;
+use crate::http::pages::mistakes::Mistakes;
 use crate::http::pages::place::{Place, PostedIn};
 use crate::http::pages::view::html;
 use crate::service::keys::Created;
@@ -31,8 +33,10 @@ struct NewPage {
     chrome: Chrome,
     /// Makes a form that is sent twice make one key.
     once: String,
-    problems: Problems,
+    mistakes: Mistakes,
     typed: Fields,
+    /// Its name.
+    workspace: String,
     default_limits: String,
     /// What holds for every key, whatever is chosen.
     bounds: BoundsText,
@@ -67,6 +71,10 @@ pub(in crate::http::pages) async fn create(
         limits: limits(&fields, &mut problems),
         note: Some(fields.text("note").to_owned()).filter(|note| !note.is_empty()),
     };
+    // Everything that is wrong at once, also what the fields alone do not show.
+    if let (false, Err(Error::Invalid(more))) = (problems.is_empty(), draft.clone().check(now)) {
+        problems.extend(more);
+    }
     if !problems.is_empty() {
         return refused(&app, &place, problems, fields).await;
     }
@@ -108,9 +116,14 @@ async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Re
     let workspace = app.workspaces.find(&place.membership.workspace).await?;
     let tomorrow = app.clock.now().to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
     Ok(html(&NewPage {
-        chrome: place.chrome("Generate new key", Section::ApiKeys),
+        chrome: place.chrome("Generate new key", Section::ApiKeys).titled(if problems.is_empty() {
+            "Generate new key"
+        } else {
+            "Error: Generate new key"
+        }),
+        workspace: workspace.name.clone(),
         once: random::base62(20)?.to_string(),
-        problems,
+        mistakes: Mistakes::new(&problems),
         typed: typed.without_keys(),
         default_limits: limits_text(&workspace.default_limits),
         bounds: BoundsText::new(&workspace.bounds),
@@ -122,13 +135,7 @@ async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Re
 fn expiry(fields: &Fields, now: Timestamp, problems: &mut Problems) -> Option<Value> {
     let end = match fields.text("expiry") {
         "" | "never" => return None,
-        "date" => {
-            let date = fields.text("expiry_date").parse::<Date>().ok();
-            date.map(|date| {
-                let after = date.tomorrow().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
-                after.map_or(End::LAST.second(), |midnight| midnight.timestamp().as_second())
-            })
-        }
+        "date" => last_day(fields.text("expiry_date")).map(End::second),
         days => {
             let days = days.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
             let end = days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * days)).ok());
@@ -145,22 +152,7 @@ fn expiry(fields: &Fields, now: Timestamp, problems: &mut Problems) -> Option<Va
 fn limits(fields: &Fields, problems: &mut Problems) -> Option<Vec<LimitDraft>> {
     match fields.text("limit") {
         "none" => Some(Vec::new()),
-        "own" => {
-            let number = |name: &str| fields.text(name).parse::<i64>().ok();
-            let limit = LimitDraft {
-                requests: number("requests"),
-                window_seconds: number("window_seconds"),
-                burst: number("burst"),
-                ..LimitDraft::default()
-            };
-            if limit.requests.is_none() || limit.window_seconds.is_none() {
-                problems.add("limits", "say how many requests per how long");
-            }
-            if limit.burst.is_none() && !fields.text("burst").is_empty() {
-                problems.add("limits", "the number at once must be a number");
-            }
-            Some(vec![limit])
-        }
+        "own" => Some(vec![limit_of(fields, "limits", problems)]),
         _ => None,
     }
 }

@@ -4,12 +4,12 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::row::Row;
+use super::selected::last_day;
 use crate::contract::Scope;
 use crate::domain::bounds::CEILING;
 use crate::domain::error::{Error, Problems};
@@ -20,6 +20,8 @@ use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
 use crate::http::pages::fields::Fields;
 use crate::http::pages::limits::{BoundsText, limits_text};
+use crate::http::pages::limits_form::limit_of;
+use crate::http::pages::mistakes::Mistakes;
 use crate::http::pages::place::{Place, PostedIn};
 use crate::http::pages::view::html;
 
@@ -28,13 +30,9 @@ use crate::http::pages::view::html;
 struct EditPage {
     chrome: Chrome,
     key: Row,
+    /// What was typed, or what is.
     typed: Fields,
-    /// The name as it was typed, or as it is.
-    name: String,
-    note: String,
-    /// The limit's numbers as they were typed, or as they are.
-    own: Vec<String>,
-    problems: Problems,
+    mistakes: Mistakes,
     default_limits: String,
     bounds: BoundsText,
     tomorrow: String,
@@ -104,22 +102,19 @@ async fn page(
     let now = app.clock.now();
     let workspace = app.workspaces.find(&place.membership.workspace).await?;
     let tomorrow = now.to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
-    let or = |name: &str, is: String| {
-        Some(typed.text(name).to_owned()).filter(|text| !text.is_empty()).unwrap_or(is)
-    };
-    let note = if typed.has("note") { typed.text("note") } else { key.note.as_deref().unwrap_or_default() };
-    let note = note.to_owned();
-    let own = own_numbers(key);
-    let own =
-        ["requests", "window_seconds", "burst"].into_iter().zip(own).map(|(name, is)| or(name, is)).collect();
+    let [requests, window_seconds, burst] = own_numbers(key);
+    let typed = typed
+        .or("name", key.name.clone())
+        .or_absent("note", key.note.as_deref().unwrap_or_default())
+        .or("requests", requests)
+        .or("window_seconds", window_seconds)
+        .or("burst", burst);
+    let title = if problems.is_empty() { "Edit key" } else { "Error: Edit key" };
     Ok(html(&EditPage {
-        chrome: place.chrome("Edit key", Section::ApiKeys),
+        chrome: place.chrome("Edit key", Section::ApiKeys).titled(title),
         key: Row::new(key, now),
-        name: or("name", key.name.clone()),
-        note,
-        own,
         typed,
-        problems,
+        mistakes: Mistakes::new(&problems),
         default_limits: limits_text(&workspace.default_limits),
         bounds: BoundsText::new(&workspace.bounds),
         tomorrow: tomorrow.to_string(),
@@ -143,10 +138,7 @@ fn expiry(fields: &Fields, now: Timestamp, problems: &mut Problems) -> Option<Va
     let end = match fields.text("expiry") {
         "" | "keep" => return None,
         "never" => return Some(Value::Null),
-        "date" => fields.text("expiry_date").parse::<Date>().ok().map(|date| {
-            let after = date.tomorrow().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
-            after.map_or(End::LAST.second(), |midnight| midnight.timestamp().as_second())
-        }),
+        "date" => last_day(fields.text("expiry_date")).map(End::second),
         days => {
             let days = days.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
             let end = days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * days)).ok());
@@ -164,18 +156,7 @@ fn limits(fields: &Fields, problems: &mut Problems) -> Option<Option<Vec<LimitDr
     match fields.text("limit") {
         "default" => Some(None),
         "none" => Some(Some(Vec::new())),
-        "own" => {
-            let number = |name: &str| fields.text(name).parse::<i64>().ok();
-            let (requests, window_seconds, burst) =
-                (number("requests"), number("window_seconds"), number("burst"));
-            if requests.is_none() || window_seconds.is_none() {
-                problems.add("limits", "say how many requests per how long");
-            }
-            if burst.is_none() && !fields.text("burst").is_empty() {
-                problems.add("limits", "the number at once must be a number");
-            }
-            Some(Some(vec![LimitDraft { requests, window_seconds, burst, ..LimitDraft::default() }]))
-        }
+        "own" => Some(Some(vec![limit_of(fields, "limits", problems)])),
         _ => None,
     }
 }

@@ -18,7 +18,7 @@ use crate::http::app::App;
 use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
 use crate::http::pages::place::Place;
-use crate::http::pages::view::html;
+use crate::http::pages::view::{Moment, html};
 use crate::service::keys::kept::Made;
 
 /// A key that a form has made, and what to say of it.
@@ -38,6 +38,8 @@ struct RevealPage<'a> {
     plaintext: &'a str,
     key: Row,
     previous: Option<Row>,
+    /// When that one ends, to the second: it is a deadline.
+    previous_end: Option<Moment>,
     receipt: ReceiptView,
     api_url: &'a str,
     /// The token of the form, to say that the key was copied.
@@ -78,6 +80,10 @@ pub(super) async fn show(app: &App, place: &Place, shown: Shown, made: &Made, on
         plaintext: made.plaintext.as_deref().map(PlaintextKey::expose).unwrap_or_default(),
         key: Row::new(&shown.key, now),
         previous: shown.previous.as_ref().map(|previous| Row::new(previous, now)),
+        previous_end: shown
+            .previous
+            .and_then(|previous| previous.expires_at)
+            .map(|end| Moment::deadline(end, now)),
         receipt,
         api_url: &app.pages.api_url,
         once: &once.token,

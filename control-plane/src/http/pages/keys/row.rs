@@ -1,9 +1,9 @@
 //! A key as the pages show it.
 
 use askama::Template;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::keys::{Key, Status};
+use crate::domain::keys::{End, Key, Status};
 use crate::http::pages::limits::KeyLimits;
 use crate::http::pages::view::Moment;
 
@@ -17,6 +17,11 @@ pub(super) struct Row {
     pub created_by: Option<String>,
     pub expires: Option<Moment>,
     pub revoked: Option<Moment>,
+    pub last_used: Option<Moment>,
+    /// True when it ends within seven days.
+    pub ends_soon: bool,
+    /// The key that has replaced it.
+    pub rotated_to: Option<String>,
     pub limits: KeyLimits,
     pub limits_inherited: bool,
     /// `active`, `ending` (rotated, still in its grace), `revoked` or `expired`.
@@ -46,6 +51,9 @@ impl Row {
             created_by: key.created_by.clone(),
             expires: key.expires_at.map(|end| Moment::end(end, now)),
             revoked: key.revoked_at.map(Moment::day),
+            last_used: key.uses.last_used_at.map(|at| Moment::used(at, now)),
+            ends_soon: status != "revoked" && key.expires_at.is_some_and(|end| is_near(end, now)),
+            rotated_to: key.rotated_to.clone(),
             limits: KeyLimits::new(&key.limits),
             limits_inherited: key.own_limits.is_none(),
             status,
@@ -61,15 +69,24 @@ impl Row {
     pub fn badge(&self) -> Badge {
         let (tone, text) = match self.status {
             "active" => ("good", "Active"),
-            "ending" => ("warn", "Ending"),
+            "ending" => ("warn", "Rotated"),
             "revoked" => ("bad", "Revoked"),
             _ => ("", "Expired"),
         };
         Badge { tone, text }
     }
 
+    /// Whether its badge says more than that it works, as most do.
+    pub fn is_odd(&self) -> bool {
+        self.status != "active"
+    }
+
     /// Whether it can still be revoked.
     pub fn works(&self) -> bool {
         matches!(self.status, "active" | "ending")
     }
+}
+
+fn is_near(end: End, now: Timestamp) -> bool {
+    !end.is_over(now) && End::after(now, SignedDuration::from_hours(7 * 24)).is_some_and(|near| end < near)
 }

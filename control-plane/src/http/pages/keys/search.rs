@@ -24,7 +24,7 @@ pub(in crate::http::pages) async fn search(
         return Ok(Redirect::to(&place));
     }
     let mut parts = vec![("q", bounded(text))];
-    parts.extend(["environment", "status"].map(|name| (name, posted.fields.text(name))));
+    parts.extend(["environment", "status", "sort"].map(|name| (name, posted.fields.text(name))));
     let query = match query_of(&parts) {
         none if none.is_empty() => none,
         query => format!("?{query}"),

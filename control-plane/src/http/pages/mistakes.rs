@@ -1,0 +1,127 @@
+//! What is wrong with a form, in words beside its fields, and once more above it with links to them.
+
+use crate::domain::error::Problems;
+
+/// What is wrong with one field.
+pub(super) struct Mistake {
+    /// The field's id on the page; empty when it is about the whole.
+    pub field: &'static str,
+    /// The field's label.
+    pub label: &'static str,
+    /// What to do about it.
+    pub words: String,
+}
+
+/// Everything that is wrong.
+#[derive(Default)]
+pub(super) struct Mistakes(pub Vec<Mistake>);
+
+impl Mistakes {
+    /// Of the rules that were broken; of a field the first.
+    pub fn new(problems: &Problems) -> Self {
+        let mut found = Self::default();
+        for (path, message) in problems.iter() {
+            let (field, label) = field_of(path);
+            if found.of(field).is_none() {
+                found.0.push(Mistake { field, label, words: words(field, message) });
+            }
+        }
+        found
+    }
+
+    /// What is wrong with a field.
+    pub fn of(&self, field: &str) -> Option<&str> {
+        self.0.iter().find(|mistake| mistake.field == field).map(|mistake| mistake.words.as_str())
+    }
+
+    /// True when nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// ` aria-invalid` and what describes a field; `hint` is the id of its hint, if it has one.
+    pub fn attributes(&self, field: &str, hint: &str) -> String {
+        let problem = self.of(field).map(|_| format!("{field}-problem"));
+        let described: Vec<_> = [Some(hint.to_owned()).filter(|hint| !hint.is_empty()), problem.clone()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let mut attributes = String::new();
+        if problem.is_some() {
+            attributes.push_str(r#" aria-invalid="true""#);
+        }
+        if !described.is_empty() {
+            attributes.push_str(&format!(r#" aria-describedby="{}""#, described.join(" ")));
+        }
+        attributes
+    }
+}
+
+/// The field that a path of a request stands for, and its label.
+fn field_of(path: &str) -> (&'static str, &'static str) {
+    match path {
+        "name" => ("name", "Name"),
+        "note" => ("note", "Note"),
+        "environment" => ("environment", "Environment"),
+        "expires_at" | "expiry" => ("expiry", "Expires"),
+        "current" => ("current", "Current password"),
+        "password" => ("new", "New password"),
+        "email" => ("email", "E-mail address"),
+        "role" => ("role", "Role"),
+        path if path.contains("limits") && path.ends_with(".requests") => ("requests", "Requests"),
+        path if path.contains("limits") && path.ends_with(".burst") => ("burst", "Burst"),
+        path if path.contains("limits") => ("limit", "Limit"),
+        _ => ("", ""),
+    }
+}
+
+fn words(field: &str, message: &str) -> String {
+    match (field, message) {
+        ("name", message) if message.starts_with("1 to ") => {
+            "Enter a name (up to 100 characters).".to_owned()
+        }
+        ("expiry", "choose a date") => "Choose the last day the key should work.".to_owned(),
+        ("current", "is not your password") => "That is not your current password.".to_owned(),
+        ("new", message) => format!("The new password {message}."),
+        ("email", "must be an e-mail address") => "Enter an e-mail address.".to_owned(),
+        ("requests" | "burst", "at least 1") => "Enter a number from 1 to 1,000,000.".to_owned(),
+        ("requests" | "burst", "is required" | "too large" | "must be a number") => {
+            "Enter a number from 1 to 1,000,000.".to_owned()
+        }
+        (_, message) => {
+            let mut letters = message.chars();
+            let first: String =
+                letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+            let end = if message.ends_with('.') { "" } else { "." };
+            format!("{first}{}{end}", letters.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_is_told_once_and_in_words_for_people() {
+        let mut problems = Problems::one("name", "1 to 100 characters, no control characters");
+        problems.add("limits[0].requests", "at least 1");
+        problems.add("limits[0].requests", "too large");
+        problems.add("quota", "the workspace may have 1 active keys and has 1");
+        let mistakes = Mistakes::new(&problems);
+        let told: Vec<_> = mistakes.0.iter().map(|one| (one.field, one.words.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("name", "Enter a name (up to 100 characters)."),
+                ("requests", "Enter a number from 1 to 1,000,000."),
+                ("", "The workspace may have 1 active keys and has 1."),
+            ]
+        );
+        assert_eq!(
+            mistakes.attributes("name", "name-hint"),
+            r#" aria-invalid="true" aria-describedby="name-hint name-problem""#
+        );
+        assert_eq!(mistakes.attributes("burst", ""), "");
+    }
+}

@@ -1,0 +1,154 @@
+//! Settings → General: what the workspace is. Owners change its name and its default limit; the bounds are whoever runs Flamegate's.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use super::chrome::{Chrome, Section};
+use super::error::PageError;
+use super::fields::Fields;
+use super::limits::{BoundsText, limits_text};
+use super::limits_form::limit_of;
+use super::mistakes::Mistakes;
+use super::place::{Place, PostedIn};
+use super::view::{Moment, html};
+use crate::contract::Limit;
+use crate::domain::error::{Error, Problems};
+use crate::domain::keys::paste::may_hold_key;
+use crate::domain::keys::{KeyFilter, Status};
+use crate::domain::users::Role;
+use crate::domain::workspaces::{Workspace, WorkspacePatch};
+use crate::http::app::App;
+use crate::http::extract::Query;
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    chrome: Chrome,
+    name: String,
+    id: String,
+    slug: String,
+    limits: String,
+    bounds: BoundsText,
+    active: u64,
+    max_active_keys: Option<u32>,
+    created: Moment,
+    /// True for those who may change it.
+    is_owner: bool,
+    typed: Fields,
+    mistakes: Mistakes,
+    saved: bool,
+}
+
+/// Set after a change.
+#[derive(serde::Deserialize)]
+pub(super) struct SettingsQuery {
+    saved: Option<String>,
+}
+
+/// What the workspace is.
+pub(super) async fn show(
+    State(app): State<App>,
+    place: Place,
+    Query(query): Query<SettingsQuery>,
+) -> Result<Response, PageError> {
+    let workspace = app.workspaces.find(&place.membership.workspace).await?;
+    let typed = typed_of(&workspace);
+    page(&app, &place, workspace, typed, Problems::default(), query.saved.is_some()).await
+}
+
+/// Changes name and default limit.
+pub(super) async fn change(State(app): State<App>, posted: PostedIn) -> Result<Response, PageError> {
+    let PostedIn { place, fields } = posted;
+    place.need(Role::Owner)?;
+    let workspace = app.workspaces.find(&place.membership.workspace).await?;
+    let mut problems = Problems::default();
+    let default_limits = match fields.text("limit") {
+        "none" => Some(Vec::new()),
+        "own" => Some(vec![limit_of(&fields, "default_limits", &mut problems)]),
+        _ => None,
+    };
+    let patch = WorkspacePatch {
+        name: Some(fields.text("name").to_owned()),
+        default_limits,
+        ..WorkspacePatch::default()
+    };
+    let changed = match problems.check() {
+        Ok(()) => app.workspaces.update(&workspace.id, patch, place.signed_in.actor()).await.map(drop),
+        Err(error) => Err(error),
+    };
+    match changed {
+        Ok(()) => Ok(Redirect::to(&format!("/w/{}/settings?saved=1", place.membership.slug)).into_response()),
+        Err(Error::Invalid(problems)) => refused(&app, &place, workspace, fields, problems).await,
+        Err(Error::Conflict { message, .. }) => {
+            refused(&app, &place, workspace, fields, Problems::one("default_limits", message)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn refused(
+    app: &App,
+    place: &Place,
+    workspace: Workspace,
+    typed: Fields,
+    problems: Problems,
+) -> Result<Response, PageError> {
+    let page = page(app, place, workspace, typed.without_keys(), problems, false).await?;
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+}
+
+async fn page(
+    app: &App,
+    place: &Place,
+    workspace: Workspace,
+    typed: Fields,
+    problems: Problems,
+    saved: bool,
+) -> Result<Response, PageError> {
+    let title = if problems.is_empty() { "General" } else { "Error: General" };
+    Ok(html(&SettingsPage {
+        chrome: place.chrome("General", Section::Settings).titled(title),
+        limits: limits_text(&workspace.default_limits),
+        bounds: BoundsText::new(&workspace.bounds),
+        active: active_keys(app, place).await?,
+        max_active_keys: workspace.bounds.max_active_keys,
+        created: Moment::new(workspace.created_at),
+        name: workspace.name,
+        id: workspace.id,
+        slug: workspace.slug,
+        is_owner: place.may(Role::Owner),
+        typed,
+        mistakes: Mistakes::new(&problems),
+        saved,
+    }))
+}
+
+/// How many keys work. Looking at the rows is a list.
+async fn active_keys(app: &App, place: &Place) -> Result<u64, Error> {
+    let workspace_seq = Some(place.membership.workspace_seq);
+    let filter = KeyFilter { workspace_seq, status: Some(Status::Active), ..KeyFilter::default() };
+    let lists = app.keys.over(app.for_lists());
+    app.turns.run(&place.signed_in.user.id, async move { lists.count(&filter).await }).await
+}
+
+/// The form as it is before anybody has typed.
+fn typed_of(workspace: &Workspace) -> Fields {
+    let field = |name: &str, value: String| (name.to_owned(), value);
+    let name = Some(&workspace.name).filter(|name| !may_hold_key(name)).cloned().unwrap_or_default();
+    let mut fields = vec![field("name", name)];
+    match workspace.default_limits.as_slice() {
+        [] => fields.push(field("limit", "none".to_owned())),
+        [only] => {
+            fields.push(field("limit", "own".to_owned()));
+            let Limit { requests, window_seconds, .. } = only;
+            fields.push(field("requests", requests.to_string()));
+            fields.push(field("window_seconds", window_seconds.to_string()));
+            fields.push(field("burst", only.burst().to_string()));
+        }
+        // More than the form has: it keeps them as they are.
+        _ => fields.push(field("limit", "keep".to_owned())),
+    }
+    Fields::of(fields)
+}
