@@ -184,6 +184,8 @@ async fn after_a_restore_every_gateway_starts_over_and_sessions_have_ended() {
     gateway.catch_up(&control).await;
     assert_eq!(gateway.ids(), [kept.as_str()]);
     execute(&copy, "INSERT INTO sessions VALUES (zeroblob(32), '{}', 4102444800)").await;
+    let invitation = "INSERT INTO invitations VALUES (zeroblob(32), 'inv_x', 1, 'x@example.com', 'viewer', 'ada', 0, 4102444800000)";
+    execute(&copy, invitation).await;
     let _ = fs::remove_file(format!("{}-wal", text(&copy)));
     let control = control
         .restart(|database| {
@@ -193,7 +195,7 @@ async fn after_a_restore_every_gateway_starts_over_and_sessions_have_ended() {
     gateway.reconnect(&control);
     gateway.catch_up(&control).await;
     assert_eq!((gateway.ids(), gateway.resets), (vec![lost.as_str()], 2), "the copy's keys, by a reset");
-    assert_eq!(control.rows("sessions").await, 0);
+    assert_eq!((control.rows("sessions").await, control.rows("invitations").await), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,14 +37,14 @@ struct Revocation {
     committed: Instant,
 }
 
-/// Most that are measured at once. Of a burst beyond that the others are not: each look goes over all gateways.
-const MOST_AT_ONCE: usize = 64;
+/// Most that are measured at once, and as many wait. Of a burst beyond that the others are not: each look goes over all gateways.
+const MOST_AT_ONCE: usize = 16;
 /// Commits whose moment is remembered, so that the page of the key can tell each gateway's time.
 const MOST_REMEMBERED: usize = 256;
 /// Whoever has not confirmed it by then is told as not there in time.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Shortest and longest time between two looks.
-const LOOKS_AFTER: Duration = Duration::from_millis(50);
+/// Shortest and longest time between two looks. Times are those of the acknowledgements, however late somebody looks.
+const LOOKS_AFTER: Duration = Duration::from_millis(200);
 const LOOKS_AGAIN: Duration = Duration::from_secs(1);
 /// How far back speeds go, and how many revocations they are of at most.
 const SPEED_OF: SignedDuration = SignedDuration::from_hours(24 * 30);

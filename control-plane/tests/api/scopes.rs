@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::named_tokens::{make, with};
 use crate::common::gateway::Gateway;
-use crate::common::{Answer, Control};
+use crate::common::{Answer, Control, SYNC};
 
 /// How an operation for workspaces is called, with something of a workspace: `{key}` is one of its keys, `{ws}` its slug.
 struct Call {
@@ -83,6 +83,16 @@ async fn key_of(control: &Control, workspace: &str) -> Value {
 async fn token(control: &Control, workspace: &str, role: &str) -> String {
     let name = format!("{workspace}-{role}");
     make(control, json!({"name": name, "workspace": workspace, "role": role})).await.0
+}
+
+/// Has a gateway say that a key was used there.
+async fn use_at_gateway(control: &Control, id: &str) {
+    let minute = control.clock.now().as_second() / 60;
+    let counts = json!([{"key_id": id, "outcome": "admitted", "minute": minute, "requests": 3}]);
+    let body = json!({"gateway": GATEWAY, "sequence": 1, "counts": counts});
+    let post = control.http.post(control.url("/sync/v1/usage")).bearer_auth(SYNC).json(&body);
+    let answer = Answer::of(post.header("x-flamegate-session", "0".repeat(31) + "7")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 fn rank(need: &str) -> usize {
@@ -162,8 +172,10 @@ async fn nothing_of_another_workspace_is_there_for_a_token_of_one() {
         key_of(&control, "demo").await;
     }
     let own = key_of(&control, "demo").await["id"].as_str().unwrap().to_owned();
+    use_at_gateway(&control, &own).await;
     let mut answers = Vec::new();
-    for path in ["/v1/api-keys", "/v1/notices", "/v1/audit", "/v1/workspaces"] {
+    let (key, usage) = (format!("/v1/api-keys/{own}"), format!("/v1/api-keys/{own}/usage"));
+    for path in ["/v1/api-keys", "/v1/notices", "/v1/audit", "/v1/workspaces", &key, &usage] {
         answers.push(with(&control, &owner, Method::GET, path, None).await.expect(200));
     }
     let gateways =
@@ -180,7 +192,8 @@ async fn nothing_of_another_workspace_is_there_for_a_token_of_one() {
         for secret in [RIVAL, GATEWAY, id, foreign_ws["id"].as_str().unwrap()] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
-        assert!(text.contains("demo") || text.contains("[]"), "{text}");
+        assert!(text.contains("demo") || text.contains("[]") || text.contains(&own), "{text}");
+        assert!(answer.get("last_used_at").is_none_or(Value::is_string), "used, and not told where: {text}");
         if let Some(keys) = answer.as_array() {
             assert!(keys.iter().all(|key| key.get("revision").is_none_or(Value::is_null)), "{text}");
         }

@@ -150,6 +150,23 @@ async fn a_link_ends_with_the_rights_of_whoever_has_made_it() {
 }
 
 #[tokio::test]
+async fn neither_a_link_nor_a_name_tells_of_others() {
+    let (control, owner) = start().await;
+    control.post("/v1/workspaces", json!({"name": "Rival"})).await.expect(201);
+    add_user(&control, "carol@example.com", "rival", "owner").await;
+    // With a Cyrillic letter.
+    let link = invite(&owner, "c\u{430}rol@example.com", "viewer").await;
+    let page = Browser::new(&control).post(&format!("{link}/new"), &[("new", PASSWORD)]).await;
+    assert_eq!(page.status, 409);
+    page.hides("carol@example.com");
+    let named = [("name", "Riv\u{430}l"), ("limit", "keep")];
+    let page = owner.submit(SETTINGS, SETTINGS, &named).await;
+    assert_eq!(page.status, 422);
+    page.hides("Rival");
+    page.shows("looks like the name of another workspace");
+}
+
+#[tokio::test]
 async fn owners_give_roles_and_take_out_and_one_of_them_stays() {
     let (control, owner) = start().await;
     let bob = add_user(&control, "bob@example.com", "demo", "member").await;

@@ -38,7 +38,11 @@ async fn who_has_taken_an_address_by_an_invitation_loses_it_to_whose_it_is() {
         assert!(matches!(enter(&control, subject, email).await, Ok(SignIn::Welcome(_))), "{email}");
     }
     assert_eq!(thief.get("/account").await.status, 303, "signed out");
-    assert_eq!(own.get("/account").await.status, 200, "an operator has made this one, and it stays as it was");
+    assert_eq!(
+        own.get("/account").await.status,
+        200,
+        "an operator has made this one, and it stays as it was"
+    );
     let again = Browser::new(&control);
     let answer = again.sign_in("taken@example.com", PASSWORD).await;
     assert_eq!(answer.status, 401, "the password is nobody's any more");

@@ -25,8 +25,11 @@ export function flaws(leastName) {
     const clip = above(element, (at) => style(at).overflowX !== "visible")?.getBoundingClientRect();
     for (const { left, right, top, bottom } of range.getClientRects()) {
       const line = { element, left, right, top, bottom };
-      if (clip) [line.left, line.right] = [Math.max(left, clip.left), Math.min(right, clip.right)];
-      if (line.right - line.left > 0.5) texts.push(line);
+      if (clip) {
+        [line.left, line.right] = [Math.max(left, clip.left), Math.min(right, clip.right)];
+        [line.top, line.bottom] = [Math.max(top, clip.top), Math.min(bottom, clip.bottom)];
+      }
+      if (line.right - line.left > 0.5 && line.bottom - line.top > 0.5) texts.push(line);
     }
   }
   for (const { element, left, right } of texts) {
@@ -47,7 +50,8 @@ export function flaws(leastName) {
   });
 
   for (const element of document.body.querySelectorAll("*")) {
-    if (!/hidden|clip/.test(style(element).overflowX) || unseen(element)) continue;
+    // What is typed moves in its field.
+    if (!/hidden|clip/.test(style(element).overflowX) || unseen(element) || element.matches("input")) continue;
     if (element.scrollWidth <= element.clientWidth + 1) continue;
     const told = style(element).textOverflow === "ellipsis" && element.closest("[title]");
     if (!told) found.push(`cut off without a sign: ${say(element)}`);
@@ -75,6 +79,8 @@ export function flaws(leastName) {
   }
   for (const table of document.querySelectorAll("table")) {
     for (const cell of table.querySelectorAll("tbody th")) {
+      // A time is no name: it is never longer than its cell.
+      if (cell.querySelector(":scope > time")) continue;
       const width = cell.getBoundingClientRect().width;
       if (width < Math.min(leastName, html.clientWidth / 4)) found.push(`${Math.round(width)} px for ${say(cell)}`);
     }

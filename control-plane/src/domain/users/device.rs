@@ -78,6 +78,7 @@ mod tests {
             memberships: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,
             disabled_at: None,
+            vouched_by: None,
         }
     }
 

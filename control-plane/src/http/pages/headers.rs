@@ -75,7 +75,9 @@ pub(super) async fn receive(State(app): State<App>, request: Request, next: Next
 /// on which somebody has signed in before they wait for no stranger either.
 pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let signs_in = request.method() == Method::POST && path == "/sign-in";
+    // Whoever makes an account by an invitation has a password hashed, as whoever signs in.
+    let is_sign_in = path == "/sign-in" || (path.starts_with("/join/") && path.ends_with("/new"));
+    let signs_in = request.method() == Method::POST && is_sign_in;
     let slot = if signs_in {
         let devices = Devices::of(&app, request.headers());
         let slot = sign_in_slot(&app, &request, &devices);

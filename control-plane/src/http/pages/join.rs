@@ -95,6 +95,11 @@ pub(super) async fn accept_as_new(
             let page = page(&app, &session, secret, open, Problems::one("account", message)).await?;
             Ok((StatusCode::CONFLICT, page).into_response())
         }
+        Err(Error::RateLimited { retry_after_seconds }) => {
+            let message = format!("too many attempts: wait {retry_after_seconds} seconds, then try again");
+            let page = page(&app, &session, secret, open, Problems::one("account", message)).await?;
+            Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -81,8 +81,10 @@ pub(super) async fn change(State(app): State<App>, posted: PostedIn) -> Result<R
     match changed {
         Ok(()) => Ok(Redirect::to(&format!("/w/{}/settings?saved=1", place.membership.slug)).into_response()),
         Err(Error::Invalid(problems)) => refused(&app, &place, workspace, fields, problems).await,
-        Err(Error::Conflict { message, .. }) => {
-            refused(&app, &place, workspace, fields, Problems::one("default_limits", message)).await
+        // Of which workspace it reminds is not theirs to know.
+        Err(Error::Conflict { .. }) => {
+            let message = "it looks like the name of another workspace: choose another one";
+            refused(&app, &place, workspace, fields, Problems::one("name", message)).await
         }
         Err(error) => Err(error.into()),
     }

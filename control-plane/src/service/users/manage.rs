@@ -270,7 +270,7 @@ pub(super) async fn note_with(
 }
 
 /// Refuses an account of which nobody knows whose its address is ([`super::members`]).
-fn refuse_unknown(user: &User) -> Result<(), Error> {
+pub(super) fn refuse_unknown(user: &User) -> Result<(), Error> {
     if user.vouched_by.is_none() {
         return Ok(());
     }

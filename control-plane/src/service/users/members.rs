@@ -221,7 +221,8 @@ async fn still_open(
     let Some(found) = view.find_invitation(hash, now).await? else { return Ok(None) };
     let inviter = view.find_user(&found.created_by).await?;
     let is_owner = inviter.is_some_and(|user| {
-        let role = user.memberships.iter().find(|one| one.workspace_seq == found.workspace_seq).map(|one| one.role);
+        let role =
+            user.memberships.iter().find(|one| one.workspace_seq == found.workspace_seq).map(|one| one.role);
         user.disabled_at.is_none() && role == Some(Role::Owner)
     });
     Ok(is_owner.then_some(found))

@@ -79,6 +79,11 @@ impl Passwords {
         self.known.run(move || hash_now(&password.prepared())).await
     }
 
+    /// The same for somebody of whom nobody knows yet who that is: in the strangers' turn.
+    pub async fn hash_of_stranger(&self, password: Password) -> Result<String, Error> {
+        self.strangers.run(move || hash_now(&password.prepared())).await
+    }
+
     /// Whether a password has this hash, as it is. Without a hash the answer is no, after the same work.
     pub async fn verify(
         &self,

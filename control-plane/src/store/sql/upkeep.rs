@@ -78,6 +78,8 @@ pub async fn holdings(sql: &mut impl Sql) -> Result<Holdings, Error> {
 pub async fn begin_anew(sql: &mut impl Sql, lock_users: bool, command: &str) -> Result<BegunAnew, Error> {
     changes::new_epoch(sql).await?;
     sql.run(Statement::new("DELETE FROM sessions")).await?;
+    // One that was used or withdrawn since would let somebody in again.
+    sql.run(Statement::new("DELETE FROM invitations")).await?;
     let users = sql.number(Statement::new("SELECT COUNT(*) AS n FROM users")).await?.unsigned_abs();
     if !lock_users {
         let tokens = operators::count_good(sql).await?;
