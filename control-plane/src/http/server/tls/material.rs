@@ -40,7 +40,7 @@ pub(in crate::http::server) struct Material {
     /// When the certificates that are sent are good.
     pub validity: Validity,
     /// What it was made of.
-    pub contents: Contents,
+    pub(super) contents: Contents,
 }
 
 /// More than any chain or list of authorities: a file of another kind was named.
