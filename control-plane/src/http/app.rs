@@ -82,7 +82,7 @@ pub struct App {
     pub oidc: Option<Oidc>,
     /// Gateways have to show a certificate.
     pub asks_for_certificates: bool,
-    /// How fast each person may change things in the pages.
+    /// How fast each person may change things in the pages, and tokens of a workspace in theirs (under the negative of its row).
     pub people: Arc<PersonLimit>,
     /// How people reach the pages.
     pub pages: Arc<PagesConfig>,
@@ -108,7 +108,8 @@ pub struct App {
     pub page_admission: Arc<Semaphore>,
     /// Requests to `/v1` in progress are bounded by it.
     pub admission: Arc<Semaphore>,
-    /// Of these, the requests with tokens of one workspace, by the token's id: a tenant who waits for receipts leaves room to operators.
+    /// Of these, the requests with tokens of workspaces, by the workspace's id: tenants who wait for receipts leave room to operators, and
+    /// one to another.
     pub workspace_admission: Arc<Slots<String>>,
     /// Polls in progress are bounded by it, so that they leave connections to everybody else.
     pub poll_slots: Arc<Slots<Credential>>,
@@ -152,9 +153,9 @@ const MAX_SIGN_INS: usize = 16;
 const MAX_FIRST_SIGN_INS: usize = 4;
 const MAX_KNOWN_SIGN_INS: usize = 16;
 const MAX_KNOWN_SIGN_INS_OF_USER: usize = 2;
-/// Most requests to `/v1` at once with tokens of one workspace, and most of one token.
+/// Most requests to `/v1` at once with tokens of one workspace, and most of one workspace.
 const MAX_WORKSPACE_REQUESTS: usize = 128;
-const MAX_WORKSPACE_REQUESTS_OF_TOKEN: usize = 16;
+const MAX_REQUESTS_OF_WORKSPACE: usize = 32;
 /// Most steps of sign-ins by a provider of identities at once, and most of them from one network.
 const MAX_PROVIDER_SIGN_INS: usize = 32;
 const MAX_PROVIDER_SIGN_INS_OF_NETWORK: usize = 8;
@@ -237,10 +238,7 @@ impl App {
             provider_slots: Arc::new(Slots::new(MAX_PROVIDER_SIGN_INS, MAX_PROVIDER_SIGN_INS_OF_NETWORK)),
             page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
-            workspace_admission: Arc::new(Slots::new(
-                MAX_WORKSPACE_REQUESTS,
-                MAX_WORKSPACE_REQUESTS_OF_TOKEN,
-            )),
+            workspace_admission: Arc::new(Slots::new(MAX_WORKSPACE_REQUESTS, MAX_REQUESTS_OF_WORKSPACE)),
             poll_slots: Arc::new(Slots::new(polls, three_quarters(polls))),
             post_slots: Arc::new(Slots::new(MAX_POSTS, three_quarters(MAX_POSTS))),
             receipt_slots: Arc::new(Slots::new(MAX_RECEIPTS, MAX_RECEIPTS_OF_PERSON)),
@@ -253,7 +251,12 @@ impl App {
 
     /// The same services, reading by the readers of the pages.
     pub fn for_pages(&self) -> Self {
-        let store = self.store.reading_for(Purpose::Pages);
+        self.reading_for(Purpose::Pages)
+    }
+
+    /// The same services, reading by the readers for this purpose.
+    pub fn reading_for(&self, purpose: Purpose) -> Self {
+        let store = self.store.reading_for(purpose);
         Self {
             keys: self.keys.over(store.clone()),
             workspaces: self.workspaces.over(store.clone()),

@@ -1,6 +1,5 @@
 //! `GET /v1/audit`.
 
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -96,11 +95,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No such workspace", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    Query(query): Query<AuditQuery>,
-) -> Result<Listing<EntryBody>, Error> {
+async fn list(caller: Caller, Query(query): Query<AuditQuery>) -> Result<Listing<EntryBody>, Error> {
     let (limit, before) = (page_size(query.limit)?, cursor(query.cursor.as_deref())?);
     let action = match &query.action {
         None => None,
@@ -108,9 +103,9 @@ async fn list(
             Action::named(name).ok_or_else(|| Error::invalid("action", "must be the name of an action"))?,
         ),
     };
-    let workspace_seq = caller.workspace_row(&app, query.workspace.as_deref()).await?;
+    let workspace_seq = caller.workspace_row(query.workspace.as_deref()).await?;
     let filter = AuditFilter { workspace_seq, action, target_id: query.target, before, offset: 0 };
-    let (found, next) = app.audit.list(&filter, limit).await?;
+    let (found, next) = caller.list(move |app| async move { app.audit.list(&filter, limit).await }).await?;
     Ok(Listing::new(found.into_iter().map(EntryBody::from).collect(), next))
 }
 

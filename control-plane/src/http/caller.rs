@@ -16,6 +16,7 @@ use crate::domain::gateways::Receipt;
 use crate::domain::keys::{IdempotencyKey, Key};
 use crate::domain::operators::OperatorToken;
 use crate::domain::workspaces::Workspace;
+use crate::store::Purpose;
 
 /// The other end of the connection; the server notes it on every request.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,8 @@ pub struct By(pub Actor);
 pub struct Caller {
     /// Who.
     pub by: Actor,
+    /// The services as they are for this caller: tenants read by the readers of the pages, and so make no operator wait.
+    pub app: App,
     /// For what.
     scope: Scope,
 }
@@ -87,7 +90,8 @@ impl FromRequestParts<App> for Caller {
             Bearer::Environment => Actor::admin_token(via, address),
             Bearer::Named(token) => token.as_actor(via, address),
         };
-        Ok(Self { by, scope: bearer.scope().clone() })
+        let scope = bearer.scope().clone();
+        Ok(Self { by, app: if scope.place().is_some() { app.for_pages() } else { app.clone() }, scope })
     }
 }
 
@@ -104,33 +108,53 @@ impl Bearer {
 impl Caller {
     /// The row of the workspace that a query names by id or slug: the caller's own when it names none, and no other one is there for
     /// whoever is for one. `None` is all of them.
-    pub async fn workspace_row(&self, app: &App, id_or_slug: Option<&str>) -> Result<Option<i64>, Error> {
+    pub async fn workspace_row(&self, id_or_slug: Option<&str>) -> Result<Option<i64>, Error> {
         match (self.scope.place(), id_or_slug) {
             (None, None) => Ok(None),
             (Some(place), None) => Ok(Some(place.workspace_seq)),
-            (_, Some(named)) => Ok(Some(self.workspace(app, named).await?.seq)),
+            (_, Some(named)) => Ok(Some(self.workspace(named).await?.seq)),
         }
     }
 
     /// A workspace, when it is there for the caller.
-    pub async fn workspace(&self, app: &App, id_or_slug: &str) -> Result<Workspace, Error> {
+    pub async fn workspace(&self, id_or_slug: &str) -> Result<Workspace, Error> {
         let is_theirs = self.scope.place().is_none_or(|place| place.is_named(id_or_slug));
-        if is_theirs { app.workspaces.find(id_or_slug).await } else { Err(Error::NotFound("workspace")) }
+        if is_theirs { self.app.workspaces.find(id_or_slug).await } else { Err(Error::NotFound("workspace")) }
     }
 
     /// The only workspace that is there for the caller, if it is one.
-    pub async fn only_workspace(&self, app: &App) -> Result<Option<Workspace>, Error> {
+    pub async fn only_workspace(&self) -> Result<Option<Workspace>, Error> {
         match self.scope.place() {
             None => Ok(None),
-            Some(place) => app.workspaces.find(&place.workspace).await.map(Some),
+            Some(place) => self.app.workspaces.find(&place.workspace).await.map(Some),
         }
     }
 
     /// A key, when it is there for the caller. A key stays in its workspace, so what holds now holds when it is changed.
-    pub async fn key(&self, app: &App, id: &str) -> Result<Key, Error> {
-        let key = app.keys.find(id).await?;
+    pub async fn key(&self, id: &str) -> Result<Key, Error> {
+        let key = self.app.keys.find(id).await?;
         let is_theirs = self.scope.place().is_none_or(|place| place.workspace_seq == key.workspace_seq);
         if is_theirs { Ok(key) } else { Err(Error::NotFound("API key")) }
+    }
+
+    /// What may look at every row of a workspace. Of one tenant's such lists one is made at a time, by readers that only lists have.
+    pub async fn list<T, F>(&self, make: impl FnOnce(App) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        match self.scope.place() {
+            None => make(self.app.clone()).await,
+            Some(place) => {
+                self.app.turns.run(&place.workspace, make(self.app.reading_for(Purpose::Lists))).await
+            }
+        }
+    }
+
+    /// Counts a change that was not counted when the request came.
+    pub fn count_change(&self) -> Result<(), Error> {
+        let place = self.scope.place();
+        place.map_or(Ok(()), |place| self.app.people.admit(-place.workspace_seq, self.app.clock.instant()))
     }
 
     /// Refuses a workspace in a body that is not there for the caller, as one that is not there at all.

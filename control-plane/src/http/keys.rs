@@ -97,16 +97,16 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn create(
-    State(app): State<App>,
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
     caller: Caller,
     JsonBody(draft): JsonBody<CreateKey>,
 ) -> Result<impl IntoResponse, Error> {
+    let app = &caller.app;
     let wait = wait_of(&query)?;
     caller.check_workspace("workspace", draft.workspace.as_deref())?;
     let written = app.keys.create(draft.into(), caller.once(again), caller.by.clone()).await?;
-    let receipt = receipt_if_asked(&app, &caller, wait, &written).await;
+    let receipt = receipt_if_asked(&caller, wait, &written).await;
     let keys::Created { key, plaintext } = written.value;
     Ok(Created(CreatedBody {
         api_key: caller.key_body(key, app.clock.now()),
@@ -123,14 +123,11 @@ async fn create(
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No such workspace", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    Query(query): Query<ListQuery>,
-) -> Result<Listing<KeyBody>, Error> {
+async fn list(caller: Caller, Query(query): Query<ListQuery>) -> Result<Listing<KeyBody>, Error> {
+    let app = &caller.app;
     let limit = page_size(query.limit)?;
-    let filter = filter(&app, &caller, query).await?;
-    let (found, next) = app.keys.list(&filter, limit).await?;
+    let filter = filter(&caller, query).await?;
+    let (found, next) = caller.list(move |app| async move { app.keys.list(&filter, limit).await }).await?;
     let now = app.clock.now();
     let bodies = found.into_iter().map(|key| caller.key_body(key, now)).collect();
     Ok(Listing::new(bodies, next))
@@ -142,8 +139,9 @@ async fn list(
     (status = 200, body = Success<KeyBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)), params(("id" = String, Path, description = "`key_…`")))]
-async fn show(State(app): State<App>, caller: Caller, PathId(id): PathId) -> Result<Success<KeyBody>, Error> {
-    Ok(Success::new(caller.key_body(caller.key(&app, &id).await?, app.clock.now())))
+async fn show(caller: Caller, PathId(id): PathId) -> Result<Success<KeyBody>, Error> {
+    let now = caller.app.clock.now();
+    Ok(Success::new(caller.key_body(caller.key(&id).await?, now)))
 }
 
 /// Renames a key or changes its expiry or limits.
@@ -156,16 +154,16 @@ async fn show(State(app): State<App>, caller: Caller, PathId(id): PathId) -> Res
     (status = 409, description = "A revoked key stays revoked; an expired one comes back only within the quota", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn update(
-    State(app): State<App>,
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
     caller: Caller,
     JsonBody(patch): JsonBody<UpdateKey>,
 ) -> Result<Success<UpdatedBody>, Error> {
+    let app = &caller.app;
     let wait = wait_of(&query)?;
-    caller.key(&app, &id).await?;
+    caller.key(&id).await?;
     let written = app.keys.update(&id, patch.into(), caller.by.clone()).await?;
-    let receipt = receipt_if_asked(&app, &caller, wait, &written).await;
+    let receipt = receipt_if_asked(&caller, wait, &written).await;
     Ok(Success::new(UpdatedBody { api_key: caller.key_body(written.value, app.clock.now()), receipt }))
 }
 
@@ -177,13 +175,16 @@ async fn update(
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)))]
 async fn revoke(
-    State(app): State<App>,
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
     caller: Caller,
 ) -> Result<Success<RevokedBody>, Error> {
+    let app = &caller.app;
     let wait = wait_of(&query)?.unwrap_or_default();
-    caller.key(&app, &id).await?;
+    // One that works is ended whatever else was done; once more is a change.
+    if caller.key(&id).await?.revoked_at.is_some() {
+        caller.count_change()?;
+    }
     let written = app.keys.revoke(&id, caller.by.clone()).await?;
     app.receipts.revoked(&written);
     let Revoked { key, news } = written.value;
@@ -213,18 +214,18 @@ async fn revoke(
         body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn rotate(
-    State(app): State<App>,
     PathId(id): PathId,
     Query(query): Query<WaitQuery>,
     Idempotency(again): Idempotency,
     caller: Caller,
     JsonBody(draft): JsonBody<RotateKey>,
 ) -> Result<impl IntoResponse, Error> {
+    let app = &caller.app;
     let wait = wait_of(&query)?;
-    caller.key(&app, &id).await?;
+    caller.key(&id).await?;
     let written = app.keys.rotate(&id, draft.into(), caller.once(again), caller.by.clone()).await?;
     app.receipts.rotated(&written);
-    let receipt = receipt_if_asked(&app, &caller, wait, &written).await;
+    let receipt = receipt_if_asked(&caller, wait, &written).await;
     let (keys::Rotated { key, plaintext, previous }, now) = (written.value, app.clock.now());
     let previous = Some(caller.key_body(previous, now));
     Ok(Created(CreatedBody { api_key: caller.key_body(key, now), key: plaintext, previous, receipt }))
@@ -267,7 +268,7 @@ async fn import_batch(
     Ok(Success::new(BatchBody::new(written.head.revision, written.value)))
 }
 
-async fn filter(app: &App, caller: &Caller, query: ListQuery) -> Result<KeyFilter, Error> {
+async fn filter(caller: &Caller, query: ListQuery) -> Result<KeyFilter, Error> {
     let mut problems = Problems::default();
     let environment = match query.environment.as_deref() {
         None => None,
@@ -288,7 +289,7 @@ async fn filter(app: &App, caller: &Caller, query: ListQuery) -> Result<KeyFilte
             None
         }
     };
-    let now = app.clock.now();
+    let now = caller.app.clock.now();
     let ago = |time: SignedDuration| now.checked_sub(time).unwrap_or(Timestamp::MIN);
     let unused_since = query.unused_for.as_deref().and_then(|text| {
         let seconds = seconds(text).filter(|seconds| *seconds > 0);
@@ -300,7 +301,7 @@ async fn filter(app: &App, caller: &Caller, query: ListQuery) -> Result<KeyFilte
     let refused_since = query.still_used.unwrap_or(false).then(|| ago(STILL_USED));
     problems.check()?;
     let before = cursor(query.cursor.as_deref())?;
-    let workspace_seq = caller.workspace_row(app, query.workspace.as_deref()).await?;
+    let workspace_seq = caller.workspace_row(query.workspace.as_deref()).await?;
     Ok(KeyFilter {
         workspace_seq,
         environment,
@@ -317,11 +318,10 @@ fn wait_of(query: &WaitQuery) -> Result<Option<Duration>, Error> {
 }
 
 async fn receipt_if_asked<T>(
-    app: &App,
     caller: &Caller,
     wait: Option<Duration>,
     written: &Written<T>,
 ) -> Option<ReceiptBody> {
-    let receipt = app.receipt(written.head.revision, Some(written.at), wait?).await;
+    let receipt = caller.app.receipt(written.head.revision, Some(written.at), wait?).await;
     Some(caller.receipt_body(receipt))
 }

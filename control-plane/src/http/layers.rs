@@ -71,11 +71,17 @@ pub async fn bound_in_time(request: Request, next: Next) -> Response {
 /// Refuses requests to `/v1` beyond what can be worked on, and forbids caches to keep the answers.
 pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response, Error> {
     const BUSY: Error = Error::Unavailable("too many requests at once");
-    let of_workspace = match request.extensions().get::<Bearer>() {
-        Some(Bearer::Named(token)) if token.scope.place().is_some() => {
-            Some(app.workspace_admission.take(&token.id).ok_or(BUSY)?)
+    let place = request.extensions().get::<Bearer>().and_then(|bearer| bearer.scope().place());
+    let of_workspace = match place {
+        None => None,
+        Some(place) => {
+            // All tokens of a workspace together: another token is not another limit. Ending a key that works must always be possible.
+            let changes = !request.method().is_safe() && !request.uri().path().ends_with("/revoke");
+            if changes {
+                app.people.admit(-place.workspace_seq, app.clock.instant())?;
+            }
+            Some(app.workspace_admission.take(&place.workspace).ok_or(BUSY)?)
         }
-        _ => None,
     };
     let _slot = (app.admission.try_acquire().map_err(|_| BUSY)?, of_workspace);
     let mut response = next.run(request).await;

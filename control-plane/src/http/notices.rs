@@ -1,6 +1,5 @@
 //! `/v1/notices`.
 
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -48,13 +47,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     (status = 200, body = Listing<NoticeBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, description = "No such workspace", body = ErrorEnvelope)))]
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    Query(query): Query<NoticesQuery>,
-) -> Result<Listing<NoticeBody>, Error> {
-    let workspace = caller.workspace_row(&app, query.workspace.as_deref()).await?;
-    let (notices, now) = (app.usage.notices(workspace).await?, app.clock.now());
+async fn list(caller: Caller, Query(query): Query<NoticesQuery>) -> Result<Listing<NoticeBody>, Error> {
+    let workspace = caller.workspace_row(query.workspace.as_deref()).await?;
+    let notices = caller.list(move |app| async move { app.usage.notices(workspace).await }).await?;
+    let now = caller.app.clock.now();
     let bodies = notices.into_iter().map(|notice| {
         let (kind, within_days) = match notice.why {
             Why::Ends(days) => ("ends", Some(days)),

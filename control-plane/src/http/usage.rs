@@ -1,6 +1,5 @@
 //! `/v1/api-keys/{id}/usage` and `/v1/workspaces/{id}/usage`.
 
-use axum::extract::State;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -146,17 +145,17 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     (status = 404, body = ErrorEnvelope),
     (status = 422, description = "Also when the time has more than 1,500 steps", body = ErrorEnvelope)))]
 async fn of_key(
-    State(app): State<App>,
     caller: Caller,
     PathId(id): PathId,
     Query(query): Query<TimeQuery>,
 ) -> Result<Success<KeyUsageBody>, Error> {
-    let period = query.check(app.clock.now())?;
-    caller.key(&app, &id).await?;
-    let usage = app.usage.of_key(&id, &period).await?;
+    let period = query.check(caller.app.clock.now())?;
+    let step = period.step.as_str();
+    caller.key(&id).await?;
+    let usage = caller.list(move |app| async move { app.usage.of_key(&id, &period).await }).await?;
     Ok(Success::new(KeyUsageBody {
         id: usage.key.id.clone(),
-        step: period.step.as_str(),
+        step,
         counted_since: since(usage.since),
         totals: totals(&usage.buckets),
         buckets: usage.buckets.iter().map(BucketBody::from).collect(),
@@ -179,14 +178,14 @@ async fn of_key(
     (status = 404, body = ErrorEnvelope),
     (status = 422, description = "Also when the time has more than 1,500 steps", body = ErrorEnvelope)))]
 async fn of_workspace(
-    State(app): State<App>,
     caller: Caller,
     PathId(id): PathId,
     Query(query): Query<TimeQuery>,
 ) -> Result<Success<WorkspaceUsageBody>, Error> {
-    let period = query.check(app.clock.now())?;
-    caller.workspace(&app, &id).await?;
-    let usage = app.usage.of_workspace(&id, &period).await?;
+    let period = query.check(caller.app.clock.now())?;
+    let step = period.step.as_str();
+    caller.workspace(&id).await?;
+    let usage = caller.list(move |app| async move { app.usage.of_workspace(&id, &period).await }).await?;
     let busy = |(key, tally): &(Key, Tally)| BusiestBody {
         id: key.id.clone(),
         name: key.name.clone(),
@@ -195,7 +194,7 @@ async fn of_workspace(
     };
     Ok(Success::new(WorkspaceUsageBody {
         id: usage.workspace.id.clone(),
-        step: period.step.as_str(),
+        step,
         counted_since: since(usage.since),
         totals: totals(&usage.buckets),
         buckets: usage.buckets.iter().map(BucketBody::from).collect(),

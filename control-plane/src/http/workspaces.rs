@@ -83,16 +83,12 @@ async fn create(
     (status = 200, body = Listing<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    Query(part): Query<Part>,
-) -> Result<Listing<WorkspaceBody>, Error> {
+async fn list(caller: Caller, Query(part): Query<Part>) -> Result<Listing<WorkspaceBody>, Error> {
     let (limit, after) = (page_size(part.limit)?, cursor(part.cursor.as_deref())?);
-    if let Some(only) = caller.only_workspace(&app).await? {
+    if let Some(only) = caller.only_workspace().await? {
         return Ok(Listing::new(vec![body(only)], None));
     }
-    let (found, next) = app.workspaces.list(after.unwrap_or(0), limit).await?;
+    let (found, next) = caller.app.workspaces.list(after.unwrap_or(0), limit).await?;
     Ok(Listing::new(found.into_iter().map(body).collect(), next))
 }
 
@@ -103,12 +99,8 @@ async fn list(
     (status = 200, body = Success<WorkspaceBody>),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope)))]
-async fn show(
-    State(app): State<App>,
-    caller: Caller,
-    PathId(id): PathId,
-) -> Result<Success<WorkspaceBody>, Error> {
-    Ok(Success::new(body(caller.workspace(&app, &id).await?)))
+async fn show(caller: Caller, PathId(id): PathId) -> Result<Success<WorkspaceBody>, Error> {
+    Ok(Success::new(body(caller.workspace(&id).await?)))
 }
 
 /// Changes a workspace's name, default limits or bounds.

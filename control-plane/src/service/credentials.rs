@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::gateways::Gateways;
-use super::good::{Good, Reload, follow};
+use super::good::{Good, Reload, follow, reload_surely};
 use super::token_book::TokenBook;
 use crate::domain::audit::{Action, Actor};
 use crate::domain::credentials::{
@@ -124,7 +124,7 @@ impl Credentials {
             })
         });
         write.await?;
-        self.reload().await?;
+        reload_surely(self).await;
         Ok((made, token))
     }
 
@@ -150,13 +150,23 @@ impl Credentials {
             })
         });
         let row = write.await?.value;
-        self.reload().await?;
+        let ended = self.good.end(|good| good.name() == row.name);
+        self.shut(ended);
         Ok(row)
     }
 
     /// Reads them again whenever another control plane has changed some, until the server goes down.
     pub async fn follow(self, shutdown: watch::Receiver<bool>) {
         follow(&self, self.store.watch_credentials(), shutdown).await;
+    }
+}
+
+impl Credentials {
+    fn shut(&self, ended: Vec<(Credential, Digest)>) {
+        for (credential, _) in ended {
+            self.gateways.end(&credential);
+            self.doors.shut(&credential);
+        }
     }
 }
 
@@ -171,10 +181,9 @@ impl Reload for Credentials {
             Ok(rows.into_iter().map(|(name, hash)| (Credential::named(&name), hash)).collect())
         });
         // After the list is replaced: a poll that comes in between is refused by one or ended by the other.
-        for (ended, _) in before.await?.iter().filter(|(credential, _)| !self.is_good(credential)) {
-            self.gateways.end(ended);
-            self.doors.shut(ended);
-        }
+        let mut ended = before.await?;
+        ended.retain(|(credential, _)| !self.is_good(credential));
+        self.shut(ended);
         Ok(())
     }
 }

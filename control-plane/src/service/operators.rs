@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::credentials::Doors;
-use super::good::{Good, Reload, follow};
+use super::good::{Good, Reload, follow, reload_surely};
 use super::workspaces;
 use crate::domain::access::{Place, Scope};
 use crate::domain::audit::{Action, Actor};
@@ -25,7 +25,7 @@ use crate::domain::operators::{MOST_TOKENS, OperatorToken, TokenDraft, TokenStat
 use crate::domain::random;
 use crate::domain::tokens::Digest;
 use crate::domain::users::Role;
-use crate::store::{Store, Tx};
+use crate::store::{Purpose, Store, Tx};
 
 /// The service. Clones share it.
 #[derive(Clone)]
@@ -126,7 +126,7 @@ impl Operators {
             })
         });
         let made = write.await?.value;
-        self.reload().await?;
+        reload_surely(self).await;
         Ok((made, token))
     }
 
@@ -151,7 +151,8 @@ impl Operators {
             })
         });
         let token = write.await?.value;
-        self.reload().await?;
+        let ended = self.good.end(|good| good.id == token.id);
+        self.shut(ended);
         Ok(token)
     }
 
@@ -180,22 +181,29 @@ impl Operators {
     }
 }
 
+impl Operators {
+    fn shut(&self, ended: Vec<(Arc<OperatorToken>, Digest)>) {
+        for (token, digest) in ended {
+            self.uses.lock().unwrap_or_else(PoisonError::into_inner).last.remove(&token.id);
+            self.doors.shut_operators(&digest);
+        }
+    }
+}
+
 #[async_trait]
 impl Reload for Operators {
     const WHOSE: &str = "operators'";
 
     async fn reload(&self) -> Result<(), Error> {
         let now = self.clock.now();
+        let store = self.store.reading_for(Purpose::Sync);
         let before = self.good.reload(async {
-            let found = self.store.read().await?.good_tokens(now).await?;
+            let found = store.read().await?.good_tokens(now).await?;
             Ok(found.into_iter().map(|(token, hash)| (Arc::new(token), hash)).collect())
         });
-        for (ended, digest) in before.await? {
-            if !self.good.any(|good| good.id == ended.id) {
-                self.uses.lock().unwrap_or_else(PoisonError::into_inner).last.remove(&ended.id);
-                self.doors.shut_operators(&digest);
-            }
-        }
+        let mut ended = before.await?;
+        ended.retain(|(token, _)| !self.good.any(|good| good.id == token.id));
+        self.shut(ended);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What a token of one workspace may do: every operation of the document says who may, and that is held against each of them, so one
 //! without a rule, or one whose workspace nobody has tried to leave, fails here.
 
+use flamegate_control::store::{Purpose, Reader};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -216,17 +217,95 @@ async fn an_idempotency_key_is_each_workspaces_own() {
 }
 
 #[tokio::test]
-async fn tenants_leave_places_to_operators_and_one_token_to_another() {
-    let control = Control::with_workspace().await;
-    let (one, other) = (token(&control, "demo", "owner").await, token(&control, "demo", "member").await);
+async fn tenants_leave_places_to_operators_and_one_workspace_to_another() {
+    let control = two_workspaces().await;
+    let (demo, rival) = (token(&control, "demo", "owner").await, token(&control, RIVAL, "member").await);
     let slots = &control.server.app.workspace_admission;
-    let listed = control.get("/v1/tokens").await.expect(200);
-    let id = listed[0]["id"].as_str().unwrap().to_owned();
-    let held: Vec<_> = std::iter::repeat_with(|| slots.take(&id)).map_while(|slot| slot).collect();
-    assert_eq!(held.len(), 16);
-    with(&control, &one, Method::GET, "/v1/workspaces", None).await.refused(503, "UNAVAILABLE");
-    with(&control, &other, Method::GET, "/v1/workspaces", None).await.expect(200);
+    let workspace = control.get("/v1/workspaces/demo").await.expect(200)["id"].as_str().unwrap().to_owned();
+    let held: Vec<_> = std::iter::repeat_with(|| slots.take(&workspace)).map_while(|slot| slot).collect();
+    assert_eq!(held.len(), 32);
+    with(&control, &demo, Method::GET, "/v1/workspaces", None).await.refused(503, "UNAVAILABLE");
+    with(&control, &rival, Method::GET, "/v1/workspaces", None).await.expect(200);
     control.get("/v1/workspaces").await.expect(200);
     drop(held);
-    with(&control, &one, Method::GET, "/v1/workspaces", None).await.expect(200);
+    with(&control, &demo, Method::GET, "/v1/workspaces", None).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_workspace_change_no_more_than_a_person_and_can_always_revoke() {
+    let control = two_workspaces().await.restart_with(&[("FLAMEGATE_PERSON_LIMIT", "3/1h")]).await;
+    let ids = [key_of(&control, "demo").await, key_of(&control, "demo").await];
+    let ids = ids.map(|key| key["id"].as_str().unwrap().to_owned());
+    let (one, other) = (token(&control, "demo", "member").await, token(&control, "demo", "owner").await);
+    let rename = json!({"name": "other"});
+    let change = async |token: &str| {
+        with(&control, token, Method::PATCH, &format!("/v1/api-keys/{}", ids[0]), Some(&rename)).await
+    };
+    for token in [&one, &other, &one] {
+        change(token).await.expect(200);
+    }
+    for token in [&one, &other] {
+        change(token).await.refused(429, "RATE_LIMITED");
+    }
+    let revoke =
+        async |id: &str| with(&control, &one, Method::POST, &format!("/v1/api-keys/{id}/revoke"), None).await;
+    for id in &ids {
+        revoke(id).await.expect(200);
+    }
+    revoke(&ids[0]).await.refused(429, "RATE_LIMITED");
+    with(&control, &one, Method::GET, "/v1/api-keys", None).await.expect(200);
+    let rival = token(&control, RIVAL, "member").await;
+    let body = json!({"workspace": RIVAL, "name": "n", "environment": "live"});
+    with(&control, &rival, Method::POST, "/v1/api-keys", Some(&body)).await.expect(201);
+    for _ in 0..4 {
+        key_of(&control, "demo").await;
+    }
+}
+
+/// Takes all connections for these purposes, as many slow questions at once do.
+async fn busy(control: &Control, purposes: &[(Purpose, usize)]) -> Vec<Reader> {
+    let mut held = Vec::new();
+    for (purpose, number) in purposes {
+        for _ in 0..*number {
+            held.push(control.server.app.store.reading_for(*purpose).read().await.unwrap());
+        }
+    }
+    held
+}
+
+#[tokio::test]
+async fn what_tenants_read_keeps_no_operator_waiting() {
+    let control = Control::with_workspace().await;
+    let key = control.create_key_id().await;
+    let owner = token(&control, "demo", "owner").await;
+    let tenants = busy(&control, &[(Purpose::Pages, 2), (Purpose::Lists, 2)]).await;
+    control.get("/v1/api-keys").await.expect(200);
+    control.revoke(&key, "0").await;
+    drop(tenants);
+    let _operators = busy(&control, &[(Purpose::Api, 3)]).await;
+    for call in &CALLS {
+        if (call.body)("demo").is_none() && !call.path.ends_with("revoke") {
+            let path = call.path.replace("{key}", &key).replace("{ws}", "demo");
+            with(&control, &owner, Method::GET, &path, None).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_revoked_opens_nothing_though_nothing_can_be_read() {
+    let control = Control::with_workspace().await;
+    let (token, _) = make(&control, json!({"name": "ci"})).await;
+    let made = control.post("/v1/gateway-credentials", json!({"name": "eu"})).await.expect(201);
+    let mut gateway = Gateway::with_token(&control, made["token"].as_str().unwrap(), "gw");
+    gateway.catch_up(&control).await;
+    let held = busy(&control, &[(Purpose::Api, 3), (Purpose::Sync, 2)]).await;
+    for path in ["/v1/tokens/ci", "/v1/gateway-credentials/eu"] {
+        Answer::of(control.request(Method::DELETE, path)).await.expect(200);
+    }
+    with(&control, &token, Method::GET, "/v1/workspaces", None).await.refused(401, "UNAUTHORIZED");
+    assert!(gateway.page().await.is_err());
+    drop(held);
+    // A change that comes later does not bring them back.
+    make(&control, json!({"name": "other"})).await;
+    with(&control, &token, Method::GET, "/v1/workspaces", None).await.refused(401, "UNAUTHORIZED");
 }

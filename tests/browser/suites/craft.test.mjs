@@ -53,7 +53,7 @@ test("no state scrolls sideways, and none has anything serious for axe, narrow a
     await page.evaluate(AXE);
     for (const { width, colorScheme, axe } of LOOKS) {
       await page.setViewportSize({ width, height: 900 });
-      await page.emulateMedia({ colorScheme });
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       const found = await stickingOut(page);
       if ((await overflow(page)) > 0) found.push("wider than the window");
       const { violations } = axe ? await page.evaluate(() => globalThis.axe.run()) : { violations: [] };

@@ -112,9 +112,11 @@ pub(super) async fn sign_out_everywhere(
     posted: Posted,
 ) -> Result<Response, PageError> {
     let by = posted.signed_in.actor();
+    let was_known = devices.0.iter().any(|device| device.is_of(&posted.signed_in.user));
     let user = app.users.sign_out_everywhere(posted.signed_in.user, by).await?;
-    // The other browsers are strangers' from now on, and this is the one from which that was asked.
-    Ok((devices.remember(&app, &user)?, Redirect::to("/sign-in?bye=everywhere")).into_response())
+    let back = Redirect::to("/sign-in?bye=everywhere");
+    // The other browsers are strangers' from now on. This one stays what it was: a session alone does not make it known.
+    Ok(if was_known { (devices.remember(&app, &user)?, back).into_response() } else { back.into_response() })
 }
 
 async fn page(

@@ -1,5 +1,6 @@
 //! What every page is sent with, and how many are made at once.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Request, State};
@@ -80,7 +81,8 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     let signs_in = request.method() == Method::POST && is_sign_in;
     let slot = if signs_in {
         let devices = Devices::of(&app, request.headers());
-        let slot = sign_in_slot(&app, &request, &devices);
+        let from = address(&app, &request);
+        let slot = sign_in_slot(&app, from, &devices).await;
         request.extensions_mut().insert(devices);
         slot
     } else if path.starts_with("/sign-in/oidc") {
@@ -100,14 +102,16 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     response
 }
 
-fn sign_in_slot(app: &App, request: &Request, devices: &Devices) -> Option<Permit> {
+async fn sign_in_slot(app: &App, from: Option<IpAddr>, devices: &Devices) -> Option<Permit> {
     // By user: somebody's own devices, however many they have made, take nobody else's places.
-    let known = devices.0.iter().find_map(|device| app.known_sign_ins.take(&device.user));
-    if let Some(slot) = known {
+    if let Some(device) = devices.0.first()
+        && app.users.is_known(device).await
+        && let Some(slot) = app.known_sign_ins.take(&device.user)
+    {
         return Some(Box::new(slot));
     }
     permit(&app.sign_in_admission).or_else(|| {
-        let is_first = app.sign_in_failures.is_first(address(app, request));
+        let is_first = app.sign_in_failures.is_first(from);
         is_first.then(|| permit(&app.first_sign_in_admission)).flatten()
     })
 }

@@ -66,6 +66,12 @@ impl Users {
         Ok(SignIn::Welcome(user))
     }
 
+    /// Whether a device is still one of somebody who may sign in; not, when that cannot be read now.
+    pub async fn is_known(&self, device: &Device) -> bool {
+        let user = self.find(&device.user).await;
+        user.is_ok_and(|user| user.disabled_at.is_none() && device.is_of(&user))
+    }
+
     /// The user with this address who is not locked out.
     async fn by_email(&self, typed: &str) -> Result<Option<User>, Error> {
         let user = of_email(&mut *self.store.read().await?, typed).await?;

@@ -45,7 +45,7 @@ enum Impossible {
     Revoked(Moment),
     Expired,
     /// By this key, which works.
-    Replaced(Row),
+    Replaced(Box<Row>),
 }
 
 #[derive(Template)]
@@ -110,7 +110,7 @@ async fn impossible(app: &App, key: &Key, now: Timestamp) -> Result<Option<Impos
     let Some(next) = &key.rotated_to else { return Ok(None) };
     let next = app.keys.find(next).await?;
     let works = next.status(now) == Status::Active;
-    Ok(works.then(|| Impossible::Replaced(Row::new(&next, now))))
+    Ok(works.then(|| Impossible::Replaced(Box::new(Row::new(&next, now)))))
 }
 
 /// Asks whether it is meant.

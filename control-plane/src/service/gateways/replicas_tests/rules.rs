@@ -112,3 +112,19 @@ fn who_was_taken_for_dead_gives_nobody_new_a_page_before_it_has_written_twice() 
     plane.tells(&mut table, clock.instant());
     assert_eq!(new.is_known_now(), Some(true));
 }
+
+#[test]
+fn a_poll_that_has_begun_is_not_ended_by_what_another_replica_has_written_before() {
+    let clock = Clock::default();
+    let (mut table, mut planes) = planes(&clock, 2);
+    let first = poll(&planes[1]);
+    planes[1].tells(&mut table, clock.instant());
+    planes[0].hears(&table, &clock);
+    first.finish();
+    planes[1].tells(&mut table, clock.instant());
+    // It comes here before that is heard.
+    let second = poll(&planes[0]);
+    planes[0].hears(&table, &clock);
+    assert!(!is_over(&second));
+    assert_eq!(second.is_known_now(), Some(true));
+}
