@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod audit_details;
 mod chrome;
+mod cookies;
 mod device;
 mod error;
 mod fields;
