@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::Session;
 
+use super::cookies;
 use super::error::PageError;
 use super::query::escape_place;
 use super::session;
@@ -163,21 +164,15 @@ fn too_many(app: &App, next: &str, wait: Duration) -> Response {
     response
 }
 
-/// As the session's: of this database, and under `https` no other host can set it.
-fn cookie_name(app: &App) -> String {
-    let prefix = if app.pages.is_secure() { "__Host-" } else { "" };
-    format!("{prefix}flamegate_oidc_{}", session::database_digits(app))
-}
-
 fn cookie<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
-    let wanted = cookie_name(app);
+    let wanted = cookies::name(app, "oidc");
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }
 
 fn set_cookie(app: &App, response: &mut Response, value: &str, seconds: u32) -> Result<(), Error> {
-    let (name, secure) = (cookie_name(app), if app.pages.is_secure() { "; Secure" } else { "" });
+    let (name, secure) = (cookies::name(app, "oidc"), if app.pages.is_secure() { "; Secure" } else { "" });
     // Lax: the browser comes back from another site, by a link.
     let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_str(&text).map_err(Error::internal)?);
