@@ -60,7 +60,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the control plane
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Make a new database, tokens and environment files
     Init(init::InitArgs),
     /// Write a whole Envoy configuration for an API that is there

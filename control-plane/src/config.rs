@@ -4,6 +4,7 @@
 
 pub mod database;
 pub(crate) mod environment;
+pub mod oidc;
 mod pages;
 mod reader;
 pub(crate) mod secret_file;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::database::DatabaseAddress;
+use self::oidc::OidcConfig;
 pub use self::pages::{PagesArgs, PagesConfig};
 use self::reader::Reader;
 pub use self::reader::Source;
@@ -61,6 +63,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How people reach the pages, and what is known of them.
     pub pages: PagesConfig,
+    /// Who says who people are, beside passwords or instead of them.
+    pub oidc: Option<OidcConfig>,
     /// How long a client may take to send its headers.
     pub header_timeout: Duration,
     /// How long a connection may be idle between an answer and the next request.
@@ -155,7 +159,11 @@ impl Config {
         let metrics_listen = reader.metrics_listen(&args.metrics_listen);
         let tls = reader.tls(&args.tls);
         if tls.is_none() {
-            reader.warn_of_plain("FLAMEGATE_LISTEN", listen);
+            reader.warn_of_plain(
+                "FLAMEGATE_LISTEN",
+                listen,
+                "tokens and sessions, and change keys on the way",
+            );
         }
         let metrics_per_key = reader.metrics_per_key(&args.metrics_per_key);
         let database = reader.database(&args.database);
@@ -172,9 +180,13 @@ impl Config {
         let person_limit =
             reader.one_limit("person-limit", "FLAMEGATE_PERSON_LIMIT", &args.person_limit, "60/60s+30");
         let pages = reader.pages(&args.pages, tls.is_some());
+        let oidc = reader.oidc(pages.as_ref().and_then(|pages| pages.public_origin.as_deref()));
         let admin_tokens = reader.tokens(ADMIN_TOKEN);
         let sync_tokens = reader.tokens(SYNC_TOKEN);
         let metrics_tokens = reader.tokens_if_any(METRICS_TOKEN);
+        if tls.is_none() && !metrics_tokens.is_empty() {
+            reader.warn_of_plain("FLAMEGATE_METRICS_LISTEN", metrics_listen, "the token for metrics");
+        }
         for (one, tokens, other, others) in [
             (ADMIN_TOKEN, &admin_tokens, SYNC_TOKEN, &sync_tokens),
             (ADMIN_TOKEN, &admin_tokens, METRICS_TOKEN, &metrics_tokens),
@@ -206,6 +218,7 @@ impl Config {
                     removals_kept,
                     max_connections,
                     pages,
+                    oidc,
                     header_timeout: Duration::from_secs(15),
                     idle_timeout,
                     body_timeout: Duration::from_secs(10),

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod lists;
 pub mod log;
 pub(crate) mod names;
+pub mod oidc;
 pub mod operators;
 pub mod random;
 pub(crate) mod rate;

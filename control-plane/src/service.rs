@@ -11,6 +11,7 @@ pub mod housekeeping;
 pub mod key_series;
 pub mod keys;
 pub mod metrics;
+pub mod oidc;
 pub mod operators;
 pub(crate) mod quota;
 pub mod receipts;

@@ -16,7 +16,7 @@ pub(crate) struct Oddities {
 const PREFIX: &str = "FLAMEGATE_";
 
 /// What the program reads. A new setting comes in here, or nobody can use it by its variable.
-const SETTINGS: [&str; 31] = [
+const SETTINGS: [&str; 38] = [
     "FLAMEGATE_ADMIN_LIMIT",
     "FLAMEGATE_ADMIN_TOKEN",
     "FLAMEGATE_ADMIN_TOKEN_FILE",
@@ -37,6 +37,13 @@ const SETTINGS: [&str; 31] = [
     "FLAMEGATE_METRICS_PER_KEY",
     "FLAMEGATE_METRICS_TOKEN",
     "FLAMEGATE_METRICS_TOKEN_FILE",
+    "FLAMEGATE_OIDC_CLIENT_ID",
+    "FLAMEGATE_OIDC_CLIENT_SECRET_FILE",
+    "FLAMEGATE_OIDC_ISSUER",
+    "FLAMEGATE_OIDC_NAME",
+    "FLAMEGATE_OIDC_ROLES",
+    "FLAMEGATE_OIDC_SCOPES",
+    "FLAMEGATE_PASSWORDS",
     "FLAMEGATE_PERSON_LIMIT",
     "FLAMEGATE_PUBLIC_URL",
     "FLAMEGATE_REMOVALS_KEPT",
@@ -243,6 +250,7 @@ mod tests {
             "envoy/docker-compose.yaml",
             "envoy/compose/tokens.sh",
             "control-plane/src/config.rs",
+            "control-plane/src/config/oidc.rs",
             "control-plane/src/config/pages.rs",
             "control-plane/src/config/tls.rs",
             "control-plane/src/cli.rs",

@@ -12,6 +12,8 @@ pub struct PagesConfig {
     pub public_origin: Option<String>,
     /// True when the server speaks TLS itself.
     pub own_tls: bool,
+    /// Whether people may sign in with a password.
+    pub passwords: bool,
     /// Where the API is, for examples in the pages.
     pub api_url: String,
     /// Believe `X-Forwarded-For` and `X-Forwarded-Proto`.
@@ -60,6 +62,7 @@ impl Reader<'_> {
         Some(PagesConfig {
             public_origin: public_origin?,
             own_tls,
+            passwords: self.passwords(),
             api_url: api_url?.unwrap_or_default(),
             trust_proxy: trust_proxy?,
             session_idle: session_idle?,

@@ -197,3 +197,48 @@ fn tls_has_a_certificate_and_a_key_and_plain_http_for_others_is_said() {
         );
     }
 }
+
+#[test]
+fn a_provider_of_identities_is_named_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "the secret\n").unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let with = |more: &[(&str, &str)]| {
+        let tokens = [(ADMIN_TOKEN, ADMIN), (SYNC_TOKEN, SYNC)];
+        load(ServeArgs::default(), &[&tokens[..], more].concat())
+    };
+    let whole = [
+        ("FLAMEGATE_OIDC_ISSUER", "https://id.example.com/realm"),
+        ("FLAMEGATE_OIDC_CLIENT_ID", "us"),
+        ("FLAMEGATE_OIDC_CLIENT_SECRET_FILE", secret.to_str().unwrap()),
+        ("FLAMEGATE_PUBLIC_URL", "https://keys.example.com"),
+    ];
+    let config = with(&whole).unwrap();
+    let oidc = config.oidc.unwrap();
+    assert_eq!((oidc.name.as_str(), oidc.client_secret.reveal()), ("id.example.com", "the secret"));
+    assert_eq!(oidc.redirect_uri, "https://keys.example.com/sign-in/oidc/back");
+    assert!(config.pages.passwords && oidc.rules.is_empty() && !format!("{oidc:?}").contains("the secret"));
+    assert!(with(&[]).unwrap().oidc.is_none());
+    for (left_out, told) in [
+        (0, "FLAMEGATE_OIDC_ISSUER is not set, and other FLAMEGATE_OIDC_… are"),
+        (1, "FLAMEGATE_OIDC_CLIENT_ID is not set, and FLAMEGATE_OIDC_ISSUER is"),
+        (2, "FLAMEGATE_OIDC_CLIENT_SECRET_FILE is not set, and FLAMEGATE_OIDC_ISSUER is"),
+        (3, "FLAMEGATE_OIDC_ISSUER needs FLAMEGATE_PUBLIC_URL: the provider sends people back there"),
+    ] {
+        let rest: Vec<_> =
+            whole.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, one)| *one).collect();
+        assert_eq!(with(&rest).unwrap_err(), ConfigErrors(vec![told.to_owned()]));
+    }
+    let errors = with(
+        &[&whole[1..], &[("FLAMEGATE_OIDC_ISSUER", "http://id.example.com"), ("FLAMEGATE_OIDC_ROLES", "x")]]
+            .concat(),
+    );
+    let ConfigErrors(errors) = errors.unwrap_err();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    let ConfigErrors(errors) = with(&[("FLAMEGATE_PASSWORDS", "false")]).unwrap_err();
+    assert_eq!(
+        errors,
+        ["FLAMEGATE_PASSWORDS is false, and without FLAMEGATE_OIDC_ISSUER nobody could sign in"]
+    );
+}

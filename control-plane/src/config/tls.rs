@@ -65,10 +65,10 @@ impl Reader<'_> {
     }
 
     /// Tells of an address that others than this machine reach without TLS.
-    pub(super) fn warn_of_plain(&mut self, variable: &str, listen: Option<SocketAddr>) {
+    pub(super) fn warn_of_plain(&mut self, variable: &str, listen: Option<SocketAddr>, what: &str) {
         let Some(listen) = listen.filter(|listen| !listen.ip().to_canonical().is_loopback()) else { return };
         self.warnings.push(format!(
-            "{variable}: plain HTTP on {listen}: whoever is between can read tokens and sessions, and change keys on the way. Set \
+            "{variable}: plain HTTP on {listen}: whoever is between can read {what}. Set \
              {CERTIFICATE} and {KEY}, or let only a proxy or a mesh that brings TLS reach this port"
         ));
     }

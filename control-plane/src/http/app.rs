@@ -25,6 +25,7 @@ use crate::service::housekeeping::Housekeeping;
 use crate::service::keys::Keys;
 use crate::service::keys::kept::Kept;
 use crate::service::metrics::Metrics;
+use crate::service::oidc::Oidc;
 use crate::service::operators::Operators;
 use crate::service::receipts::Receipts;
 use crate::service::signer::Signer;
@@ -77,6 +78,8 @@ pub struct App {
     is_unverified: bool,
     /// Who may use `/v1` and `/sync/v1`.
     pub tokens: Arc<TokenBook>,
+    /// Signing in by a provider of identities, if there is one.
+    pub oidc: Option<Oidc>,
     /// Gateways have to show a certificate.
     pub asks_for_certificates: bool,
     /// How fast each person may change things in the pages, and tokens of a workspace in theirs (under the negative of its row).
@@ -97,6 +100,8 @@ pub struct App {
     pub first_sign_in_admission: Arc<Semaphore>,
     /// Places of people who have signed in on that browser before, by user.
     pub known_sign_ins: Arc<Slots<String>>,
+    /// Sign-ins by a provider of identities, by network.
+    pub provider_slots: Arc<Slots<u128>>,
     /// Who has failed lately.
     pub sign_in_failures: Throttle,
     /// Requests for pages in progress are bounded by it.
@@ -151,6 +156,9 @@ const MAX_KNOWN_SIGN_INS_OF_USER: usize = 2;
 /// Most requests to `/v1` at once with tokens of one workspace, and most of one workspace.
 const MAX_WORKSPACE_REQUESTS: usize = 128;
 const MAX_REQUESTS_OF_WORKSPACE: usize = 32;
+/// Most steps of sign-ins by a provider of identities at once, and most of them from one network.
+const MAX_PROVIDER_SIGN_INS: usize = 32;
+const MAX_PROVIDER_SIGN_INS_OF_NETWORK: usize = 8;
 /// Most posts of gateways at once; they are short.
 const MAX_POSTS: usize = 128;
 /// Most receipts that are waited for in pages, and most of one person.
@@ -180,6 +188,8 @@ impl App {
         let operators =
             Operators::load(store.clone(), clock.clone(), doors).await.map_err(BuildError::Other)?;
         let signer = Signer::load(&store).await.map_err(BuildError::Other)?;
+        let oidc = config.oidc.clone().map(|oidc| Oidc::new(oidc, signer.clone(), clock.clone()));
+        let oidc = oidc.transpose().map_err(BuildError::Other)?;
         let (shutdown, down) = watch::channel(false);
         let known = (gateways.clone(), credentials.clone());
         let polls = most_polls(config.max_connections);
@@ -211,6 +221,7 @@ impl App {
                 config.metrics_tokens.clone(),
                 config.admin_limit.as_ref(),
             )),
+            oidc,
             asks_for_certificates: config.tls.as_ref().is_some_and(|files| files.client_ca.is_some()),
             people: Arc::new(PersonLimit::new(config.person_limit.as_ref())),
             pages: Arc::new(config.pages.clone()),
@@ -224,6 +235,7 @@ impl App {
             sign_in_admission: Arc::new(Semaphore::new(MAX_SIGN_INS)),
             first_sign_in_admission: Arc::new(Semaphore::new(MAX_FIRST_SIGN_INS)),
             known_sign_ins: Arc::new(Slots::new(MAX_KNOWN_SIGN_INS, MAX_KNOWN_SIGN_INS_OF_USER)),
+            provider_slots: Arc::new(Slots::new(MAX_PROVIDER_SIGN_INS, MAX_PROVIDER_SIGN_INS_OF_NETWORK)),
             page_admission: Arc::new(Semaphore::new(MAX_PAGE_REQUESTS)),
             admission: Arc::new(Semaphore::new(MAX_ADMIN_REQUESTS)),
             workspace_admission: Arc::new(Slots::new(MAX_WORKSPACE_REQUESTS, MAX_REQUESTS_OF_WORKSPACE)),

@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod audit_details;
 mod chrome;
+mod cookies;
 mod device;
 mod error;
 mod fields;
@@ -23,6 +24,7 @@ mod limits;
 mod limits_form;
 mod members;
 mod mistakes;
+mod oidc;
 mod place;
 mod query;
 mod session;
@@ -74,6 +76,8 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     Ok(Router::new()
         .route("/", get(front::home))
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
+        .route("/sign-in/oidc", get(oidc::begin))
+        .route("/sign-in/oidc/back", get(oidc::back))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))

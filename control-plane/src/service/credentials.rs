@@ -152,6 +152,8 @@ impl Credentials {
         let row = write.await?.value;
         let ended = self.good.end(|good| good.name() == row.name);
         self.shut(ended);
+        // A list that was read while it was made, and is on its way, may still have it.
+        reload_surely(self).await;
         Ok(row)
     }
 

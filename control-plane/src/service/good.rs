@@ -28,6 +28,8 @@ struct List<T> {
 
 /// Pause after a failure to read them.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How long whoever has changed one waits until it is read.
+const LONGEST: Duration = Duration::from_secs(1);
 
 impl<T: Clone + Send + Sync> Good<T> {
     /// None yet.
@@ -92,16 +94,17 @@ pub(super) trait Reload: Clone + Send + Sync + 'static {
     async fn reload(&self) -> Result<(), Error>;
 }
 
-/// Has tokens read again, now or as soon as they can be read.
+/// Has tokens read again, now or as soon as they can be read; waits for that, but not for long.
 pub(super) async fn reload_surely<R: Reload>(whose: &R) {
-    let Err(error) = whose.reload().await else { return };
-    tracing::error!(%error, "{} tokens were changed, and cannot be read", R::WHOSE);
     let whose = whose.clone();
-    tokio::spawn(async move {
-        while whose.reload().await.is_err() {
-            time::sleep(AGAIN).await;
-        }
-    });
+    let _ = time::timeout(LONGEST, tokio::spawn(async move { reload_at_last(&whose).await })).await;
+}
+
+async fn reload_at_last<R: Reload>(whose: &R) {
+    while let Err(error) = whose.reload().await {
+        tracing::error!(%error, "{} tokens were changed, and cannot be read", R::WHOSE);
+        time::sleep(AGAIN).await;
+    }
 }
 
 /// Has tokens read again with each of these changes, which another control plane has made, until the server goes down.
@@ -111,10 +114,7 @@ pub(super) async fn follow<R: Reload>(
     mut shutdown: watch::Receiver<bool>,
 ) {
     loop {
-        while let Err(error) = whose.reload().await {
-            tracing::error!(%error, "{} tokens were changed, and cannot be read", R::WHOSE);
-            time::sleep(AGAIN).await;
-        }
+        reload_at_last(whose).await;
         tokio::select! {
             _ = shutdown.wait_for(|down| *down) => return,
             changed = changes.changed() => if changed.is_err() { return },

@@ -153,6 +153,8 @@ impl Operators {
         let token = write.await?.value;
         let ended = self.good.end(|good| good.id == token.id);
         self.shut(ended);
+        // A list that was read while it was made, and is on its way, may still have it.
+        reload_surely(self).await;
         Ok(token)
     }
 

@@ -3,6 +3,7 @@
 mod manage;
 mod members;
 mod password;
+mod provider;
 mod service;
 mod sessions;
 mod sign_in;

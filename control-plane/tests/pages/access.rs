@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use flamegate_control::config::oidc::OidcConfig;
+use flamegate_control::domain::oidc::Rules;
+use flamegate_control::domain::users::password::Password;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
@@ -37,6 +40,16 @@ type Rows = BTreeMap<String, Vec<&'static str>>;
 /// Makes what answers quickly to many wrong tokens, with somebody of each kind.
 async fn start() -> Control {
     let control = Control::tuned(|config| {
+        // One that nobody reaches: who may come so far is asked here.
+        config.oidc = Some(OidcConfig {
+            issuer: "http://127.0.0.1:1".to_owned(),
+            client_id: "flamegate".to_owned(),
+            client_secret: Password::new("a secret".to_owned()),
+            name: "id".to_owned(),
+            scopes: Vec::new(),
+            rules: Rules::default(),
+            redirect_uri: "http://127.0.0.1:1/sign-in/oidc/back".to_owned(),
+        });
         config.guess_pause = Duration::ZERO;
         config.person_limit = None;
         config.receipt_wait = Duration::ZERO;

@@ -90,6 +90,7 @@ macro_rules! engine {
                     a_user_is_found_by_id_and_by_address
                     an_address_is_given_once
                     a_role_is_given_changed_and_taken
+                    a_subject_is_one_users_alone
                     what_is_set_is_read
                     lists_are_of_a_workspace_or_of_all
                     addresses_are_told_all_or_those_beyond_ascii;

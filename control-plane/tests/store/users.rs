@@ -56,6 +56,27 @@ pub async fn a_role_is_given_changed_and_taken(database: Database) {
     );
 }
 
+pub async fn a_subject_is_one_users_alone(database: Database) {
+    let (ada, other) = (database.user(ADA).await, database.user("other@example.com").await);
+    let of = async |subject: &str| {
+        let found = database.store.read().await.unwrap().user_of_subject(subject).await.unwrap();
+        found.map(|user| user.seq)
+    };
+    assert_eq!((of("42").await, of("").await), (None, None));
+    let tie = |seq: i64, subject: &'static str| {
+        let write =
+            database.store.write(move |tx| Box::pin(async move { tx.set_subject(seq, subject).await }));
+        async move { write.await.map(|_| ()) }
+    };
+    tie(ada.seq, "42").await.unwrap();
+    tie(ada.seq, "42").await.unwrap();
+    tie(other.seq, "42").await.unwrap_err();
+    assert_eq!((of("42").await, of("43").await), (Some(ada.seq), None));
+    let mut reader = database.store.read().await.unwrap();
+    assert_eq!(reader.subject_of(ada.seq).await.unwrap().as_deref(), Some("42"));
+    assert_eq!(reader.subject_of(other.seq).await.unwrap(), None);
+}
+
 pub async fn what_is_set_is_read(database: Database) {
     let user = database.user(ADA).await;
     let other = database.user("bob@example.com").await;

@@ -180,6 +180,16 @@ async fn gateways_have_to_show_a_certificate_and_nobody_else_has_to() {
     let gone = async { while poll(&gateway, &secure).await.is_ok() {} };
     timeout(PATIENCE, gone).await.expect("the old one does not");
 
+    // Also while the server's own certificate cannot be renewed.
+    secure.files.write("key.pem", "nothing");
+    secure.wait_for_metric(REFUSED, "1").await;
+    secure.files.write("clients.pem", &format!("{}{}", others.pem(), gateways.pem()));
+    let back = async { while poll(&gateway, &secure).await.ok() != Some(200) {} };
+    timeout(PATIENCE, back).await.expect("the old authority counts again");
+    secure.files.write("clients.pem", &others.pem());
+    let gone = async { while poll(&gateway, &secure).await.is_ok() {} };
+    timeout(PATIENCE, gone).await.expect("and is taken out again");
+
     // A connection outlives the certificate that it was made with.
     secure.control.clock.advance(2 * DAY);
     assert_eq!(poll(&strange, &secure).await.unwrap(), 403);

@@ -89,7 +89,7 @@ async fn the_server_says_what_is_wrong_with_its_files() {
     assert!(told.contains("its certificate has expired"), "{told}");
     files.write("key.pem", "nothing");
     program.signal("-HUP");
-    let line = "the certificate that was good stays in use";
+    let line = "what was good stays in use";
     common::eventually("the mistake is told", || program.log().contains(line)).await;
     files.replace(&good);
     program.signal("-HUP");

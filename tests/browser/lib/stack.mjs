@@ -92,7 +92,7 @@ export async function until(what, timeoutMs, holds) {
 }
 
 /** Ports from below the range of outgoing connections: the browser's could take one of those before its program does. */
-async function freePorts(count) {
+export async function freePorts(count) {
   const servers = [];
   for (let port = 10_000 + Math.floor(Math.random() * 10_000); servers.length < count; port++) {
     const server = createServer();

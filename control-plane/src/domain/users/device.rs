@@ -3,7 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::User;
+use super::user::User;
 use crate::domain::error::Error;
 use crate::domain::random;
 

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponseParts, ResponseParts};
 
-use super::session::database_digits;
+use super::cookies;
 use crate::domain::error::Error;
 use crate::domain::users::User;
 use crate::domain::users::device::{self, Device};
@@ -29,7 +29,7 @@ const MAX_AGE_SECONDS: u32 = 365 * 24 * 3600;
 impl Devices {
     /// Those of a request, when our signature is on them.
     pub fn of(app: &App, headers: &HeaderMap) -> Self {
-        let name = cookie_name(app);
+        let name = cookies::name(app, "device");
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies =
             cookies.flat_map(|value| value.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
@@ -42,16 +42,11 @@ impl Devices {
     pub fn remember(&self, app: &App, user: &User) -> Result<DeviceCookie, Error> {
         let value = app.signer.sign(PURPOSE, &device::write(user, &self.0)?);
         let secure = if app.pages.is_secure() { "; Secure" } else { "" };
-        let name = cookie_name(app);
+        let name = cookies::name(app, "device");
         let text =
             format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={MAX_AGE_SECONDS}{secure}");
         HeaderValue::from_str(&text).map(DeviceCookie).map_err(Error::internal)
     }
-}
-
-fn cookie_name(app: &App) -> String {
-    let prefix = if app.pages.is_secure() { "__Host-" } else { "" };
-    format!("{prefix}flamegate_device_{}", database_digits(app))
 }
 
 impl FromRequestParts<App> for Devices {

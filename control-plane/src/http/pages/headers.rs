@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::device::{DeviceCookie, Devices};
 use super::error::PageError;
+use crate::domain::addresses::network;
 use crate::domain::error::Error;
 use crate::http::app::App;
 use crate::http::caller::{address, is_secure};
@@ -84,6 +85,10 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
         let slot = sign_in_slot(&app, from, &devices).await;
         request.extensions_mut().insert(devices);
         slot
+    } else if path.starts_with("/sign-in/oidc") {
+        // The provider is asked on both ways, and may be slow: nobody else waits for that, and nobody has all of these places.
+        let from = address(&app, &request).map(network).unwrap_or_default();
+        app.provider_slots.take(&from).map(|slot| Box::new(slot) as Permit)
     } else {
         permit(&app.page_admission)
     };

@@ -19,6 +19,7 @@ use crate::domain::users::Invitation;
 use crate::domain::users::password::{MIN_CHARS, Password};
 use crate::http::app::App;
 use crate::http::caller::Address;
+use crate::http::error::Failure;
 
 #[derive(Template)]
 #[template(path = "join.html")]
@@ -32,6 +33,8 @@ struct JoinPage {
     secret: String,
     /// Who is signed in, and their form token.
     signed_in: Option<(String, String)>,
+    /// Whether accounts have passwords here.
+    passwords: bool,
     min_chars: usize,
     mistakes: Mistakes,
 }
@@ -70,6 +73,9 @@ pub(super) async fn accept_as_new(
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, PageError> {
+    if !app.pages.passwords {
+        return Err(PageError::Failed(Failure::NoRoute));
+    }
     // As with signing in: no session yet whose token could prove it, so the browser has to say where the form was.
     if !headers.contains_key("sec-fetch-site") && !headers.contains_key(header::ORIGIN) {
         return Err(PageError::Forgery);
@@ -116,6 +122,7 @@ async fn page(
         email: open.email,
         secret,
         signed_in: signed_in.map(|(user, csrf)| (user.email, csrf)),
+        passwords: app.pages.passwords,
         min_chars: MIN_CHARS,
         mistakes: Mistakes::new(&problems),
     }))

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
+use super::cookies;
 use super::error::PageError;
 use super::headers::PageSlot;
 use super::session_store::{Sessions, hash};
@@ -46,24 +46,11 @@ pub(super) fn layer(app: &App) -> SessionManagerLayer<Sessions> {
     let idle = time::Duration::try_from(app.pages.session_idle).unwrap_or(time::Duration::HOUR);
     let sessions = Sessions { store: app.store.clone(), clock: app.clock.clone() };
     SessionManagerLayer::new(sessions)
-        .with_name(cookie_name(app))
+        .with_name(cookies::name(app, "session"))
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_secure(app.pages.is_secure())
         .with_expiry(Expiry::OnInactivity(idle))
-}
-
-/// Cookies do not know ports: the name holds eight digits of the database's own, so that two control planes on one host do not
-/// end each other's sessions. Under `__Host-` no other host and no page without TLS can set it.
-fn cookie_name(app: &App) -> String {
-    let prefix = if app.pages.is_secure() { "__Host-" } else { "" };
-    format!("{prefix}flamegate_session_{}", database_digits(app))
-}
-
-/// Eight digits of the database's own.
-pub(super) fn database_digits(app: &App) -> String {
-    let digest = Sha256::digest(app.store.head().epoch);
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where a session is used, as its user sees it in the list of theirs.

@@ -21,7 +21,9 @@ use crate::domain::error::Error;
 use crate::domain::users::password::Password;
 use crate::http::app::App;
 use crate::http::caller::Address;
+use crate::http::error::Failure;
 use crate::http::extract::Query;
+use crate::service::oidc::Oidc;
 use crate::service::users::SignIn;
 
 /// Where to go afterwards.
@@ -48,14 +50,33 @@ struct SignInPage<'a> {
     unkept: bool,
     /// Where the pages are, when that is by TLS. Configured: a header could name another place.
     origin: Option<&'a str>,
+    /// What people call the provider of identities, if there is one.
+    provider: Option<&'a str>,
+    /// Whether there are passwords.
+    passwords: bool,
+    /// The way to the provider.
+    way: String,
 }
 
 impl<'a> SignInPage<'a> {
     /// The form, with nothing to say.
     fn new(app: &'a App, next: &'a str) -> Self {
         let origin = app.pages.public_origin.as_deref().filter(|_| app.pages.is_secure());
+        let (provider, passwords) = (app.oidc.as_ref().map(Oidc::name), app.pages.passwords);
+        let way = format!("/sign-in/oidc?next={}", escape_place(next));
         let assets = Assets::new();
-        Self { assets, email: "", next, problem: "", notice: "", unkept: false, origin }
+        Self {
+            assets,
+            email: "",
+            next,
+            problem: "",
+            notice: "",
+            unkept: false,
+            origin,
+            provider,
+            passwords,
+            way,
+        }
     }
 }
 
@@ -92,6 +113,9 @@ pub(super) async fn sign_in(
     if !headers.contains_key("sec-fetch-site") && !headers.contains_key(header::ORIGIN) {
         return Err(PageError::Forgery);
     }
+    if !app.pages.passwords {
+        return Err(PageError::Failed(Failure::NoRoute));
+    }
     let (email, next) = (fields.text("email"), own_path(fields.text("next")));
     let password = Password::new(fields.raw("password").to_owned());
     let refuse = |status: StatusCode, problem: &str| {
@@ -118,6 +142,11 @@ pub(super) async fn sign_in(
     }
 }
 
+/// The form, with why somebody did not come in.
+pub(super) fn told(app: &App, next: &str, status: StatusCode, problem: &str) -> Response {
+    (status, html(&SignInPage { problem, ..SignInPage::new(app, next) })).into_response()
+}
+
 /// Ends the session.
 pub(super) async fn sign_out(State(app): State<App>, posted: Posted) -> Result<Redirect, PageError> {
     let signed_in = posted.signed_in;
@@ -127,7 +156,7 @@ pub(super) async fn sign_out(State(app): State<App>, posted: Posted) -> Result<R
 }
 
 /// A path of this site; everything else, such as `//example.com`, would lead away from it.
-fn own_path(path: &str) -> &str {
+pub(super) fn own_path(path: &str) -> &str {
     let plain = path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     if path.starts_with('/') && !path.starts_with("//") && plain { path } else { "/" }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time;
 
-use self::material::{Contents, Material};
+use self::material::{Contents, Material, Pair, client_authorities};
 use crate::config::tls::TlsFiles;
 use crate::service::clock::Clock;
 use crate::service::metrics::TlsMetrics;
@@ -47,9 +47,9 @@ impl Tls {
     /// Reads the files for the first time. What is not good at this time is served all the same, and said: a control plane that does not
     /// start serves nobody.
     pub fn load(files: TlsFiles, clock: Clock, metrics: TlsMetrics) -> Result<Self, String> {
-        let contents = Contents::read(&files)?;
+        let contents = Contents { pair: Pair::read(&files)?, client_ca: client_authorities(&files)? };
         let material = contents.material()?;
-        if let Some(warning) = &contents.warning {
+        if let Some(warning) = &contents.pair.warning {
             tracing::warn!("{warning}");
         }
         if let Some(mistake) = material.validity.mistake(clock.now().as_second()) {
@@ -89,42 +89,55 @@ impl Tls {
 }
 
 impl Inner {
-    /// What is in the files now, if that is another thing than what is served.
-    fn look(&self) -> Result<Option<Material>, String> {
-        let contents = Contents::read(&self.files)?;
-        if contents.digest() == self.current.borrow().digest {
-            return Ok(None);
+    /// What is in the files now, if that is another thing than what is served, and what is wrong with them. The pair and the authorities
+    /// are judged apart: who takes an authority out does so whatever state the server's own certificate is in.
+    fn look(&self) -> (Option<Material>, Option<String>) {
+        let mut contents = self.current.borrow().contents.clone();
+        let mut mistake = None;
+        match client_authorities(&self.files) {
+            Ok(authorities) => contents.client_ca = authorities,
+            Err(text) => mistake = Some(text),
         }
-        let material = contents.material()?;
-        match material.validity.mistake(self.clock.now().as_second()) {
-            Some(mistake) => Err(format!("FLAMEGATE_TLS_CERT: {mistake}")),
-            None => Ok(Some(material)),
+        match Pair::read(&self.files) {
+            Ok(pair) if pair == contents.pair => {}
+            Ok(pair) => match pair.check().map(|validity| validity.mistake(self.clock.now().as_second())) {
+                Ok(None) => contents.pair = pair,
+                Ok(Some(text)) => mistake = Some(format!("FLAMEGATE_TLS_CERT: {text}")),
+                Err(text) => mistake = Some(text),
+            },
+            Err(text) => mistake = Some(text),
+        }
+        if contents == self.current.borrow().contents {
+            return (None, mistake);
+        }
+        match contents.material() {
+            Ok(material) => (Some(material), mistake),
+            Err(text) => (None, Some(text)),
         }
     }
 
-    fn take(&self, seen: Result<Option<Material>, String>, asked: bool, mistake: &mut Mistake) {
-        match seen {
-            Ok(new) => {
-                *mistake = Mistake::default();
-                self.metrics.files_refused(false);
-                if let Some(material) = new {
-                    self.metrics.good_until(material.validity.until);
-                    self.current.send_replace(Arc::new(material));
-                    tracing::info!("the files for TLS were read again: new connections have what is in them");
-                } else if asked {
-                    tracing::info!("the files for TLS are as they were");
-                }
-            }
-            Err(text) => {
-                // Two files are not replaced in one moment: what is wrong once may be right at the next look.
-                let is_again = mistake.text.as_ref() == Some(&text);
-                let is_told = mistake.is_told && is_again;
-                if asked || (is_again && !is_told) {
-                    self.metrics.files_refused(true);
-                    tracing::error!("{text}: the certificate that was good stays in use");
-                }
-                *mistake = Mistake { text: Some(text), is_told: is_told || asked || is_again };
-            }
+    fn take(&self, (new, seen): (Option<Material>, Option<String>), asked: bool, mistake: &mut Mistake) {
+        let is_new = new.is_some();
+        if let Some(material) = new {
+            self.metrics.good_until(material.validity.until);
+            self.current.send_replace(Arc::new(material));
+            tracing::info!("the files for TLS were read again: new connections have what is in them");
         }
+        let Some(text) = seen else {
+            *mistake = Mistake::default();
+            self.metrics.files_refused(false);
+            if asked && !is_new {
+                tracing::info!("the files for TLS are as they were");
+            }
+            return;
+        };
+        // Two files are not replaced in one moment: what is wrong once may be right at the next look.
+        let is_again = mistake.text.as_ref() == Some(&text);
+        let is_told = mistake.is_told && is_again;
+        if asked || (is_again && !is_told) {
+            self.metrics.files_refused(true);
+            tracing::error!("{text}: what was good stays in use");
+        }
+        *mistake = Mistake { text: Some(text), is_told: is_told || asked || is_again };
     }
 }

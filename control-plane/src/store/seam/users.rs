@@ -15,6 +15,12 @@ pub trait ReadUsers: Send {
     /// Ids and addresses of all users, or of those alone whose addresses are not plain ASCII.
     async fn user_emails(&mut self, also_plain: bool) -> Result<Vec<(String, String)>, Error>;
 
+    /// The user whom a provider of identities calls so.
+    async fn user_of_subject(&mut self, subject: &str) -> Result<Option<User>, Error>;
+
+    /// What a provider of identities calls the user, once they have signed in by it.
+    async fn subject_of(&mut self, seq: i64) -> Result<Option<String>, Error>;
+
     /// The user's password hash.
     async fn password_hash(&mut self, seq: i64) -> Result<String, Error>;
 
@@ -44,6 +50,9 @@ pub trait WriteUsers: ReadUsers {
 
     /// Gives the user another password.
     async fn set_password_hash(&mut self, seq: i64, hash: &str) -> Result<(), Error>;
+
+    /// Ties the user to what a provider of identities calls them.
+    async fn set_subject(&mut self, seq: i64, subject: &str) -> Result<(), Error>;
 
     /// Gives the user another stamp: every session of theirs has ended.
     async fn set_stamp(&mut self, seq: i64, stamp: &str) -> Result<(), Error>;

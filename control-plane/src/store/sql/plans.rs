@@ -171,10 +171,9 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
              SELECT i, workspace_seq, CASE WHEN {unused} THEN {today} - 180 * 1440 ELSE {minute} - i % 1440 END, 'eu/a',
                  CASE WHEN listed = 0 THEN {minute} - i % 20000 END FROM (SELECT seq AS i, workspace_seq, listed FROM api_keys) AS k"
         ),
-        format!(
-            "INSERT INTO idle_keys (key_seq, workspace_seq, since)
+                    "INSERT INTO idle_keys (key_seq, workspace_seq, since)
              SELECT key_seq, workspace_seq, last_used_at - last_used_at % 1440 FROM key_uses WHERE last_refused_at IS NULL"
-        ),
+            .to_owned(),
         format!(
             "INSERT INTO revocation_receipts SELECT seq, workspace_seq, {} - seq * 60000, 3, 3, 0, 20 FROM api_keys",
             now * 1_000

@@ -33,6 +33,17 @@ impl<S: Sql> ReadUsers for S {
         self.row(Statement::new(find).bind(id_or_email)).await?.as_ref().map(user).transpose()
     }
 
+    async fn user_of_subject(&mut self, subject: &str) -> Result<Option<User>, Error> {
+        let find = format!("{} WHERE u.oidc_subject = $1", select(S::DIALECT));
+        self.row(Statement::new(find).bind(subject)).await?.as_ref().map(user).transpose()
+    }
+
+    async fn subject_of(&mut self, seq: i64) -> Result<Option<String>, Error> {
+        let find = Statement::new("SELECT oidc_subject FROM users WHERE seq = $1").bind(seq);
+        let row = self.row(find).await?;
+        row.ok_or_else(|| Error::internal("there is no such user"))?.maybe_text("oidc_subject")
+    }
+
     async fn user_emails(&mut self, also_plain: bool) -> Result<Vec<(String, String)>, Error> {
         let sql = "SELECT id, email FROM users WHERE $1 OR octet_length(email) <> length(email) ORDER BY seq";
         let rows = self.rows(Statement::new(sql).bind(also_plain)).await?;
@@ -107,6 +118,11 @@ impl<S: Sql> WriteUsers for S {
     async fn set_password_hash(&mut self, seq: i64, hash: &str) -> Result<(), Error> {
         let set = Statement::new("UPDATE users SET password_hash = $1 WHERE seq = $2");
         self.run(set.bind(hash).bind(seq)).await.map(drop)
+    }
+
+    async fn set_subject(&mut self, seq: i64, subject: &str) -> Result<(), Error> {
+        let set = Statement::new("UPDATE users SET oidc_subject = $1 WHERE seq = $2");
+        self.run(set.bind(subject).bind(seq)).await.map(drop)
     }
 
     async fn set_stamp(&mut self, seq: i64, stamp: &str) -> Result<(), Error> {

@@ -9,20 +9,28 @@ use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::config::secret_file;
 use crate::config::tls::{CERTIFICATE, CLIENT_CA, KEY, TlsFiles};
 use crate::http::certificate::Validity;
 
-/// What was in the files.
-pub(super) struct Contents {
+/// A certificate and its key, as the files have them.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Pair {
     certificate: Vec<u8>,
     key: Zeroizing<String>,
-    client_ca: Option<Vec<u8>>,
     /// What whoever runs us should know about them.
     pub warning: Option<String>,
+}
+
+/// Everything that was in the files.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// What is shown.
+    pub pair: Pair,
+    /// Whose certificates are taken.
+    pub client_ca: Option<Vec<u8>>,
 }
 
 /// What handshakes are made with.
@@ -31,43 +39,52 @@ pub(in crate::http::server) struct Material {
     pub server: Arc<ServerConfig>,
     /// When the certificates that are sent are good.
     pub validity: Validity,
-    /// The digest of the files.
-    pub digest: [u8; 32],
+    /// What it was made of.
+    pub(super) contents: Contents,
 }
 
 /// More than any chain or list of authorities: a file of another kind was named.
 const MAX_LEN: u64 = 1 << 20;
 
-impl Contents {
-    /// Reads the files.
+impl Pair {
+    /// Reads the two files.
     pub fn read(files: &TlsFiles) -> Result<Self, String> {
         let key = secret_file::read(&files.key).map_err(|why| format!("{KEY}: {}: {why}", files.key))?;
         let warning = key.warning.map(|what| format!("{KEY}: {what}"));
-        let client_ca = files.client_ca.as_ref().map(|path| plain(CLIENT_CA, path)).transpose()?;
         let certificate = plain(CERTIFICATE, &files.certificate)?;
-        Ok(Self { certificate, key: Zeroizing::new(key.text), client_ca, warning })
+        Ok(Self { certificate, key: Zeroizing::new(key.text), warning })
     }
 
-    /// The same for the same files.
-    pub fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        let parts = [Some(&*self.certificate), Some(self.key.as_bytes()), self.client_ca.as_deref()];
-        for part in parts {
-            // Lengths apart, so that nothing moves from one file to the other unseen.
-            hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-            hash.update(part.unwrap_or_default());
-        }
-        hash.finalize().into()
+    /// When it is good; an error where it is no pair.
+    pub fn check(&self) -> Result<Validity, String> {
+        Contents { pair: self.clone(), client_ca: None }.material().map(|material| material.validity)
     }
+}
 
+/// Reads the authorities of clients, if there is such a file, and looks whether they are some.
+pub(super) fn client_authorities(files: &TlsFiles) -> Result<Option<Vec<u8>>, String> {
+    let text = files.client_ca.as_ref().map(|path| plain(CLIENT_CA, path)).transpose()?;
+    text.as_deref().map(roots).transpose()?;
+    Ok(text)
+}
+
+fn roots(text: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(CLIENT_CA, text)? {
+        roots.add(authority).map_err(|error| format!("{CLIENT_CA}: {error}"))?;
+    }
+    Ok(roots)
+}
+
+impl Contents {
     /// Makes of them what handshakes need.
     pub fn material(&self) -> Result<Material, String> {
-        let chain = certificates(CERTIFICATE, &self.certificate)?;
+        let chain = certificates(CERTIFICATE, &self.pair.certificate)?;
         let validity = chain.iter().map(|one| Validity::of(one)).reduce(|all, one| Some(all?.and(one?)));
         let validity =
             validity.flatten().ok_or_else(|| format!("{CERTIFICATE}: it is no X.509 certificate"))?;
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
-            .map_err(|error| format!("{KEY}: {}", key_mistake(&error, &self.key)))?;
+        let key = PrivateKeyDer::from_pem_slice(self.pair.key.as_bytes())
+            .map_err(|error| format!("{KEY}: {}", key_mistake(&error, &self.pair.key)))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -75,12 +92,8 @@ impl Contents {
         let builder = match &self.client_ca {
             None => builder.with_no_client_auth(),
             Some(text) => {
-                let mut roots = RootCertStore::empty();
-                for authority in certificates(CLIENT_CA, text)? {
-                    roots.add(authority).map_err(|error| format!("{CLIENT_CA}: {error}"))?;
-                }
                 // Browsers and scripts have none: who has to show one is decided by the path (`http::auth`).
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(text)?), provider)
                     .allow_unauthenticated()
                     .build();
                 builder.with_client_cert_verifier(verifier.map_err(|error| format!("{CLIENT_CA}: {error}"))?)
@@ -98,7 +111,7 @@ impl Contents {
             server.session_storage = Arc::new(NoServerSessionStorage {});
             server.send_tls13_tickets = 0;
         }
-        Ok(Material { server: Arc::new(server), validity, digest: self.digest() })
+        Ok(Material { server: Arc::new(server), validity, contents: self.clone() })
     }
 }
 
@@ -149,7 +162,7 @@ mod tests {
     fn material(certificate: &str, key: &str, client_ca: Option<&str>) -> Result<Material, String> {
         let client_ca = client_ca.map(|text| text.as_bytes().to_vec());
         let key = Zeroizing::new(key.to_owned());
-        Contents { certificate: certificate.into(), key, client_ca, warning: None }.material()
+        Contents { pair: Pair { certificate: certificate.into(), key, warning: None }, client_ca }.material()
     }
 
     #[test]
@@ -186,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_any_file_is_seen_and_a_key_for_everybody_is_refused() {
+    fn files_are_read_each_for_itself_and_a_key_for_everybody_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let files = TlsFiles { certificate: at("cert"), key: at("key"), client_ca: Some(at("ca")) };
@@ -194,19 +207,20 @@ mod tests {
             std::fs::write(at(name), text).unwrap();
             std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o600)).unwrap();
         };
-        let told = |files: &TlsFiles| Contents::read(files).err().unwrap();
+        let told = |files: &TlsFiles| Pair::read(files).err().unwrap();
         assert!(told(&files).starts_with(&format!("FLAMEGATE_TLS_KEY: {}: cannot be read", at("key"))));
-        for name in ["cert", "key", "ca"] {
-            write(name, "one");
-        }
-        let mut seen = vec![Contents::read(&files).unwrap().digest()];
-        for name in ["cert", "key", "ca"] {
-            write(name, "another");
-            seen.push(Contents::read(&files).unwrap().digest());
-        }
-        seen.push(Contents::read(&TlsFiles { client_ca: None, ..files.clone() }).unwrap().digest());
-        let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
-        assert_eq!(distinct.len(), 5);
+        assert!(client_authorities(&files).unwrap_err().starts_with("FLAMEGATE_TLS_CLIENT_CA: "));
+        assert_eq!(client_authorities(&TlsFiles { client_ca: None, ..files.clone() }), Ok(None));
+        let (certificate, key) = pair(&["a.test"]);
+        write("cert", &certificate);
+        write("key", &key);
+        write("ca", "nothing");
+        assert!(Pair::read(&files).unwrap().check().is_ok());
+        assert!(client_authorities(&files).unwrap_err().contains("no certificate in it"));
+        write("ca", &certificate);
+        assert_eq!(client_authorities(&files), Ok(Some(certificate.into_bytes())));
+        write("cert", &pair(&["b.test"]).0);
+        assert!(Pair::read(&files).unwrap().check().unwrap_err().contains("is not the key"));
         std::fs::set_permissions(at("key"), std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(told(&files).contains("everybody on this machine may read the file"));
     }
