@@ -22,7 +22,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::Timestamp;
 
-use self::chosen::{Choice, Chosen, ListQuery};
+use self::chosen::{Choice, Chosen, ListQuery, PAGE};
 use self::row::Row;
 use super::audit::page_number;
 use super::chrome::{Chrome, Section};
@@ -75,9 +75,6 @@ struct Listed {
     used: LastUsed,
     line: Line,
 }
-
-/// Keys on a page of the list.
-pub(super) const PAGE: u32 = 50;
 
 /// What the list's turn has read.
 struct Read {

@@ -11,6 +11,9 @@ use crate::http::pages::query::query_of;
 use crate::service::keys::soon;
 use crate::service::usage::STILL_USED;
 
+/// Keys on a page of the list.
+pub(super) const PAGE: u32 = 50;
+
 /// What the address says. What is not understood is as if it were not there: a page is not an API.
 #[derive(Deserialize)]
 pub(in crate::http::pages) struct ListQuery {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::once::{Once, Outcome};
 use super::reveal::{self, Gone, Shown};
-use super::selected::last_day;
+use super::terms::last_day;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{End, KeyDraft};
 use crate::domain::limits::LimitDraft;

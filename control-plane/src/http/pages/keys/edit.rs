@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::row::Row;
-use super::selected::last_day;
+use super::terms::last_day;
 use crate::contract::Scope;
 use crate::domain::bounds::CEILING;
 use crate::domain::error::{Error, Problems};

@@ -4,15 +4,14 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::PAGE;
 use super::ask::is_in_use;
+use super::chosen::PAGE;
 use super::row::Row;
-use super::terms::days_of;
+use super::terms::{days_of, last_day};
 use crate::domain::audit::Actor;
 use crate::domain::error::Error;
 use crate::domain::keys::{End, Key, KeyPatch, Status};
@@ -181,13 +180,6 @@ fn end(fields: &Fields, now: Timestamp) -> Result<Value, &'static str> {
         days => days_of(days).ok().and_then(|days| End::after(now, SignedDuration::from_hours(24 * days))),
     };
     end.map(|end| end.second().into()).ok_or("Choose the last day on which the keys should work.")
-}
-
-/// The end of a day (UTC): the first second that is not in it.
-pub(super) fn last_day(text: &str) -> Option<End> {
-    let date = text.parse::<Date>().ok()?;
-    let after = date.tomorrow().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
-    Some(after.and_then(|midnight| End::from_second(midnight.timestamp().as_second())).unwrap_or(End::LAST))
 }
 
 fn list(place: &Place) -> String {

@@ -1,6 +1,8 @@
 //! For how long a key works on after it was replaced, and when the new one ends: choices with their moments, so that nobody has to
 //! reckon.
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -113,6 +115,13 @@ pub(super) fn end_of(key: &Key, fields: &Fields, now: Timestamp) -> Result<Optio
 pub(super) fn days_of(text: &str) -> Result<i64, Error> {
     let days = text.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
     days.ok_or_else(|| Error::invalid("expiry", "must be 1 to 3650 days"))
+}
+
+/// The end of a day (UTC): the first second that is not in it.
+pub(super) fn last_day(text: &str) -> Option<End> {
+    let date = text.parse::<Date>().ok()?;
+    let after = date.tomorrow().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
+    Some(after.and_then(|midnight| End::from_second(midnight.timestamp().as_second())).unwrap_or(End::LAST))
 }
 
 /// For how long a key was to live. One that was rotated has lost its own end to the grace, which says nothing of the next one.
