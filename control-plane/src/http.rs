@@ -24,6 +24,7 @@ pub mod openapi;
 mod pages;
 mod paging;
 mod posts;
+mod readings;
 pub mod receive;
 mod replicas;
 mod routes;

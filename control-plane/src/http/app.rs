@@ -1,6 +1,6 @@
 //! The services wired together, as the HTTP layer and the background tasks use them.
 
-mod readings;
+pub(super) mod readings;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ pub struct App {
     /// Where the database is, as people may see it.
     pub database: Arc<str>,
     /// Whether nobody checks that its server, on another machine, is that.
-    is_unverified: bool,
+    pub(super) is_unverified: bool,
     /// Who may use `/v1` and `/sync/v1`.
     pub tokens: Arc<TokenBook>,
     /// Signing in by a provider of identities, if there is one.
@@ -117,9 +117,9 @@ pub struct App {
     pub post_slots: Arc<Slots<Credential>>,
     /// Receipts that people in the pages wait for are bounded by it: each is looked at again with every acknowledgement.
     pub receipt_slots: Arc<Slots<i64>>,
-    readiness: Arc<Mutex<Option<Readiness>>>,
-    counted: Arc<Mutex<Option<Counted>>>,
-    shutdown: watch::Sender<bool>,
+    pub(super) readiness: Arc<Mutex<Option<Readiness>>>,
+    pub(super) counted: Arc<Mutex<Option<Counted>>>,
+    pub(super) shutdown: watch::Sender<bool>,
 }
 
 /// How long clients may take.

@@ -3,6 +3,7 @@
 mod entry;
 mod exchange;
 mod hello;
+mod inner;
 mod memory;
 mod merged;
 mod poll;

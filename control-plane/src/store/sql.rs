@@ -7,6 +7,7 @@ pub(super) mod changes;
 pub(super) mod columns;
 pub(super) mod copying;
 pub(super) mod credentials;
+mod dialect;
 pub(super) mod errors;
 pub(super) mod folded;
 pub(super) mod gateways;

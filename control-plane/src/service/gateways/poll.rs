@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 use super::entry::{Gateway, Keeper, News};
 use super::hello::RECONNECT;
+use super::inner::Inner;
 use super::registry::Entries;
-use super::service::Inner;
 use crate::domain::error::Error;
 use crate::domain::log::Head;
 

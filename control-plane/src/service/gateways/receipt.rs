@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time;
 
-use super::service::{Gateways, Inner};
+use super::inner::Inner;
+use super::service::Gateways;
 use super::shared::Shared;
 use crate::domain::gateways::{GatewayReceipt, Receipt};
 

@@ -8,12 +8,11 @@ mod world;
 
 use std::time::Duration;
 
-use self::plane::{Plane, head};
+use self::plane::{Plane, head, planes, poll, poll_of, poll_under};
 use self::table::Table;
 use self::world::World;
 use super::registry::{COUNTED_ONCE_IN, MAX_GATEWAYS, MAX_WITHOUT_TABLE};
 use super::shared::HEARD_OF_MANY;
-use super::*;
 use crate::domain::credentials::Credential;
 use crate::domain::replicas::ALIVE;
 use crate::service::clock::Clock;
@@ -33,43 +32,6 @@ fn no_receipt_says_all_too_early() {
     }
     // It is not by saying nothing that they are right.
     assert!(all > u32::try_from(histories).unwrap(), "{all}");
-}
-
-/// A poll of the gateway `g` at this replica.
-fn poll(plane: &Plane) -> Poll {
-    poll_of(plane, 7)
-}
-
-/// The same, of this process.
-fn poll_of(plane: &Plane, session: u8) -> Poll {
-    poll_under(plane, Credential::shared(), "g", session)
-}
-
-/// The same, under this credential and name.
-fn poll_under(plane: &Plane, credential: Credential, name: &str, session: u8) -> Poll {
-    plane.gateways.begin(Hello {
-        credential,
-        name: name.to_owned(),
-        session: Some([session; 32]),
-        version: None,
-        wait: Duration::from_secs(25),
-        stale: false,
-        workers: None,
-    })
-}
-
-/// A table and replicas that know each other.
-fn planes(clock: &Clock, count: usize) -> (Table, Vec<Plane>) {
-    clock.stop();
-    let mut table = Table { log: vec![1], ..Table::default() };
-    let mut planes: Vec<_> = (0..count).map(|_| Plane::new(clock, table.head())).collect();
-    for _ in 0..3 {
-        for plane in &mut planes {
-            plane.tells(&mut table, clock.instant());
-            plane.hears(&table, clock);
-        }
-    }
-    (table, planes)
 }
 
 #[test]

@@ -10,8 +10,8 @@
 //! name with another session is another gateway, with an id of its own. A filter of before sessions has none; it counts
 //! under the shared token, and until a session comes.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, MutexGuard};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -19,8 +19,9 @@ use tokio::sync::{Notify, watch};
 
 use super::entry::News;
 use super::hello::Hello;
+use super::inner::Inner;
 use super::poll::Poll;
-use super::registry::{Entries, Registry};
+use super::registry::Registry;
 use crate::domain::audit::{Action, Actor, Target};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
@@ -34,34 +35,8 @@ pub struct Gateways {
     pub(super) inner: Arc<Inner>,
 }
 
-pub(super) struct Inner {
-    pub(super) clock: Clock,
-    pub(super) registry: Registry,
-    /// Changes with every acknowledgement; receipts wait on it.
-    pub(super) news: watch::Sender<u64>,
-    /// There is somebody who is not stored and should be.
-    pub(super) unsaved: Notify,
-    /// With several replicas: there is something to tell the others, or to hear of them.
-    pub(super) to_exchange: Notify,
-    /// With several replicas: how often something was told and heard.
-    pub(super) exchanged: watch::Sender<u64>,
-    /// How many receipts wait.
-    pub(super) waiting: AtomicUsize,
-}
-
 /// How often a gateway is given an id before it is told to come again: each time somebody else has taken the last one.
 const TRIES: u32 = 3;
-
-impl Inner {
-    /// Lets the map go; what is news is told to the other replicas, where there are some.
-    pub(super) fn tell(&self, gateways: MutexGuard<'_, Entries>, is_news: bool) {
-        let tells = is_news && gateways.shared.is_some();
-        drop(gateways);
-        if tells {
-            self.to_exchange.notify_one();
-        }
-    }
-}
 
 impl Gateways {
     /// An empty registry.

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::columns::Columns as _;
-use super::statement::{Sql, Statement, Value};
-use super::usage::ROWS_PER_STATEMENT;
+use super::statement::{ROWS_PER_STATEMENT, Sql, Statement, Value};
 use crate::domain::error::Error;
 use crate::domain::usage::{Minute, Step, Use};
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::columns::Columns;
+use super::dialect::{duration, millis, sql};
 use super::shared_gateways::{from_the_beginning, gateway, rows_of_others, write};
-use super::statement::{Dialect, Sql, Statement};
+use super::statement::{Sql, Statement};
 use super::values::{signed, timestamp, unsigned};
 use crate::domain::error::Error;
 use crate::domain::replicas::{ALIVE, Publication, Published, Replica, Sight};
@@ -65,26 +66,6 @@ impl<S: Sql> WriteReplicas for S {
         }
         Ok(())
     }
-}
-
-/// The words of the engine. `UNLOCKED`: what others have locked is left for the next time, so whoever tidies waits for nobody.
-pub(super) fn sql<S: Sql>(text: &str) -> String {
-    let (now, session, lines, unlocked) = match S::DIALECT {
-        Dialect::Sqlite => (
-            "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
-            "unhex(v.value ->> 'session')",
-            "json_each($1) AS v",
-            "",
-        ),
-        Dialect::Postgres => (
-            "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
-            "decode(v.value ->> 'session', 'hex')",
-            "jsonb_array_elements(CAST($1 AS jsonb)) AS v(value)",
-            "FOR UPDATE SKIP LOCKED",
-        ),
-    };
-    let text = text.replace("NOW_MS", now).replace("SESSION", session);
-    text.replace("LINES", lines).replace("UNLOCKED", unlocked)
 }
 
 async fn is_of_this_history<S: Sql>(tx: &mut S, rests_on: &[(u64, String)]) -> Result<bool, Error> {
@@ -171,12 +152,4 @@ fn replica(row: &impl Columns) -> Result<Replica, Error> {
         beat: unsigned(row.number("beat")?)?,
         age: duration(row.number("age")?),
     })
-}
-
-pub(super) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-pub(super) fn duration(millis: i64) -> Duration {
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }

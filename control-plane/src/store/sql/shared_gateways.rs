@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use serde_json::{Value as Json, json};
 
 use super::columns::Columns;
-use super::replicas::{duration, millis, sql};
+use super::dialect::{duration, millis, sql};
 use super::statement::{Dialect, Sql, Statement};
 use super::values::{signed, timestamp, unsigned};
 use crate::domain::error::Error;

@@ -10,6 +10,9 @@ use super::columns::Columns;
 use crate::domain::error::Error;
 use crate::store::seam::tx::Work;
 
+/// Most rows in one statement.
+pub(in crate::store::sql) const ROWS_PER_STATEMENT: usize = 1_000;
+
 /// A statement. Its values stand as `$1`, `$2` and so on, which every engine reads.
 #[derive(Clone, Debug)]
 pub struct Statement {

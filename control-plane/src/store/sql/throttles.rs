@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
 use super::columns::Columns;
-use super::replicas::sql;
+use super::dialect::sql;
 use super::statement::{Dialect, Sql, Statement};
 use crate::domain::error::Error;
 use crate::domain::throttles::Attempts;

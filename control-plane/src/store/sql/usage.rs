@@ -8,15 +8,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::columns::Columns;
-use super::statement::{Sql, Statement, Value};
+use super::statement::{ROWS_PER_STATEMENT, Sql, Statement, Value};
 use super::values::{signed, unsigned};
 use super::{idle_keys, key_gateways};
 use crate::domain::error::Error;
 use crate::domain::usage::{Bucket, KeyGateway, KeyRow, Minute, Period, Rows, Step, Tally, Use, minute_of};
 use crate::store::seam::usage::{ReadUsage, WriteUsage};
 
-/// Most rows in one statement.
-pub(super) const ROWS_PER_STATEMENT: usize = 1_000;
 pub(super) const COUNTS: &str = "admitted, rate_limited, forbidden, expired, environment, revoked";
 
 #[async_trait]

@@ -1,10 +1,11 @@
 //! A control plane of the model: what it says, writes and hears, each at a moment of its own.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::super::Gateways;
 use super::super::shared::Shared;
+use super::super::{Gateways, Hello, Poll};
 use super::table::{At, Table};
+use crate::domain::credentials::Credential;
 use crate::domain::log::Head;
 use crate::domain::replicas::{Publication, Published};
 use crate::service::clock::Clock;
@@ -73,4 +74,41 @@ impl Plane {
             self.gateways.inner.registry.lock().saw(sight, now, clock.now()).unwrap();
         }
     }
+}
+
+/// A poll of the gateway `g` at this replica.
+pub(super) fn poll(plane: &Plane) -> Poll {
+    poll_of(plane, 7)
+}
+
+/// The same, of this process.
+pub(super) fn poll_of(plane: &Plane, session: u8) -> Poll {
+    poll_under(plane, Credential::shared(), "g", session)
+}
+
+/// The same, under this credential and name.
+pub(super) fn poll_under(plane: &Plane, credential: Credential, name: &str, session: u8) -> Poll {
+    plane.gateways.begin(Hello {
+        credential,
+        name: name.to_owned(),
+        session: Some([session; 32]),
+        version: None,
+        wait: Duration::from_secs(25),
+        stale: false,
+        workers: None,
+    })
+}
+
+/// A table and replicas that know each other.
+pub(super) fn planes(clock: &Clock, count: usize) -> (Table, Vec<Plane>) {
+    clock.stop();
+    let mut table = Table { log: vec![1], ..Table::default() };
+    let mut planes: Vec<_> = (0..count).map(|_| Plane::new(clock, table.head())).collect();
+    for _ in 0..3 {
+        for plane in &mut planes {
+            plane.tells(&mut table, clock.instant());
+            plane.hears(&table, clock);
+        }
+    }
+    (table, planes)
 }

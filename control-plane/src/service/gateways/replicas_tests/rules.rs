@@ -1,6 +1,11 @@
 //! Each rule that receipts rest on, by itself: random histories break some of them only once in thousands.
 
-use super::*;
+use std::time::Duration;
+
+use super::super::Poll;
+use super::plane::{Plane, head, planes, poll};
+use crate::domain::replicas::ALIVE;
+use crate::service::clock::Clock;
 
 /// A receipt's revision and turn at this replica.
 fn receipt_begins(plane: &Plane) -> u64 {
