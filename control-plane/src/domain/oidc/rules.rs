@@ -159,7 +159,7 @@ impl Claims {
     fn has(&self, name: &str, value: &str) -> bool {
         let is = |found: &Value| match found {
             Value::String(text) => text == value,
-            Value::Bool(_) | Value::Number(_) => found.to_string() == value,
+            Value::Bool(_) | Value::Number(_) => found.to_string().as_str() == value,
             _ => false,
         };
         match self.get(name) {
