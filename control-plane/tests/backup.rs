@@ -183,7 +183,11 @@ async fn after_a_restore_every_gateway_starts_over_and_sessions_have_ended() {
     control.revoke(&lost, "0s").await;
     gateway.catch_up(&control).await;
     assert_eq!(gateway.ids(), [kept.as_str()]);
-    execute(&copy, "INSERT INTO sessions VALUES (zeroblob(32), '{}', 4102444800)").await;
+    execute(
+        &copy,
+        "INSERT INTO sessions (id_hash, data, expires_at) VALUES (zeroblob(32), '{}', 4102444800)",
+    )
+    .await;
     let invitation = "INSERT INTO invitations VALUES (zeroblob(32), 'inv_x', 1, 'x@example.com', 'viewer', 'ada', 0, 4102444800000)";
     execute(&copy, invitation).await;
     let _ = fs::remove_file(format!("{}-wal", text(&copy)));

@@ -355,7 +355,7 @@ async fn a_search_is_not_counted_and_leads_on() {
     first.shows("1–50 of many");
     first.shows("page=2");
     browser.get("/w/demo/settings/api-keys?q=device&page=2").await.shows("51–60 of 60");
-    browser.get("/w/demo/settings/api-keys?q=nothing").await.shows("No keys match");
+    browser.get("/w/demo/settings/api-keys?q=nothing").await.shows("matches “<bdi>nothing</bdi>”");
     browser.get("/w/demo/settings/api-keys").await.shows("1–50 of 60");
 }
 

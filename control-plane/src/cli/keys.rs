@@ -27,7 +27,7 @@ pub(super) const COLUMNS: [Column; 9] = [
     ("LAST USED", "/last_used_at"),
 ];
 
-const FIELDS: [Column; 17] = [
+const FIELDS: [Column; 18] = [
     ("ID", "/id"),
     ("NAME", "/name"),
     ("WORKSPACE", "/workspace"),
@@ -45,6 +45,7 @@ const FIELDS: [Column; 17] = [
     ("LAST USED BY", "/last_used_by"),
     ("LAST REFUSED", "/last_refused_at"),
     ("LAST REFUSED BY", "/last_refused_by"),
+    ("NOTE", "/note"),
 ];
 
 pub(super) async fn run(client: &Client, output: Output, command: KeysCommand) -> Result<(), CliError> {

@@ -1,3 +1,5 @@
+//! What a chart shows of counts that are told.
+
 use jiff::Timestamp;
 
 use super::*;
