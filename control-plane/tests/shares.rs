@@ -157,13 +157,13 @@ async fn revocations_that_wait_for_gateways_hold_no_places_for_pages() {
     }
     // More than eight at once wait for nothing: these four are answered while the others wait.
     for _ in 0..4 {
-        assert_eq!(revocations.join_next().await.unwrap().unwrap(), 200);
+        assert_eq!(revocations.join_next().await.unwrap().unwrap(), 303);
     }
     eventually("the places are given back", || slots.available_permits() == most).await;
     assert!(revocations.try_join_next().is_none() && revocations.len() == 8, "eight of them wait");
     slow.catch_up(&control).await;
     while let Some(status) = revocations.join_next().await {
-        assert_eq!(status.unwrap(), 200);
+        assert_eq!(status.unwrap(), 303);
     }
 }
 
