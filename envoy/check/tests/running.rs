@@ -174,6 +174,15 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<Finding>)> {
                 "cluster.flamegate-control.upstream_rq_504: 8\nwasmcustom.flamegate_sync_failures_total: 8\n",
             ),
         ),
+        (
+            // Envoy has left the only control plane for a while, for that it answers nothing but 504.
+            "polls-cut",
+            "8 polls of 20",
+            with_stats(&[(
+                "membership_healthy: 1\n",
+                "membership_healthy: 0\ncluster.flamegate-control.outlier_detection.ejections_active: 1\ncluster.flamegate-control.upstream_rq_504: 8\nwasmcustom.flamegate_sync_failures_total: 8\n",
+            )]),
+        ),
         ("polls-failed", "1 polls", with_more_stats("wasmcustom.flamegate_sync_failures_total: 1\n")),
         ("gateway-behind", "2 behind", head(9)),
         ("gateway-behind", "3 revisions behind", with_gateway(json!({"behind": 3}))),
