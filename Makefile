@@ -169,7 +169,7 @@ bench-build: wasm ## build the measuring program and what it compares with
 	install -D $(TARGET)/wasm32-wasip1/release/flamegate_empty_filter.wasm target/bench/empty-filter.wasm
 
 .PHONY: bench
-bench: bench-build build engines ## measure everything that is not measured of this build (45 minutes on a calm machine) and write docs/PERFORMANCE.md
+bench: bench-build build engines ## measure everything that is not measured of this build (some 45 minutes on a calm machine, by estimate) and write docs/PERFORMANCE.md
 	$(TARGET)/dist/flamegate-bench all
 
 .PHONY: bench-fleet
