@@ -4,13 +4,13 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::once::{Once, Outcome};
 use super::reveal::{self, Gone, Shown};
-use super::terms::last_day;
+use super::terms::named_end;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{End, KeyDraft};
 use crate::domain::limits::LimitDraft;
@@ -135,12 +135,7 @@ async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Re
 fn expiry(fields: &Fields, now: Timestamp, problems: &mut Problems) -> Option<Value> {
     let end = match fields.text("expiry") {
         "" | "never" => return None,
-        "date" => last_day(fields.text("expiry_date")).map(End::second),
-        days => {
-            let days = days.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
-            let end = days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * days)).ok());
-            end.map(Timestamp::as_second)
-        }
+        _ => named_end(fields, now).map(End::second),
     };
     if end.is_none() {
         problems.add("expires_at", "choose a date");

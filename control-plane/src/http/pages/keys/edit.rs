@@ -4,12 +4,12 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::row::Row;
-use super::terms::last_day;
+use super::terms::named_end;
 use crate::contract::Scope;
 use crate::domain::bounds::CEILING;
 use crate::domain::error::{Error, Problems};
@@ -138,12 +138,7 @@ fn expiry(fields: &Fields, now: Timestamp, problems: &mut Problems) -> Option<Va
     let end = match fields.text("expiry") {
         "" | "keep" => return None,
         "never" => return Some(Value::Null),
-        "date" => last_day(fields.text("expiry_date")).map(End::second),
-        days => {
-            let days = days.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
-            let end = days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * days)).ok());
-            end.map(Timestamp::as_second)
-        }
+        _ => named_end(fields, now).map(End::second),
     };
     if end.is_none() {
         problems.add("expires_at", "choose a date");

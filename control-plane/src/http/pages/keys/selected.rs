@@ -4,17 +4,17 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::ask::is_in_use;
 use super::chosen::PAGE;
 use super::row::Row;
-use super::terms::{days_of, last_day};
+use super::terms::named_end;
 use crate::domain::audit::Actor;
 use crate::domain::error::Error;
-use crate::domain::keys::{End, Key, KeyPatch, Status};
+use crate::domain::keys::{Key, KeyPatch, Status};
 use crate::domain::users::Role;
 use crate::http::app::App;
 use crate::http::pages::chrome::{Chrome, Section};
@@ -176,8 +176,7 @@ fn page(
 fn end(fields: &Fields, now: Timestamp) -> Result<Value, &'static str> {
     let end = match fields.text("expiry") {
         "never" => return Ok(Value::Null),
-        "date" => last_day(fields.text("expiry_date")).filter(|end| !end.is_over(now)),
-        days => days_of(days).ok().and_then(|days| End::after(now, SignedDuration::from_hours(24 * days))),
+        _ => named_end(fields, now).filter(|end| !end.is_over(now)),
     };
     end.map(|end| end.second().into()).ok_or("Choose the last day on which the keys should work.")
 }

@@ -112,13 +112,21 @@ pub(super) fn end_of(key: &Key, fields: &Fields, now: Timestamp) -> Result<Optio
 }
 
 /// A number of days from a form.
-pub(super) fn days_of(text: &str) -> Result<i64, Error> {
+fn days_of(text: &str) -> Result<i64, Error> {
     let days = text.parse::<i64>().ok().filter(|days| (1..=3_650).contains(days));
     days.ok_or_else(|| Error::invalid("expiry", "must be 1 to 3650 days"))
 }
 
+/// The end that a form names: of a day (UTC), or a number of days from now.
+pub(super) fn named_end(fields: &Fields, now: Timestamp) -> Option<End> {
+    match fields.text("expiry") {
+        "date" => last_day(fields.text("expiry_date")),
+        days => days_of(days).ok().and_then(|days| End::after(now, SignedDuration::from_hours(DAY * days))),
+    }
+}
+
 /// The end of a day (UTC): the first second that is not in it.
-pub(super) fn last_day(text: &str) -> Option<End> {
+fn last_day(text: &str) -> Option<End> {
     let date = text.parse::<Date>().ok()?;
     let after = date.tomorrow().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
     Some(after.and_then(|midnight| End::from_second(midnight.timestamp().as_second())).unwrap_or(End::LAST))
