@@ -5,6 +5,7 @@
 //! accepted. Unknown fields, wrong types and contradictions are mistakes. Defaults stand in `parse` and nowhere else.
 
 mod fields;
+mod key_sources;
 mod mistakes;
 mod parse;
 mod published;
