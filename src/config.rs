@@ -13,6 +13,8 @@ mod settings;
 mod workspace_limits;
 
 pub use self::mistakes::{ConfigError, Mistake};
+pub use crate::decision::sources::{KeySources, Source};
+
 pub use self::settings::{Config, FilterConfig, Role, SyncConfig, SyncMode};
 
 #[cfg(test)]

@@ -59,9 +59,12 @@ pub(super) fn read(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option
     (!sources.is_default()).then(|| Rc::new(sources))
 }
 
+/// Reads the one field of a place.
+type Reader = fn(&mut Fields<'_, '_>) -> Option<Source>;
+
 fn source(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Source> {
     let mut fields = Fields::new(value, path, mistakes)?;
-    let kinds: [(&str, fn(&mut Fields<'_, '_>) -> Option<Source>); 6] = [
+    let kinds: [(&str, Reader); 6] = [
         ("bearer", |fields| word(fields, "bearer", "authorization").then_some(Source::Bearer)),
         ("header", |fields| named(fields, "header", is_header, HEADER).map(Source::Header)),
         ("basic", |fields| word(fields, "basic", "username").then_some(Source::BasicUsername)),

@@ -1,6 +1,6 @@
 //! What stands before and behind the filter in its chain.
 
-use flamegate::decision::sources::{KeySources, Source};
+use flamegate::config::{KeySources, Source};
 
 use crate::chain::{Chain, is_flamegate};
 use crate::finding::Findings;

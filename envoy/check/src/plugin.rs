@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 
-use flamegate::config::{Config, Role, SyncMode};
-use flamegate::decision::sources::{KeySources, Source};
+use flamegate::config::{Config, KeySources, Role, Source, SyncMode};
 use serde_json::Value as Json;
 
 use crate::finding::Findings;

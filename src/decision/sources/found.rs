@@ -7,7 +7,7 @@ use crate::decision::credential::{Authorization, BearerToken, NoToken, trim};
 use crate::decision::headers::{Header, read_map};
 
 use super::parts;
-use super::{COOKIE, KeySources, MAX_SOURCES, PROTOCOLS, Source};
+use super::places::{COOKIE, KeySources, MAX_SOURCES, PROTOCOLS, Source};
 
 /// What a request says in the places of a configuration. Borrows the host's bytes; cannot be printed.
 #[derive(Clone)]

@@ -113,7 +113,6 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
         if let Some(left) = count.checked_sub(8) {
             count = left;
             out.push(u8::try_from(bits >> left & 0xFF).ok()?);
-            bits &= (1 << left) - 1;
         }
     }
     // One letter alone is no byte.
@@ -121,13 +120,14 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The six bits of a letter of base64.
-const fn sextet(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
+fn sextet(byte: u8) -> Option<u8> {
+    let (first, before) = match byte {
+        b'A'..=b'Z' => (b'A', 0),
+        b'a'..=b'z' => (b'a', 26),
+        b'0'..=b'9' => (b'0', 52),
+        b'+' => (b'+', 62),
+        b'/' => (b'/', 63),
         _ => return None,
-    })
+    };
+    byte.checked_sub(first)?.checked_add(before)
 }
