@@ -19,6 +19,7 @@ mod passwords;
 mod provider;
 mod roles;
 mod search;
+mod second_factor;
 mod secrets;
 mod sessions;
 mod sign_in;

@@ -115,7 +115,8 @@ async fn enter(
             Ok(Redirect::to(&format!("/sign-in?entered=1&next={}", escape_place(next))).into_response())
         }
         Ok(SignIn::TooMany(wait)) => Ok(too_many(app, next, wait)),
-        Ok(SignIn::Refused) => Ok(told(
+        // A provider asks for whatever it wants; we ask for no code behind it.
+        Ok(SignIn::Refused | SignIn::CodeNext(_)) => Ok(told(
             app,
             next,
             StatusCode::FORBIDDEN,
