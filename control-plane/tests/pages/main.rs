@@ -23,6 +23,7 @@ mod second_factor;
 mod secrets;
 mod sessions;
 mod sign_in;
+mod slowed;
 mod tenants;
 mod tokens;
 mod twice;

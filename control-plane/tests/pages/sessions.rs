@@ -62,3 +62,35 @@ async fn only_sessions_that_open_something_are_listed() {
     control.post(&format!("/v1/users/{ADA}/reset-password"), json!({})).await.expect(200);
     assert!(list(&control, ADA).await.is_empty(), "with another password");
 }
+
+#[tokio::test]
+async fn a_session_behind_many_newer_ones_is_listed_and_ended() {
+    let control = Control::with_workspace().await;
+    let old = Browser::of(&control, ADA, "member").await;
+    let first = list(&control, ADA).await[0]["id"].as_str().unwrap().to_owned();
+    // As 200 more sign-ins leave them: the same with another hash, and a later end.
+    control.sql(
+        "INSERT INTO sessions (id_hash, user_id, data, expires_at)
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+         SELECT CAST(substr('00000000000000000000000000000000' || i, -32) AS BLOB), user_id, data, expires_at + i
+         FROM sessions, n WHERE user_id IS NOT NULL",
+    )
+    .await;
+    let newest = control.get(&format!("/v1/users/{ADA}/sessions")).await.body;
+    assert_eq!(newest["data"].as_array().unwrap().len(), 200);
+    assert!(!newest.to_string().contains(&first));
+    let next = newest["pagination"]["next_cursor"].as_str().unwrap();
+    let rest = control.get(&format!("/v1/users/{ADA}/sessions?cursor={next}")).await.body;
+    assert_eq!((&rest["data"][0]["id"], rest["data"].as_array().unwrap().len()), (&json!(first), 1));
+    assert_eq!(rest["pagination"]["next_cursor"], Value::Null);
+    control
+        .get(&format!("/v1/users/{ADA}/sessions?cursor=99999999999"))
+        .await
+        .refused(422, "VALIDATION_FAILED");
+    let page = old.get("/account").await;
+    page.hides(&first);
+    page.shows("/account?behind=200");
+    old.get("/account?behind=200").await.shows("This one");
+    assert_eq!(end(&control, ADA, &first).await.expect(200), json!({"id": first}));
+    assert_eq!(old.get("/account").await.status, 303);
+}

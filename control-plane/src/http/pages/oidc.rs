@@ -82,6 +82,9 @@ pub(super) async fn back(
     if let Err(wait) = throttle.admit(attempt, 1) {
         return Ok(too_many(&app, next, wait));
     }
+    if !oidc.take(&ticket) {
+        return Ok(told(&app, next, StatusCode::BAD_REQUEST, EXPIRED));
+    }
     let mut response = match oidc.finish(&ticket, &returned).await {
         Ok(identity) => {
             let from = session::From::of(address, &headers);

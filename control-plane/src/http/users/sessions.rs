@@ -11,7 +11,7 @@ use crate::http::caller::By;
 use crate::http::envelope::{Listing, Success};
 use crate::http::error::{ErrorEnvelope, Failure};
 use crate::http::extract::{PathId, Query};
-use crate::http::paging::{cursor, page_size};
+use crate::http::paging::{cursor, no_cursor, page_size};
 use crate::service::users::SESSIONS_SHOWN;
 
 /// A session in the pages.
@@ -67,8 +67,7 @@ pub(super) async fn list(
 ) -> Result<Listing<SessionBody>, Error> {
     let limit = page_size(Some(query.limit.unwrap_or(SESSIONS_SHOWN)))?;
     let behind = cursor(query.cursor.as_deref())?.unwrap_or(0);
-    let behind =
-        u32::try_from(behind).map_err(|_| Error::invalid("cursor", "must be a next_cursor of this list"))?;
+    let behind = u32::try_from(behind).map_err(|_| no_cursor())?;
     let user = app.users.find(&id).await?;
     let (sessions, next) = app.users.sessions(&user, (behind, limit)).await?;
     Ok(Listing::new(sessions.into_iter().map(SessionBody::from).collect(), next.map(i64::from)))
