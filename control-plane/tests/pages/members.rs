@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::browser::{Browser, PASSWORD, Page, add_user};
+use crate::browser::{Browser, PASSWORD, Page, add_user, give_second_factor};
 use crate::common::Control;
 
 const MEMBERS: &str = "/w/demo/settings/members";
@@ -274,12 +274,7 @@ async fn an_account_that_an_invitation_has_made_is_handed_over_without_a_second_
     let link = invite(&owner, "victim@example.com", "viewer").await;
     let squatter = Browser::new(&control);
     squatter.post(&format!("{link}/new"), &[("new", PASSWORD)]).await;
-    control
-        .sql(
-            "INSERT INTO second_factors (user_seq, secret, since, last_step)
-             SELECT seq, x'0707070707070707070707070707070707070707', 0, 0 FROM users WHERE email = 'victim@example.com'",
-        )
-        .await;
+    give_second_factor(&control, "victim@example.com").await;
     let user = async || control.get("/v1/users/victim@example.com").await.expect(200);
     assert_eq!(user().await["second_factor"], true);
     let reset = json!({"password": "chosen by the operator"});

@@ -4,7 +4,7 @@ use flamegate_control::domain::error::Error;
 use flamegate_control::domain::oidc::Identity;
 use flamegate_control::service::users::SignIn;
 
-use crate::browser::{Browser, PASSWORD, add_user};
+use crate::browser::{Browser, PASSWORD, add_user, give_second_factor};
 use crate::common::Control;
 
 fn identity(subject: &str, email: &str) -> Identity {
@@ -36,12 +36,9 @@ async fn who_has_taken_an_address_by_an_invitation_loses_it_to_whose_it_is() {
     for browser in [&thief, &own] {
         assert_eq!(browser.get("/account").await.status, 200);
     }
-    control
-        .sql(
-            "INSERT INTO second_factors (user_seq, secret, since, last_step)
-             SELECT seq, x'0707070707070707070707070707070707070707', 0, 0 FROM users",
-        )
-        .await;
+    for email in ["taken@example.com", "own@example.com"] {
+        give_second_factor(&control, email).await;
+    }
     for (subject, email) in [("1", "taken@example.com"), ("2", "own@example.com")] {
         assert!(matches!(enter(&control, subject, email).await, Ok(SignIn::Welcome(_))), "{email}");
     }

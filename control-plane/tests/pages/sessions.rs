@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flamegate_control::domain::sessions::StoredSession;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -69,13 +70,21 @@ async fn a_session_behind_many_newer_ones_is_listed_and_ended() {
     let old = Browser::of(&control, ADA, "member").await;
     let first = list(&control, ADA).await[0]["id"].as_str().unwrap().to_owned();
     // As 200 more sign-ins leave them: the same with another hash, and a later end.
-    control.sql(
-        "INSERT INTO sessions (id_hash, user_id, data, expires_at)
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
-         SELECT CAST(substr('00000000000000000000000000000000' || i, -32) AS BLOB), user_id, data, expires_at + i
-         FROM sessions, n WHERE user_id IS NOT NULL",
-    )
-    .await;
+    let store = &control.server.app.store;
+    let user = control.get(&format!("/v1/users/{ADA}")).await.expect(200)["id"].as_str().unwrap().to_owned();
+    let now = control.clock.now();
+    let there = store.read().await.unwrap().sessions_of(&user, now, (0, 1)).await.unwrap().remove(0);
+    let write = store.write(move |tx| {
+        Box::pin(async move {
+            for number in 0..200 {
+                let expires_at = there.expires_at + 1;
+                let more = StoredSession { id_hash: [number; 32], expires_at, ..there.clone() };
+                assert!(tx.insert_session(&more).await?);
+            }
+            Ok(())
+        })
+    });
+    write.await.map(drop).unwrap();
     let newest = control.get(&format!("/v1/users/{ADA}/sessions")).await.body;
     assert_eq!(newest["data"].as_array().unwrap().len(), 200);
     assert!(!newest.to_string().contains(&first));
