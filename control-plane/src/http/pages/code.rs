@@ -67,7 +67,7 @@ pub(super) async fn enter(
         Some(SignIn::TooMany(wait)) => {
             let seconds = wait.as_secs() + 1;
             let text = format!(
-                "Too many attempts. Wait {seconds} seconds, then begin again, or use a recovery code now."
+                "Too many attempts. Wait {seconds} seconds, then begin again, or try a recovery code."
             );
             let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, &text);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -89,7 +89,7 @@ fn words(field: &str, message: &str) -> String {
             "Enter a name (up to 100 characters).".to_owned()
         }
         ("expiry", "choose a date") => "Choose the last day the key should work.".to_owned(),
-        ("code", message) => format!("The code {message}."),
+        ("code", message) if !message.starts_with("too many") => format!("The code {message}."),
         ("current", "is not your password") => "That is not your current password.".to_owned(),
         ("new", message) => format!("The new password {message}."),
         ("email", "must be an e-mail address") => "Enter an e-mail address.".to_owned(),

@@ -23,7 +23,7 @@ pub(super) enum Subject {
     Welcome(u128),
     /// Wrong tokens of an address.
     Tokens(u128),
-    /// Strangers' attempts at the code of an account's second factor, by whoever knows its password.
+    /// Attempts at the code of an account's second factor by whoever knows its password: of strangers, or of its devices and sessions.
     Codes(u128),
 }
 

@@ -307,7 +307,7 @@ pub(super) fn refuse_unknown(user: &User) -> Result<(), Error> {
     Err(Error::Conflict { message: message.to_owned(), id: Some(user.id.clone()) })
 }
 
-fn too_many(wait: Duration) -> String {
+pub(super) fn too_many(wait: Duration) -> String {
     format!("too many attempts; try again in {} s", wait.as_secs() + 1)
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::half_way::{HalfWay, SetUp};
-use super::manage::{is_current, note, note_with, renew_stamp};
+use super::manage::{is_current, note, note_with, renew_stamp, too_many};
 use super::service::{Users, existing};
 use super::sign_in::SignIn;
 use crate::domain::audit::{Action, Actor};
@@ -139,6 +139,10 @@ impl Users {
         if !self.knows_password(&user, current, attempt).await? {
             return Err(Error::invalid("current", "is not your password"));
         }
+        let is_guessable = matches!(typed, Typed::Code(_));
+        if let Err(wait) = self.throttle.admit_code(attempt, is_guessable) {
+            return Err(Error::invalid("code", too_many(wait)));
+        }
         let written = self.store.write(move |tx| {
             Box::pin(async move {
                 if !is_current(tx, &user).await? {
@@ -152,7 +156,7 @@ impl Users {
             })
         });
         written.await?;
-        self.throttle.forgive(attempt);
+        self.throttle.forgive_code(attempt, is_guessable);
         Ok(())
     }
 

@@ -45,9 +45,6 @@ impl Users {
         if let Err(wait) = self.throttle.admit(attempt, looks.number()) {
             return Ok(SignIn::TooMany(wait));
         }
-        if is_long {
-            return Ok(SignIn::Refused);
-        }
         let user = self.by_email(typed).await?;
         let is_known = device.is_some_and(|device| user.as_ref().is_some_and(|user| device.is_of(user)));
         if attempt.known.is_some() && !is_known {
@@ -57,6 +54,9 @@ impl Users {
             if let Err(wait) = self.throttle.admit(attempt, looks.number()) {
                 return Ok(SignIn::TooMany(wait));
             }
+        }
+        if is_long {
+            return Ok(SignIn::Refused);
         }
         let whose = if is_known { Whose::Known } else { Whose::Strangers };
         let hash = match &user {
