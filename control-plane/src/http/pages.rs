@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod audit_details;
 mod chrome;
+mod colours;
 mod cookies;
 mod device;
 mod error;
@@ -80,6 +81,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/sign-in/oidc/back", get(oidc::back))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
+        .route("/account/colours", post(colours::choose))
         .route("/account/password", post(account::change_password))
         .route("/account/end-session", post(account::end_session))
         .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
@@ -94,6 +96,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .layer(middleware::from_fn_with_state(app.clone(), headers::admit))
         .layer(middleware::from_fn_with_state(app.clone(), headers::receive))
         .layer(same_origin)
+        .layer(middleware::from_fn_with_state(app.clone(), colours::note))
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(app.clone(), headers::protect))
         .with_state(app.clone()))
