@@ -192,6 +192,11 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
         of_all(60, 744),
         of_all(1, 600),
         format!("INSERT INTO usage_log (only_row, since) VALUES (1, {})", minute - year),
+        format!(
+            "{} INSERT INTO audit_log (at, workspace_seq, actor_kind, actor, via, action, target_id, target, details)
+             SELECT i, {workspace}, 'user', 'ada', 'page', 'api_key.created', 'key_' || i, 'Key', '{{}}' FROM n",
+            numbers(keys)
+        ),
         "UPDATE idle_keys_log SET revision = (SELECT max(revision) FROM api_keys)".to_owned(),
         format!("UPDATE revision_log SET revision = {keys}"),
     ];
@@ -201,6 +206,7 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
     if dialect == Dialect::Postgres {
         for table in [
             "api_keys",
+            "audit_log",
             "key_usage",
             "workspace_usage",
             "key_uses",

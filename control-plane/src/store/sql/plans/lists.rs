@@ -1,10 +1,12 @@
-//! What the list of the pages asks for, of a workspace with half of all keys and of a small one: each state in each order, on the first page and on a
+//! What the list of keys and the audit log of the pages ask for, of a workspace with half of all keys and of a small one: each state in each order, on the first page and on a
 //! late one, and what no index knows, which no key matches, so that as much is looked at as may be.
 
 use super::{LARGE, SMALL, ago, now};
 use crate::contract::Environment;
+use crate::domain::audit::{Action, AuditFilter};
 use crate::domain::keys::{KeyFilter, KeyOrder, Status};
 use crate::domain::lists::MOST_COUNTED;
+use crate::store::seam::audit::ReadAudit as _;
 use crate::store::seam::keys::ReadKeys as _;
 use crate::store::sql::statement::Sql;
 
@@ -12,6 +14,7 @@ use crate::store::sql::statement::Sql;
 pub(super) const MOST_ROWS: u64 = 2 * MOST_COUNTED as u64 + 500;
 
 pub(super) async fn ask(sql: &mut impl Sql) {
+    ask_log(sql).await;
     for filter in filters() {
         for offset in [0, MOST_COUNTED - 100] {
             let filter = KeyFilter { offset, ..filter.clone() };
@@ -22,6 +25,26 @@ pub(super) async fn ask(sql: &mut impl Sql) {
         assert_eq!(found > 0, is_plain, "{filter:?}");
         let first = sql.list_keys(&filter, now(), 51).await.unwrap();
         assert_eq!(first.len() as u64, found.min(51), "{filter:?}");
+    }
+}
+
+/// The audit log of a workspace: everything, what was done to one thing, and an action that nobody has done.
+async fn ask_log(sql: &mut impl Sql) {
+    for workspace in [LARGE, SMALL] {
+        let all = AuditFilter {
+            workspace_seq: Some(workspace),
+            look: Some(MOST_COUNTED),
+            ..AuditFilter::default()
+        };
+        let late = AuditFilter { offset: MOST_COUNTED - 100, ..all.clone() };
+        let one = AuditFilter { target_id: Some("key_4".to_owned()), ..all.clone() };
+        let never = AuditFilter { action: Some(Action::KeyRevoked), ..all.clone() };
+        for filter in [&all, &late, &one, &never] {
+            sql.list_entries(filter, 51).await.unwrap();
+            sql.count_entries(filter).await.unwrap();
+        }
+        assert_eq!(sql.list_entries(&all, 51).await.unwrap().len(), 51);
+        assert_eq!(sql.count_entries(&never).await.unwrap(), 0);
     }
 }
 
