@@ -156,6 +156,8 @@ pub struct AuditFilter {
     pub before: Option<i64>,
     /// How many of them to leave out.
     pub offset: u32,
+    /// For pages, with a workspace: an action is looked for among so many of its newest entries. What was done to one thing is found by an index.
+    pub look: Option<u32>,
 }
 
 impl Via {

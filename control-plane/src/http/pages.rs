@@ -11,6 +11,7 @@ mod audit;
 mod audit_details;
 mod chrome;
 mod code;
+mod colours;
 mod cookies;
 mod device;
 mod error;
@@ -84,6 +85,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/sign-in/oidc/back", get(oidc::back))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
+        .route("/account/colours", post(colours::choose))
         .route("/account/password", post(account::change_password))
         .route("/account/second-factor", get(second_factor::ask).post(second_factor::set))
         .route("/account/second-factor/remove", post(second_factor::remove))
@@ -100,6 +102,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .layer(middleware::from_fn_with_state(app.clone(), headers::admit))
         .layer(middleware::from_fn_with_state(app.clone(), headers::receive))
         .layer(same_origin)
+        .layer(middleware::from_fn_with_state(app.clone(), colours::note))
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(app.clone(), headers::protect))
         .with_state(app.clone()))

@@ -6,6 +6,7 @@ mod common;
 mod access;
 mod audit;
 mod browser;
+mod colours;
 mod cookies;
 mod devices;
 mod gateways;

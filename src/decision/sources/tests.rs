@@ -17,7 +17,10 @@ fn all() -> KeySources {
 }
 
 /// What a request with these headers comes with, and what is left of it.
-fn ask(sources: &KeySources, headers: &[(&str, &str)]) -> (Result<Vec<u8>, NoToken>, Vec<(String, String)>) {
+/// Headers that are set, by name; removed ones have no value.
+type Changed = Vec<(String, String)>;
+
+fn ask(sources: &KeySources, headers: &[(&str, &str)]) -> (Result<Vec<u8>, NoToken>, Changed) {
     let map = serialize_map(headers.iter().copied());
     let mut found = Found::new(sources);
     let mut request = Request::default();

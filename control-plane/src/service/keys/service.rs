@@ -175,6 +175,7 @@ impl Keys {
         let of = |status| KeyFilter {
             workspace_seq: Some(workspace_seq),
             status: Some(status),
+            look: Some(lists::MOST_COUNTED),
             ..KeyFilter::default()
         };
         let soon = KeyFilter { ends_before: Some(soon(now)), ..of(Status::Active) };

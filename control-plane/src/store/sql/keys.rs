@@ -1,22 +1,22 @@
 //! Rows of `api_keys`: insert, find, list and the changes that take a revision.
 
-use std::collections::HashMap;
+mod lists;
+mod ranges;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::candidates::Candidates;
 use super::columns::Columns;
-use super::statement::{Dialect, Sql, Statement, Value};
+use super::statement::{Sql, Statement, Value};
 use super::values::{end, enforced, environment, hash, limits, limits_json, timestamp, unsigned};
 use super::{changes, folded};
 use crate::contract::{KeyHash, Limit};
 use crate::domain::error::Error;
-use crate::domain::fold::fold;
 use crate::domain::keys::key::NewKey;
-use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, KeyOrder, Status, Uses};
+use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, Uses};
 use crate::domain::lists::MOST_COUNTED;
-use crate::domain::usage::{minute_of, time_of};
+use crate::domain::usage::time_of;
 use crate::store::seam::keys::{ReadKeys, WriteKeys};
 
 const SELECT: &str =
@@ -52,11 +52,14 @@ impl<S: Sql> ReadKeys for S {
 
     async fn list_keys(&mut self, filter: &KeyFilter, now: Timestamp, limit: u32) -> Result<Vec<Key>, Error> {
         if let Some(candidates) = Candidates::of(self, filter).await? {
-            return few(self, candidates, filter, now, limit).await;
+            return lists::few(self, candidates, filter, now, limit).await;
+        }
+        if let Some(look) = filter.look {
+            return lists::looked_at(self, filter, look, now, limit).await;
         }
         let mut sql = Statement::new(SELECT);
-        restrict(&mut sql, S::DIALECT, filter, now, None);
-        sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(limit);
+        lists::restrict(&mut sql, S::DIALECT, filter, now, None);
+        sql.push(" ORDER BY ").push(lists::order(filter)).push(" LIMIT ").push_bind(limit);
         sql.push(" OFFSET ").push_bind(filter.offset);
         self.rows(sql).await?.iter().map(key).collect()
     }
@@ -64,18 +67,27 @@ impl<S: Sql> ReadKeys for S {
     async fn count_keys(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<u64, Error> {
         let most = MOST_COUNTED.saturating_add(1);
         if let Some(mut candidates) = Candidates::of(self, filter).await? {
-            let mut count = 0;
+            let (mut count, mut looked) = (0, 0);
             while count < u64::from(most)
+                && looked < filter.look.unwrap_or(u32::MAX) as usize
                 && let Some(some) = candidates.next(self).await?
             {
+                looked += some.len();
                 let mut sql = Statement::new("SELECT count(*) AS n");
-                restrict(&mut sql, S::DIALECT, filter, now, Some(&some));
+                lists::restrict(&mut sql, S::DIALECT, filter, now, Some(&some));
                 count += unsigned(self.number(sql).await?)?;
             }
             return Ok(count.min(most.into()));
         }
+        if let Some(look) = filter.look {
+            let mut count = 0;
+            for range in ranges::ranges(filter) {
+                count += lists::count_looked_at(self, filter, range, look, now).await?;
+            }
+            return Ok(count.min(most.into()));
+        }
         let mut sql = Statement::new("SELECT count(*) AS n FROM (SELECT 1");
-        restrict(&mut sql, S::DIALECT, filter, now, None);
+        lists::restrict(&mut sql, S::DIALECT, filter, now, None);
         sql.push(" LIMIT ").push_bind(most).push(") AS counted");
         unsigned(self.number(sql).await?)
     }
@@ -177,18 +189,6 @@ impl<S: Sql> WriteKeys for S {
     }
 }
 
-/// How a list is sorted. Each is the order of an index, but for what was searched: that is looked at whole anyway.
-const fn order(filter: &KeyFilter) -> &'static str {
-    match (filter.order, filter.status) {
-        // Those that candidates come in have their order from them.
-        (KeyOrder::Newest | KeyOrder::LatestRefused | KeyOrder::LongestUnused, _) => "k.seq DESC",
-        (KeyOrder::Oldest, _) => "k.seq",
-        (KeyOrder::Ends, Some(Status::Expired)) => "k.expires_at DESC, k.seq DESC",
-        (KeyOrder::Ends, _) => "k.expires_at NULLS LAST, k.seq",
-        (KeyOrder::WorkingFirst, _) => "k.listed DESC, k.seq DESC",
-    }
-}
-
 /// The values of a new row.
 fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
     Ok([
@@ -206,84 +206,6 @@ fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
         revision.into(),
         folded::text(&key.name, &key.hint, &key.id).into(),
     ])
-}
-
-/// Keys of those that an index has found, in its order.
-async fn few<S: Sql>(
-    sql: &mut S,
-    mut candidates: Candidates,
-    filter: &KeyFilter,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<Key>, Error> {
-    let (mut found, wanted) = (Vec::new(), filter.offset.saturating_add(limit) as usize);
-    while found.len() < wanted
-        && let Some(some) = candidates.next(sql).await?
-    {
-        let mut find = Statement::new(SELECT);
-        restrict(&mut find, S::DIALECT, filter, now, Some(&some));
-        let mut keys: Vec<Key> = sql.rows(find).await?.iter().map(key).collect::<Result<_, _>>()?;
-        let places: HashMap<_, _> = some.iter().enumerate().map(|(place, seq)| (*seq, place)).collect();
-        keys.sort_by_key(|key| places.get(&key.seq).copied());
-        found.append(&mut keys);
-    }
-    Ok(found.into_iter().skip(filter.offset as usize).take(limit as usize).collect())
-}
-
-/// `few`: only these.
-fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Timestamp, few: Option<&[i64]>) {
-    sql.push(FROM);
-    if let Some(few) = few {
-        sql.push(" WHERE k.seq IN (").push_list(few.iter().map(|seq| Value::from(*seq))).push(")");
-    } else {
-        sql.push(" WHERE TRUE");
-    }
-    if let Some(since) = filter.unused_since {
-        // Never used is unused since it was made.
-        sql.push(" AND COALESCE(u.last_used_at, k.created_at / 60000) < ").push_bind(minute_of(since));
-        active(sql, now);
-    }
-    if filter.refused_since.is_some() {
-        sql.push(" AND (k.revoked_at IS NOT NULL OR k.expires_at <= ").push_bind(now.as_second()).push(")");
-    }
-    if let Some(before) = filter.before {
-        sql.push(" AND k.seq < ").push_bind(before);
-    }
-    if let Some(seq) = filter.workspace_seq {
-        sql.push(" AND k.workspace_seq = ").push_bind(seq);
-    }
-    if let Some(environment) = filter.environment {
-        sql.push(" AND k.environment = ").push_bind(environment.as_str());
-    }
-    if let Some(text) = &filter.search {
-        // Not LIKE: nothing in what people type is special.
-        sql.push(&format!(" AND {}(k.folded, ", dialect.contains())).push_bind(fold(text)).push(") > 0");
-    }
-    if let Some(hint) = &filter.hint {
-        sql.push(" AND k.hint = ").push_bind(hint.clone());
-    }
-    if let Some(by) = &filter.created_by {
-        sql.push(" AND k.created_by = ").push_bind(by.clone());
-    }
-    if let Some(before) = filter.ends_before {
-        sql.push(" AND k.expires_at < ").push_bind(before.as_second());
-    }
-    match filter.status {
-        None => {}
-        Some(Status::Revoked) => {
-            sql.push(" AND k.revoked_at IS NOT NULL");
-        }
-        Some(Status::Expired) => {
-            sql.push(" AND k.revoked_at IS NULL AND k.expires_at <= ").push_bind(now.as_second());
-        }
-        Some(Status::Active) => active(sql, now),
-    }
-}
-
-/// What was revoked is not listed. So this is a range of `api_keys_active`, whatever else the workspace once had.
-fn active(sql: &mut Statement, now: Timestamp) {
-    sql.push(" AND k.listed = 1 AND (k.expires_at IS NULL OR k.expires_at > ");
-    sql.push_bind(now.as_second()).push(")");
 }
 
 fn key(row: &impl Columns) -> Result<Key, Error> {
