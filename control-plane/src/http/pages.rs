@@ -85,7 +85,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/sign-in/oidc/back", get(oidc::back))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
-        .route("/account/colours", post(colours::choose))
+        .route("/account/colours", post(account::choose_colours))
         .route("/account/password", post(account::change_password))
         .route("/account/second-factor", get(second_factor::ask).post(second_factor::set))
         .route("/account/second-factor/remove", post(second_factor::remove))

@@ -3,13 +3,11 @@
 //! Every page shows it, also those that know no session, such as an error. So what a request came with stands beside the task that answers it.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::Response;
 
 use super::cookies;
-use super::error::PageError;
-use super::form::Posted;
 use crate::domain::error::Error;
 use crate::http::app::App;
 
@@ -53,7 +51,7 @@ impl Colours {
     }
 
     /// What is not understood is as if it were not there.
-    fn of(name: &str) -> Self {
+    pub fn of(name: &str) -> Self {
         [Self::Light, Self::Dark].into_iter().find(|colours| colours.name() == name).unwrap_or_default()
     }
 
@@ -62,7 +60,7 @@ impl Colours {
     }
 
     /// The cookie that keeps it; of what needs none, the one that takes it back.
-    fn cookie(self, app: &App) -> Result<HeaderValue, Error> {
+    pub fn cookie(self, app: &App) -> Result<HeaderValue, Error> {
         let name = cookies::name(app, "colours");
         let (value, age) = if self == Self::System { ("", 0) } else { (self.name(), MAX_AGE_SECONDS) };
         let secure = if app.pages.is_secure() { "; Secure" } else { "" };
@@ -75,12 +73,6 @@ impl Colours {
 pub(super) async fn note(State(app): State<App>, request: Request, next: Next) -> Response {
     let colours = Colours::of_cookies(&app, request.headers());
     CHOSEN.scope(colours, next.run(request)).await
-}
-
-/// Keeps what was chosen.
-pub(super) async fn choose(State(app): State<App>, posted: Posted) -> Result<Response, PageError> {
-    let cookie = Colours::of(posted.fields.text("colours")).cookie(&app)?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/account#colours")).into_response())
 }
 
 #[cfg(test)]

@@ -3,9 +3,12 @@
 mod lists;
 mod ranges;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use self::lists::FROM;
 use super::candidates::Candidates;
 use super::columns::Columns;
 use super::statement::{Sql, Statement, Value};
@@ -23,9 +26,6 @@ const SELECT: &str =
     "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.created_at, k.expires_at,
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits, w.ceiling,
         w.workspace_limits, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
-
-const FROM: &str = " FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq
-    LEFT JOIN key_uses u ON u.key_seq = k.seq";
 
 /// Most rows in one statement: 13 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
 const ROWS_PER_INSERT: usize = 1_000;
@@ -52,10 +52,10 @@ impl<S: Sql> ReadKeys for S {
 
     async fn list_keys(&mut self, filter: &KeyFilter, now: Timestamp, limit: u32) -> Result<Vec<Key>, Error> {
         if let Some(candidates) = Candidates::of(self, filter).await? {
-            return lists::few(self, candidates, filter, now, limit).await;
+            return few(self, candidates, filter, now, limit).await;
         }
         if let Some(look) = filter.look {
-            return lists::looked_at(self, filter, look, now, limit).await;
+            return looked_at(self, filter, look, now, limit).await;
         }
         let mut sql = Statement::new(SELECT);
         lists::restrict(&mut sql, S::DIALECT, filter, now, None);
@@ -82,7 +82,7 @@ impl<S: Sql> ReadKeys for S {
         if let Some(look) = filter.look {
             let mut count = 0;
             for range in ranges::ranges(filter) {
-                count += lists::count_looked_at(self, filter, range, look, now).await?;
+                count += count_looked_at(self, filter, range, look, now).await?;
             }
             return Ok(count.min(most.into()));
         }
@@ -206,6 +206,84 @@ fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
         revision.into(),
         folded::text(&key.name, &key.hint, &key.id).into(),
     ])
+}
+
+/// Keys of those that an index has found, in its order.
+async fn few<S: Sql>(
+    sql: &mut S,
+    mut candidates: Candidates,
+    filter: &KeyFilter,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Key>, Error> {
+    let (mut found, wanted) = (Vec::new(), filter.offset.saturating_add(limit) as usize);
+    let mut looked = 0;
+    while found.len() < wanted
+        && looked < filter.look.unwrap_or(u32::MAX) as usize
+        && let Some(some) = candidates.next(sql).await?
+    {
+        looked += some.len();
+        let mut find = Statement::new(SELECT);
+        lists::restrict(&mut find, S::DIALECT, filter, now, Some(&some));
+        let mut keys: Vec<Key> = sql.rows(find).await?.iter().map(key).collect::<Result<_, _>>()?;
+        let places: HashMap<_, _> = some.iter().enumerate().map(|(place, seq)| (*seq, place)).collect();
+        keys.sort_by_key(|key| places.get(&key.seq).copied());
+        found.append(&mut keys);
+    }
+    Ok(found.into_iter().skip(filter.offset as usize).take(limit as usize).collect())
+}
+
+/// Keys of ranges, one after the other, until there are enough.
+async fn looked_at<S: Sql>(
+    sql: &mut S,
+    filter: &KeyFilter,
+    look: u32,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Key>, Error> {
+    let (mut found, mut before) = (Vec::new(), filter.offset);
+    for range in ranges::ranges(filter) {
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+        // Where nothing else is asked, no more than are shown; and some more, should the clock have ended some just now.
+        let is_plain = range.is_exact() && !lists::is_narrowed(filter);
+        let (rows, offset) =
+            if is_plain { ((left.saturating_add(limit), before), 0) } else { ((look, 0), before) };
+        // What belongs to a key beside its row is looked up for those that are shown only.
+        let (before_keys, behind) = FROM.split_once("api_keys").unwrap_or((FROM, ""));
+        let mut find = Statement::new(SELECT);
+        find.push(before_keys).push("(SELECT *");
+        lists::push_range(&mut find, S::DIALECT, filter, range, now, rows);
+        find.push(" ORDER BY ").push(range.order()).push(" LIMIT ").push_bind(left);
+        find.push(" OFFSET ").push_bind(offset).push(")").push(behind);
+        find.push(" ORDER BY ").push(range.order());
+        let rows = sql.rows(find).await?;
+        for row in &rows {
+            found.push(key(row)?);
+        }
+        if rows.len() >= left as usize {
+            break;
+        }
+        before = if rows.is_empty() && before > 0 {
+            let of_this = count_looked_at(sql, filter, range, look, now).await?;
+            before.saturating_sub(u32::try_from(of_this).unwrap_or(u32::MAX))
+        } else {
+            0
+        };
+    }
+    Ok(found)
+}
+
+/// How many keys of a range the filter leaves.
+async fn count_looked_at<S: Sql>(
+    sql: &mut S,
+    filter: &KeyFilter,
+    range: ranges::Range,
+    look: u32,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let mut count = Statement::new("SELECT count(*) AS n");
+    lists::push_range(&mut count, S::DIALECT, filter, range, now, (look.saturating_add(1), 0));
+    unsigned(sql.number(count).await?)
 }
 
 fn key(row: &impl Columns) -> Result<Key, Error> {
