@@ -13,6 +13,7 @@ pub mod keys;
 pub mod metrics;
 pub mod oidc;
 pub mod operators;
+pub mod plans;
 pub(crate) mod quota;
 pub mod receipts;
 pub mod signer;

@@ -16,6 +16,7 @@ mod list;
 mod members;
 mod overview;
 mod passwords;
+mod plans;
 mod provider;
 mod roles;
 mod search;

@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use super::candidates::Candidates;
 use super::columns::Columns;
 use super::statement::{Dialect, Sql, Statement, Value};
-use super::values::{end, enforced, environment, hash, limits, limits_json, timestamp, unsigned};
+use super::values::{
+    end, enforced, environment, hash, limits, limits_json, restrict_json, restrictions, timestamp, unsigned,
+};
 use super::{changes, folded};
-use crate::contract::{KeyHash, Limit};
+use crate::contract::{KeyHash, Limit, Restrict};
 use crate::domain::error::Error;
 use crate::domain::fold::fold;
 use crate::domain::keys::key::NewKey;
@@ -20,14 +22,14 @@ use crate::domain::usage::{minute_of, time_of};
 use crate::store::seam::keys::{ReadKeys, WriteKeys};
 
 const SELECT: &str =
-    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.created_at, k.expires_at,
+    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.restrictions, k.plan, k.created_at, k.expires_at,
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits, w.ceiling,
-        w.workspace_limits, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
+        w.workspace_limits, w.plan AS workspace_plan, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
 
 const FROM: &str = " FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq
     LEFT JOIN key_uses u ON u.key_seq = k.seq";
 
-/// Most rows in one statement: 13 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
+/// Most rows in one statement: 15 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
 const ROWS_PER_INSERT: usize = 1_000;
 
 #[async_trait]
@@ -100,7 +102,7 @@ impl<S: Sql> WriteKeys for S {
             let first = changes::take_revisions(self, chunk.len() as u64).await?;
             let mut sql = Statement::new(
                 "INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, limits, created_at, created_by,
-                     expires_at, rotated_from, revision, folded) VALUES ",
+                     expires_at, rotated_from, revision, folded, restrictions, plan) VALUES ",
             );
             for (key, revision) in chunk.iter().zip(first..) {
                 sql.push(if revision == first { "(" } else { ", (" })
@@ -141,6 +143,15 @@ impl<S: Sql> WriteKeys for S {
         let revision = changes::take_revisions(self, 1).await?;
         let set = Statement::new("UPDATE api_keys SET limits = $1, revision = $2 WHERE seq = $3")
             .bind(limits.map(limits_json).transpose()?)
+            .bind(revision)
+            .bind(seq);
+        self.run(set).await.map(drop)
+    }
+
+    async fn set_key_restrict(&mut self, seq: i64, restrict: Option<&Restrict>) -> Result<(), Error> {
+        let revision = changes::take_revisions(self, 1).await?;
+        let set = Statement::new("UPDATE api_keys SET restrictions = $1, revision = $2 WHERE seq = $3")
+            .bind(restrict.map(restrict_json).transpose()?)
             .bind(revision)
             .bind(seq);
         self.run(set).await.map(drop)
@@ -190,7 +201,7 @@ const fn order(filter: &KeyFilter) -> &'static str {
 }
 
 /// The values of a new row.
-fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
+fn row(key: &NewKey, revision: i64) -> Result<[Value; 15], Error> {
     Ok([
         (&key.id).into(),
         key.hash.0.to_vec().into(),
@@ -205,6 +216,8 @@ fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
         (&key.rotated_from).into(),
         revision.into(),
         folded::text(&key.name, &key.hint, &key.id).into(),
+        key.restrict.as_ref().map(restrict_json).transpose()?.into(),
+        (&key.plan).into(),
     ])
 }
 
@@ -259,6 +272,9 @@ fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Time
         // Not LIKE: nothing in what people type is special.
         sql.push(&format!(" AND {}(k.folded, ", dialect.contains())).push_bind(fold(text)).push(") > 0");
     }
+    if let Some(plan) = &filter.plan {
+        sql.push(" AND k.plan = ").push_bind(plan.clone());
+    }
     if let Some(hint) = &filter.hint {
         sql.push(" AND k.hint = ").push_bind(hint.clone());
     }
@@ -288,7 +304,13 @@ fn active(sql: &mut Statement, now: Timestamp) {
 
 fn key(row: &impl Columns) -> Result<Key, Error> {
     let own = row.maybe_text("limits")?.map(limits).transpose()?;
-    let base = own.clone().map_or_else(|| limits(row.text("default_limits")?), Ok)?;
+    let plan = row.maybe_text("plan")?;
+    let base = match (&own, &plan) {
+        (Some(own), _) => own.clone(),
+        // The plan's come at the gateway.
+        (None, Some(_)) => Vec::new(),
+        (None, None) => limits(row.text("default_limits")?)?,
+    };
     Ok(Key {
         seq: row.number("seq")?,
         id: row.text("id")?,
@@ -302,6 +324,9 @@ fn key(row: &impl Columns) -> Result<Key, Error> {
         hint: row.text("hint")?,
         own_limits: own,
         limits: enforced(row, base)?,
+        restrict: restrictions(row)?,
+        plan,
+        workspace_plan: row.maybe_text("workspace_plan")?,
         created_at: timestamp(row.number("created_at")?)?,
         expires_at: row.maybe_number("expires_at")?.map(end).transpose()?,
         revoked_at: row.maybe_number("revoked_at")?.map(timestamp).transpose()?,
