@@ -32,7 +32,7 @@ impl RestrictArgs {
         let body: Map<_, _> = given
             .map(|(name, list)| (name.to_owned(), if list == ["any"] { json!([]) } else { json!(list) }))
             .collect();
-        (!body.is_empty()).then(|| Value::Object(body))
+        (!body.is_empty()).then_some(Value::Object(body))
     }
 }
 
