@@ -18,7 +18,10 @@ mod cases;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use cases::{BYPASS_JSON, Bypass, Case, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, UNKNOWN_KEY};
+use cases::{
+    BYPASS_JSON, Bypass, Case, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, RESTRICT_JSON,
+    UNKNOWN_KEY,
+};
 use flamegate::config::Config;
 use flamegate::contract::key::{ApiKey, Environment};
 use flamegate::contract::page::{Page, Upsert, WireHash};
@@ -32,13 +35,15 @@ use flamegate::table::writer::TableWriter;
 use flamegate::worker::Worker;
 use flamegate::worker::decide::{Edits, IDENTITY_HEADERS, Outcome, Pass, decide, identity};
 
-const KEYS: [KeyKind; 6] = [
+const KEYS: [KeyKind; 8] = [
     KeyKind::Live,
     KeyKind::Test,
     KeyKind::Expired,
     KeyKind::Revoked,
     KeyKind::KeyLimitReached,
     KeyKind::WorkspaceLimitReached,
+    KeyKind::Restricted,
+    KeyKind::Elsewhere,
 ];
 
 fn plaintext(kind: KeyKind) -> &'static str {
@@ -51,6 +56,8 @@ fn plaintext(kind: KeyKind) -> &'static str {
         KeyKind::Revoked => "sk_live_filterflow4",
         KeyKind::KeyLimitReached => "sk_live_filterflow5",
         KeyKind::WorkspaceLimitReached => "sk_live_filterflow6",
+        KeyKind::Restricted => "sk_live_filterflow8",
+        KeyKind::Elsewhere => "sk_live_filterflow9",
     }
 }
 
@@ -80,6 +87,13 @@ fn fill_table(host: &FakeHost) {
         upsert(plaintext(KeyKind::WorkspaceLimitReached), "ws_2", None, vec![limit(Scope::Workspace)]),
         upsert(NEIGHBOUR, "ws_2", None, vec![limit(Scope::Workspace)]),
     ];
+    for (kind, json) in
+        [(KeyKind::Restricted, RESTRICT_JSON), (KeyKind::Elsewhere, r#"{"addresses":["192.0.2.0/24"]}"#)]
+    {
+        let mut upsert = upsert(plaintext(kind), "ws_1", None, Vec::new());
+        upsert.record.restrict = Some(serde_json::from_str(json).unwrap());
+        upserts.push(upsert);
+    }
     upserts.sort_by_key(|upsert| upsert.hash);
     let page = Page {
         epoch: "e_1".into(),
@@ -106,6 +120,7 @@ fn gateway(kind: Gateway) -> (FakeHost, Worker) {
         r#"{{"sync":{{}},"bypass":{BYPASS_JSON},"environments":{environments},"key_sources":{sources}}}"#
     );
     let host = FakeHost::at(1_000);
+    host.set_client_address("127.0.0.1:50000");
     if kind != Gateway::Unsynced {
         fill_table(&host);
     }

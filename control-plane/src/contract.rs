@@ -4,6 +4,9 @@
 pub(crate) use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, checksum};
 pub(crate) use flamegate::contract::page;
 pub(crate) use flamegate::contract::page::WireHash;
-pub(crate) use flamegate::contract::record::{KeyRecord, Limit, MAX_LIMITS, Scope, is_name};
+pub(crate) use flamegate::contract::plan::{MAX_PLANS, Plan};
+pub(crate) use flamegate::contract::protocol::Protocol;
+pub(crate) use flamegate::contract::record::{KeyRecord, Limit, MAX_LIMITS, Reach, Scope, is_name};
+pub(crate) use flamegate::contract::restrict::Restrict;
 pub(crate) use flamegate::contract::session::{SESSION_HEADER, Session};
 pub(crate) use flamegate::contract::usage;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::contract::key::Environment;
 use crate::contract::record::{KeyRecord, Limit, MAX_REQUESTS, MAX_WINDOW_SECONDS, Scope};
+use crate::contract::restrict::Restrict;
 
 use super::mistakes::Mistakes;
 
@@ -190,12 +191,14 @@ impl<'v, 'm> Fields<'v, 'm> {
             }
         };
         let limits = self.list("limits", read_limit);
+        let restrict = self.child("restrict");
+        let restrict = restrict.and_then(|(value, path)| read_restrict(value, &path, self.mistakes));
         let is_complete = id.is_some() && workspace.is_some() && environment.is_some();
         // What is missing is reported already; a stand-in for it lets the rest be checked at the same time.
         let text = |text: Option<String>| text.unwrap_or_else(|| "missing".to_owned());
         let environment = environment.unwrap_or(Environment::Live);
-        let record =
-            KeyRecord { expires_at, limits, ..KeyRecord::new(text(id), text(workspace), environment) };
+        let known = KeyRecord::new(text(id), text(workspace), environment);
+        let record = KeyRecord { expires_at, limits, restrict, ..known };
         for (path, problem) in record.problems() {
             self.mistake(&path, &problem);
         }
@@ -221,6 +224,20 @@ impl<'v, 'm> Fields<'v, 'm> {
     fn at(&self, name: &str) -> String {
         join(&self.path, name)
     }
+}
+
+fn read_restrict(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Restrict> {
+    let mut fields = Fields::new(value, path, mistakes)?;
+    let methods = fields.texts("methods").unwrap_or_default();
+    let paths = fields.texts("paths").unwrap_or_default();
+    let addresses = fields.texts("addresses").unwrap_or_default();
+    for (name, list) in [("methods", &methods), ("paths", &paths), ("addresses", &addresses)] {
+        if fields.has(name) && list.is_empty() {
+            fields.mistake(name, "at least one, or leave it out for all");
+        }
+    }
+    fields.finish();
+    Some(Restrict { methods, paths, addresses })
 }
 
 fn read_limit(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Limit> {

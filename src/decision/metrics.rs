@@ -6,6 +6,7 @@ use crate::decision::auth::Permit;
 use crate::decision::bypass::Bypass;
 use crate::decision::credential::NoToken;
 use crate::decision::denial::{Denial, InvalidApiKey, Unavailable};
+use crate::decision::restriction::Forbidden;
 
 /// What is counted. The names are Envoy stat names below `wasmcustom.`; the bootstrap's `stats_tags` turn the last two
 /// words of `flamegate_requests_total.<verdict>.<reason>` into Prometheus labels.
@@ -26,11 +27,15 @@ pub enum Counter {
     InvalidUnknown,
     InvalidExpired,
     InvalidEnvironment,
+    ForbiddenMethod,
+    ForbiddenPath,
+    ForbiddenAddress,
     RateLimitedKey,
     RateLimitedWorkspace,
     RateLimitedAddress,
     UnavailableNotSynced,
     UnavailableStale,
+    UnavailableNoPlan,
     UnavailableInternal,
     ReadinessReady,
     ReadinessWaiting,
@@ -46,7 +51,7 @@ pub enum Counter {
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 31] = [
+pub const COUNTERS: [&str; 35] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.permitted.redirected",
     "flamegate_requests_total.bypassed.path",
@@ -61,11 +66,15 @@ pub const COUNTERS: [&str; 31] = [
     "flamegate_requests_total.invalid_api_key.unknown",
     "flamegate_requests_total.invalid_api_key.expired",
     "flamegate_requests_total.invalid_api_key.environment",
+    "flamegate_requests_total.forbidden.method",
+    "flamegate_requests_total.forbidden.path",
+    "flamegate_requests_total.forbidden.address",
     "flamegate_requests_total.rate_limited.key",
     "flamegate_requests_total.rate_limited.workspace",
     "flamegate_requests_total.rate_limited.address",
     "flamegate_requests_total.unavailable.not_synced",
     "flamegate_requests_total.unavailable.stale",
+    "flamegate_requests_total.unavailable.no_plan",
     "flamegate_requests_total.unavailable.internal",
     "flamegate_requests_total.readiness.ready",
     "flamegate_requests_total.readiness.waiting",
@@ -92,8 +101,14 @@ pub const GAUGES: [&str; 5] = [
 ];
 
 /// Counts since the last flush.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counts([u64; COUNTERS.len()]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; COUNTERS.len()])
+    }
+}
 
 impl Counts {
     /// Adds one.
@@ -110,7 +125,7 @@ impl Counts {
 
     /// The counts that are not zero, as (index into [`COUNTERS`], count), and starts again from zero.
     pub fn take(&mut self) -> impl Iterator<Item = (usize, u64)> {
-        std::mem::take(&mut self.0).into_iter().enumerate().filter(|(_, count)| *count > 0)
+        std::mem::take(self).0.into_iter().enumerate().filter(|(_, count)| *count > 0)
     }
 
     /// The count since the last flush.
@@ -155,6 +170,9 @@ impl From<&Denial> for Counter {
             Denial::InvalidApiKey(InvalidApiKey::Unknown) => Self::InvalidUnknown,
             Denial::InvalidApiKey(InvalidApiKey::Expired) => Self::InvalidExpired,
             Denial::InvalidApiKey(InvalidApiKey::Environment) => Self::InvalidEnvironment,
+            Denial::Forbidden(Forbidden::Method) => Self::ForbiddenMethod,
+            Denial::Forbidden(Forbidden::Path) => Self::ForbiddenPath,
+            Denial::Forbidden(Forbidden::Address) => Self::ForbiddenAddress,
             Denial::RateLimited(limited) => match limited.scope {
                 Scope::Key => Self::RateLimitedKey,
                 Scope::Workspace => Self::RateLimitedWorkspace,
@@ -162,6 +180,7 @@ impl From<&Denial> for Counter {
             Denial::Throttled(_) => Self::RateLimitedAddress,
             Denial::Unavailable(Unavailable::NotSynced) => Self::UnavailableNotSynced,
             Denial::Unavailable(Unavailable::Stale) => Self::UnavailableStale,
+            Denial::Unavailable(Unavailable::NoPlan) => Self::UnavailableNoPlan,
         }
     }
 }

@@ -85,7 +85,7 @@ pub fn on_response_headers(id: u32) {
         {
             for (name, value) in headers {
                 // Information for the client; a response without it is still right. The upstream's own copies would contradict it.
-                let _ = abi::replace_header(Map::Response, name, &value);
+                let _ = abi::replace_header(Map::Response, name, value.as_bytes());
             }
         }
     });

@@ -204,9 +204,12 @@ fn check_key<H: SharedData + Clock + Peer>(
     if worker.config().internal_redirects
         && let Some(hash) = internal_redirect::admitted_with(host, request)
     {
-        return internal_redirect::admit_again(worker, host, &hash).map(Pass::Returned);
+        let permit = internal_redirect::admit_again(worker, host, &hash)?;
+        restricted(worker, host, request, &permit)?;
+        return Ok(Pass::Returned(permit));
     }
     let permit = permit(worker, host, request.presented())?;
+    restricted(worker, host, request, &permit)?;
     match worker.limiter.admit(host, permit.key().slots()) {
         Ok(()) => {
             worker.usage.count(permit.key(), UsageOutcome::Admitted);
@@ -217,6 +220,22 @@ fn check_key<H: SharedData + Clock + Peer>(
             Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal)))
         }
     }
+}
+
+/// Whether the permit's key may be used for this request. Asked before limits: what is refused takes nothing.
+fn restricted<H: Peer>(
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'_>,
+    permit: &Permit,
+) -> Result<(), Denial> {
+    for rules in permit.key().restrictions() {
+        if let Err(forbidden) = rules.check(request, || host.client_address()) {
+            worker.usage.count(permit.key(), UsageOutcome::Forbidden);
+            return Err(Denial::Forbidden(forbidden));
+        }
+    }
+    Ok(())
 }
 
 /// The permit of a value that was authenticated before is renewed. Any other value is authenticated, unless it comes from

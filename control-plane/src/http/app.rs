@@ -27,6 +27,7 @@ use crate::service::keys::kept::Kept;
 use crate::service::metrics::Metrics;
 use crate::service::oidc::Oidc;
 use crate::service::operators::Operators;
+use crate::service::plans::Plans;
 use crate::service::receipts::Receipts;
 use crate::service::signer::Signer;
 use crate::service::sync::Sync;
@@ -46,6 +47,8 @@ pub struct App {
     pub kept: Kept,
     /// Workspaces.
     pub workspaces: Workspaces,
+    /// Plans of keys and workspaces.
+    pub plans: Plans,
     /// People.
     pub users: Users,
     /// Who did what.
@@ -199,6 +202,7 @@ impl App {
             workspaces: Workspaces::new(store.clone(), clock.clone(), config.workspace_defaults()),
             users: Users::new(store.clone(), clock.clone(), config.pages.session_max)
                 .map_err(BuildError::Other)?,
+            plans: Plans::new(store.clone(), clock.clone()),
             audit: Audit::new(store.clone()),
             usage: Usage::new(store.clone(), clock.clone(), metrics.of_keys().cloned()),
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),

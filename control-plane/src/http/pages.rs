@@ -28,8 +28,10 @@ mod members;
 mod mistakes;
 mod oidc;
 mod place;
+mod plans;
 mod qr;
 mod query;
+mod restrict_form;
 mod second_factor;
 mod session;
 mod session_store;
@@ -94,6 +96,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/join/{secret}", get(join::ask).post(join::accept))
         .route("/join/{secret}/new", post(join::accept_as_new))
         .route("/operators/tokens", get(tokens::show))
+        .route("/operators/plans", get(plans::show))
         .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))

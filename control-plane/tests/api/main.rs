@@ -12,6 +12,8 @@ mod import_keys;
 mod list_keys;
 mod named_tokens;
 mod notes;
+mod plans;
+mod restrictions;
 mod revoke_key;
 mod rotate_key;
 mod scopes;

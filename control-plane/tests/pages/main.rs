@@ -17,6 +17,7 @@ mod list;
 mod members;
 mod overview;
 mod passwords;
+mod plans;
 mod provider;
 mod roles;
 mod search;

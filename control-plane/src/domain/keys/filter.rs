@@ -16,6 +16,8 @@ pub struct KeyFilter {
     pub status: Option<Status>,
     /// Only keys whose name, hint or id has this in it, as `fold.rs` compares text.
     pub search: Option<String>,
+    /// Only keys with this plan.
+    pub plan: Option<String>,
     /// Only keys with exactly this hint.
     pub hint: Option<String>,
     /// Only keys that somebody of this name has made.

@@ -254,6 +254,9 @@ const fn did(action: Action, alone: bool) -> &'static str {
         (Action::SessionEnded, false) => "ended a session of",
         (Action::TokenCreated, _) => "made the operator token",
         (Action::TokenRevoked, _) => "revoked the operator token",
+        (Action::PlanCreated, _) => "made the plan",
+        (Action::PlanUpdated, _) => "changed the plan",
+        (Action::PlanDeleted, _) => "removed the plan",
         (Action::SignedOutEverywhere, true) => "signed out everywhere",
         (Action::SignedOutEverywhere, false) => "ended all sessions of",
     }
@@ -289,5 +292,8 @@ pub(super) const fn words(action: Action) -> &'static str {
         Action::SessionEnded => "Session ended",
         Action::TokenCreated => "Operator token made",
         Action::TokenRevoked => "Operator token revoked",
+        Action::PlanCreated => "Plan made",
+        Action::PlanUpdated => "Plan changed",
+        Action::PlanDeleted => "Plan removed",
     }
 }

@@ -12,9 +12,11 @@ use self::lists::FROM;
 use super::candidates::Candidates;
 use super::columns::Columns;
 use super::statement::{Sql, Statement, Value};
-use super::values::{end, enforced, environment, hash, limits, limits_json, timestamp, unsigned};
+use super::values::{
+    end, enforced, environment, hash, limits, limits_json, restrict_json, restrictions, timestamp, unsigned,
+};
 use super::{changes, folded};
-use crate::contract::{KeyHash, Limit};
+use crate::contract::{KeyHash, Limit, Restrict};
 use crate::domain::error::Error;
 use crate::domain::keys::key::NewKey;
 use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, Uses};
@@ -23,11 +25,11 @@ use crate::domain::usage::time_of;
 use crate::store::seam::keys::{ReadKeys, WriteKeys};
 
 const SELECT: &str =
-    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.created_at, k.expires_at,
+    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.restrictions, k.plan, k.created_at, k.expires_at,
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits, w.ceiling,
-        w.workspace_limits, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
+        w.workspace_limits, w.plan AS workspace_plan, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
 
-/// Most rows in one statement: 13 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
+/// Most rows in one statement: 15 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
 const ROWS_PER_INSERT: usize = 1_000;
 
 #[async_trait]
@@ -112,7 +114,7 @@ impl<S: Sql> WriteKeys for S {
             let first = changes::take_revisions(self, chunk.len() as u64).await?;
             let mut sql = Statement::new(
                 "INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, limits, created_at, created_by,
-                     expires_at, rotated_from, revision, folded) VALUES ",
+                     expires_at, rotated_from, revision, folded, restrictions, plan) VALUES ",
             );
             for (key, revision) in chunk.iter().zip(first..) {
                 sql.push(if revision == first { "(" } else { ", (" })
@@ -158,6 +160,15 @@ impl<S: Sql> WriteKeys for S {
         self.run(set).await.map(drop)
     }
 
+    async fn set_key_restrict(&mut self, seq: i64, restrict: Option<&Restrict>) -> Result<(), Error> {
+        let revision = changes::take_revisions(self, 1).await?;
+        let set = Statement::new("UPDATE api_keys SET restrictions = $1, revision = $2 WHERE seq = $3")
+            .bind(restrict.map(restrict_json).transpose()?)
+            .bind(revision)
+            .bind(seq);
+        self.run(set).await.map(drop)
+    }
+
     async fn revoke_key(&mut self, seq: i64, now: Timestamp) -> Result<(), Error> {
         let revision = changes::take_revisions(self, 1).await?;
         let revoke =
@@ -190,7 +201,7 @@ impl<S: Sql> WriteKeys for S {
 }
 
 /// The values of a new row.
-fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
+fn row(key: &NewKey, revision: i64) -> Result<[Value; 15], Error> {
     Ok([
         (&key.id).into(),
         key.hash.0.to_vec().into(),
@@ -205,6 +216,8 @@ fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
         (&key.rotated_from).into(),
         revision.into(),
         folded::text(&key.name, &key.hint, &key.id).into(),
+        key.restrict.as_ref().map(restrict_json).transpose()?.into(),
+        (&key.plan).into(),
     ])
 }
 
@@ -288,7 +301,13 @@ async fn count_looked_at<S: Sql>(
 
 fn key(row: &impl Columns) -> Result<Key, Error> {
     let own = row.maybe_text("limits")?.map(limits).transpose()?;
-    let base = own.clone().map_or_else(|| limits(row.text("default_limits")?), Ok)?;
+    let plan = row.maybe_text("plan")?;
+    let base = match (&own, &plan) {
+        (Some(own), _) => own.clone(),
+        // The plan's come at the gateway.
+        (None, Some(_)) => Vec::new(),
+        (None, None) => limits(row.text("default_limits")?)?,
+    };
     Ok(Key {
         seq: row.number("seq")?,
         id: row.text("id")?,
@@ -302,6 +321,9 @@ fn key(row: &impl Columns) -> Result<Key, Error> {
         hint: row.text("hint")?,
         own_limits: own,
         limits: enforced(row, base)?,
+        restrict: restrictions(row)?,
+        plan,
+        workspace_plan: row.maybe_text("workspace_plan")?,
         created_at: timestamp(row.number("created_at")?)?,
         expires_at: row.maybe_number("expires_at")?.map(end).transpose()?,
         revoked_at: row.maybe_number("revoked_at")?.map(timestamp).transpose()?,

@@ -93,6 +93,9 @@ fn narrow(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter) {
         // Not LIKE: nothing in what people type is special.
         sql.push(&format!(" AND {}(k.folded, ", dialect.contains())).push_bind(fold(text)).push(") > 0");
     }
+    if let Some(plan) = &filter.plan {
+        sql.push(" AND k.plan = ").push_bind(plan.clone());
+    }
     if let Some(hint) = &filter.hint {
         sql.push(" AND k.hint = ").push_bind(hint.clone());
     }
@@ -105,6 +108,7 @@ fn narrow(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter) {
 pub(super) const fn is_narrowed(filter: &KeyFilter) -> bool {
     filter.environment.is_some()
         || filter.search.is_some()
+        || filter.plan.is_some()
         || filter.hint.is_some()
         || filter.created_by.is_some()
 }
