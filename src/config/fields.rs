@@ -190,12 +190,17 @@ impl<'v, 'm> Fields<'v, 'm> {
             }
         };
         let limits = self.list("limits", read_limit);
+        let shadow = self.flag("shadow", false);
         let is_complete = id.is_some() && workspace.is_some() && environment.is_some();
         // What is missing is reported already; a stand-in for it lets the rest be checked at the same time.
         let text = |text: Option<String>| text.unwrap_or_else(|| "missing".to_owned());
         let environment = environment.unwrap_or(Environment::Live);
-        let record =
-            KeyRecord { expires_at, limits, ..KeyRecord::new(text(id), text(workspace), environment) };
+        let record = KeyRecord {
+            expires_at,
+            limits,
+            shadow,
+            ..KeyRecord::new(text(id), text(workspace), environment)
+        };
         for (path, problem) in record.problems() {
             self.mistake(&path, &problem);
         }
