@@ -154,6 +154,7 @@ fn fields_of_the_code() -> BTreeSet<String> {
     {
         let parent = match function.split('(').next().unwrap() {
             "parse_root" | "parse_filter" | "parse_accepts" | "parse_rate_limit_headers" => "",
+            "parse_shadow" => "",
             "parse_readiness" => "",
             "parse_throttle" => "failure_throttle.",
             "parse_bypass" => "bypass[].",

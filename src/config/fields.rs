@@ -193,12 +193,13 @@ impl<'v, 'm> Fields<'v, 'm> {
         let limits = self.list("limits", read_limit);
         let restrict = self.child("restrict");
         let restrict = restrict.and_then(|(value, path)| read_restrict(value, &path, self.mistakes));
+        let shadow = self.flag("shadow", false);
         let is_complete = id.is_some() && workspace.is_some() && environment.is_some();
         // What is missing is reported already; a stand-in for it lets the rest be checked at the same time.
         let text = |text: Option<String>| text.unwrap_or_else(|| "missing".to_owned());
         let environment = environment.unwrap_or(Environment::Live);
         let known = KeyRecord::new(text(id), text(workspace), environment);
-        let record = KeyRecord { expires_at, limits, restrict, ..known };
+        let record = KeyRecord { expires_at, limits, restrict, shadow, ..known };
         for (path, problem) in record.problems() {
             self.mistake(&path, &problem);
         }

@@ -102,11 +102,21 @@ pub const GAUGES: [&str; 5] = [
 
 /// Counts since the last flush.
 #[derive(Clone, Debug)]
-pub struct Counts([u64; COUNTERS.len()]);
+pub struct Counts {
+    counts: [u64; COUNTERS.len()],
+    /// The same of requests that have passed in shadow. Only verdicts on requests are ever counted here.
+    shadowed: [u64; COUNTERS.len()],
+}
+
+/// The name of a counter's twin, which counts the requests that would have been refused so and have passed in shadow:
+/// `flamegate_requests_total.shadow_rate_limited.key`.
+pub fn shadow_name(name: &str) -> String {
+    name.replacen('.', ".shadow_", 1)
+}
 
 impl Default for Counts {
     fn default() -> Self {
-        Self([0; COUNTERS.len()])
+        Self { counts: [0; COUNTERS.len()], shadowed: [0; COUNTERS.len()] }
     }
 }
 
@@ -118,20 +128,36 @@ impl Counts {
 
     /// Adds several.
     pub fn add(&mut self, counter: Counter, count: u64) {
-        if let Some(value) = self.0.get_mut(counter as usize) {
+        if let Some(value) = self.counts.get_mut(counter as usize) {
             *value = value.saturating_add(count);
+        }
+    }
+
+    /// Adds one request that would have been refused and has passed in shadow.
+    pub fn increment_shadowed(&mut self, counter: Counter) {
+        if let Some(value) = self.shadowed.get_mut(counter as usize) {
+            *value = value.saturating_add(1);
         }
     }
 
     /// The counts that are not zero, as (index into [`COUNTERS`], count), and starts again from zero.
     pub fn take(&mut self) -> impl Iterator<Item = (usize, u64)> {
-        std::mem::take(self).0.into_iter().enumerate().filter(|(_, count)| *count > 0)
+        moved(std::mem::replace(&mut self.counts, [0; COUNTERS.len()]))
+    }
+
+    /// The same of requests that have passed in shadow.
+    pub fn take_shadowed(&mut self) -> impl Iterator<Item = (usize, u64)> {
+        moved(std::mem::replace(&mut self.shadowed, [0; COUNTERS.len()]))
     }
 
     /// The count since the last flush.
     pub fn get(&self, counter: Counter) -> u64 {
-        self.0.get(counter as usize).copied().unwrap_or(0)
+        self.counts.get(counter as usize).copied().unwrap_or(0)
     }
+}
+
+fn moved(counts: [u64; COUNTERS.len()]) -> impl Iterator<Item = (usize, u64)> {
+    counts.into_iter().enumerate().filter(|(_, count)| *count > 0)
 }
 
 impl Counter {

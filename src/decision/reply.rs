@@ -98,6 +98,18 @@ impl Code {
     }
 }
 
+/// The public code of a denial, as its answer has it.
+pub fn code(denial: &Denial) -> &'static str {
+    let code = match denial {
+        Denial::Unauthorized(_) => UNAUTHORIZED,
+        Denial::InvalidApiKey(_) => INVALID_API_KEY,
+        Denial::Forbidden(_) => FORBIDDEN,
+        Denial::RateLimited(_) | Denial::Throttled(_) => RATE_LIMITED,
+        Denial::Unavailable(_) => UNAVAILABLE,
+    };
+    code.field("code")
+}
+
 impl Replies {
     /// Prepares the answers. `realm` names the protected space in `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 6750
     /// section 3), and is the domain of the reason that gRPC clients get. `sources` are the places of a key, when there are others

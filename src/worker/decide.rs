@@ -30,6 +30,8 @@ pub struct Decision<'a> {
     pub outcome: Outcome<'a>,
     /// The one counter of `flamegate_requests_total` that moves when that has been done.
     pub counter: Counter,
+    /// Whether it passes all the same, and is counted under a verdict of its own.
+    pub shadow: bool,
 }
 
 /// What happens to a request.
@@ -96,6 +98,7 @@ impl<'a> Edits<'a> {
     pub fn leaves_headers(&self) -> bool {
         !self.sets_identity
             && !self.upgrades
+            && !matches!(self.pass, Pass::Shadowed(_))
             && self.removals().next().is_none()
             && !self.found.is_some_and(Found::changes_headers)
     }
@@ -116,6 +119,17 @@ pub enum Pass {
     Returned(Permit),
     /// It needs no key and has no identity.
     Bypass(Bypass),
+    /// It would be refused, and the configuration or its key says that it is not.
+    Shadowed(Shadowed),
+}
+
+/// A request that would be refused and passes in shadow.
+#[derive(Debug)]
+pub struct Shadowed {
+    /// What it would be told.
+    pub denial: Denial,
+    /// Who is calling, where the key is good and something else would refuse the request: an identity that was earned.
+    pub permit: Option<Permit>,
 }
 
 /// Who is calling: workspace id, key id, environment.
@@ -152,17 +166,23 @@ pub fn decide<'a, H: SharedData + Clock + Peer>(
         Ok(Pass::Permit(permit)) => Counter::from(permit),
         Ok(Pass::Returned(_)) => Counter::PermittedRedirected,
         Ok(Pass::Bypass(bypass)) => Counter::from(*bypass),
+        Ok(Pass::Shadowed(shadowed)) => Counter::from(&shadowed.denial),
         // Nobody who sends an accepted key gets here.
         Err(denial) => match instead_of(denial, worker, host, request) {
             Some(decision) => return decision,
             None => Counter::from(denial),
         },
     };
-    let outcome = match verdict {
-        Ok(pass) => Outcome::Pass(edits(pass, worker.config(), request)),
-        Err(denial) => Outcome::Answer(worker.replies.to(&denial, request.grpc)),
+    let pass = match verdict {
+        Ok(pass) => pass,
+        Err(denial) if worker.config().shadow => Pass::Shadowed(Shadowed { denial, permit: None }),
+        Err(denial) => {
+            let outcome = Outcome::Answer(worker.replies.to(&denial, request.grpc));
+            return Decision { outcome, counter, shadow: false };
+        }
     };
-    Decision { outcome, counter }
+    let shadow = matches!(pass, Pass::Shadowed(_));
+    Decision { outcome: Outcome::Pass(edits(pass, worker.config(), request)), counter, shadow }
 }
 
 /// What becomes of a request that would be denied otherwise: a probe is answered, and one that comes too early waits.
@@ -180,11 +200,11 @@ fn instead_of<'a, H: SharedData + Clock>(
                 let waiting = Denial::Unavailable(Unavailable::NotSynced);
                 (worker.replies.to(&waiting, request.grpc), Counter::ReadinessWaiting)
             };
-            Some(Decision { outcome: Outcome::Answer(reply), counter })
+            Some(Decision { outcome: Outcome::Answer(reply), counter, shadow: false })
         }
-        // Only a well-formed key is looked for.
-        Denial::Unavailable(Unavailable::NotSynced) if worker.may_hold(host) => {
-            Some(Decision { outcome: Outcome::Hold, counter: Counter::HeldRequests })
+        // Only a well-formed key is looked for; and nobody waits who passes anyway.
+        Denial::Unavailable(Unavailable::NotSynced) if !worker.config().shadow && worker.may_hold(host) => {
+            Some(Decision { outcome: Outcome::Hold, counter: Counter::HeldRequests, shadow: false })
         }
         _ => None,
     }
@@ -205,15 +225,39 @@ fn check_key<H: SharedData + Clock + Peer>(
         && let Some(hash) = internal_redirect::admitted_with(host, request)
     {
         let permit = internal_redirect::admit_again(worker, host, &hash)?;
-        restricted(worker, host, request, &permit)?;
-        return Ok(Pass::Returned(permit));
+        return match restricted(worker, host, request, &permit) {
+            Ok(()) => Ok(Pass::Returned(permit)),
+            Err(denial) => in_shadow(worker, permit, denial),
+        };
     }
     let permit = permit(worker, host, request.presented())?;
-    restricted(worker, host, request, &permit)?;
+    match allowed(worker, host, request, &permit) {
+        Ok(()) => Ok(Pass::Permit(permit)),
+        Err(denial) => in_shadow(worker, permit, denial),
+    }
+}
+
+/// What becomes of a request whose key is good and that the key may not be used for.
+fn in_shadow(worker: &Worker, permit: Permit, denial: Denial) -> Result<Pass, Denial> {
+    if worker.config().shadow || permit.key().record().shadow {
+        Ok(Pass::Shadowed(Shadowed { denial, permit: Some(permit) }))
+    } else {
+        Err(denial)
+    }
+}
+
+/// Whether a good key may be used for this request, and counts it.
+fn allowed<H: SharedData + Clock + Peer>(
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'_>,
+    permit: &Permit,
+) -> Result<(), Denial> {
+    restricted(worker, host, request, permit)?;
     match worker.limiter.admit(host, permit.key().slots()) {
         Ok(()) => {
             worker.usage.count(permit.key(), UsageOutcome::Admitted);
-            Ok(Pass::Permit(permit))
+            Ok(())
         }
         Err(refusal) => {
             worker.usage.count(permit.key(), UsageOutcome::RateLimited);
@@ -325,13 +369,21 @@ pub(super) fn hash_of(presented: Presented<'_>) -> Option<KeyHash> {
 }
 
 fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edits<'a> {
-    let sets_identity = config.identity_headers && !matches!(pass, Pass::Bypass(_));
-    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
-    let strips = !config.forward_authorization && has_credential_in_authorization(config, request);
-    let notes_key = config.internal_redirects && matches!(pass, Pass::Permit(_));
+    let is_known = match &pass {
+        Pass::Permit(_) | Pass::Returned(_) => true,
+        Pass::Bypass(_) => false,
+        Pass::Shadowed(shadowed) => shadowed.permit.is_some(),
+    };
+    let sets_identity = config.identity_headers && is_known;
+    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either. In shadow it is: the API behind has
+    // asked for it so far.
+    let keeps = config.forward_authorization || config.shadow;
+    let strips = !keeps && has_credential_in_authorization(config, request);
+    let found = request.found.filter(|_| !config.shadow);
+    let notes_key = config.internal_redirects && is_known && !matches!(pass, Pass::Returned(_));
     Edits {
         strips,
-        found: request.found,
+        found,
         sets_identity,
         upgrades: request.upgrade,
         notes_key,

@@ -49,7 +49,7 @@ fn outcome(decision: &Decision<'_>) -> (Counter, Option<String>, bool) {
         Outcome::Pass(edits) => {
             let id = match &edits.pass {
                 Pass::Permit(permit) | Pass::Returned(permit) => Some(permit.key().record().id.clone()),
-                Pass::Bypass(_) => None,
+                Pass::Bypass(_) | Pass::Shadowed(_) => None,
             };
             (decision.counter, id, edits.notes_key)
         }
