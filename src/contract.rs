@@ -5,9 +5,10 @@ mod json;
 pub mod key;
 pub mod leases;
 pub mod page;
-pub mod page2;
+pub mod plan;
 pub mod protocol;
 pub mod record;
+pub mod restrict;
 #[cfg(test)]
 pub mod samples;
 pub mod session;

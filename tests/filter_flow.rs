@@ -15,6 +15,7 @@
 #[path = "common/cases.rs"]
 mod cases;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use cases::{BYPASS_JSON, Bypass, Case, Expect, Gateway, KeyKind, UNKNOWN_KEY};
@@ -56,25 +57,14 @@ const NEIGHBOUR: &str = "sk_live_filterflow7";
 
 fn limit(scope: Scope) -> Limit {
     let one = 1.try_into().unwrap();
-    Limit {
-        name: "default".into(),
-        scope,
-        requests: one,
-        window_seconds: 600.try_into().unwrap(),
-        burst: Some(one),
-    }
+    Limit { scope, ..Limit::per(one, 600.try_into().unwrap()) }
 }
 
 fn upsert(key: &str, workspace: &str, expires_at: Option<u64>, limits: Vec<Limit>) -> Upsert {
     let environment = if key.starts_with("sk_test_") { Environment::Test } else { Environment::Live };
     let hash = ApiKey::from_bytes(key.as_bytes()).unwrap().hash();
-    let record = KeyRecord {
-        id: format!("key_{}", &key[8..]),
-        workspace: workspace.into(),
-        environment,
-        expires_at,
-        limits,
-    };
+    let id = format!("key_{}", &key[8..]);
+    let record = KeyRecord { expires_at, limits, ..KeyRecord::new(id, workspace.into(), environment) };
     Upsert { hash: WireHash(hash), record }
 }
 
@@ -96,6 +86,7 @@ fn fill_table(host: &FakeHost) {
         tag: None,
         more: false,
         reset: true,
+        plans: BTreeMap::new(),
         upserts,
         removals: Vec::new(),
     };

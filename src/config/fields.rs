@@ -194,7 +194,8 @@ impl<'v, 'm> Fields<'v, 'm> {
         // What is missing is reported already; a stand-in for it lets the rest be checked at the same time.
         let text = |text: Option<String>| text.unwrap_or_else(|| "missing".to_owned());
         let environment = environment.unwrap_or(Environment::Live);
-        let record = KeyRecord { id: text(id), workspace: text(workspace), environment, expires_at, limits };
+        let record =
+            KeyRecord { expires_at, limits, ..KeyRecord::new(text(id), text(workspace), environment) };
         for (path, problem) in record.problems() {
             self.mistake(&path, &problem);
         }
@@ -230,7 +231,7 @@ fn read_limit(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Limi
     let window_seconds = fields.required_number("window_seconds", MAX_WINDOW_SECONDS);
     let burst = if fields.has("burst") { fields.required_number("burst", MAX_REQUESTS) } else { None };
     fields.finish();
-    Some(Limit { name, scope, requests: requests?, window_seconds: window_seconds?, burst })
+    Some(Limit { name, scope, burst, ..Limit::per(requests?, window_seconds?) })
 }
 
 /// Parses JSON and refuses objects that name a field twice: which of the two counts would be a guess.

@@ -1,16 +1,21 @@
-//! Sync protocol v1, the JSON between gateway and control plane: pages out of the control plane, query parameters out of
+//! The sync protocol, the JSON between gateway and control plane: pages out of the control plane, query parameters out of
 //! the gateway. Both programs use these types, so they cannot drift apart.
+//!
+//! Protocol 2 has records that a gateway of protocol 1 would misread, because it ignores what it does not know and would let pass
+//! what it ought to refuse. A gateway that understands them says `accepts=2` in its poll; any other one is shown [`Page::for_old`],
+//! in which nothing opens more than it should.
 //!
 //! A page is accepted whole or not at all: [`Page::parse`] checks every record before anything is applied. Fields that we
 //! do not know are ignored, so that a newer control plane can talk to an older gateway.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 use super::json::read;
 use super::key::KeyHash;
+use super::plan::Plan;
 use super::protocol::Protocol;
 use super::record::{KeyRecord, is_name};
 
@@ -37,6 +42,9 @@ pub struct Page {
     /// True when the page is part of the whole table and not a difference. Its upserts are sorted by hash and are
     /// everything between the request's `cursor` and the last of them.
     pub reset: bool,
+    /// Plans that are new or changed, by name. They come before the records that refer to them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plans: BTreeMap<String, Plan>,
     /// Records that are new or changed.
     #[serde(default)]
     pub upserts: Vec<Upsert>,
@@ -95,7 +103,7 @@ impl Page {
     }
 
     /// What an answer must be beyond its types; the error says what it is not.
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         if !is_name(&self.epoch) {
             return Err("epoch: not a name".to_owned());
         }
@@ -110,6 +118,14 @@ impl Page {
                 return Err(format!("upserts[{index}].{path}: {why}"));
             }
         }
+        for (name, plan) in &self.plans {
+            if !is_name(name) {
+                return Err("plans: not a name".to_owned());
+            }
+            if let Some((path, why)) = plan.problems().into_iter().next() {
+                return Err(format!("plans.{name}.{path}: {why}"));
+            }
+        }
         if self.reset && !self.upserts.is_sorted_by(|a, b| a.hash < b.hash) {
             return Err("upserts: a reset must be sorted by hash, each hash once".to_owned());
         }
@@ -120,6 +136,37 @@ impl Page {
             return Err("upserts: a reset page with more to come is empty".to_owned());
         }
         Ok(())
+    }
+}
+
+impl Page {
+    /// The page as a gateway of protocol 1 may see it: a key that needs more is gone, so it is refused; a fleet limit is each
+    /// gateway's own, which is what the limit does anyway when the fleet cannot be reached. A page of a reset says what is there, so
+    /// there a key that is left out is gone.
+    ///
+    /// A page of a reset that loses its last record still ends where it ended: `None` when nothing would be left of one that has more
+    /// to come, and the caller goes on behind it.
+    pub fn for_old(&self) -> Option<Self> {
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            self.upserts.iter().partition(|upsert| upsert.record.needs() == Protocol::One);
+        if self.reset && self.more && kept.is_empty() {
+            return None;
+        }
+        let upserts =
+            kept.into_iter().map(|upsert| Upsert { hash: upsert.hash, record: upsert.record.plain() });
+        let mut removals = self.removals.clone();
+        if !self.reset {
+            removals.extend(gone.into_iter().map(|upsert| upsert.hash));
+        }
+        let (epoch, tag) = (self.epoch.clone(), self.tag.clone());
+        let Self { revision, more, reset, .. } = *self;
+        let (plans, upserts) = (BTreeMap::new(), upserts.collect());
+        Some(Self { epoch, revision, tag, more, reset, plans, upserts, removals })
+    }
+
+    /// Where the next page of a reset begins: behind the last record, shown or not.
+    pub fn cursor(&self) -> Option<KeyHash> {
+        self.upserts.last().map(|upsert| upsert.hash.0)
     }
 }
 
@@ -168,3 +215,6 @@ impl<'de> Deserialize<'de> for WireHash {
         KeyHash::from_hex(&text).map(Self).ok_or_else(|| serde::de::Error::custom("a hash is 64 hex digits"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Records and pages for tests: of the epoch `e_1` and the workspace `ws_1`.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::key::{Environment, KeyHash};
@@ -13,13 +14,7 @@ pub fn hash(seed: u8) -> KeyHash {
 
 /// The record of `key_<id>`: live, for ever, without limits.
 pub fn record(id: impl Display) -> KeyRecord {
-    KeyRecord {
-        id: format!("key_{id}"),
-        workspace: "ws_1".to_owned(),
-        environment: Environment::Live,
-        expires_at: None,
-        limits: Vec::new(),
-    }
+    KeyRecord::new(format!("key_{id}"), "ws_1".to_owned(), Environment::Live)
 }
 
 /// A difference, with nothing more to come.
@@ -34,6 +29,7 @@ pub fn page(
         tag: None,
         more: false,
         reset: false,
+        plans: BTreeMap::new(),
         upserts: upserts.into_iter().map(|(hash, record)| Upsert { hash: WireHash(hash), record }).collect(),
         removals: removals.into_iter().map(WireHash).collect(),
     }

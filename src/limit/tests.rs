@@ -18,7 +18,7 @@ const TICK: u64 = 20_000_000;
 fn limit(name: &str, scope: Scope, (requests, window, burst): (u32, u32, u32)) -> Limit {
     let number = |n| NonZeroU32::new(n).unwrap();
     let (requests, window_seconds, burst) = (number(requests), number(window), Some(number(burst)));
-    Limit { name: name.to_owned(), scope, requests, window_seconds, burst }
+    Limit { name: name.to_owned(), scope, burst, ..Limit::per(requests, window_seconds) }
 }
 
 fn slots(key: u8, limits: &[Limit]) -> Vec<Slot> {
@@ -27,11 +27,8 @@ fn slots(key: u8, limits: &[Limit]) -> Vec<Slot> {
 
 fn slots_in(workspace: &str, key: u8, limits: &[Limit]) -> Vec<Slot> {
     let record = KeyRecord {
-        id: "key_a".to_owned(),
-        workspace: workspace.to_owned(),
-        environment: Environment::Live,
-        expires_at: None,
         limits: limits.to_vec(),
+        ..KeyRecord::new("key_a".to_owned(), workspace.to_owned(), Environment::Live)
     };
     limits.iter().map(|limit| Slot::new(limit, &KeyHash([key; 32]), &record)).collect()
 }

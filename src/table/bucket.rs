@@ -5,8 +5,12 @@
 //! version u8 = 2 │ count u32 │ sets u16 │ count × hash [u8; 32], sorted │ count × (length of record u8 │ set u16)
 //!   │ sets × length u16 │ sets │ records
 //! ```
-//! Little-endian. A record: flags u8 (bit 0 test, bit 1 expires) │ id │ workspace │ [expires_at u64]. A set: limits u8 ×
-//! (name │ scope u8 │ requests u32 │ window u32 │ burst u32, 0 for none). Texts carry a length byte.
+//! Little-endian. A record: flags u8 (bit 0 test, bit 1 expires, bit 2 plan, bit 3 shadow) │ id │ workspace │ [expires_at u64] │ [plan].
+//! A set: limits u8 × (name │ scope u8 │ requests u32 │ window u32 │ burst u32, 0 for none) │ [what protocol 2 has beside them: for each
+//! limit u8 (bit 0 fleet, bit 1 refuse) │ restricted u8 │ [three lists: count u8 × text]]. Texts carry a length byte.
+//!
+//! What stands in brackets at the end is there when there is something to say, and a filter that knows protocol 1 alone takes such a
+//! record for damaged: it refuses rather than misreads.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,7 +18,8 @@ use std::num::NonZeroU32;
 
 use crate::bytes::{Reader, equal, put_text};
 use crate::contract::key::{Environment, KeyHash};
-use crate::contract::record::{KeyRecord, Limit, Scope};
+use crate::contract::record::{KeyRecord, Limit, Reach, Scope, WhenUnreachable};
+use crate::contract::restrict::Restrict;
 
 /// A bucket as it lies in shared data; nothing is decoded until it is asked for.
 pub struct Bucket<'a> {
@@ -30,7 +35,7 @@ pub struct Bucket<'a> {
 pub struct EncodedRecord<'a> {
     /// What only this key has.
     own: Cow<'a, [u8]>,
-    /// The set of limits, shared with other records of the bucket.
+    /// The set of limits and restrictions, shared with other records of the bucket.
     limits: Cow<'a, [u8]>,
 }
 
@@ -40,6 +45,11 @@ pub type Entry<'a> = (KeyHash, EncodedRecord<'a>);
 const VERSION: u8 = 2;
 const FLAG_TEST: u8 = 1;
 const FLAG_EXPIRES: u8 = 2;
+const FLAG_PLAN: u8 = 4;
+const FLAG_SHADOW: u8 = 8;
+const FLAGS: u8 = FLAG_TEST | FLAG_EXPIRES | FLAG_PLAN | FLAG_SHADOW;
+const FLEET: u8 = 1;
+const REFUSE: u8 = 2;
 
 impl<'a> Bucket<'a> {
     /// Checks version and lengths. `None` for bytes that are not a bucket.
@@ -162,12 +172,12 @@ pub fn encode_bucket(entries: &[Entry<'_>]) -> Vec<u8> {
 }
 
 impl EncodedRecord<'_> {
-    /// Encodes one record. Its own part is at most 139 bytes and its limits at most 313, as names are at most
-    /// [`MAX_NAME_LEN`](crate::contract::record::MAX_NAME_LEN) bytes.
+    /// Encodes one record. Its own part is at most 204 bytes, as names are at most
+    /// [`MAX_NAME_LEN`](crate::contract::record::MAX_NAME_LEN) bytes; limits at most 317, and restrictions at most 10 KB.
     pub fn new(record: &KeyRecord) -> EncodedRecord<'static> {
         EncodedRecord {
             own: Cow::Owned(encode_own(record)),
-            limits: Cow::Owned(encode_limits(&record.limits)),
+            limits: Cow::Owned(encode_set(&record.limits, record.restrict.as_ref())),
         }
     }
 
@@ -179,32 +189,37 @@ impl EncodedRecord<'_> {
     /// Decodes the record; `None` for bytes that are not one.
     pub fn decode(&self) -> Option<KeyRecord> {
         let mut reader = Reader::new(&self.own);
-        let flags = reader.u8()?;
+        let flags = reader.u8().filter(|flags| *flags & !FLAGS == 0)?;
         let id = reader.text()?.to_owned();
         let workspace = reader.text()?.to_owned();
         let expires_at = if flags & FLAG_EXPIRES == 0 { None } else { Some(reader.u64()?) };
+        let plan = if flags & FLAG_PLAN == 0 { None } else { Some(reader.text()?.to_owned()) };
         reader.end()?;
-        let mut reader = Reader::new(&self.limits);
-        let limits = (0..reader.u8()?).map(|_| decode_limit(&mut reader)).collect::<Option<_>>()?;
-        reader.end()?;
+        let (limits, restrict) = decode_set(&self.limits)?;
         let environment = if flags & FLAG_TEST == 0 { Environment::Live } else { Environment::Test };
-        Some(KeyRecord { id, workspace, environment, expires_at, limits })
+        let shadow = flags & FLAG_SHADOW != 0;
+        Some(KeyRecord { id, workspace, environment, expires_at, limits, restrict, plan, shadow })
     }
 }
 
 fn encode_own(record: &KeyRecord) -> Vec<u8> {
     let test = if record.environment == Environment::Test { FLAG_TEST } else { 0 };
     let expires = if record.expires_at.is_some() { FLAG_EXPIRES } else { 0 };
-    let mut out = vec![test | expires];
+    let plan = if record.plan.is_some() { FLAG_PLAN } else { 0 };
+    let shadow = if record.shadow { FLAG_SHADOW } else { 0 };
+    let mut out = vec![test | expires | plan | shadow];
     put_text(&mut out, &record.id);
     put_text(&mut out, &record.workspace);
     if let Some(at) = record.expires_at {
         out.extend_from_slice(&at.to_le_bytes());
     }
+    if let Some(plan) = &record.plan {
+        put_text(&mut out, plan);
+    }
     out
 }
 
-fn encode_limits(limits: &[Limit]) -> Vec<u8> {
+fn encode_set(limits: &[Limit], restrict: Option<&Restrict>) -> Vec<u8> {
     let mut out = vec![u8::try_from(limits.len()).unwrap_or(u8::MAX)];
     for limit in limits {
         put_text(&mut out, &limit.name);
@@ -214,7 +229,50 @@ fn encode_limits(limits: &[Limit]) -> Vec<u8> {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
+    let reaches = limits.iter().map(|limit| {
+        let fleet = if limit.reach == Reach::Fleet { FLEET } else { 0 };
+        fleet | if limit.when_unreachable == WhenUnreachable::Refuse { REFUSE } else { 0 }
+    });
+    if restrict.is_none() && reaches.clone().all(|reach| reach == 0) {
+        return out;
+    }
+    out.extend(reaches);
+    out.push(u8::from(restrict.is_some()));
+    for list in restrict.iter().flat_map(|restrict| [&restrict.methods, &restrict.paths, &restrict.addresses])
+    {
+        out.push(u8::try_from(list.len()).unwrap_or(u8::MAX));
+        list.iter().for_each(|text| put_text(&mut out, text));
+    }
     out
+}
+
+fn decode_set(bytes: &[u8]) -> Option<(Vec<Limit>, Option<Restrict>)> {
+    let mut reader = Reader::new(bytes);
+    let mut limits = (0..reader.u8()?).map(|_| decode_limit(&mut reader)).collect::<Option<Vec<_>>>()?;
+    if reader.end().is_some() {
+        return Some((limits, None));
+    }
+    for limit in &mut limits {
+        let reach = reader.u8().filter(|reach| reach & !(FLEET | REFUSE) == 0)?;
+        limit.reach = if reach & FLEET == 0 { Reach::Gateway } else { Reach::Fleet };
+        limit.when_unreachable =
+            if reach & REFUSE == 0 { WhenUnreachable::Gateway } else { WhenUnreachable::Refuse };
+    }
+    let restrict = match reader.u8()? {
+        0 => None,
+        1 => Some(Restrict {
+            methods: decode_list(&mut reader)?,
+            paths: decode_list(&mut reader)?,
+            addresses: decode_list(&mut reader)?,
+        }),
+        _ => return None,
+    };
+    reader.end()?;
+    Some((limits, restrict))
+}
+
+fn decode_list(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    (0..reader.u8()?).map(|_| reader.text().map(str::to_owned)).collect()
 }
 
 fn decode_limit(reader: &mut Reader<'_>) -> Option<Limit> {
@@ -223,7 +281,7 @@ fn decode_limit(reader: &mut Reader<'_>) -> Option<Limit> {
     let requests = NonZeroU32::new(reader.u32()?)?;
     let window_seconds = NonZeroU32::new(reader.u32()?)?;
     let burst = NonZeroU32::new(reader.u32()?);
-    Some(Limit { name, scope, requests, window_seconds, burst })
+    Some(Limit { name, scope, burst, ..Limit::per(requests, window_seconds) })
 }
 
 fn to_u16(len: usize) -> u16 {

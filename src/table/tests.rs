@@ -6,7 +6,8 @@ use super::bucket::{Bucket, EncodedRecord, Entry, encode_bucket};
 use super::status::{ChangeRing, RING_CAPACITY, Status};
 use super::*;
 use crate::contract::key::{Environment, KeyHash};
-use crate::contract::record::{KeyRecord, Limit, Scope};
+use crate::contract::record::{KeyRecord, Limit, Reach, Scope, WhenUnreachable};
+use crate::contract::restrict::Restrict;
 use crate::host::Now;
 
 fn hash(prefix: u64) -> KeyHash {
@@ -64,14 +65,27 @@ fn names() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    fn limits()(name in names(), workspace: bool, requests in 1u32.., window in 1u32.., burst: u32) -> Limit {
+    fn limits()(
+        name in names(), workspace: bool, requests in 1u32.., window in 1u32.., burst: u32, fleet: bool, refuse: bool,
+    ) -> Limit {
         Limit {
             name,
             scope: if workspace { Scope::Workspace } else { Scope::Key },
-            requests: requests.try_into().unwrap(),
-            window_seconds: window.try_into().unwrap(),
             burst: burst.try_into().ok(),
+            reach: if fleet { Reach::Fleet } else { Reach::Gateway },
+            when_unreachable: if refuse { WhenUnreachable::Refuse } else { WhenUnreachable::Gateway },
+            ..Limit::per(requests.try_into().unwrap(), window.try_into().unwrap())
         }
+    }
+}
+
+prop_compose! {
+    fn restrictions()(
+        methods in proptest::collection::vec("[A-Z]{1,32}", 0..4),
+        paths in proptest::collection::vec("/[a-z/]{0,254}", 0..33),
+        addresses in proptest::collection::vec("[0-9a-f:./]{1,43}", 0..4),
+    ) -> Restrict {
+        Restrict { methods, paths, addresses }
     }
 }
 
@@ -79,9 +93,11 @@ prop_compose! {
     fn records()(
         id in names(), workspace in names(), test: bool, expires_at: Option<u64>,
         limits in proptest::collection::vec(limits(), 0..5),
+        restrict in proptest::option::weighted(0.2, restrictions()),
+        plan in proptest::option::weighted(0.2, names()), shadow: bool,
     ) -> KeyRecord {
         let environment = if test { Environment::Test } else { Environment::Live };
-        KeyRecord { id, workspace, environment, expires_at, limits }
+        KeyRecord { id, workspace, environment, expires_at, limits, restrict, plan, shadow }
     }
 }
 

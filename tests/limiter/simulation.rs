@@ -113,18 +113,13 @@ pub fn quota((requests, window, burst): Numbers) -> Quota {
 pub fn slot_of(workspace: &str, (requests, window, burst): Numbers) -> Slot {
     let number = |n| NonZeroU32::new(n).unwrap();
     let limit = Limit {
-        name: "default".to_owned(),
         scope: Scope::Workspace,
-        requests: number(requests),
-        window_seconds: number(window),
         burst: Some(number(burst)),
+        ..Limit::per(number(requests), number(window))
     };
     let record = KeyRecord {
-        id: "key_a".to_owned(),
-        workspace: workspace.to_owned(),
-        environment: Environment::Live,
-        expires_at: None,
         limits: vec![limit.clone()],
+        ..KeyRecord::new("key_a".to_owned(), workspace.to_owned(), Environment::Live)
     };
     Slot::new(&limit, &KeyHash([1; 32]), &record)
 }

@@ -34,13 +34,7 @@ pub fn product_default() -> Vec<Limit> {
     const REQUESTS: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
     const WINDOW_SECONDS: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
     const BURST: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-    vec![Limit {
-        name: "default".to_owned(),
-        scope: Scope::Key,
-        requests: REQUESTS,
-        window_seconds: WINDOW_SECONDS,
-        burst: Some(BURST),
-    }]
+    vec![Limit { burst: Some(BURST), ..Limit::per(REQUESTS, WINDOW_SECONDS) }]
 }
 
 /// Checks drafts; problems carry paths below `at`, such as `limits[0].requests`.
@@ -99,13 +93,7 @@ impl LimitDraft {
             }
         };
         let name = self.name.clone().unwrap_or_else(|| "default".to_owned());
-        Some(Limit {
-            name,
-            scope: scope?,
-            requests: requests?,
-            window_seconds: window_seconds?,
-            burst: burst?,
-        })
+        Some(Limit { name, scope: scope?, burst: burst?, ..Limit::per(requests?, window_seconds?) })
     }
 }
 
@@ -203,7 +191,7 @@ fn record_problems(limits: &[Limit]) -> Vec<(String, String)> {
     let environment = crate::contract::Environment::Live;
     let name = || "x".to_owned();
     let limits = limits.to_vec();
-    KeyRecord { id: name(), workspace: name(), environment, expires_at: None, limits }.problems()
+    KeyRecord { limits, ..KeyRecord::new(name(), name(), environment) }.problems()
 }
 
 fn bad(text: &str, why: &str) -> String {

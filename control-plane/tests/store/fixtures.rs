@@ -157,11 +157,5 @@ pub fn at(seconds: i64) -> Timestamp {
 
 pub fn limit(name: &str, scope: Scope, requests: u32) -> Limit {
     let number = |n| NonZeroU32::new(n).unwrap();
-    Limit {
-        name: name.to_owned(),
-        scope,
-        requests: number(requests),
-        window_seconds: number(60),
-        burst: None,
-    }
+    Limit { name: name.to_owned(), scope, ..Limit::per(number(requests), number(60)) }
 }

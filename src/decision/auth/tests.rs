@@ -2,19 +2,15 @@
 
 use super::*;
 use crate::contract::key::ApiKey;
+use crate::contract::record::KeyRecord;
 
 const ANY: Accepts = Accepts { live: true, test: true, checksum_only: false };
 const NOW: WallClock = 1_000_000_000_000;
 
 fn record(environment: Environment, expires_at: Option<u64>) -> Rc<KnownKey> {
     let hash = ApiKey::from_bytes(b"sk_live_good").unwrap().hash();
-    let record = crate::contract::record::KeyRecord {
-        id: "key_1".to_owned(),
-        workspace: "ws_1".to_owned(),
-        environment,
-        expires_at,
-        limits: Vec::new(),
-    };
+    let record =
+        KeyRecord { expires_at, ..KeyRecord::new("key_1".to_owned(), "ws_1".to_owned(), environment) };
     Rc::new(KnownKey::new(hash, record))
 }
 

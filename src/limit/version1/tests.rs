@@ -13,19 +13,10 @@ const SECOND: u64 = 1_000_000_000;
 
 fn slot(scope: Scope, (requests, window, burst): (u32, u32, u32)) -> Slot {
     let number = |n| NonZeroU32::new(n).unwrap();
-    let limit = Limit {
-        name: "default".to_owned(),
-        scope,
-        requests: number(requests),
-        window_seconds: number(window),
-        burst: Some(number(burst)),
-    };
+    let limit = Limit { scope, burst: Some(number(burst)), ..Limit::per(number(requests), number(window)) };
     let record = KeyRecord {
-        id: "key_a".to_owned(),
-        workspace: "ws_a".to_owned(),
-        environment: Environment::Live,
-        expires_at: None,
         limits: vec![limit.clone()],
+        ..KeyRecord::new("key_a".to_owned(), "ws_a".to_owned(), Environment::Live)
     };
     Slot::new(&limit, &KeyHash([7; 32]), &record)
 }

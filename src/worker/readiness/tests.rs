@@ -1,5 +1,6 @@
 //! Probes and requests before, at and after the first table.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::config::Config;
@@ -29,6 +30,7 @@ fn receive_table(host: &FakeHost) {
         tag: None,
         more: false,
         reset: true,
+        plans: BTreeMap::new(),
         upserts: Vec::<Upsert>::new(),
         removals: Vec::<WireHash>::new(),
     };

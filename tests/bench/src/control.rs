@@ -2,7 +2,7 @@
 //! keys needs no database. It acknowledges what keys are used for, too. The types are the product's own.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{
@@ -132,6 +132,7 @@ impl Shared {
             tag: None,
             more,
             reset: true,
+            plans: BTreeMap::new(),
             upserts,
             removals: Vec::new(),
         }
@@ -164,7 +165,16 @@ impl Shared {
         }
         let revision = after + taken.len() as u64;
         let more = taken.len() < changes.len();
-        Page { epoch: EPOCH.to_owned(), revision, tag: None, more, reset: false, upserts, removals }
+        Page {
+            epoch: EPOCH.to_owned(),
+            revision,
+            tag: None,
+            more,
+            reset: false,
+            plans: BTreeMap::new(),
+            upserts,
+            removals,
+        }
     }
 }
 

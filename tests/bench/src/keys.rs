@@ -1,7 +1,7 @@
 //! The keys of a measurement: made from their number, so that every run has the same ones and nothing is stored.
 
 use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, checksum};
-use flamegate::contract::record::{KeyRecord, Limit, Scope};
+use flamegate::contract::record::{KeyRecord, Limit};
 use sha2::{Digest as _, Sha256};
 
 /// What a key is limited to.
@@ -53,25 +53,20 @@ impl Key {
 
     /// Its record. Ids are as long as the control plane's; ten keys share a workspace.
     pub fn record(self) -> KeyRecord {
+        let number = |number: u32| number.try_into().expect("not 0");
         let limit = |requests: u32, window_seconds: u32, burst: u32| Limit {
-            name: "default".to_owned(),
-            scope: Scope::Key,
-            requests: requests.try_into().expect("not 0"),
-            window_seconds: window_seconds.try_into().expect("not 0"),
-            burst: Some(burst.try_into().expect("not 0")),
+            burst: Some(number(burst)),
+            ..Limit::per(number(requests), number(window_seconds))
         };
-        KeyRecord {
-            id: format!("key_{}{:017}", self.kind as u8, self.number),
-            workspace: format!("ws_{:019}", self.number / 10),
-            environment: Environment::Live,
-            expires_at: None,
-            limits: match self.kind {
-                Kind::Ordinary => vec![limit(1_000_000, 60, 1_000_000)],
-                Kind::Unlimited => Vec::new(),
-                Kind::Exact => vec![limit(1_000_000, 60, 100)],
-                Kind::UsedUp => vec![limit(1, 2_678_400, 1)],
-            },
-        }
+        let limits = match self.kind {
+            Kind::Ordinary => vec![limit(1_000_000, 60, 1_000_000)],
+            Kind::Unlimited => Vec::new(),
+            Kind::Exact => vec![limit(1_000_000, 60, 100)],
+            Kind::UsedUp => vec![limit(1, 2_678_400, 1)],
+        };
+        let id = format!("key_{}{:017}", self.kind as u8, self.number);
+        let workspace = format!("ws_{:019}", self.number / 10);
+        KeyRecord { limits, ..KeyRecord::new(id, workspace, Environment::Live) }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use flamegate::contract::key::{Environment, KeyHash};
-use flamegate::contract::record::{KeyRecord, Limit, Scope};
+use flamegate::contract::record::{KeyRecord, Limit};
 use flamegate::host::fake::FakeHost;
 use flamegate::host::{Clock as _, Expect, SharedData as _};
 use flamegate::limit::{Limiter, Slot};
@@ -24,19 +24,10 @@ struct Numbers {
 impl Numbers {
     fn new(requests: u32, window: u32, burst: u32) -> Self {
         let number = |n| NonZeroU32::new(n).unwrap();
-        let limit = Limit {
-            name: "default".into(),
-            scope: Scope::Key,
-            requests: number(requests),
-            window_seconds: number(window),
-            burst: Some(number(burst)),
-        };
+        let limit = Limit { burst: Some(number(burst)), ..Limit::per(number(requests), number(window)) };
         let record = KeyRecord {
-            id: "key".into(),
-            workspace: "ws".into(),
-            environment: Environment::Live,
-            expires_at: None,
             limits: vec![limit.clone()],
+            ..KeyRecord::new("key".into(), "ws".into(), Environment::Live)
         };
         Self {
             slots: [Slot::new(&limit, &KeyHash([7; 32]), &record)],

@@ -63,6 +63,7 @@ fn history(input: &mut Input<'_>) {
         tag: None,
         more: false,
         reset: true,
+        plans: BTreeMap::new(),
         upserts: Vec::new(),
         removals: Vec::new(),
     };
@@ -139,11 +140,7 @@ fn hash(key: u8) -> KeyHash {
 }
 
 fn record(key: u8, what: u8) -> KeyRecord {
-    KeyRecord {
-        id: format!("key_{key}_{what}"),
-        workspace: "ws".into(),
-        environment: if what.is_multiple_of(2) { Environment::Live } else { Environment::Test },
-        expires_at: (what > 128).then_some(u64::from(what)),
-        limits: Vec::new(),
-    }
+    let environment = if what.is_multiple_of(2) { Environment::Live } else { Environment::Test };
+    let record = KeyRecord::new(format!("key_{key}_{what}"), "ws".into(), environment);
+    KeyRecord { expires_at: (what > 128).then_some(u64::from(what)), ..record }
 }

@@ -59,13 +59,7 @@ fn a_record_is_never_one_that_gateways_refuse() {
     ] {
         let limits = compose(list(own), bounds.ceiling.as_ref(), &bounds.workspace_limits);
         let name = || "x".to_owned();
-        let record = KeyRecord {
-            id: name(),
-            workspace: name(),
-            environment: Environment::Live,
-            expires_at: None,
-            limits,
-        };
+        let record = KeyRecord { limits, ..KeyRecord::new(name(), name(), Environment::Live) };
         assert_eq!(record.problems(), [], "{own}");
         for text in ["ceiling=1/60s+1", "a=1/1s@workspace", "b=1/1s@workspace"] {
             assert!(composed(own, &bounds).contains(text), "{own}: the operator's limits stay");

@@ -1,5 +1,6 @@
 //! What a gateway asks for, and the page that it gets.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -93,6 +94,6 @@ pub(super) fn encode(page: Page, reset: bool) -> Result<Bytes, Error> {
         }
     }
     let (epoch, revision, tag, more) = (page.head.epoch, page.revision, Some(page.tag), page.more);
-    let page = page::Page { epoch, revision, tag, more, reset, upserts, removals };
+    let page = page::Page { epoch, revision, tag, more, reset, plans: BTreeMap::new(), upserts, removals };
     serde_json::to_vec(&page).map(Bytes::from).map_err(Error::internal)
 }

@@ -130,11 +130,9 @@ fn page(head: Head, rows: &[impl Columns], limit: u32) -> Result<Page, Error> {
 
 fn change(row: &impl Columns) -> Result<Change, Error> {
     let record = KeyRecord {
-        id: row.text("id")?,
-        workspace: row.text("workspace")?,
-        environment: environment(row.text("environment")?)?,
         expires_at: row.maybe_number("expires_at")?.map(unsigned).transpose()?,
         limits: enforced(row, limits(row.text("limits")?)?)?,
+        ..KeyRecord::new(row.text("id")?, row.text("workspace")?, environment(row.text("environment")?)?)
     };
     let revision = unsigned(row.number("revision")?)?;
     let listed = row.flag("listed")?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contract::key::Environment;
-use crate::contract::record::{Limit, Scope};
+use crate::contract::record::Limit;
 use crate::contract::usage::UsageOutcome;
 use crate::worker::usage::{Bag, CELLS, make_cells, take};
 
@@ -14,13 +14,7 @@ fn key_of(text: &str) -> KeyHash {
 fn gateway() -> Gateway {
     let mut gateway = Gateway::new(r#"{"sync":{},"environments":["live"]}"#);
     let one = |n: u32| n.try_into().unwrap();
-    let limit = Limit {
-        name: "default".to_owned(),
-        scope: Scope::Key,
-        requests: one(2),
-        window_seconds: one(3_600),
-        burst: None,
-    };
+    let limit = Limit::per(one(2), one(3_600));
     let keys = [
         ("sk_live_good", record("good")),
         ("sk_live_ends", KeyRecord { expires_at: Some(1_060), ..record("ends") }),

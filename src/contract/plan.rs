@@ -1,0 +1,39 @@
+//! A plan: limits and restrictions that many keys have by its name, so that a change of them is one message whatever the number of keys.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Limit, MAX_LIMITS, Scope};
+use super::restrict::Restrict;
+
+/// A named set of limits and restrictions; of one scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Goes up with each change.
+    pub version: u64,
+    /// All of one scope.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
+    /// See [`KeyRecord::restrict`](super::record::KeyRecord::restrict).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restrict: Option<Restrict>,
+}
+
+impl Plan {
+    /// Checks what the types do not. A plan is a key's or a workspace's: its limits are of one scope.
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        if self.limits.len() > MAX_LIMITS {
+            found.push(("limits".to_owned(), format!("at most {MAX_LIMITS} limits")));
+        }
+        let of = |scope: Scope| self.limits.iter().any(|limit| limit.scope == scope);
+        if of(Scope::Key) && of(Scope::Workspace) {
+            found.push(("limits".to_owned(), "of two scopes".to_owned()));
+        }
+        for (index, limit) in self.limits.iter().enumerate() {
+            let below = limit.problems().into_iter();
+            found.extend(below.map(|(path, why)| (format!("limits[{index}].{path}"), why)));
+        }
+        found.extend(self.restrict.iter().flat_map(Restrict::problems));
+        found
+    }
+}
