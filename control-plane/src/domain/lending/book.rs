@@ -192,7 +192,7 @@ impl Book {
     fn settle(&mut self, generation: u64, spent: u64, returned: u64) {
         let lent = if generation == self.generation {
             &mut self.lent_now
-        } else if generation + 1 == self.generation {
+        } else if generation.checked_add(1) == Some(self.generation) {
             &mut self.lent_before
         } else {
             return;
