@@ -16,6 +16,7 @@ pub(super) mod idle_keys;
 pub(super) mod invitations;
 pub(super) mod key_gateways;
 pub(super) mod keys;
+pub(super) mod lending;
 pub(super) mod migrations;
 pub(super) mod operators;
 pub(super) mod receipts;
