@@ -256,7 +256,7 @@ impl Lease {
     }
 
     const fn alone(&mut self, slot: &Slot) -> Answer {
-        if slot.refuses_alone {
+        if slot.refuses_alone() {
             return Answer::Refused(ALONE_WAIT_NS);
         }
         self.is_alone = true;

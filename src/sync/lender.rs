@@ -81,7 +81,8 @@ struct Asked {
 }
 
 impl Lender {
-    /// Begins to lead; what the last leader said of lending goes on. `queue` wakes this context.
+    /// Begins to lead. Until a call fails it is taken to work: who asks first finds out, and nobody asks where there is no fleet limit.
+    /// `queue` wakes this context.
     pub fn new<H: SharedData>(host: &H, gateway: String, queue: Option<u32>) -> Self {
         let said = Lending::read(host).ok().flatten().unwrap_or_default();
         let queue = queue.map_or(0, |queue| queue.saturating_add(1));
@@ -90,7 +91,7 @@ impl Lender {
             due: vec![0; usize::from(BUCKETS)],
             paces: Paces::default(),
             calls: Vec::new(),
-            lending: Lending { works: false, queue, ..said },
+            lending: Lending { works: true, queue, ..said },
             is_said: false,
             has_made: false,
             failures: 0,
@@ -144,7 +145,7 @@ impl Lender {
                 self.trip_ns = now.saturating_sub(call.asked.monotonic).saturating_add(self.trip_ns) / 2;
                 self.granted(host, &call, &answer, now);
                 if !self.lending.works {
-                    log::info!("flamegate: tokens of fleet limits are lent");
+                    log::info!("flamegate: tokens of fleet limits are lent again");
                 }
                 self.lending.works = true;
                 self.lending.answers = self.lending.answers.wrapping_add(1);
@@ -317,7 +318,7 @@ fn plan(entry: &mut Entry, paces: &Paces, trip_ns: u64, now: Now) -> Plan {
     }
     let was = entry.clone();
     let spent = entry.pool.reports().fold(0_u32, |sum, report| sum.saturating_add(report.spent));
-    pace.used(spent.saturating_add(entry.demand.want), now.monotonic);
+    pace.used(spent, now.monotonic);
     let is_idle = now.monotonic.saturating_sub(entry.demand.used_at) >= IDLE_NS;
     let target = if is_idle { 0 } else { pace.target(quota, trip_ns) };
     entry.pool.let_go(if is_idle { 0 } else { u32::MAX }, now, MARGIN_NS);
@@ -369,6 +370,8 @@ fn take_in(entry: &mut Entry, ask: &Asked, grant: &Grant, term: Term, now: Monot
     let quota = entry.account.quota;
     let demand = &mut entry.demand;
     (demand.asked_at, demand.left) = (0, grant.left);
+    // Who waits for it takes it soon.
+    demand.used_at = now;
     if grant.tokens >= ask.want {
         (demand.refused_until, demand.ask_again_at) = (0, 0);
         return;
