@@ -16,7 +16,7 @@ pub(crate) struct Oddities {
 const PREFIX: &str = "FLAMEGATE_";
 
 /// What the program reads. A new setting comes in here, or nobody can use it by its variable.
-const SETTINGS: [&str; 38] = [
+const SETTINGS: [&str; 40] = [
     "FLAMEGATE_ADMIN_LIMIT",
     "FLAMEGATE_ADMIN_TOKEN",
     "FLAMEGATE_ADMIN_TOKEN_FILE",
@@ -29,6 +29,8 @@ const SETTINGS: [&str; 38] = [
     "FLAMEGATE_DEFAULT_LIMITS",
     "FLAMEGATE_DEFAULT_MAX_ACTIVE_KEYS",
     "FLAMEGATE_IDLE_TIMEOUT",
+    "FLAMEGATE_LIMIT_STORE",
+    "FLAMEGATE_LIMIT_STORE_PASSWORD_FILE",
     "FLAMEGATE_LISTEN",
     "FLAMEGATE_LOG",
     "FLAMEGATE_LOG_FORMAT",
