@@ -16,6 +16,7 @@ pub struct KnownKey {
     hash: KeyHash,
     record: KeyRecord,
     slots: Vec<Slot>,
+    has_fleet_limit: bool,
     /// Made when it is asked for: a key that is used once and not refused needs none.
     rate_limit_policy: OnceCell<String>,
     /// The headers of the last refusal, with its slot and seconds: whoever is refused is refused again within the second.
@@ -29,8 +30,9 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 impl KnownKey {
     /// Prepares a record.
     pub fn new(hash: KeyHash, record: KeyRecord) -> Self {
-        let slots = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
+        let slots: Vec<Slot> = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
         Self {
+            has_fleet_limit: slots.iter().any(Slot::is_fleet),
             hash,
             record,
             slots,
@@ -53,6 +55,11 @@ impl KnownKey {
     /// The record's limits, in its order.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    /// True when the fleet counts one of its limits together.
+    pub const fn has_fleet_limit(&self) -> bool {
+        self.has_fleet_limit
     }
 
     /// Where its requests were counted last.

@@ -43,10 +43,14 @@ pub enum Counter {
     TableEpochChanges,
     UsagePosts,
     UsageFailures,
+    FleetHeld,
+    FleetAlone,
+    FleetCalls,
+    FleetFailures,
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 31] = [
+pub const COUNTERS: [&str; 35] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.permitted.redirected",
     "flamegate_requests_total.bypassed.path",
@@ -78,6 +82,10 @@ pub const COUNTERS: [&str; 31] = [
     "flamegate_table_epoch_changes_total",
     "flamegate_usage_posts_total",
     "flamegate_usage_failures_total",
+    "flamegate_fleet_held_total",
+    "flamegate_fleet_alone_total",
+    "flamegate_fleet_calls_total",
+    "flamegate_fleet_failures_total",
 ];
 
 /// Names of the gauges: number of keys; revision; age of the table in seconds; whether there is a table (1) or none (0); and when
@@ -92,8 +100,14 @@ pub const GAUGES: [&str; 5] = [
 ];
 
 /// Counts since the last flush.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counts([u64; COUNTERS.len()]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; COUNTERS.len()])
+    }
+}
 
 impl Counts {
     /// Adds one.
@@ -110,7 +124,7 @@ impl Counts {
 
     /// The counts that are not zero, as (index into [`COUNTERS`], count), and starts again from zero.
     pub fn take(&mut self) -> impl Iterator<Item = (usize, u64)> {
-        std::mem::take(&mut self.0).into_iter().enumerate().filter(|(_, count)| *count > 0)
+        std::mem::take(self).0.into_iter().enumerate().filter(|(_, count)| *count > 0)
     }
 
     /// The count since the last flush.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use super::admission::{self, Admission};
 use super::internal_redirect;
 use super::memory::Worker;
 use crate::config::FilterConfig;
@@ -20,7 +21,7 @@ use crate::decision::reply::Reply;
 pub use crate::decision::request::IDENTITY_HEADERS;
 use crate::decision::request::{Forged, Request};
 use crate::decision::throttle::ClientAddress;
-use crate::host::{Clock, Peer, SharedData};
+use crate::host::{Clock, Monotonic, Peer, SharedData};
 
 /// A verdict on a request.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub enum Outcome<'a> {
     Answer(Reply),
     /// It waits for the first table and is decided anew then; nothing was taken for it.
     Hold,
+    /// It waits for a token of a fleet limit until then, and is decided anew; nothing was taken for it.
+    Await(Monotonic),
 }
 
 /// Changes to the headers of a request that goes on.
@@ -113,6 +116,20 @@ pub fn identity(key: &KnownKey) -> [&str; 3] {
     [&record.workspace, &record.id, record.environment.as_str()]
 }
 
+/// Why a request does not pass now.
+enum Stop {
+    /// It does not pass at all.
+    Denied(Denial),
+    /// It may when a token comes until then.
+    Await(Monotonic),
+}
+
+impl From<Denial> for Stop {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
 /// Decides a request.
 pub fn decide<'a, H: SharedData + Clock + Peer>(
     worker: &mut Worker,
@@ -123,6 +140,13 @@ pub fn decide<'a, H: SharedData + Clock + Peer>(
     let verdict = match bypass(&config.bypass, config.cors_preflight, request) {
         Some(bypass) => Ok(Pass::Bypass(bypass)),
         None => check_key(worker, host, request),
+    };
+    let verdict = match verdict {
+        Err(Stop::Await(until)) => {
+            return Decision { outcome: Outcome::Await(until), counter: Counter::FleetHeld };
+        }
+        Err(Stop::Denied(denial)) => Err(denial),
+        Ok(pass) => Ok(pass),
     };
     let verdict = verdict.map_err(|denial| match denial {
         // It has no key because a preflight has none, and nothing but its body is wrong: worth a reason of its own. Asked here, it
@@ -189,23 +213,33 @@ fn check_key<H: SharedData + Clock + Peer>(
     worker: &mut Worker,
     host: &H,
     request: &Request<'_>,
-) -> Result<Pass, Denial> {
+) -> Result<Pass, Stop> {
     if worker.config().internal_redirects
         && let Some(hash) = internal_redirect::admitted_with(host, request)
     {
-        return internal_redirect::admit_again(worker, host, &hash).map(Pass::Returned);
+        return Ok(Pass::Returned(internal_redirect::admit_again(worker, host, &hash)?));
     }
     let permit = permit(worker, host, request.authorization)?;
-    match worker.limiter.admit(host, permit.key().slots()) {
+    match admit(worker, host, permit.key()) {
         Ok(()) => {
             worker.usage.count(permit.key(), UsageOutcome::Admitted);
             Ok(Pass::Permit(permit))
         }
-        Err(refusal) => {
+        Err(Admission::Awaited(until)) => Err(Stop::Await(until)),
+        Err(Admission::Refused(refusal)) => {
             worker.usage.count(permit.key(), UsageOutcome::RateLimited);
-            Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal)))
+            Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal)).into())
         }
     }
+}
+
+/// Whether every limit of a key has a token.
+fn admit<H: SharedData + Clock>(worker: &mut Worker, host: &H, key: &KnownKey) -> Result<(), Admission> {
+    if !key.has_fleet_limit() {
+        return worker.limiter.admit(host, key.slots()).map_err(Admission::Refused);
+    }
+    let Worker { limiter, fleet, waiting, .. } = worker;
+    admission::admit(limiter, fleet, waiting, host, key.slots())
 }
 
 /// The permit of a value that was authenticated before is renewed. Any other value is authenticated, unless it comes from
@@ -313,7 +347,7 @@ pub fn rate_limit_headers<'k>(
     if key.slots().is_empty() {
         return None;
     }
-    let left = key.slots().iter().zip(worker.limiter.remaining(key.slots()));
+    let left = key.slots().iter().zip(admission::remaining(&worker.limiter, &worker.fleet, key.slots()));
     let left = left.map(|(slot, left)| (slot.name(), left.tokens, left.reset_seconds));
     Some([
         ("ratelimit-policy", Cow::Borrowed(key.rate_limit_policy())),
