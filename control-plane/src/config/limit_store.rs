@@ -59,7 +59,8 @@ impl LimitStore {
         Ok(Some(store))
     }
 
-    fn parse(text: &str) -> Result<Self, &'static str> {
+    /// Of its text alone; the error is what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let scheme = SCHEMES.into_iter().find(|(scheme, ..)| text.starts_with(scheme));
         let (scheme, is_tls, by_sentinel) =
             scheme.ok_or("it begins with none of redis://, rediss://, redis+sentinel://")?;

@@ -188,7 +188,9 @@ impl Fleet {
         match event {
             Event::Tick => (world.now, world.engine) = (world.now + 1, world.engine + 1),
             Event::Stall => world.now += 1,
-            Event::Ask(gateway, want) => world.messages.push(Message::Ask { gateway, asked: world.now, want }),
+            Event::Ask(gateway, want) => {
+                world.messages.push(Message::Ask { gateway, asked: world.now, want })
+            }
             Event::Arrive(place) => {
                 let message = world.messages.remove(place);
                 self.arrive(world, message);
@@ -201,9 +203,10 @@ impl Fleet {
             Event::Admit(gateway) => return self.admit(world, gateway),
             Event::GiveBack(gateway) => world.pools[gateway].let_go(0, at(world.now), 0),
             Event::Tell(gateway) => {
-                let told = world.pools[gateway].take_reports().map(|Report { generation, spent, returned }| {
-                    Message::Told { generation, spent, returned }
-                });
+                let told =
+                    world.pools[gateway].take_reports().map(|Report { generation, spent, returned }| {
+                        Message::Told { generation, spent, returned }
+                    });
                 world.messages.extend(told);
             }
             Event::Die(gateway) => {
@@ -254,7 +257,9 @@ impl Model for Fleet {
             if pool.tokens() > 0 {
                 events.extend([Event::Admit(gateway), Event::GiveBack(gateway)]);
             }
-            if world.messages.len() + pool.reports().count() <= self.most_messages && pool.reports().next().is_some() {
+            if world.messages.len() + pool.reports().count() <= self.most_messages
+                && pool.reports().next().is_some()
+            {
                 events.push(Event::Tell(gateway));
             }
             if may_fail && !pool.is_empty() {
@@ -285,7 +290,12 @@ impl Model for Fleet {
         }
         let is_fault = matches!(
             event,
-            Event::Stall | Event::ArriveAndStay(_) | Event::Lose(_) | Event::Die(_) | Event::Lost | Event::FailOver
+            Event::Stall
+                | Event::ArriveAndStay(_)
+                | Event::Lose(_)
+                | Event::Die(_)
+                | Event::Lost
+                | Event::FailOver
         );
         next.faults += u8::from(is_fault);
         // Messages have no order, so states that differ in nothing else are one.
@@ -296,7 +306,9 @@ impl Model for Fleet {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always("the fleet admits at most burst + L / T", |fleet: &Self, world: &World| fleet.excess(world) <= 0)]
+        vec![Property::always("the fleet admits at most burst + L / T", |fleet: &Self, world: &World| {
+            fleet.excess(world) <= 0
+        })]
     }
 }
 

@@ -4,7 +4,13 @@ use flamegate_control::domain::lending::book::LEASE_US;
 use flamegate_control::domain::lending::{Book, Lent, Numbers, Step};
 
 /// Like [`Book::step`], for numbers that do not change.
-pub fn without_clamp(found: Option<Book>, now: u64, since: Option<u64>, numbers: Numbers, step: Step) -> (Book, Lent) {
+pub fn without_clamp(
+    found: Option<Book>,
+    now: u64,
+    since: Option<u64>,
+    numbers: Numbers,
+    step: Step,
+) -> (Book, Lent) {
     let mut book = found.unwrap_or_else(|| Book::at_rest(now, numbers));
     let now = now.max(book.last);
     let t = book.emission_us;
