@@ -118,9 +118,9 @@ impl Redis {
         if answers.iter().any(|answer| answer.is_silent()) {
             return Err(Away::Silent);
         }
-        if let Some(first) = answers.first() {
+        if let Some(last) = answers.last() {
             // What was lent just now by a clock that leapt is lost: nobody is told of it.
-            if connected.has_leapt(first.now) {
+            if connected.has_leapt(last.now) {
                 let failure = match connected.begin_anew((self.rows)().await).await {
                     Ok(()) => Failure::new("its clock has leapt: a new history begins"),
                     Err(failure) => failure,

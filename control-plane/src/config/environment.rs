@@ -60,7 +60,7 @@ const SETTINGS: [&str; 40] = [
 ];
 
 /// What belongs to the parts around it (`make run`, Compose, the demo, the tests), and stands in the same shells and files.
-const AROUND: [&str; 32] = [
+const AROUND: [&str; 36] = [
     "FLAMEGATE_BENCH_RESULTS",
     "FLAMEGATE_CHAOS_SECONDS",
     "FLAMEGATE_CHAOS_SEED",
@@ -84,6 +84,10 @@ const AROUND: [&str; 32] = [
     "FLAMEGATE_KILL_ROUNDS",
     "FLAMEGATE_KILL_SEED",
     "FLAMEGATE_LATENCY_ROUNDS",
+    "FLAMEGATE_LENDING_BURST",
+    "FLAMEGATE_LENDING_FAULTS",
+    "FLAMEGATE_LENDING_GATEWAYS",
+    "FLAMEGATE_LENDING_TICKS",
     "FLAMEGATE_PLANS_DAYS",
     "FLAMEGATE_PLANS_KEYS",
     "FLAMEGATE_PROMETHEUS_PORT",
