@@ -118,7 +118,16 @@ async fn memory_keeps_the_books() {
 
 #[tokio::test]
 async fn redis_keeps_the_books() {
-    let mut engine = Engine::start();
+    an_engine_keeps_the_books(Engine::start()).await;
+}
+
+#[tokio::test]
+async fn valkey_keeps_the_books() {
+    an_engine_keeps_the_books(Engine::start_valkey()).await;
+}
+
+/// Over restarts of a control plane, and not over its own.
+async fn an_engine_keeps_the_books(mut engine: Engine) {
     let books = engine_at(&engine);
     keeps_the_books(&books).await;
     // Another control plane, and this one after a restart, go on in the same history.
