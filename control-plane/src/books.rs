@@ -6,7 +6,8 @@
 
 mod history;
 pub mod memory;
+pub mod redis;
 mod seam;
 
-pub use self::history::History;
+pub use self::history::{History, Rows};
 pub use self::seam::{Away, Books, Entry, Stepped};

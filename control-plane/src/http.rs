@@ -12,6 +12,7 @@ pub mod envelope;
 pub mod error;
 pub mod explain;
 pub mod extract;
+mod fleet_limits;
 pub mod gateways;
 pub mod health;
 pub(crate) mod json;

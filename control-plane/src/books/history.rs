@@ -9,6 +9,22 @@ pub struct History {
     pub mark: u32,
     /// When it began to lend, by its engine's clock in microseconds. Nothing is lent before.
     pub opens_at: u64,
+    /// The newest rows when it began. What came later owes nothing from before.
+    pub rows: Rows,
+}
+
+/// The newest rows of keys and workspaces, as the database numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// Of keys.
+    pub keys: i64,
+    /// Of workspaces.
+    pub workspaces: i64,
+}
+
+impl Rows {
+    /// Nobody is younger than that.
+    pub const UNKNOWN: Self = Self { keys: i64::MAX, workspaces: i64::MAX };
 }
 
 impl History {
@@ -42,7 +58,10 @@ mod tests {
 
     #[test]
     fn a_report_is_of_its_history_or_of_none() {
-        let (one, other) = (History { mark: 7, opens_at: 0 }, History { mark: 8, opens_at: 0 });
+        let (one, other) = (
+            History { mark: 7, opens_at: 0, rows: Rows::UNKNOWN },
+            History { mark: 8, opens_at: 0, rows: Rows::UNKNOWN },
+        );
         let now = 1_770_000_000 * LEASE_US;
         let step = Step { generation: one.told(1_770_000_000), spent: 3, returned: 2, want: 1, alone: 4 };
         assert_eq!(one.own(step, now), Step { generation: 1_770_000_000, ..step });

@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::history::History;
+use super::history::{History, Rows};
 use super::seam::{Away, Books, Entry, Stepped};
 use crate::domain::lending::book::LEASE_US;
 use crate::domain::lending::{Book, Lent};
@@ -36,6 +36,7 @@ struct Saved {
     version: u8,
     mark: u32,
     opens_at: u64,
+    rows: (i64, i64),
     now: u64,
     /// Subject, then the book's numbers in their order.
     books: Vec<(String, [u64; 8])>,
@@ -45,14 +46,20 @@ const VERSION: u8 = 1;
 const FEWEST_SWEPT: usize = 1_024;
 
 impl Memory {
-    /// Goes on with what an orderly stop has left. Without that a history begins, under the random `mark`.
-    pub fn new(clock: impl Fn() -> Instant + Send + Sync + 'static, saved: Option<&[u8]>, mark: u32) -> Self {
+    /// Goes on with what an orderly stop has left. Without that a history begins, under the random `mark`, while these rows are the newest.
+    pub fn new(
+        clock: impl Fn() -> Instant + Send + Sync + 'static,
+        saved: Option<&[u8]>,
+        mark: u32,
+        rows: Rows,
+    ) -> Self {
         let saved = saved.and_then(|saved| serde_json::from_slice::<Saved>(saved).ok());
         let saved = saved.filter(|saved| saved.version == VERSION).unwrap_or(Saved {
             version: VERSION,
             mark,
             // Some time, so that nothing is before it.
             opens_at: 3 * LEASE_US,
+            rows: (rows.keys, rows.workspaces),
             now: 2 * LEASE_US,
             books: Vec::new(),
         });
@@ -63,7 +70,11 @@ impl Memory {
             clock: Box::new(clock),
             started,
             base: saved.now,
-            history: History { mark: saved.mark, opens_at: saved.opens_at },
+            history: History {
+                mark: saved.mark,
+                opens_at: saved.opens_at,
+                rows: Rows { keys: saved.rows.0, workspaces: saved.rows.1 },
+            },
             books: Mutex::new(Some(Shelf { sweep_at: (2 * books.len()).max(FEWEST_SWEPT), books })),
         }
     }
@@ -128,9 +139,10 @@ impl Books for Memory {
         let now = self.now();
         let books = shelf.take()?.books;
         let books = books.into_iter().filter(|(_, book)| book.rests_at() > now);
-        let History { mark, opens_at } = self.history;
+        let History { mark, opens_at, rows } = self.history;
+        let rows = (rows.keys, rows.workspaces);
         let books = books.map(|(subject, book)| (subject, to_numbers(book))).collect();
-        serde_json::to_vec(&Saved { version: VERSION, mark, opens_at, now, books }).ok()
+        serde_json::to_vec(&Saved { version: VERSION, mark, opens_at, rows, now, books }).ok()
     }
 }
 

@@ -12,8 +12,9 @@ use super::admission::connections::{Connections, Shares, three_quarters};
 use super::admission::person_limit::PersonLimit;
 use super::admission::slots::Slots;
 use super::admission::turns::Turns;
-use crate::books::Books;
 use crate::books::memory::Memory;
+use crate::books::redis::Redis;
+use crate::books::{Books, Rows};
 use crate::config::{Config, PagesConfig};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
@@ -176,14 +177,31 @@ const MAX_RECEIPTS: usize = 256;
 const MAX_RECEIPTS_OF_PERSON: usize = 8;
 
 /// Who keeps the books of fleet limits: the memory of this process, where no other control plane can have the database.
-async fn books_of(store: &Store, clock: &Clock) -> Result<Option<Arc<dyn Books>>, Error> {
+async fn books_of(config: &Config, store: &Store, clock: &Clock) -> Result<Option<Arc<dyn Books>>, Error> {
+    if let Some(address) = &config.limit_store {
+        let engine = Redis::new(address.clone(), {
+            let store = store.clone();
+            move || newest_rows(store.clone())
+        });
+        if let Err(why) = engine.check().await {
+            tracing::error!(why, "the engine of fleet limits cannot be used");
+        }
+        return Ok(Some(Arc::new(engine)));
+    }
     if store.is_shared() {
         return Ok(None);
     }
     let saved = store.write(|tx| Box::pin(async move { tx.take_books().await })).await?.value;
-    let clock = clock.clone();
+    let (clock, rows) = (clock.clone(), newest_rows(store.clone()).await);
     let mark = u32::try_from(random::mark()? & 0xffff_ffff).unwrap_or_default();
-    Ok(Some(Arc::new(Memory::new(move || clock.instant(), saved.as_deref(), mark))))
+    Ok(Some(Arc::new(Memory::new(move || clock.instant(), saved.as_deref(), mark, rows))))
+}
+
+/// Which rows of the database are the newest. Without an answer nobody is younger.
+async fn newest_rows(store: Store) -> Rows {
+    let read = async || store.read().await?.newest_rows().await;
+    let read = read().await;
+    read.map_or(Rows::UNKNOWN, |(keys, workspaces)| Rows { keys, workspaces })
 }
 
 /// Nine tenths of the connections, and at least one.
@@ -208,7 +226,7 @@ impl App {
         let credentials = credentials.await.map_err(BuildError::Other)?;
         let operators =
             Operators::load(store.clone(), clock.clone(), doors).await.map_err(BuildError::Other)?;
-        let books = books_of(&store, &clock).await.map_err(BuildError::Other)?;
+        let books = books_of(config, &store, &clock).await.map_err(BuildError::Other)?;
         let counted = metrics.of_lending().map_err(BuildError::Other)?;
         let lending = Lending::new(&store, clock.clone(), books, counted);
         let signer = Signer::load(&store).await.map_err(BuildError::Other)?;

@@ -14,8 +14,8 @@ use super::error::Failure;
 use super::needs::Needs;
 use super::receive::{self, MAX_BODY};
 use super::{
-    audit, auth, credentials, database, explain, gateways, health, keys, layers, leases, notices, openapi,
-    pages, posts, replicas, sync, tokens, usage, users, workspaces,
+    audit, auth, credentials, database, explain, fleet_limits, gateways, health, keys, layers, leases,
+    notices, openapi, pages, posts, replicas, sync, tokens, usage, users, workspaces,
 };
 use crate::domain::error::Error;
 
@@ -32,6 +32,7 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .merge(audit::routes())
         .merge(explain::routes())
         .merge(usage::routes())
+        .merge(fleet_limits::routes())
         .merge(notices::routes())
         .merge(database::routes())
         .merge(tokens::routes());

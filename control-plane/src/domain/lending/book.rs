@@ -205,7 +205,8 @@ impl Book {
 
     /// What was admitted without tokens fills the bucket, and no more than that.
     fn debit(&mut self, now: u64, alone: u64) {
-        let debited = self.tat.max(now).saturating_add(alone.saturating_mul(self.emission_us));
+        let debited =
+            self.tat.max(now).saturating_add(alone.min(self.burst).saturating_mul(self.emission_us));
         let full = now.saturating_add(self.full_us());
         self.tat = self.tat.max(debited.min(full));
     }

@@ -1,11 +1,11 @@
 //! What is lent, and what people see of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::holders::Holders;
 use super::owners::{Known, Owners};
-use crate::books::{Away, Books, Entry, Stepped};
+use crate::books::{Away, Books, Entry, History, Rows, Stepped};
 use crate::contract::leases::{Ask, Grant, LEASE_MS, LeaseAnswer};
 use crate::contract::{Limit, Reach, Scope};
 use crate::domain::error::Error;
@@ -25,8 +25,6 @@ struct Inner {
     store: Store,
     owners: Owners,
     holders: Holders,
-    /// The newest rows of keys and workspaces at some time after the history of this mark began.
-    youth: Mutex<Option<(u32, i64, i64)>>,
     metrics: LendingMetrics,
 }
 
@@ -57,8 +55,8 @@ impl Lending {
     pub fn new(store: &Store, clock: Clock, books: Option<Arc<dyn Books>>, metrics: LendingMetrics) -> Self {
         let store = store.reading_for(Purpose::Leases);
         let owners = Owners::new(store.clone(), clock);
-        let (holders, youth) = (Holders::default(), Mutex::default());
-        Self(Arc::new(Inner { books, store, owners, holders, youth, metrics }))
+        let holders = Holders::default();
+        Self(Arc::new(Inner { books, store, owners, holders, metrics }))
     }
 
     /// Whether there can be fleet limits.
@@ -72,11 +70,10 @@ impl Lending {
         let books = inner.books.as_ref().ok_or(Error::Unavailable(NO_ENGINE))?;
         let history = books.history().await.map_err(|away| inner.away(&away))?;
         let owners = inner.owners.of(asks).await?;
-        let youth = inner.youth(history.mark).await;
         let entry = |ask: &Ask| {
             let known = owners.get(&(ask.scope, ask.owner.clone()))?;
             let numbers = known.numbers(&ask.name)?;
-            let young_in = youth.filter(|youth| youth.is_younger(ask.scope, known)).map(|youth| youth.mark);
+            let young_in = young_in(history, ask.scope, known);
             let subject = subject(ask.scope, &ask.owner, &ask.name);
             Some(Entry { subject, numbers, young_in, step: step(ask) })
         };
@@ -120,36 +117,7 @@ impl Lending {
     }
 }
 
-/// What came after the beginning of a history.
-#[derive(Clone, Copy)]
-struct Youth {
-    mark: u32,
-    keys: i64,
-    workspaces: i64,
-}
-
-impl Youth {
-    const fn is_younger(&self, scope: Scope, owner: &Known) -> bool {
-        owner.seq
-            > match scope {
-                Scope::Key => self.keys,
-                Scope::Workspace => self.workspaces,
-            }
-    }
-}
-
 impl Inner {
-    /// Which rows are surely younger than this history. Without an answer none is known to be.
-    async fn youth(&self, mark: u32) -> Option<Youth> {
-        let known = *self.youth.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, keys, workspaces)) = known.filter(|known| known.0 == mark) {
-            return Some(Youth { mark, keys, workspaces });
-        }
-        let (keys, workspaces) = self.store.read().await.ok()?.newest_rows().await.ok()?;
-        *self.youth.lock().unwrap_or_else(PoisonError::into_inner) = Some((mark, keys, workspaces));
-        Some(Youth { mark, keys, workspaces })
-    }
-
     async fn look(&self, owner: &str, limit: &Limit) -> Result<FleetState, Away> {
         let books = self.books.as_ref().ok_or_else(|| Away::Engine(NO_ENGINE.to_owned()))?;
         let history = books.history().await?;
@@ -161,9 +129,8 @@ impl Inner {
         else {
             return Ok(FleetState { left: 0, lent: 0, holders: Vec::new() });
         };
-        let youth = self.youth(history.mark).await.filter(|youth| youth.is_younger(limit.scope, known));
         let subject = subject(limit.scope, owner, &limit.name);
-        let young_in = youth.map(|youth| youth.mark);
+        let young_in = young_in(history, limit.scope, known);
         let entry = Entry { subject, numbers, young_in, step: Step::default() };
         let lent = books.look(std::slice::from_ref(&entry)).await?.pop().unwrap_or_default();
         let holders = self.holders.of(&entry.subject, history.told(lent.generation));
@@ -181,6 +148,16 @@ impl Inner {
             }
         }
     }
+}
+
+/// The mark of a history that is older than the owner: it has no debt from before that.
+fn young_in(history: History, scope: Scope, owner: &Known) -> Option<u32> {
+    let Rows { keys, workspaces } = history.rows;
+    let newest = match scope {
+        Scope::Key => keys,
+        Scope::Workspace => workspaces,
+    };
+    (owner.seq > newest).then_some(history.mark)
 }
 
 /// The book's name. Ids and names hold no colon.
