@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use crate::contract::leases::{Ask, Grant, LeaseAnswer, LeaseCall, MAX_ASKS};
-use crate::decision::metrics::{Counter, Counts};
+use crate::decision::metrics::{Counter, Counts, FLEET_GAUGES};
 use crate::host::{HostError, Monotonic, Now, SharedData, random_u64};
 use crate::limit::fleet::MARGIN_NS;
 use crate::limit::lending::{self, BEAT_NS, BUCKETS, Lending, bucket_of};
@@ -50,6 +50,8 @@ pub struct Lender {
     gateway: String,
     /// When each bucket is looked at again.
     due: Vec<Monotonic>,
+    /// Tokens that lay in each when it was looked at last.
+    tokens: Vec<u64>,
     paces: Paces,
     calls: Vec<Call>,
     /// What the workers are told, and whether the sync has said it since it changed.
@@ -89,6 +91,7 @@ impl Lender {
         Self {
             gateway,
             due: vec![0; usize::from(BUCKETS)],
+            tokens: vec![0; usize::from(BUCKETS)],
             paces: Paces::default(),
             calls: Vec::new(),
             lending: Lending { works: true, queue, ..said },
@@ -103,6 +106,14 @@ impl Lender {
     /// True when this call is one of these.
     pub fn waits_for(&self, call: u32) -> bool {
         self.calls.iter().any(|out| out.number == call)
+    }
+
+    /// Whether tokens are lent, and how many lie here; `None` while no fleet limit was in use.
+    pub fn gauges(&self) -> Option<[u64; FLEET_GAUGES.len()]> {
+        let mode = if self.lending.works { 1 } else { 2 };
+        let tokens = self.tokens.iter().fold(0, |sum: u64, tokens| sum.saturating_add(*tokens));
+        let is_used = self.lending.answers > 0 || !self.lending.works;
+        is_used.then_some([mode, tokens])
     }
 
     /// Asks for what is due. To be called on every tick, and when a worker wakes the sync.
@@ -182,6 +193,9 @@ impl Lender {
             let next = looked.as_ref().map_or(now.monotonic, |plans| next_look(plans, now.monotonic));
             if let Some(due) = self.due.get_mut(index) {
                 *due = next;
+            }
+            if let (Some(tokens), Ok(plans)) = (self.tokens.get_mut(index), &looked) {
+                *tokens = plans.iter().fold(0, |sum, plan| sum.saturating_add(u64::from(plan.tokens)));
             }
             for plan in looked.into_iter().flatten() {
                 asks.extend(plan.asks);
@@ -302,6 +316,7 @@ struct Plan {
     account: Account,
     pace: Pace,
     asks: Vec<Asked>,
+    tokens: u32,
     changed: bool,
     /// When it is to be looked at again.
     next: Monotonic,
@@ -314,7 +329,8 @@ fn plan(entry: &mut Entry, paces: &Paces, trip_ns: u64, now: Now) -> Plan {
     let mut pace = paces.get(&account).copied().unwrap_or_else(|| Pace::new(now.monotonic));
     if entry.is_asked(now.monotonic) || !pace.is_due(now.monotonic, waits) {
         let next = pace.next(waits);
-        return Plan { account, pace, asks: Vec::new(), changed: false, next };
+        let tokens = entry.pool.tokens();
+        return Plan { account, pace, asks: Vec::new(), tokens, changed: false, next };
     }
     let was = entry.clone();
     let spent = entry.pool.reports().fold(0_u32, |sum, report| sum.saturating_add(report.spent));
@@ -335,7 +351,7 @@ fn plan(entry: &mut Entry, paces: &Paces, trip_ns: u64, now: Now) -> Plan {
     }
     let at_rest = entry.pool.is_empty() && is_idle && asks.is_empty();
     let next = if at_rest { now.monotonic.saturating_add(SLOW_ROUND_NS) } else { pace.next(false) };
-    Plan { account, pace, asks, changed: *entry != was, next }
+    Plan { account, pace, asks, tokens: entry.pool.tokens(), changed: *entry != was, next }
 }
 
 /// One ask for each generation that there is something to tell of, and at least one when tokens are wanted.
