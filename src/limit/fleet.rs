@@ -197,6 +197,15 @@ impl Fleet {
         self.leases.retain(|_, lease| !lease.is_at_rest(now.monotonic));
     }
 
+    /// Tells and puts back everything: this worker goes. What cannot be put back ends with its lease.
+    pub fn leave<H: SharedData + Clock>(&mut self, host: &H) {
+        let now = host.now();
+        for (account, lease) in &mut self.leases {
+            lease.granted_at = 0;
+            let _ = lease.settle(host, *account, now);
+        }
+    }
+
     /// How many answers the sync has had, as far as this worker knows; looks for news.
     pub fn answers<H: SharedData>(&mut self, host: &H, now: Monotonic) -> (bool, u64) {
         self.lending = None;

@@ -342,6 +342,7 @@ impl Worker {
     /// Takes this worker off the roster: nobody has to wait for it any more. Hands over what it has counted.
     pub fn leave<H: SharedData + Clock>(&mut self, host: &H) {
         self.usage.hand_over(host, self.presence.worker(), host.now(), true);
+        self.fleet.leave(host);
         self.presence.leave(host);
     }
 
