@@ -99,6 +99,10 @@ test-native: engines ## run the tests that need no Envoy
 test-postgres: engines ## run all tests of the API and the pages on PostgreSQL
 	FLAMEGATE_TEST_DATABASE=postgres $(CARGO) test --locked --workspace --exclude flamegate-e2e --test api --test pages
 
+.PHONY: lending
+lending: engines ## look at every state of larger fleets with fleet limits; takes minutes
+	FLAMEGATE_LENDING_TICKS=6 FLAMEGATE_LENDING_FAULTS=2 $(CARGO) test --locked --release -p flamegate-lending --test model -- --nocapture
+
 .PHONY: test-alerts
 test-alerts: ## run the unit tests of the alert rules, and check the Compose files without an engine
 	@PROMTOOL=$$(tests/compose/promtool.sh) && export PROMTOOL && python3 -B tests/compose/static.py

@@ -52,17 +52,25 @@
 //! filter from before drains beside this one, both count, this one from what the other has counted by then (`version1.rs`).
 
 pub mod bucket;
+pub mod fleet;
 pub mod gcra;
 mod lease;
+pub mod lending;
+pub mod pool;
+pub mod pools;
+mod remaining;
 mod slot;
 pub mod states;
+mod terms;
 mod version1;
+pub mod waiters;
 
 use std::collections::HashMap;
 
 use self::lease::{Ask, HOLD_NS, Lease};
-use self::slot::{Account, AccountHasher};
-pub use self::slot::{MAX_LEASE, Slot};
+pub use self::remaining::Remaining;
+pub use self::slot::{Account, AccountHasher, MAX_LEASE, Slot};
+pub use self::terms::Terms;
 use self::version1::Before;
 use crate::host::{Clock, Monotonic, SharedData};
 
@@ -85,15 +93,6 @@ pub struct Refusal {
     pub slot: usize,
     /// A request sent this much later is admitted, unless others take the tokens first.
     pub retry_after_ns: u64,
-}
-
-/// What is left of a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remaining {
-    /// Requests that would be admitted now.
-    pub tokens: u64,
-    /// Whole seconds, rounded up, until the limit is at rest or, when nothing is left, until the next request is admitted.
-    pub reset_seconds: u64,
 }
 
 /// Most subjects that a worker remembers; 8192 places of a hash map hold them. A subject beyond them takes its tokens one
@@ -139,7 +138,7 @@ impl Limiter {
             return;
         }
         let now = host.monotonic();
-        self.send_guests_away(host, now);
+        self.make_room(host, now);
         self.leases.retain(|_, lease| !lease.is_at_rest(now));
         let crowded = self.leases.len() > CROWDED;
         let due = self.leases.iter_mut().filter(|(_, lease)| lease.is_due(now, crowded));
@@ -181,7 +180,7 @@ impl Limiter {
     fn ask<H: SharedData + Clock>(&mut self, host: &H, slots: &[Slot]) -> Result<(), Refusal> {
         let now = host.monotonic();
         let refusal = self.standing_refusal(slots, now).or_else(|| {
-            self.send_guests_away(host, now);
+            self.make_room(host, now);
             self.refill(host, slots, now)
         });
         if let Some(refusal) = refusal {
@@ -207,26 +206,55 @@ impl Limiter {
     fn refill<H: SharedData>(&mut self, host: &H, slots: &[Slot], now: Monotonic) -> Option<Refusal> {
         let mut worst: Option<Refusal> = None;
         for (index, slot) in slots.iter().enumerate() {
-            if self.leases.len() >= MAX_LEASES && !self.leases.contains_key(&slot.account) {
-                self.guests.push(slot.account);
-            }
-            let spares = self.leases.len() < MOST_WITH_SPARE;
-            let lease = self.leases.entry(slot.account).or_insert_with(|| Lease::new(slot, spares));
-            if lease.has_tokens() {
-                continue;
-            }
             let ask = if worst.is_none() { Ask::Take } else { Ask::Look };
-            let wait = match lease.refill(host, slot, now, ask, &mut self.before) {
-                Ok(wait) => wait,
-                Err(_) if ask == Ask::Look => None,
-                Err(_) => self.fall_back(slot, now),
-            };
+            let wait = self.refill_one(host, slot, now, ask);
             let longest = worst.map_or(0, |refusal| refusal.retry_after_ns);
             if let Some(retry_after_ns) = wait.filter(|wait| *wait > longest) {
                 worst = Some(Refusal { slot: index, retry_after_ns });
             }
         }
         worst
+    }
+
+    /// Gets a token into the lease of one slot, or the nanoseconds to wait.
+    fn refill_one<H: SharedData>(&mut self, host: &H, slot: &Slot, now: Monotonic, ask: Ask) -> Option<u64> {
+        if self.leases.len() >= MAX_LEASES && !self.leases.contains_key(&slot.account) {
+            self.guests.push(slot.account);
+        }
+        let spares = self.leases.len() < MOST_WITH_SPARE;
+        let lease = self.leases.entry(slot.account).or_insert_with(|| Lease::new(slot, spares));
+        if lease.has_tokens() {
+            return None;
+        }
+        match lease.refill(host, slot, now, ask, &mut self.before) {
+            Ok(wait) => wait,
+            Err(_) if ask == Ask::Look => None,
+            Err(_) => self.fall_back(slot, now),
+        }
+    }
+
+    /// Uses one token of a limit's lease; false when it has none.
+    pub fn spend(&mut self, slot: &Slot) -> bool {
+        self.leases.get_mut(&slot.account).is_some_and(Lease::spend)
+    }
+
+    /// Undoes [`Self::spend`].
+    pub fn unspend(&mut self, slot: &Slot) {
+        self.leases.get_mut(&slot.account).map(Lease::unspend);
+    }
+
+    /// Gets a token into the lease of one limit, or the nanoseconds to wait; with `takes` off it only looks. For who decides by several
+    /// limiters, and calls [`Self::make_room`] first.
+    pub fn ask_for_one<H: SharedData>(
+        &mut self,
+        host: &H,
+        slot: &Slot,
+        now: Monotonic,
+        takes: bool,
+    ) -> Option<u64> {
+        let standing = self.leases.get(&slot.account).and_then(|lease| lease.refused_ns(now));
+        let ask = if takes { Ask::Take } else { Ask::Look };
+        standing.or_else(|| self.refill_one(host, slot, now, ask))
     }
 
     /// Decides without shared data. A subject for which there is no room waits: with nothing to remember it by it would be
@@ -240,7 +268,7 @@ impl Limiter {
     }
 
     /// Makes the map as small again as it may be. A token that cannot be put back is lost; debts guests have none.
-    fn send_guests_away<H: SharedData>(&mut self, host: &H, now: Monotonic) {
+    pub fn make_room<H: SharedData>(&mut self, host: &H, now: Monotonic) {
         for account in self.guests.drain(..) {
             if let Some(mut guest) = self.leases.remove(&account)
                 && guest.has_tokens()

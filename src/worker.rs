@@ -1,6 +1,7 @@
 //! One worker: a root context in a VM on one thread, so nothing of its own is shared. [`memory`] has what it knows, [`decide`] a
 //! request's way through it; the others are parts of the memory.
 
+pub mod admission;
 pub mod cache;
 pub mod decide;
 pub mod denied;
@@ -15,7 +16,9 @@ pub mod roots;
 pub mod roster;
 pub mod stale;
 pub mod streams;
+mod tokens;
 pub mod unknown_keys;
 pub mod usage;
+pub mod waiting;
 
 pub use self::memory::Worker;

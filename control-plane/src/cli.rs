@@ -18,6 +18,7 @@ mod import;
 mod init;
 mod keys;
 mod limit_args;
+mod limits;
 mod log_bound;
 mod output;
 mod plans;
@@ -85,6 +86,9 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Limits that all gateways count together
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
     /// Workspaces
     #[command(subcommand)]
     Workspaces(workspaces::WorkspacesCommand),
@@ -173,6 +177,7 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
         Command::Check(_) | Command::Backup(_) | Command::Restore(_) | Command::Database(_) => Ok(()),
         Command::CheckConfig(_) | Command::Doctor(_) => Ok(()),
         Command::Explain(args) => explain::run(&client, output, args).await,
+        Command::Limits(command) => limits::run(&client, output, command).await,
         Command::Keys(command) => keys::run(&client, output, command).await,
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,
         Command::Plans(command) => plans::run(&client, output, command).await,

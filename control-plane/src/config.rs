@@ -4,6 +4,7 @@
 
 pub mod database;
 pub(crate) mod environment;
+pub mod limit_store;
 pub mod oidc;
 mod pages;
 mod reader;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::database::DatabaseAddress;
+use self::limit_store::LimitStore;
 use self::oidc::OidcConfig;
 pub use self::pages::{PagesArgs, PagesConfig};
 use self::reader::Reader;
@@ -37,6 +39,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the database is.
     pub database: DatabaseAddress,
+    /// Who keeps the books of fleet limits for several control planes.
+    pub limit_store: Option<LimitStore>,
     /// Make the database where there is none, and let it replace the tables of gateways that have another's.
     pub init: bool,
     /// Who may use `/v1`.
@@ -167,6 +171,7 @@ impl Config {
         }
         let metrics_per_key = reader.metrics_per_key(&args.metrics_per_key);
         let database = reader.database(&args.database);
+        let limit_store = reader.limit_store();
         let removals_kept =
             reader.setting("removals-kept", "FLAMEGATE_REMOVALS_KEPT", &args.removals_kept, "50000");
         let max_connections =
@@ -205,6 +210,7 @@ impl Config {
                 Ok(Self {
                     listen,
                     database,
+                    limit_store,
                     init: args.init,
                     admin_tokens,
                     sync_tokens,

@@ -11,6 +11,7 @@ pub mod explain;
 pub(crate) mod fold;
 pub mod gateways;
 pub mod keys;
+pub mod lending;
 pub mod limits;
 pub mod lists;
 pub mod log;

@@ -13,6 +13,7 @@
 //! [`config`] stands beside the store. A key's plaintext exists in the answer to its creation ([`domain::keys::secret`]) and,
 //! for the form that made it, for a minute in memory ([`service::keys::kept`]).
 
+pub mod books;
 pub mod cli;
 pub mod config;
 mod contract;

@@ -10,6 +10,7 @@ pub(crate) mod good;
 pub mod housekeeping;
 pub mod key_series;
 pub mod keys;
+pub mod lending;
 pub mod masked;
 pub mod metrics;
 pub mod oidc;

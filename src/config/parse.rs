@@ -91,6 +91,7 @@ pub const FILTER_FIELDS: &[&str] = &[
     "max_staleness_seconds",
     "readiness_path",
     "start_hold_ms",
+    "fleet_wait_ms",
     "failure_throttle",
     "static_keys",
 ];
@@ -111,11 +112,13 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
     let names = root.child("filter_state");
     let published =
         names.map(|(value, path)| published::read(value, &path, root.mistakes())).unwrap_or_default();
+    let fleet_wait = root.number("fleet_wait_ms", 100, 0, 10_000);
     let start_hold = root.number("start_hold_ms", 3_000, 0, 60_000);
     FilterConfig {
         realm,
         accepts,
         readiness_path: parse_readiness(root, &bypass),
+        fleet_wait_ns: fleet_wait.saturating_mul(NANOS_PER_MILLI),
         start_hold_ns: start_hold.saturating_mul(NANOS_PER_MILLI),
         bypass,
         key_sources: root

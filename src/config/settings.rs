@@ -67,6 +67,8 @@ pub struct FilterConfig {
     pub readiness_path: Option<String>,
     /// How long after the VM's start requests wait for the first table, in nanoseconds; 0 for not at all.
     pub start_hold_ns: u64,
+    /// How long a request waits for a token of a fleet limit, in nanoseconds; 0 for not at all.
+    pub fleet_wait_ns: u64,
     /// How failures of one client address are throttled; `None` for not at all.
     pub failure_throttle: Option<ThrottleConfig>,
     /// Keys that need no control plane; looked up before the table.

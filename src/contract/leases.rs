@@ -1,19 +1,24 @@
 //! Lending the tokens of fleet limits: `POST /sync/v1/leases`. A gateway asks for tokens of the limits in use, tells what was admitted
-//! and gives back what it will not use; the control plane grants what the whole fleet's book has. These are the messages; the
-//! book's rule comes with the book.
+//! and gives back what it will not use; the control plane grants what the book of the whole fleet has. These are the messages; the
+//! book's rule is the control plane's.
 //!
-//! An ask may be lost, and so may a grant: what was lent then ends with its lease and nothing is counted twice, because `spent` and
-//! `returned` are sent once and never repeated.
+//! An ask names a limit by whose it is and by its name, never by its numbers: those the control plane reads for itself, so nobody
+//! loosens a limit by asking.
+//!
+//! A call may be lost, and so may its answer: what was lent then ends with its lease. Nothing counts twice, because `spent`, `returned`
+//! and `alone` are sent once and never repeated.
 
 use serde::{Deserialize, Serialize};
 
 use super::json::read;
-use super::record::{Limit, is_name};
+use super::record::{MAX_REQUESTS, Scope, is_name};
 
 /// Path of the endpoint on the control plane.
 pub const LEASES_PATH: &str = "/sync/v1/leases";
 /// Most asks in one call.
 pub const MAX_ASKS: usize = 500;
+/// Length of a lease in milliseconds. A token is good for so long, counted from before it was asked for.
+pub const LEASE_MS: u32 = 1_000;
 
 /// Everything that a gateway asks at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,16 +29,18 @@ pub struct LeaseCall {
     pub asks: Vec<Ask>,
 }
 
-/// One limit's part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One limit's part. A limit may be there twice, to report of two generations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// Who uses the limit up: 32 hexadecimal digits.
-    pub subject: String,
-    /// The limit's numbers, as the asker knows them.
-    pub limit: Limit,
-    /// The limit's revision: numbers of an older one never overwrite.
-    pub revision: u64,
+    /// Who uses the limit up: a key's id or, of a limit that all keys of a workspace share, the workspace's.
+    pub owner: String,
+    /// Which of the two.
+    #[serde(default)]
+    pub scope: Scope,
+    /// The limit's name.
+    pub name: String,
     /// Tokens that are wanted now; 0 to report only.
+    #[serde(default)]
     pub want: u32,
     /// Requests that were admitted on grants of `generation`, since the last report.
     #[serde(default)]
@@ -44,6 +51,9 @@ pub struct Ask {
     /// The generation of the grants that `spent` and `returned` are of; ignored when the book has moved on.
     #[serde(default)]
     pub generation: u64,
+    /// Requests that the gateway admitted by a limiter of its own while nothing could be lent.
+    #[serde(default)]
+    pub alone: u32,
 }
 
 /// The answer: one grant per ask, in the same order.
@@ -56,12 +66,15 @@ pub struct LeaseAnswer {
 }
 
 /// What the book lends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// Tokens; 0 when there are none.
+    /// Tokens; 0 when there are none, or no such limit.
     pub tokens: u32,
-    /// To be named in reports.
+    /// To be named in reports; it says nothing else.
     pub generation: u64,
+    /// What the fleet has left after this.
+    #[serde(default)]
+    pub left: u32,
     /// When it is worth asking again, in milliseconds; 0 when tokens were granted.
     #[serde(default)]
     pub retry_after_ms: u64,
@@ -87,19 +100,15 @@ impl LeaseCall {
 }
 
 impl Ask {
-    fn problem(&self) -> Option<(String, String)> {
-        let hex = self.subject.len() == 32 && self.subject.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !hex {
-            return Some(("subject".to_owned(), "32 hexadecimal digits".to_owned()));
+    fn problem(&self) -> Option<(&'static str, String)> {
+        let names = [("owner", &self.owner), ("name", &self.name)];
+        if let Some((path, _)) = names.into_iter().find(|(_, name)| !is_name(name)) {
+            return Some((path, "not a name".to_owned()));
         }
-        let limit = self.limit.problems().into_iter().next();
-        if let Some((path, why)) = limit {
-            return Some((format!("limit.{path}"), why));
-        }
-        let most = self.limit.burst().get();
-        let wanted = [("want", self.want), ("spent", self.spent), ("returned", self.returned)];
-        let beyond = wanted.into_iter().find(|(_, tokens)| *tokens > most);
-        beyond.map(|(path, _)| (path.to_owned(), "more than the burst".to_owned()))
+        let numbers =
+            [("want", self.want), ("spent", self.spent), ("returned", self.returned), ("alone", self.alone)];
+        let beyond = numbers.into_iter().find(|(_, tokens)| *tokens > MAX_REQUESTS);
+        beyond.map(|(path, _)| (path, format!("at most {MAX_REQUESTS}")))
     }
 }
 
@@ -124,8 +133,7 @@ mod tests {
     use super::*;
 
     fn call() -> Value {
-        let limit = json!({"name": "default", "requests": 100, "window_seconds": 60});
-        json!({"gateway": "gw-1", "asks": [{"subject": "0".repeat(32), "limit": limit, "revision": 7, "want": 20}]})
+        json!({"gateway": "gw-1", "asks": [{"owner": "key_1", "scope": "key", "name": "default", "want": 20}]})
     }
 
     fn parse(call: &Value) -> Result<LeaseCall, String> {
@@ -146,13 +154,9 @@ mod tests {
     fn what_is_out_of_bounds_is_refused_with_its_place() {
         for (path, value, error) in [
             ("/gateway", json!("a b"), "gateway: not a name"),
-            ("/asks/0/subject", json!("zz"), "asks[0].subject: 32 hexadecimal digits"),
-            ("/asks/0/want", json!(101), "asks[0].want: more than the burst"),
-            (
-                "/asks/0/limit/window_seconds",
-                json!(4_000_000),
-                "asks[0].limit.window_seconds: at most 2678400",
-            ),
+            ("/asks/0/owner", json!(""), "asks[0].owner: not a name"),
+            ("/asks/0/name", json!("a b"), "asks[0].name: not a name"),
+            ("/asks/0/want", json!(1_000_001), "asks[0].want: at most 1000000"),
             ("/asks", json!(vec![call()["asks"][0].clone(); MAX_ASKS + 1]), "asks: at most 500"),
         ] {
             let mut call = call();

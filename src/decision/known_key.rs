@@ -19,6 +19,7 @@ pub struct KnownKey {
     record: KeyRecord,
     slots: Vec<Slot>,
     restrictions: Box<[Restriction]>,
+    has_fleet_limit: bool,
     /// Made when it is asked for: a key that is used once and not refused needs none.
     rate_limit_policy: OnceCell<String>,
     /// The headers of the last refusal, with its slot and seconds: whoever is refused is refused again within the second.
@@ -48,8 +49,9 @@ impl KnownKey {
             let named = |limit: &Limit| Limit { name: format!("plan:{}", limit.name), ..limit.clone() };
             record.limits.extend(plan.limits.iter().map(named));
         }
-        let slots = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
+        let slots: Vec<Slot> = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
         Self {
+            has_fleet_limit: slots.iter().any(Slot::is_fleet),
             hash,
             record,
             slots,
@@ -78,6 +80,11 @@ impl KnownKey {
     /// What it may be used for: each of them must admit a request.
     pub fn restrictions(&self) -> &[Restriction] {
         &self.restrictions
+    }
+
+    /// True when the fleet counts one of its limits together.
+    pub const fn has_fleet_limit(&self) -> bool {
+        self.has_fleet_limit
     }
 
     /// Where its requests were counted last.

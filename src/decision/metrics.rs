@@ -48,10 +48,14 @@ pub enum Counter {
     TableEpochChanges,
     UsagePosts,
     UsageFailures,
+    FleetHeld,
+    FleetAlone,
+    FleetCalls,
+    FleetFailures,
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 35] = [
+pub const COUNTERS: [&str; 39] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.permitted.redirected",
     "flamegate_requests_total.bypassed.path",
@@ -87,6 +91,10 @@ pub const COUNTERS: [&str; 35] = [
     "flamegate_table_epoch_changes_total",
     "flamegate_usage_posts_total",
     "flamegate_usage_failures_total",
+    "flamegate_fleet_held_total",
+    "flamegate_fleet_alone_total",
+    "flamegate_fleet_calls_total",
+    "flamegate_fleet_failures_total",
 ];
 
 /// Names of the gauges: number of keys; revision; age of the table in seconds; whether there is a table (1) or none (0); and when
@@ -99,6 +107,10 @@ pub const GAUGES: [&str; 5] = [
     "flamegate_table_present",
     "flamegate_table_confirmed_timestamp_seconds",
 ];
+
+/// Gauges of limits that the fleet counts together, which the sync writes once it has lent anything: 1 while tokens are lent and 2 while
+/// they cannot be; and the tokens that lie in the process's pools.
+pub const FLEET_GAUGES: [&str; 2] = ["flamegate_fleet_limits_mode", "flamegate_fleet_tokens"];
 
 /// Counts since the last flush.
 #[derive(Clone, Debug)]

@@ -10,6 +10,15 @@ pub trait SharedData {
     /// Writes `bytes`. **A missing key is always inserted, whatever version `expect` names**: that is how the host works,
     /// so a value that was lost does not show as a conflict.
     fn write(&self, key: &str, bytes: &[u8], expect: Expect) -> Result<Write, HostError>;
+
+    /// Wakes the context that has this shared queue, on its own thread. A hint: it may have gone, and nobody hears of that. A host
+    /// without queues wakes nobody.
+    fn wake(&self, _queue: u32) {}
+
+    /// Makes the context that calls this the one that is woken by the queue of this name; gives the queue. `None` where there are none.
+    fn listen(&self, _name: &str) -> Option<u32> {
+        None
+    }
 }
 
 /// A value and the version to name when replacing it.

@@ -5,9 +5,10 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use sha2::{Digest, Sha256};
 
 use super::gcra::Quota;
+use super::terms::Terms;
 use crate::bytes::equal;
 use crate::contract::key::KeyHash;
-use crate::contract::record::{KeyRecord, Limit, Scope};
+use crate::contract::record::{KeyRecord, Limit, Scope, WhenUnreachable};
 
 /// A limit of one record: whose tokens it takes and how many there are.
 #[derive(Clone, Debug)]
@@ -16,6 +17,10 @@ pub struct Slot {
     pub(super) sizing: Sizing,
     /// The subject as the version before named it, see [`super::version1`].
     pub(super) before: Subject,
+    /// There for a limit whose tokens are lent to the fleet's gateways.
+    pub(super) fleet: Option<Box<Terms>>,
+    /// Whether it refuses while nothing can be lent.
+    pub(super) refuses_alone: bool,
     name: String,
     scope: Scope,
 }
@@ -71,6 +76,8 @@ impl Slot {
             account,
             sizing: Sizing::new(quota),
             before: Subject::before(limit, record).unwrap_or(account.subject),
+            fleet: Terms::of(limit, &record.id, &record.workspace).map(Box::new),
+            refuses_alone: limit.when_unreachable == WhenUnreachable::Refuse,
             name: limit.name.clone(),
             scope: limit.scope,
         }
@@ -79,6 +86,16 @@ impl Slot {
     /// The limit's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// True when all gateways of the fleet count it together.
+    pub const fn is_fleet(&self) -> bool {
+        self.fleet.is_some()
+    }
+
+    /// True when it refuses while nothing can be lent.
+    pub const fn refuses_alone(&self) -> bool {
+        self.refuses_alone
     }
 
     /// Who shares the limit.

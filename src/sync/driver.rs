@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{SyncConfig, SyncMode};
 use crate::contract::key::KeyHash;
 use crate::contract::record::is_name;
-use crate::decision::metrics::{Counter, Counts};
+use crate::decision::metrics::{Counter, Counts, FLEET_GAUGES};
 use crate::host::{Callouts, Clock, HostError, Monotonic, Now, SharedData, random_u64};
 use crate::table::status::Status;
 use crate::table::writer::{ApplyError, TableWriter};
@@ -15,6 +15,7 @@ use crate::worker::stale;
 use super::failure::{Failure, Kind};
 use super::followers::{is_enforced, served_by, understood_by};
 use super::lease::Lease;
+use super::lender::{self, Lender};
 use super::machine::{Effect, Event, Machine, Settings};
 use super::no_table;
 use super::patience::POLL_GRACE_SECONDS;
@@ -22,6 +23,7 @@ use super::reports::Reports;
 use super::session;
 use super::tagged_position::{self, Tagged};
 use super::usage::{ANSWER_MS, Poster};
+use crate::contract::leases::LEASES_PATH;
 use crate::contract::page::{ChangesQuery, Page};
 use crate::contract::session::Session;
 use crate::contract::usage::USAGE_PATH;
@@ -38,6 +40,8 @@ pub struct Driver {
     /// The process's secret; there while the lease is held.
     session: Option<Session>,
     tagged: Tagged,
+    /// Lends the fleet's tokens; there while the lease is held.
+    lender: Option<Lender>,
     /// Posts what keys were used for; there while the lease is held.
     poster: Option<Poster>,
     /// The process's random name and the shared data's incarnation that the machine started from.
@@ -61,6 +65,8 @@ const REST_NS: u64 = 5_000_000_000;
 /// Longest hold of a poll while no worker has the table, in seconds.
 const ALONE_WAIT_SECONDS: u32 = 2;
 
+/// Name of the shared queue that wakes the leader.
+const QUEUE: &str = "flamegate/sync";
 /// The host's status for what is not there.
 const NOT_FOUND: u32 = 1;
 
@@ -79,6 +85,7 @@ impl Driver {
             machine: None,
             session: None,
             tagged: Tagged::default(),
+            lender: None,
             poster: None,
             basis: None,
             resting_until: 0,
@@ -128,6 +135,7 @@ impl Driver {
         }
         self.step(host, Event::Tick { enforced });
         self.post_usage(host, now);
+        self.lend(host, now);
         self.rest_after_failures(host, now.monotonic);
     }
 
@@ -139,10 +147,11 @@ impl Driver {
         answer: Result<&[u8], Failure>,
     ) {
         let of_usage = self.poster.as_ref().is_some_and(|poster| poster.waits_for(call));
-        if self.call != Some(call) && !of_usage {
+        let of_tokens = self.lender.as_ref().is_some_and(|lender| lender.waits_for(call));
+        if self.call != Some(call) && !of_usage && !of_tokens {
             return;
         }
-        if !of_usage {
+        if self.call == Some(call) {
             self.call = None;
         }
         // Who lost the lease while the call was out must not write; shared data knows, not the own memory.
@@ -151,6 +160,9 @@ impl Driver {
         }
         if let Some(poster) = self.poster.as_mut().filter(|_| of_usage) {
             return poster.answered(host, answer, host.now().monotonic, &mut self.counts);
+        }
+        if let Some(lender) = self.lender.as_mut().filter(|_| of_tokens) {
+            return lender.answered(host, call, answer, host.now().monotonic, &mut self.counts);
         }
         let event = match answer
             .and_then(|body| Page::parse(body).map_err(|why| Failure::new(Kind::Unreadable, why)))
@@ -219,6 +231,7 @@ impl Driver {
         let vm_id = no_table::shown(self.vm_id.as_deref());
         log::info!("flamegate: sync leads as {}, {vm_id}", settings.gateway);
         self.poster = Some(Poster::new(host, settings.gateway.clone(), host.now().monotonic));
+        self.lender = Some(Lender::new(host, settings.gateway.clone(), host.listen(QUEUE)));
         self.reports.begin(status);
         self.writer = TableWriter::resume(status);
         self.machine = Some(Machine::new(settings, position, resets_in_a_row));
@@ -230,7 +243,38 @@ impl Driver {
         }
         self.session = None;
         self.poster = None;
+        self.lender = None;
         self.call = None;
+    }
+
+    /// The gauges of fleet limits, once there is something to say.
+    pub fn lending(&self) -> Option<[u64; FLEET_GAUGES.len()]> {
+        self.lender.as_ref().and_then(Lender::gauges)
+    }
+
+    /// A worker wants tokens.
+    pub fn woken<H: SharedData + Clock + Callouts>(&mut self, host: &H) {
+        // Who lost the lease meanwhile finds that out at its tick, and must not ask for anything before.
+        let now = host.now();
+        if self.lender.is_some() && matches!(self.lease.hold(host, now.monotonic), Ok(Some(_))) {
+            self.lend(host, now);
+        }
+    }
+
+    fn lend<H: SharedData + Callouts>(&mut self, host: &H, now: Now) {
+        let (Some(lender), Some(session)) = (&mut self.lender, &self.session) else { return };
+        let (config, counts) = (&self.config, &mut self.counts);
+        lender.tick(host, now, counts, |body| {
+            host.call(&Call {
+                cluster: &config.cluster,
+                authority: &config.authority,
+                path: LEASES_PATH.to_owned(),
+                token: &config.token,
+                session,
+                body: Some(body),
+                timeout_ms: lender::ANSWER_MS,
+            })
+        });
     }
 
     fn post_usage<H: SharedData + Callouts>(&mut self, host: &H, now: Now) {

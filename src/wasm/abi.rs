@@ -98,6 +98,9 @@ unsafe extern "C" {
         value_len: usize,
         cas: u32,
     ) -> u32;
+    fn proxy_register_shared_queue(name: *const u8, name_len: usize, queue: *mut u32) -> u32;
+    fn proxy_enqueue_shared_queue(queue: u32, value: *const u8, value_len: usize) -> u32;
+    fn proxy_dequeue_shared_queue(queue: u32, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -282,6 +285,24 @@ pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<Write, HostE
         CAS_MISMATCH => Ok(Write::Conflict),
         status => Err(HostError(status)),
     }
+}
+
+/// Makes the current root context the one that is woken by the shared queue of this name; gives the queue.
+pub fn listen(name: &str) -> Result<u32, HostError> {
+    let mut queue = 0;
+    checked(unsafe { proxy_register_shared_queue(name.as_ptr(), name.len(), &raw mut queue) })?;
+    Ok(queue)
+}
+
+/// Wakes whoever listens to a shared queue.
+pub fn wake(queue: u32) -> Result<(), HostError> {
+    checked(unsafe { proxy_enqueue_shared_queue(queue, null_mut(), 0) })
+}
+
+/// Takes one item out of a shared queue; false when there is none.
+pub fn take_wake(queue: u32) -> bool {
+    let taken = returned(|data, len| unsafe { proxy_dequeue_shared_queue(queue, data, len) });
+    matches!(taken, Ok(Some(_)))
 }
 
 /// Answers the current stream. `headers` is a serialised map.

@@ -22,6 +22,7 @@ unsafe extern "C" {
     fn proxy_on_vm_start(root: u32, configuration_size: usize) -> bool;
     fn proxy_on_configure(root: u32, configuration_size: usize) -> bool;
     fn proxy_on_tick(root: u32);
+    fn proxy_on_queue_ready(root: u32, queue: u32);
     fn proxy_on_memory_allocate(size: usize) -> *mut u8;
 }
 
@@ -62,6 +63,19 @@ extern "C" fn on_tick(root: u32) {
         unsafe { proxy_on_delete(gone) };
     }
     let _ = abi::set_effective_context(root);
+}
+
+/// Something is in a shared queue. After a trap it may be one that a root context of the VM before listened to; the SDK must not hear of a
+/// context that it does not know. Whatever is in the queue says the same, and nothing more.
+#[unsafe(export_name = "flamegate_on_queue_ready")]
+extern "C" fn on_queue_ready(root: u32, queue: u32) {
+    let mut is_woken = false;
+    while abi::take_wake(queue) {
+        is_woken = true;
+    }
+    if is_woken && vm::is_root(root) {
+        unsafe { proxy_on_queue_ready(root, queue) };
+    }
 }
 
 /// A request's headers are there. Gives 0 to go on and 4 to stop.

@@ -68,6 +68,15 @@ impl SharedData for Envoy {
         };
         abi::set_shared_data(key, bytes, cas)
     }
+
+    fn wake(&self, queue: u32) {
+        // A hint: ticks find out as well.
+        let _ = abi::wake(queue);
+    }
+
+    fn listen(&self, name: &str) -> Option<u32> {
+        abi::listen(name).ok()
+    }
 }
 
 impl Callouts for Envoy {

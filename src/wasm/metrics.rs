@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::decision::metrics::{COUNTERS, Counts, GAUGES, shadow_name};
+use crate::decision::metrics::{COUNTERS, Counts, FLEET_GAUGES, GAUGES, shadow_name};
 use crate::host::Now;
 use crate::table::status::Status;
 
@@ -16,6 +16,7 @@ pub struct Metrics {
     /// Twins for what passes in shadow: each is defined when it is needed, since most gateways need none.
     shadowed: BTreeMap<usize, Option<u32>>,
     gauges: Vec<Option<u32>>,
+    fleet_gauges: Vec<Option<u32>>,
     gauges_written: u64,
     /// When the table was last known to be fresh, on the monotonic clock.
     fresh: Option<u64>,
@@ -66,6 +67,17 @@ impl Metrics {
             if let Some(id) = id {
                 let _ = abi::record_metric(*id, value);
             }
+        }
+    }
+
+    /// Sets the gauges of fleet limits.
+    pub fn record_lending(&mut self, values: [u64; FLEET_GAUGES.len()]) {
+        if self.fleet_gauges.is_empty() {
+            self.fleet_gauges =
+                FLEET_GAUGES.iter().map(|name| abi::define_metric(Metric::Gauge, name).ok()).collect();
+        }
+        for (id, value) in self.fleet_gauges.iter().flatten().zip(values) {
+            let _ = abi::record_metric(*id, value);
         }
     }
 

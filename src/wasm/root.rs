@@ -152,10 +152,22 @@ impl RootContext for Root {
         true
     }
 
+    fn on_queue_ready(&mut self, _queue: u32) {
+        let Ok(mut state) = self.state.try_borrow_mut() else { return };
+        let state = &mut *state;
+        if let Some(driver) = &mut state.driver {
+            driver.woken(&Envoy);
+        }
+        if let Some(worker) = &mut state.worker {
+            resume::wake(worker, self.id);
+        }
+    }
+
     fn on_tick(&mut self) {
         let Ok(mut state) = self.state.try_borrow_mut() else { return };
         state.tick();
         let Some(worker) = &mut state.worker else { return };
+        worker.listen(&Envoy);
         // Together they would be too much for one callback, and while requests wait hardly a stream is open.
         if resume::wake(worker, self.id) == 0 {
             self.end_streams(worker);
@@ -183,6 +195,7 @@ impl Drop for Root {
             {
                 heir.take_over(std::mem::take(&mut worker.streams));
                 heir.held.append(std::mem::take(&mut worker.held));
+                heir.waiting.append(&mut worker.waiting);
             }
         }
     }

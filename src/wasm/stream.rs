@@ -107,7 +107,10 @@ pub fn resume(request: HeldRequest, worker: &mut Worker) {
         }
         Ok((next, counter))
     });
-    count(worker, &result);
+    // One that goes on waiting was counted when it began.
+    if !matches!(result, Ok((_, Counter::FleetHeld))) {
+        count(worker, &result);
+    }
     if let Err(failure) = result {
         refuse(&failure);
     }
@@ -157,6 +160,11 @@ fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counted)
                 // Without attributes it could not be woken.
                 abi::property(DURATION)?;
                 worker.held.add(HeldRequest { id, body });
+                Next::Stop
+            }
+            Outcome::Await(until) => {
+                abi::property(DURATION)?;
+                worker.await_token(&Envoy, HeldRequest { id, body }, until);
                 Next::Stop
             }
             Outcome::Pass(edits) => {

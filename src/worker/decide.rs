@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use super::admission::{self, Admission};
 use super::internal_redirect;
 use super::memory::Worker;
 use crate::config::FilterConfig;
@@ -21,7 +22,7 @@ pub use crate::decision::request::IDENTITY_HEADERS;
 use crate::decision::request::{Forged, Request};
 use crate::decision::sources::{Change, Found, KeySources};
 use crate::decision::throttle::ClientAddress;
-use crate::host::{Clock, Peer, SharedData};
+use crate::host::{Clock, Monotonic, Peer, SharedData};
 
 /// A verdict on a request.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub enum Outcome<'a> {
     Answer(Reply),
     /// It waits for the first table and is decided anew then; nothing was taken for it.
     Hold,
+    /// It waits for a token of a fleet limit until then, and is decided anew; nothing was taken for it.
+    Await(Monotonic),
 }
 
 /// Changes to the headers of a request that goes on.
@@ -138,6 +141,20 @@ pub fn identity(key: &KnownKey) -> [&str; 3] {
     [&record.workspace, &record.id, record.environment.as_str()]
 }
 
+/// Why a request does not pass now.
+enum Stop {
+    /// It does not pass at all.
+    Denied(Denial),
+    /// It may when a token comes until then.
+    Await(Monotonic),
+}
+
+impl From<Denial> for Stop {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
 /// Decides a request.
 pub fn decide<'a, H: SharedData + Clock + Peer>(
     worker: &mut Worker,
@@ -148,6 +165,14 @@ pub fn decide<'a, H: SharedData + Clock + Peer>(
     let verdict = match bypass(&config.bypass, config.cors_preflight, request) {
         Some(bypass) => Ok(Pass::Bypass(bypass)),
         None => check_key(worker, host, request),
+    };
+    let verdict = match verdict {
+        Err(Stop::Await(until)) => {
+            let outcome = Outcome::Await(until);
+            return Decision { outcome, counter: Counter::FleetHeld, shadow: false };
+        }
+        Err(Stop::Denied(denial)) => Err(denial),
+        Ok(pass) => Ok(pass),
     };
     let verdict = verdict.map_err(|denial| match denial {
         // It has no key because a preflight has none, and nothing but its body is wrong: worth a reason of its own. Asked here, it
@@ -220,30 +245,36 @@ fn check_key<H: SharedData + Clock + Peer>(
     worker: &mut Worker,
     host: &H,
     request: &Request<'_>,
-) -> Result<Pass, Denial> {
+) -> Result<Pass, Stop> {
     if worker.config().internal_redirects
         && let Some(hash) = internal_redirect::admitted_with(host, request)
     {
         let permit = internal_redirect::admit_again(worker, host, &hash)?;
         return match restricted(worker, host, request, &permit) {
             Ok(()) => Ok(Pass::Returned(permit)),
-            Err(denial) => in_shadow(worker, permit, denial),
+            Err(denial) => Ok(in_shadow(worker, permit, denial)?),
         };
     }
     let permit = permit(worker, host, request.presented())?;
     match allowed(worker, host, request, &permit) {
         Ok(()) => Ok(Pass::Permit(permit)),
-        Err(denial) => in_shadow(worker, permit, denial),
+        Err(Stop::Denied(denial)) => Ok(in_shadow(worker, permit, denial)?),
+        Err(waits) => Err(waits),
     }
 }
 
 /// What becomes of a request whose key is good and that the key may not be used for.
 fn in_shadow(worker: &Worker, permit: Permit, denial: Denial) -> Result<Pass, Denial> {
-    if worker.config().shadow || permit.key().record().shadow {
+    if is_in_shadow(worker, permit.key()) {
         Ok(Pass::Shadowed(Shadowed { denial, permit: Some(permit) }))
     } else {
         Err(denial)
     }
+}
+
+/// Whether a request of this key passes whatever is decided.
+fn is_in_shadow(worker: &Worker, key: &KnownKey) -> bool {
+    worker.config().shadow || key.record().shadow
 }
 
 /// Whether a good key may be used for this request, and counts it.
@@ -252,16 +283,17 @@ fn allowed<H: SharedData + Clock + Peer>(
     host: &H,
     request: &Request<'_>,
     permit: &Permit,
-) -> Result<(), Denial> {
+) -> Result<(), Stop> {
     restricted(worker, host, request, permit)?;
-    match worker.limiter.admit(host, permit.key().slots()) {
+    match admit(worker, host, permit.key()) {
         Ok(()) => {
             worker.usage.count(permit.key(), UsageOutcome::Admitted);
             Ok(())
         }
-        Err(refusal) => {
+        Err(Admission::Awaited(until)) => Err(Stop::Await(until)),
+        Err(Admission::Refused(refusal)) => {
             worker.usage.count(permit.key(), UsageOutcome::RateLimited);
-            Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal)))
+            Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal)).into())
         }
     }
 }
@@ -280,6 +312,16 @@ fn restricted<H: Peer>(
         }
     }
     Ok(())
+}
+
+/// Whether every limit of a key has a token. Nobody waits for one who passes anyway.
+fn admit<H: SharedData + Clock>(worker: &mut Worker, host: &H, key: &KnownKey) -> Result<(), Admission> {
+    if !key.has_fleet_limit() {
+        return worker.limiter.admit(host, key.slots()).map_err(Admission::Refused);
+    }
+    let waits = !is_in_shadow(worker, key);
+    let Worker { limiter, fleet, waiting, .. } = worker;
+    admission::admit(limiter, fleet, waits.then_some(waiting), host, key.slots())
 }
 
 /// The permit of a value that was authenticated before is renewed. Any other value is authenticated, unless it comes from
@@ -406,7 +448,7 @@ pub fn rate_limit_headers<'k>(
     if key.slots().is_empty() {
         return None;
     }
-    let left = key.slots().iter().zip(worker.limiter.remaining(key.slots()));
+    let left = key.slots().iter().zip(admission::remaining(&worker.limiter, &worker.fleet, key.slots()));
     let left = left.map(|(slot, left)| (slot.name(), left.tokens, left.reset_seconds));
     Some([
         ("ratelimit-policy", Cow::Borrowed(key.rate_limit_policy())),

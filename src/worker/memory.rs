@@ -17,6 +17,7 @@ use crate::decision::reply::Replies;
 use crate::decision::throttle::Throttle;
 use crate::host::{Clock, HostError, Monotonic, Now, SharedData, random_u64};
 use crate::limit::Limiter;
+use crate::limit::fleet::Fleet;
 use crate::table::status::{ChangeRing, Status};
 use crate::table::{self, Found, Unreadable, bucket_of};
 
@@ -29,6 +30,7 @@ use super::stale::Telling;
 use super::streams::{StreamId, Streams};
 use super::unknown_keys::Absences;
 use super::usage::Usage;
+use super::waiting::Waiting;
 use crate::decision::fingerprint::{Fingerprint, Fingerprints};
 
 /// State of one worker.
@@ -56,12 +58,19 @@ pub struct Worker {
     pub replies: Replies,
     /// The requests' limits.
     pub limiter: Limiter,
+    /// Those of the requests' limits that the fleet counts together.
+    pub fleet: Fleet,
     /// Failures by client address, when they are throttled.
     pub throttle: Option<Throttle>,
     /// Open streams by key.
     pub streams: Streams,
     /// Requests that wait for the first table.
     pub held: Held,
+    /// Requests that wait for a token of a fleet limit.
+    pub waiting: Waiting,
+    /// The shared queue that wakes this worker, where the host has queues; and whether it stands in the list of those to be woken.
+    pub(super) queue: Option<Option<u32>>,
+    pub(super) is_enlisted: bool,
     /// Counts until the next flush.
     pub counts: Counts,
     /// What keys were used for, until it is handed over.
@@ -89,6 +98,9 @@ impl Worker {
                 Throttle::new(throttle, config.filter.cache_records.saturating_mul(2))
             }),
             usage: Usage::new(config.sync.is_some()),
+            waiting: Waiting::new(config.filter.fleet_wait_ns),
+            queue: None,
+            is_enlisted: false,
             config,
             status: None,
             presence: Presence::new(roster::name(random_u64())),
@@ -99,6 +111,7 @@ impl Worker {
             now: Now::default(),
             expiry_checked: 0,
             limiter: Limiter::new(),
+            fleet: Fleet::default(),
             streams: Streams::default(),
             held: Held::default(),
             counts: Counts::default(),
@@ -219,6 +232,8 @@ impl Worker {
             self.usage.tick(host, self.presence.worker(), self.now);
         }
         self.limiter.tick(host);
+        self.fleet.tick(host);
+        self.counts.add(Counter::FleetAlone, self.fleet.take_alone());
         self.counts.add(Counter::LimiterFallback, self.limiter.take_fallbacks());
         self.recheck_streams(host);
         self.expire_streams();
@@ -332,6 +347,7 @@ impl Worker {
     /// Takes this worker off the roster: nobody has to wait for it any more. Hands over what it has counted.
     pub fn leave<H: SharedData + Clock>(&mut self, host: &H) {
         self.usage.hand_over(host, self.presence.worker(), host.now(), true);
+        self.fleet.leave(host);
         self.presence.leave(host);
     }
 

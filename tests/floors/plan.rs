@@ -52,7 +52,11 @@ pub const CONTROL_PLANE: Plan = Plan {
         floor("contract", &["contract"], "what it takes of the filter"),
         floor("domain", &["domain"], "types, rules, one error type"),
         floor("config", &["config"], "what an operator may say"),
-        floor("store", &["store"], "the named functions as one seam; engines below it"),
+        floor(
+            "store",
+            &["store", "books"],
+            "the named functions as one seam; engines below it; books of fleet limits",
+        ),
         floor("service", &["service"], "keys, workspaces, people, audit, gateways and receipts, sync"),
         floor("http", &["http"], "API, pages, sync, admission; from domain error to status"),
         floor("cli", &["cli"], "commands, and the server's start"),

@@ -7,7 +7,8 @@ use crate::domain::limits::LimitDraft;
 /// Limits of a key, or default limits of a workspace.
 #[derive(clap::Args)]
 pub(super) struct LimitArgs {
-    /// A limit of each key for itself: 100/60s, 100/1m+20 (burst), search=5/1s (name); may be given up to four times
+    /// A limit of each key for itself: 100/60s, 100/1m+20 (burst), search=5/1s (name), 100/60s^fleet (all gateways together; ^fleet-refuse
+    /// refuses while nothing counts for all); may be given up to four times
     #[arg(long = "limit", value_name = "LIMIT", value_parser = |text: &str| limit(text, "--no-limits"))]
     limits: Vec<LimitDraft>,
     /// Burst of every --limit that names none

@@ -16,7 +16,7 @@ pub(crate) struct Oddities {
 const PREFIX: &str = "FLAMEGATE_";
 
 /// What the program reads. A new setting comes in here, or nobody can use it by its variable.
-const SETTINGS: [&str; 38] = [
+const SETTINGS: [&str; 40] = [
     "FLAMEGATE_ADMIN_LIMIT",
     "FLAMEGATE_ADMIN_TOKEN",
     "FLAMEGATE_ADMIN_TOKEN_FILE",
@@ -29,6 +29,8 @@ const SETTINGS: [&str; 38] = [
     "FLAMEGATE_DEFAULT_LIMITS",
     "FLAMEGATE_DEFAULT_MAX_ACTIVE_KEYS",
     "FLAMEGATE_IDLE_TIMEOUT",
+    "FLAMEGATE_LIMIT_STORE",
+    "FLAMEGATE_LIMIT_STORE_PASSWORD_FILE",
     "FLAMEGATE_LISTEN",
     "FLAMEGATE_LOG",
     "FLAMEGATE_LOG_FORMAT",
@@ -58,7 +60,7 @@ const SETTINGS: [&str; 38] = [
 ];
 
 /// What belongs to the parts around it (`make run`, Compose, the demo, the tests), and stands in the same shells and files.
-const AROUND: [&str; 32] = [
+const AROUND: [&str; 36] = [
     "FLAMEGATE_BENCH_RESULTS",
     "FLAMEGATE_CHAOS_SECONDS",
     "FLAMEGATE_CHAOS_SEED",
@@ -82,6 +84,10 @@ const AROUND: [&str; 32] = [
     "FLAMEGATE_KILL_ROUNDS",
     "FLAMEGATE_KILL_SEED",
     "FLAMEGATE_LATENCY_ROUNDS",
+    "FLAMEGATE_LENDING_BURST",
+    "FLAMEGATE_LENDING_FAULTS",
+    "FLAMEGATE_LENDING_GATEWAYS",
+    "FLAMEGATE_LENDING_TICKS",
     "FLAMEGATE_PLANS_DAYS",
     "FLAMEGATE_PLANS_KEYS",
     "FLAMEGATE_PROMETHEUS_PORT",

@@ -1,7 +1,7 @@
 //! Reads settings: a flag, else a variable, else the default; every mistake is noted.
 
 use super::urls;
-use crate::contract::Limit;
+use crate::contract::{Limit, Reach};
 use crate::domain::limits;
 
 /// Where settings come from: `std::env::var` in the program, a map in tests.
@@ -56,6 +56,11 @@ impl Reader<'_> {
         let mut limits = self.limits(flag, variable, given, default);
         if limits.len() > 1 {
             self.errors.push(format!("{variable}: must be one limit, or none"));
+        }
+        if limits.iter().any(|limit| limit.reach == Reach::Fleet) {
+            self.errors.push(format!(
+                "{variable}: each control plane counts for itself, so it cannot be a fleet limit"
+            ));
         }
         limits.pop()
     }

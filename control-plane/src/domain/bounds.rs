@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use super::error::Problems;
 use super::limits::{self, LimitDraft};
-use crate::contract::{Limit, MAX_LIMITS, Scope};
+use crate::contract::{Limit, MAX_LIMITS, Reach, Scope};
 
 /// Name of the ceiling's limit in a key record. No other limit of a key may have it.
 pub const CEILING: &str = "ceiling";
@@ -72,7 +72,8 @@ fn compare_rates(a: &Limit, b: &Limit) -> Ordering {
 
 /// True when two limits of one name mean the same.
 fn is_same(a: &Limit, b: &Limit) -> bool {
-    (a.requests, a.window_seconds, a.burst()) == (b.requests, b.window_seconds, b.burst())
+    let numbers = |limit: &Limit| (limit.requests, limit.window_seconds, limit.burst());
+    numbers(a) == numbers(b) && (a.reach, a.when_unreachable) == (b.reach, b.when_unreachable)
 }
 
 impl Bounds {
@@ -214,7 +215,8 @@ const MOST_KEYS: u32 = 1_000_000_000;
 /// `100 per 60 seconds, 20 at once`: people read it on the pages, in answers and on the command line.
 fn numbers(limit: &Limit) -> String {
     let Limit { requests, window_seconds, .. } = limit;
-    format!("{requests} per {window_seconds} seconds, {} at once", limit.burst())
+    let fleet = if limit.reach == Reach::Fleet { ", all gateways together" } else { "" };
+    format!("{requests} per {window_seconds} seconds, {} at once{fleet}", limit.burst())
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::error::Problems;
-use crate::contract::{KeyRecord, Limit, MAX_LIMITS, Scope};
+use super::lending::book::Numbers;
+use crate::contract::{KeyRecord, Limit, MAX_LIMITS, MAX_WINDOW_SECONDS, Reach, Scope, WhenUnreachable};
 
 /// A limit of a request that is not checked yet.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -27,6 +28,12 @@ pub struct LimitDraft {
     /// How many requests are admitted at once after a rest; `requests` when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<i64>,
+    /// `gateway` (each gateway counts for itself, the default) or `fleet` (all of them together).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reach: Option<String>,
+    /// Of a fleet limit whose tokens cannot be had: `gateway` (each gateway goes by the limit for itself, the default) or `refuse`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_unreachable: Option<String>,
 }
 
 /// What everyone gets who asks for nothing else: 100 requests per minute, 20 of them at once.
@@ -54,6 +61,9 @@ pub fn check(drafts: &[LimitDraft], at: &str, problems: &mut Problems) -> Vec<Li
     if limits.len() == drafts.len() {
         for (path, message) in record_problems(&limits) {
             found.add(path.strip_prefix("limits").unwrap_or(&path), message);
+        }
+        for (index, _) in limits.iter().enumerate().filter(|(_, limit)| refills_too_slowly(limit)) {
+            found.add(format!("[{index}].burst"), "the burst of a fleet limit must refill within 31 days");
         }
     }
     problems.extend_at(at, found);
@@ -92,8 +102,34 @@ impl LimitDraft {
                 None
             }
         };
+        let (reach, when_unreachable) = self.check_reach(at, problems)?;
         let name = self.name.clone().unwrap_or_else(|| "default".to_owned());
-        Some(Limit { name, scope: scope?, burst: burst?, ..Limit::per(requests?, window_seconds?) })
+        let per = Limit::per(requests?, window_seconds?);
+        Some(Limit { name, scope: scope?, burst: burst?, reach, when_unreachable, ..per })
+    }
+
+    fn check_reach(&self, at: &str, problems: &mut Problems) -> Option<(Reach, WhenUnreachable)> {
+        let reach = match self.reach.as_deref() {
+            None | Some("gateway") => Some(Reach::Gateway),
+            Some("fleet") => Some(Reach::Fleet),
+            Some(_) => {
+                problems.add(format!("{at}.reach"), "must be gateway or fleet");
+                None
+            }
+        };
+        let when = match self.when_unreachable.as_deref() {
+            None | Some("gateway") => Some(WhenUnreachable::Gateway),
+            Some("refuse") if reach == Some(Reach::Gateway) => {
+                problems.add(format!("{at}.when_unreachable"), "only a fleet limit can be out of reach");
+                None
+            }
+            Some("refuse") => Some(WhenUnreachable::Refuse),
+            Some(_) => {
+                problems.add(format!("{at}.when_unreachable"), "must be gateway or refuse");
+                None
+            }
+        };
+        reach.zip(when)
     }
 }
 
@@ -105,19 +141,29 @@ impl From<&Limit> for LimitDraft {
             requests: Some(i64::from(limit.requests.get())),
             window_seconds: Some(i64::from(limit.window_seconds.get())),
             burst: limit.burst.map(|burst| i64::from(burst.get())),
+            reach: (limit.reach == Reach::Fleet).then(|| "fleet".to_owned()),
+            when_unreachable: (limit.when_unreachable == WhenUnreachable::Refuse)
+                .then(|| "refuse".to_owned()),
         }
     }
 }
 
-/// The text form `[name=]requests/window[+burst][@scope]`, for example `100/60s`, `100/1m+20` or
-/// `shared=5000/1h@workspace`. The window's unit is s, m, h or d; without a unit it is seconds.
+/// The text form `[name=]requests/window[+burst][@scope][^reach]`, for example `100/60s`, `100/1m+20`,
+/// `shared=5000/1h@workspace` or `100/60s+20^fleet`. The window's unit is s, m, h or d; without a unit it is seconds. `^fleet-refuse` is
+/// a fleet limit that refuses while its tokens cannot be had.
 impl FromStr for LimitDraft {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (rest, scope) = match text.split_once('@') {
+        let (rest, reach, when_unreachable) = match text.split_once('^') {
+            None => (text, None, None),
+            Some((rest, "fleet-refuse")) => (rest, Some("fleet".to_owned()), Some("refuse".to_owned())),
+            Some((rest, "fleet")) => (rest, Some("fleet".to_owned()), None),
+            Some(_) => return Err(bad(text, "behind '^' stands fleet or fleet-refuse")),
+        };
+        let (rest, scope) = match rest.split_once('@') {
             Some((rest, scope)) => (rest, Some(scope.to_owned())),
-            None => (text, None),
+            None => (rest, None),
         };
         let (name, rest) = match rest.split_once('=') {
             Some((name, rest)) => (Some(name.to_owned()), rest),
@@ -133,7 +179,8 @@ impl FromStr for LimitDraft {
         let requests = requests.parse().map_err(|_| bad(text, "the number of requests is no number"))?;
         let window =
             seconds(window).ok_or_else(|| bad(text, "the window is no time such as 60s, 1m, 1h or 1d"))?;
-        Ok(Self { name, scope, requests: Some(requests), window_seconds: Some(window), burst })
+        let (requests, window_seconds) = (Some(requests), Some(window));
+        Ok(Self { name, scope, requests, window_seconds, burst, reach, when_unreachable })
     }
 }
 
@@ -145,6 +192,11 @@ pub fn to_text(limit: &Limit) -> String {
     }
     if limit.scope == Scope::Workspace {
         text.push_str("@workspace");
+    }
+    match (limit.reach, limit.when_unreachable) {
+        (Reach::Gateway, _) => {}
+        (Reach::Fleet, WhenUnreachable::Gateway) => text.push_str("^fleet"),
+        (Reach::Fleet, WhenUnreachable::Refuse) => text.push_str("^fleet-refuse"),
     }
     text
 }
@@ -193,6 +245,13 @@ fn record_problems(limits: &[Limit]) -> Vec<(String, String)> {
     let name = || "x".to_owned();
     let limits = limits.to_vec();
     KeyRecord { limits, ..KeyRecord::new(name(), name(), environment) }.problems()
+}
+
+/// The book counts in microseconds, and forgets what is older.
+fn refills_too_slowly(limit: &Limit) -> bool {
+    // Each T is rounded up by less than a microsecond.
+    let most = u64::from(MAX_WINDOW_SECONDS) * 1_000_000 + u64::from(limit.burst().get());
+    limit.reach == Reach::Fleet && Numbers::of(limit, 0).full_us() > most
 }
 
 fn bad(text: &str, why: &str) -> String {

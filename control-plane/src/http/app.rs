@@ -12,10 +12,14 @@ use super::admission::connections::{Connections, Shares, three_quarters};
 use super::admission::person_limit::PersonLimit;
 use super::admission::slots::Slots;
 use super::admission::turns::Turns;
+use crate::books::memory::Memory;
+use crate::books::redis::Redis;
+use crate::books::{Books, Rows};
 use crate::config::{Config, PagesConfig};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
 use crate::domain::gateways::Receipt;
+use crate::domain::random;
 use crate::service::audit::Audit;
 use crate::service::clock::Clock;
 use crate::service::credentials::Credentials;
@@ -24,6 +28,7 @@ use crate::service::gateways::Gateways;
 use crate::service::housekeeping::Housekeeping;
 use crate::service::keys::Keys;
 use crate::service::keys::kept::Kept;
+use crate::service::lending::Lending;
 use crate::service::metrics::Metrics;
 use crate::service::oidc::Oidc;
 use crate::service::operators::Operators;
@@ -57,6 +62,8 @@ pub struct App {
     pub usage: Usage,
     /// What is known about one key.
     pub explain: Explain,
+    /// Tokens of fleet limits.
+    pub lending: Lending,
     /// Pages for gateways.
     pub sync: Sync,
     /// Who enforces what.
@@ -118,6 +125,8 @@ pub struct App {
     pub poll_slots: Arc<Slots<Credential>>,
     /// Posts of gateways in progress are bounded by it.
     pub post_slots: Arc<Slots<Credential>>,
+    /// Calls of gateways for tokens in progress are bounded by it.
+    pub lease_slots: Arc<Slots<Credential>>,
     /// Receipts that people in the pages wait for are bounded by it: each is looked at again with every acknowledgement.
     pub receipt_slots: Arc<Slots<i64>>,
     pub(super) readiness: Arc<Mutex<Option<Readiness>>>,
@@ -164,9 +173,39 @@ const MAX_PROVIDER_SIGN_INS: usize = 32;
 const MAX_PROVIDER_SIGN_INS_OF_NETWORK: usize = 8;
 /// Most posts of gateways at once; they are short.
 const MAX_POSTS: usize = 128;
+/// Most calls of gateways for tokens at once: one for each gateway, and they are short.
+const MAX_LEASE_CALLS: usize = 512;
 /// Most receipts that are waited for in pages, and most of one person.
 const MAX_RECEIPTS: usize = 256;
 const MAX_RECEIPTS_OF_PERSON: usize = 8;
+
+/// Who keeps the books of fleet limits: the memory of this process, where no other control plane can have the database.
+async fn books_of(config: &Config, store: &Store, clock: &Clock) -> Result<Option<Arc<dyn Books>>, Error> {
+    if let Some(address) = &config.limit_store {
+        let engine = Redis::new(address.clone(), {
+            let store = store.clone();
+            move || newest_rows(store.clone())
+        });
+        if let Err(why) = engine.check().await {
+            tracing::error!(why, "the engine of fleet limits cannot be used");
+        }
+        return Ok(Some(Arc::new(engine)));
+    }
+    if store.is_shared() {
+        return Ok(None);
+    }
+    let saved = store.write(|tx| Box::pin(async move { tx.take_books().await })).await?.value;
+    let (clock, rows) = (clock.clone(), newest_rows(store.clone()).await);
+    let mark = u32::try_from(random::mark()? & 0xffff_ffff).unwrap_or_default();
+    Ok(Some(Arc::new(Memory::new(move || clock.instant(), saved.as_deref(), mark, rows))))
+}
+
+/// Which rows of the database are the newest. Without an answer nobody is younger.
+async fn newest_rows(store: Store) -> Rows {
+    let read = async || store.read().await?.newest_rows().await;
+    let read = read().await;
+    read.map_or(Rows::UNKNOWN, |(keys, workspaces)| Rows { keys, workspaces })
+}
 
 /// Nine tenths of the connections, and at least one.
 const fn most_polls(connections: usize) -> usize {
@@ -190,6 +229,9 @@ impl App {
         let credentials = credentials.await.map_err(BuildError::Other)?;
         let operators =
             Operators::load(store.clone(), clock.clone(), doors).await.map_err(BuildError::Other)?;
+        let books = books_of(config, &store, &clock).await.map_err(BuildError::Other)?;
+        let counted = metrics.of_lending().map_err(BuildError::Other)?;
+        let lending = Lending::new(&store, clock.clone(), books, counted);
         let signer = Signer::load(&store).await.map_err(BuildError::Other)?;
         let oidc = config.oidc.clone().map(|oidc| Oidc::new(oidc, signer.clone(), clock.clone()));
         let oidc = oidc.transpose().map_err(BuildError::Other)?;
@@ -197,9 +239,10 @@ impl App {
         let known = (gateways.clone(), credentials.clone());
         let polls = most_polls(config.max_connections);
         Ok(Self {
-            keys: Keys::new(store.clone(), clock.clone()),
+            keys: Keys::new(store.clone(), clock.clone()).with_fleet_limits(lending.possible()),
             kept: Kept::new(clock.clone()),
-            workspaces: Workspaces::new(store.clone(), clock.clone(), config.workspace_defaults()),
+            workspaces: Workspaces::new(store.clone(), clock.clone(), config.workspace_defaults())
+                .with_fleet_limits(lending.possible()),
             users: Users::new(store.clone(), clock.clone(), config.pages.session_max)
                 .map_err(BuildError::Other)?,
             plans: Plans::new(store.clone(), clock.clone()),
@@ -209,6 +252,7 @@ impl App {
             sync: Sync::new(store.reading_for(Purpose::Sync), known, metrics.clone(), clock.clone(), down)
                 .replacing_tables(config.init),
             receipts: Receipts::new(store.clone(), clock.clone(), gateways.clone()),
+            lending,
             gateways,
             credentials,
             operators,
@@ -245,6 +289,7 @@ impl App {
             workspace_admission: Arc::new(Slots::new(MAX_WORKSPACE_REQUESTS, MAX_REQUESTS_OF_WORKSPACE)),
             poll_slots: Arc::new(Slots::new(polls, three_quarters(polls))),
             post_slots: Arc::new(Slots::new(MAX_POSTS, three_quarters(MAX_POSTS))),
+            lease_slots: Arc::new(Slots::new(MAX_LEASE_CALLS, three_quarters(MAX_LEASE_CALLS))),
             receipt_slots: Arc::new(Slots::new(MAX_RECEIPTS, MAX_RECEIPTS_OF_PERSON)),
             readiness: Arc::default(),
             counted: Arc::default(),

@@ -29,6 +29,14 @@ pub(crate) struct LimitBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 20, minimum = 1, maximum = 1_000_000)]
     pub burst: Option<i64>,
+    /// `gateway` (each gateway counts for itself, the default) or `fleet` (all gateways together).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "gateway", pattern = "^(gateway|fleet)$")]
+    pub reach: Option<String>,
+    /// Of a fleet limit while its tokens cannot be had: `gateway` (each gateway goes by the limit for itself, the default) or `refuse`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "gateway", pattern = "^(gateway|refuse)$")]
+    pub when_unreachable: Option<String>,
 }
 
 impl From<LimitBody> for LimitDraft {
@@ -39,14 +47,17 @@ impl From<LimitBody> for LimitDraft {
             requests: body.requests,
             window_seconds: body.window_seconds,
             burst: body.burst,
+            reach: body.reach,
+            when_unreachable: body.when_unreachable,
         }
     }
 }
 
 impl From<&Limit> for LimitBody {
     fn from(limit: &Limit) -> Self {
-        let LimitDraft { name, scope, requests, window_seconds, burst } = limit.into();
-        Self { name, scope, requests, window_seconds, burst }
+        let LimitDraft { name, scope, requests, window_seconds, burst, reach, when_unreachable } =
+            limit.into();
+        Self { name, scope, requests, window_seconds, burst, reach, when_unreachable }
     }
 }
 

@@ -14,8 +14,8 @@ use super::error::Failure;
 use super::needs::Needs;
 use super::receive::{self, MAX_BODY};
 use super::{
-    audit, auth, credentials, database, explain, gateways, health, keys, layers, notices, openapi, pages,
-    plans, posts, replicas, sync, tokens, usage, users, workspaces,
+    audit, auth, credentials, database, explain, fleet_limits, gateways, health, keys, layers, leases,
+    notices, openapi, pages, plans, posts, replicas, sync, tokens, usage, users, workspaces,
 };
 use crate::domain::error::Error;
 
@@ -33,6 +33,7 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .merge(audit::routes())
         .merge(explain::routes())
         .merge(usage::routes())
+        .merge(fleet_limits::routes())
         .merge(notices::routes())
         .merge(database::routes())
         .merge(tokens::routes());
@@ -50,10 +51,16 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(app.clone(), posts::admit))
         .layer(middleware::from_fn_with_state(app.clone(), auth::require_sync));
+    let leases = OpenApiRouter::new()
+        .merge(leases::routes())
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(app.clone(), leases::admit))
+        .layer(middleware::from_fn_with_state(app.clone(), auth::require_sync));
     let (router, document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .merge(admin)
         .merge(sync)
         .merge(posts)
+        .merge(leases)
         .merge(health::routes())
         .merge(if with_metrics { metrics(&app) } else { OpenApiRouter::new() })
         .split_for_parts();

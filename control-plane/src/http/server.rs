@@ -134,6 +134,7 @@ impl Server {
                 tracing::warn!("the other replicas were not told that this one ends");
             }
         }
+        self.app.lending.close().await;
         self.app.store.close().await;
     }
 }

@@ -1,5 +1,6 @@
 //! What the control plane counts, in Prometheus' text format.
 
+mod lending;
 mod tls;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use prometheus::{
 };
 use prometheus::{Registry, TextEncoder};
 
+pub use self::lending::LendingMetrics;
 pub use self::tls::{NoHandshake, TlsMetrics};
 use super::key_series::KeySeries;
 use crate::domain::error::Error;
@@ -234,6 +236,11 @@ impl Metrics {
     /// What is counted of TLS, for a server that speaks it; once.
     pub fn of_tls(&self) -> Result<TlsMetrics, Error> {
         TlsMetrics::register(&self.registry).map_err(Error::internal)
+    }
+
+    /// What is counted of fleet limits; once.
+    pub fn of_lending(&self) -> Result<LendingMetrics, Error> {
+        LendingMetrics::register(&self.registry).map_err(Error::internal)
     }
 
     /// Counts an answer. Each label is from a closed set, because a series is kept for ever: `method` is one that is known or

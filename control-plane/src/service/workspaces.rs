@@ -12,6 +12,7 @@ use crate::domain::audit::{Action, Actor};
 use crate::domain::audit_text::changed_from;
 use crate::domain::bounds::Bounds;
 use crate::domain::error::{Error, Problems};
+use crate::domain::lending::Possible;
 use crate::domain::lists;
 use crate::domain::names::twins::{Letters, refuse_twin};
 use crate::domain::workspaces::slug::{MAX_SLUG_LEN, is_slug, slug_of};
@@ -26,12 +27,19 @@ pub struct Workspaces {
     store: Store,
     clock: Clock,
     defaults: Arc<Defaults>,
+    fleet: Possible,
 }
 
 impl Workspaces {
     /// The service over a database.
     pub fn new(store: Store, clock: Clock, defaults: Defaults) -> Self {
-        Self { store, clock, defaults: Arc::new(defaults) }
+        let fleet = Possible(!store.is_shared());
+        Self { store, clock, defaults: Arc::new(defaults), fleet }
+    }
+
+    /// The same service, where something counts for the whole fleet or not.
+    pub fn with_fleet_limits(self, fleet: Possible) -> Self {
+        Self { fleet, ..self }
     }
 
     /// The same service, reading by the readers of another store.
@@ -57,6 +65,7 @@ impl Workspaces {
             max_active_keys: draft.max_active_keys,
             plan: None,
         };
+        self.refuse_fleet(&patch)?;
         let changes = patch.check(&mut problems);
         let bounds = changes.bounds(&self.defaults.bounds());
         let default_limits = match changes.default_limits {
@@ -105,6 +114,12 @@ impl Workspaces {
         Ok(lists::part(found, limit, |workspace| workspace.seq))
     }
 
+    fn refuse_fleet(&self, patch: &WorkspacePatch) -> Result<(), Error> {
+        self.fleet.check("default_limits", patch.default_limits.iter().flatten())?;
+        self.fleet.check("ceiling", patch.ceiling.iter().flatten())?;
+        self.fleet.check("workspace_limits", patch.workspace_limits.iter().flatten())
+    }
+
     /// Refuses a name that looks like another workspace's but is not the same: two may be called `Production` on purpose. Looked at
     /// before the write, which should not wait for it.
     async fn refuse_twin(&self, name: &str, own: Option<&str>) -> Result<(), Error> {
@@ -122,6 +137,7 @@ impl Workspaces {
     ) -> Result<Written<Workspace>, Error> {
         let now = self.clock.now();
         let mut problems = Problems::default();
+        self.refuse_fleet(&patch)?;
         let changes = patch.check(&mut problems);
         problems.check()?;
         if let Some(name) = &changes.name {

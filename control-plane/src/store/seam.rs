@@ -8,6 +8,7 @@ pub mod heads;
 pub mod idempotency;
 pub mod invitations;
 pub mod keys;
+pub mod lending;
 pub mod log;
 pub mod maintenance;
 pub mod open;

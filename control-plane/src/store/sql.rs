@@ -17,6 +17,7 @@ pub(super) mod invitations;
 pub(super) mod key_gateways;
 pub(super) mod key_plans;
 pub(super) mod keys;
+pub(super) mod lending;
 pub(super) mod migrations;
 pub(super) mod operators;
 pub(super) mod receipts;

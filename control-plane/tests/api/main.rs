@@ -9,6 +9,7 @@ mod framework;
 mod gateways;
 mod health;
 mod import_keys;
+mod leases;
 mod list_keys;
 mod named_tokens;
 mod notes;

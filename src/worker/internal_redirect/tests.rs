@@ -53,7 +53,7 @@ fn outcome(decision: &Decision<'_>) -> (Counter, Option<String>, bool) {
             };
             (decision.counter, id, edits.notes_key)
         }
-        Outcome::Answer(_) | Outcome::Hold => (decision.counter, None, false),
+        Outcome::Answer(_) | Outcome::Hold | Outcome::Await(_) => (decision.counter, None, false),
     }
 }
 

@@ -74,7 +74,9 @@ fn ask(gateway: &mut Gateway, authorization: &str) -> Option<u32> {
         ..crate::decision::request::Request::default()
     };
     match crate::worker::decide::decide(&mut gateway.worker, &gateway.host, &request).outcome {
-        crate::worker::decide::Outcome::Pass(_) | crate::worker::decide::Outcome::Hold => None,
+        crate::worker::decide::Outcome::Pass(_)
+        | crate::worker::decide::Outcome::Hold
+        | crate::worker::decide::Outcome::Await(_) => None,
         crate::worker::decide::Outcome::Answer(reply) => Some(reply.status),
     }
 }

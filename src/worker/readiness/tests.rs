@@ -44,7 +44,7 @@ fn ask(worker: &mut Worker, host: &FakeHost, headers: &[(&str, &str)]) -> (Optio
     let decision = decide(worker, host, &request);
     match decision.outcome {
         Outcome::Answer(reply) => (Some(reply.status), decision.counter),
-        Outcome::Hold => (None, decision.counter),
+        Outcome::Hold | Outcome::Await(_) => (None, decision.counter),
         Outcome::Pass(_) => panic!("passed"),
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
-    path::Path,
+    path::PathBuf,
 };
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
 
 /// A running Redis. Dropping it ends it.
 pub struct Redis {
+    program: PathBuf,
     process: Option<Process>,
     folder: DataFolder,
     /// Where it listens on 127.0.0.1, the same after a restart.
@@ -23,18 +24,30 @@ pub struct Redis {
 impl Redis {
     /// Starts one, empty.
     pub fn start() -> Self {
-        let mut redis = Self { process: None, folder: DataFolder::new(None), port: free_port() };
+        let programs = ["/usr/bin/redis-server", "/usr/bin/valkey-server"].map(PathBuf::from);
+        let program = programs.into_iter().find(|path| path.exists());
+        Self::of(program.expect("no Redis: run tests/engines/setup.sh first"))
+    }
+
+    /// Starts a Valkey, empty.
+    pub fn start_valkey() -> Self {
+        let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache"));
+        let folders = folders.into_iter().flatten().flatten().map(|entry| entry.path());
+        let programs = folders.map(|folder| folder.join("valkey-server"));
+        let program = programs.filter(|path| path.exists()).max();
+        Self::of(program.expect("no Valkey: run tests/engines/setup.sh first"))
+    }
+
+    fn of(program: PathBuf) -> Self {
+        let mut redis = Self { program, process: None, folder: DataFolder::new(None), port: free_port() };
         redis.start_again();
         redis
     }
 
     /// Starts it when it does not run: empty again.
     pub fn start_again(&mut self) {
-        let programs = ["/usr/bin/redis-server", "/usr/bin/valkey-server"];
-        let program = programs.into_iter().find(|path| Path::new(path).exists());
-        let program = program.expect("no Redis: run tests/engines/setup.sh first");
         let (folder, port) = (&self.folder, self.port);
-        let process = self.process.insert(Process::start("redis", Path::new(program), folder, |command| {
+        let process = self.process.insert(Process::start("redis", &self.program, folder, |command| {
             command.args([
                 "--bind",
                 "127.0.0.1",

@@ -41,7 +41,7 @@ pub fn authorization(input: &[u8]) {
                 Pass::Permit(permit) => Ok(permit.key().record().id.clone()),
                 other => panic!("neither a key nor a denial: {other:?}"),
             },
-            Outcome::Hold => panic!("there is no table to wait for"),
+            Outcome::Hold | Outcome::Await(_) => panic!("there is nothing to wait for"),
             Outcome::Answer(reply) => {
                 assert_eq!(reply.status, 401);
                 Err(name(counter))

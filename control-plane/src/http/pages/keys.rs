@@ -5,6 +5,7 @@ mod change;
 mod chosen;
 mod create;
 mod edit;
+mod fleet;
 mod force;
 mod history;
 mod once;

@@ -3,7 +3,7 @@
 use std::slice;
 
 use super::view::grouped;
-use crate::contract::{Limit, Scope};
+use crate::contract::{Limit, Reach, Scope, WhenUnreachable};
 use crate::domain::bounds::{Bounds, CEILING};
 use crate::domain::usage::{Headroom, Over};
 
@@ -77,14 +77,20 @@ fn short_text(limits: &[Limit]) -> String {
     } else {
         format!(" · burst {}", grouped(first.burst().get().into()))
     };
+    let fleet = if first.reach == Reach::Fleet { " · fleet" } else { "" };
     let more = if rest.is_empty() { String::new() } else { format!(", {} more", rest.len()) };
-    format!("{}/{window}{burst}{more}", grouped(first.requests.get().into()))
+    format!("{}/{window}{burst}{fleet}{more}", grouped(first.requests.get().into()))
 }
 
 fn limit_text(limit: &Limit) -> String {
     let window = window_text(limit.window_seconds.get());
+    let fleet = match (limit.reach, limit.when_unreachable) {
+        (Reach::Gateway, _) => "",
+        (Reach::Fleet, WhenUnreachable::Gateway) => ", all gateways together",
+        (Reach::Fleet, WhenUnreachable::Refuse) => ", all gateways together, strictly",
+    };
     format!(
-        "{} per {window}, {} at once",
+        "{} per {window}, {} at once{fleet}",
         grouped(limit.requests.get().into()),
         grouped(limit.burst().get().into())
     )
@@ -117,6 +123,9 @@ mod tests {
     fn limits_read_like_sentences() {
         let limits = parse_list("12000/1h+20,other=5/90s").unwrap();
         assert_eq!(limits_text(&limits), "12,000 per hour, 20 at once; 5 per 90 seconds, 5 at once");
+        let fleet = parse_list("12/1s^fleet,x=5/1s^fleet-refuse").unwrap();
+        let text = "12 per second, 12 at once, all gateways together; 5 per second, 5 at once, all gateways together, strictly";
+        assert_eq!(limits_text(&fleet), text);
         assert_eq!(limits_text(&[]), "No limit");
     }
 

@@ -1,8 +1,21 @@
 //! One limit as forms ask for it: how many requests, per how long, how many of them at once.
 
 use super::fields::Fields;
+use crate::contract::{Limit, Reach, WhenUnreachable};
 use crate::domain::error::Problems;
 use crate::domain::limits::LimitDraft;
+
+/// The field that says which gateways count together: `gateway`, `fleet`, or `fleet-refuse`.
+pub(super) const REACH: &str = "reach";
+
+/// What that field says of a limit.
+pub(super) const fn reach_of(limit: &Limit) -> &'static str {
+    match (limit.reach, limit.when_unreachable) {
+        (Reach::Gateway, _) => "gateway",
+        (Reach::Fleet, WhenUnreachable::Gateway) => "fleet",
+        (Reach::Fleet, WhenUnreachable::Refuse) => "fleet-refuse",
+    }
+}
 
 /// The limit that a form has. What is no number is told here, everything else by whoever checks the draft: both at `at`.
 pub(super) fn limit_of(fields: &Fields, at: &str, problems: &mut Problems) -> LimitDraft {
@@ -11,10 +24,17 @@ pub(super) fn limit_of(fields: &Fields, at: &str, problems: &mut Problems) -> Li
     if burst.is_none() && !fields.text("burst").is_empty() {
         problems.add(format!("{at}[0].burst"), "must be a number");
     }
+    let (reach, when_unreachable) = match fields.text(REACH) {
+        "fleet" => (Some("fleet"), None),
+        "fleet-refuse" => (Some("fleet"), Some("refuse")),
+        _ => (None, None),
+    };
     LimitDraft {
         requests: number("requests"),
         window_seconds: number("window_seconds"),
         burst,
+        reach: reach.map(str::to_owned),
+        when_unreachable: when_unreachable.map(str::to_owned),
         ..LimitDraft::default()
     }
 }

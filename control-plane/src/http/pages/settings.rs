@@ -9,7 +9,7 @@ use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::fields::Fields;
 use super::limits::{BoundsText, limits_text};
-use super::limits_form::limit_of;
+use super::limits_form::{REACH, limit_of, reach_of};
 use super::mistakes::Mistakes;
 use super::place::{Place, PostedIn};
 use super::view::{Moment, html};
@@ -149,6 +149,7 @@ fn typed_of(workspace: &Workspace) -> Fields {
             fields.push(field("requests", requests.to_string()));
             fields.push(field("window_seconds", window_seconds.to_string()));
             fields.push(field("burst", only.burst().to_string()));
+            fields.push(field(REACH, reach_of(only).to_owned()));
         }
         // More than the form has: it keeps them as they are.
         _ => fields.push(field("limit", "keep".to_owned())),

@@ -34,7 +34,7 @@ enum Left {
 }
 
 /// The fields of forms that may stand in an address.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 17] = [
     "name",
     "note",
     "environment",
@@ -44,6 +44,7 @@ const KEPT: [&str; 16] = [
     "requests",
     "window_seconds",
     "burst",
+    "reach",
     "grace_seconds",
     "email",
     "role",

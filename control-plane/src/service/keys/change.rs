@@ -44,6 +44,7 @@ impl Keys {
     /// Changes name, expiry, limits or restrictions. A revoked key can only be renamed.
     pub async fn update(&self, id: &str, patch: KeyPatch, by: Actor) -> Result<Written<Key>, Error> {
         let now = self.clock.now();
+        self.fleet.check("limits", patch.limits.iter().flatten().flatten())?;
         let changes = patch.check(now)?;
         let id = id.to_owned();
         self.store

@@ -17,6 +17,7 @@ use crate::store::{Tx, View, Written};
 impl Keys {
     /// Stores one existing key. A hash that is known already is a conflict.
     pub async fn import(&self, draft: ImportDraft, by: Actor) -> Result<Written<Key>, Error> {
+        self.fleet.check("limits", draft.limits.iter().flatten())?;
         let now = self.clock.now();
         let ready = vec![Ok(draft.check(now).map_err(Error::Invalid)?)];
         self.store
@@ -44,6 +45,9 @@ impl Keys {
     ) -> Result<Written<Vec<Imported>>, Error> {
         if drafts.is_empty() || drafts.len() > MAX_BATCH {
             return Err(Error::invalid("keys", format!("1 to {MAX_BATCH} keys")));
+        }
+        for (index, draft) in drafts.iter().enumerate() {
+            self.fleet.check(&format!("keys[{index}].limits"), draft.limits.iter().flatten())?;
         }
         let now = self.clock.now();
         let ready: Vec<_> = drafts.into_iter().map(|draft| draft.check(now)).collect();

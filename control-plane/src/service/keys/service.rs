@@ -17,6 +17,7 @@ use crate::domain::keys::secret::{GeneratedKey, PlaintextKey};
 use crate::domain::keys::{
     IdempotencyKey, Idempotent, Key, KeyCounts, KeyDraft, KeyFilter, NewKey, StateCounts, Status, paste,
 };
+use crate::domain::lending::Possible;
 use crate::domain::workspaces::Workspace;
 use crate::domain::{lists, random};
 use crate::service::clock::Clock;
@@ -57,13 +58,20 @@ pub struct Keys {
     pub(super) clock: Clock,
     /// When expired keys were last taken off the gateways' table, in Unix seconds.
     pub(super) swept: Arc<AtomicI64>,
+    pub(super) fleet: Possible,
 }
 
 impl Keys {
     /// The service over a database.
     pub fn new(store: Store, clock: Clock) -> Self {
         // Nobody knows what the clock did before: the first round looks.
-        Self { store, clock, swept: Arc::new(AtomicI64::new(i64::MAX)) }
+        let fleet = Possible(!store.is_shared());
+        Self { store, clock, swept: Arc::new(AtomicI64::new(i64::MAX)), fleet }
+    }
+
+    /// The same service, where something counts for the whole fleet or not.
+    pub fn with_fleet_limits(self, fleet: Possible) -> Self {
+        Self { fleet, ..self }
     }
 
     /// The same service, reading by the readers of another store.
@@ -80,6 +88,7 @@ impl Keys {
     ) -> Result<Written<Created>, Error> {
         let now = self.clock.now();
         let once = again.map(|key| Idempotent::new(key, "create", &draft)).transpose()?;
+        self.fleet.check("limits", draft.limits.iter().flatten())?;
         let wanted = draft.check(now)?;
         let made = GeneratedKey::new(wanted.environment)?;
         let id = random::id("key_")?;

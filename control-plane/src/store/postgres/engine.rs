@@ -47,7 +47,7 @@ const fn places(purpose: Purpose) -> usize {
     match purpose {
         Purpose::Api => 3,
         Purpose::Sync | Purpose::Pages | Purpose::Lists => 2,
-        Purpose::Replicas | Purpose::Metrics => 1,
+        Purpose::Replicas | Purpose::Leases | Purpose::Metrics => 1,
     }
 }
 
@@ -144,10 +144,11 @@ impl Engine for Postgres {
 
 impl Readers {
     fn of(&self, purpose: Purpose) -> &Arc<Connections> {
-        let [sync, replicas, api, pages, lists, metrics] = &self.0;
+        let [sync, replicas, leases, api, pages, lists, metrics] = &self.0;
         match purpose {
             Purpose::Sync => sync,
             Purpose::Replicas => replicas,
+            Purpose::Leases => leases,
             Purpose::Api => api,
             Purpose::Pages => pages,
             Purpose::Lists => lists,

@@ -16,6 +16,12 @@ pub trait ReadKeys: Send {
     /// Those of `hashes` that are stored already, with their keys.
     async fn keys_of_hashes(&mut self, hashes: &[KeyHash]) -> Result<Vec<(KeyHash, Key)>, Error>;
 
+    /// Those of these ids that are there.
+    async fn keys_of_ids(&mut self, ids: &[String]) -> Result<Vec<Key>, Error>;
+
+    /// The highest row number of a key, and of a workspace; 0 while there is none. Those that come are above.
+    async fn newest_rows(&mut self) -> Result<(i64, i64), Error>;
+
     /// Keys, newest first.
     async fn list_keys(&mut self, filter: &KeyFilter, now: Timestamp, limit: u32) -> Result<Vec<Key>, Error>;
 

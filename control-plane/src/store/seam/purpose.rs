@@ -9,6 +9,8 @@ pub enum Purpose {
     Sync,
     /// What replicas tell each other of gateways: receipts and new gateways wait for it.
     Replicas,
+    /// Whose limits gateways ask tokens of: a request may wait for it.
+    Leases,
     /// `/v1`, for people and scripts with an admin token, and what the server itself needs.
     Api,
     /// Pages: a few rows each, the session first of all.
@@ -21,13 +23,13 @@ pub enum Purpose {
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Sync, Self::Replicas, Self::Api, Self::Pages, Self::Lists, Self::Metrics];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Sync, Self::Replicas, Self::Leases, Self::Api, Self::Pages, Self::Lists, Self::Metrics];
 
     /// How long everything that is read on a connection may take together.
     pub(crate) const fn longest(self) -> Duration {
         match self {
-            Self::Pages | Self::Lists => Duration::from_secs(2),
+            Self::Leases | Self::Pages | Self::Lists => Duration::from_secs(2),
             Self::Sync | Self::Replicas | Self::Api | Self::Metrics => Duration::from_secs(30),
         }
     }

@@ -9,6 +9,7 @@ use super::gateways::{ReadGateways, WriteGateways};
 use super::idempotency::{ReadRequests, WriteRequests};
 use super::invitations::{ReadInvitations, WriteInvitations};
 use super::keys::{ReadKeys, WriteKeys};
+use super::lending::WriteLending;
 use super::log::{ReadLog, WriteLog};
 use super::operators::{ReadOperators, WriteOperators};
 use super::plans::{ReadPlans, WritePlans};
@@ -44,7 +45,7 @@ sum! {
     ///
     /// What a transaction has found stays as it is until its end: nobody else changes it meanwhile. Whatever changes what gateways see of a
     /// key takes the next revision in the same call.
-    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteOperators WriteSigningKeys WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts WriteInvitations WriteSecondFactors WritePlans
+    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteOperators WriteSigningKeys WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts WriteInvitations WriteLending WriteSecondFactors WritePlans
 }
 
 /// What a reader sees; each call sees everything that was committed before it began.

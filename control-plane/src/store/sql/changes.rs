@@ -87,6 +87,8 @@ pub async fn ensure_epoch(sql: &mut impl Sql) -> Result<(), Error> {
 
 /// Begins a new history with what was restored: every gateway will fetch the whole table. The revision goes on, so it never goes back.
 pub async fn new_epoch(sql: &mut impl Sql) -> Result<(), Error> {
+    // What was lent after the backup was made is not in it.
+    sql.run(Statement::new("DELETE FROM saved_books")).await?;
     let update = Statement::new("UPDATE revision_log SET epoch = $1, revision = revision + 1");
     sql.run(update.bind(random::id(RESTORED_EPOCH)?)).await.map(drop)
 }

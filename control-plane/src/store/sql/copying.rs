@@ -9,8 +9,8 @@ use crate::domain::error::Error;
 const AT_ONCE: i64 = 500;
 /// Tables with rows in a new database; the source's take their place.
 const OF_A_NEW_ONE: [&str; 4] = ["revision_tags", "revision_log", "idle_keys_log", "signing_keys"];
-/// What is of no other database: which migrations were applied, and who serves now.
-const NOT_COPIED: [&str; 2] = ["_sqlx_migrations", "replicas"];
+/// What is of no other database: which migrations were applied, who serves now, and what its next start goes on from.
+const NOT_COPIED: [&str; 3] = ["_sqlx_migrations", "replicas", "saved_books"];
 
 /// What was copied: rows, by table.
 pub type Copied = Vec<(String, u64)>;

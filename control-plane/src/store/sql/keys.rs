@@ -52,6 +52,26 @@ impl<S: Sql> ReadKeys for S {
         Ok(found)
     }
 
+    async fn keys_of_ids(&mut self, ids: &[String]) -> Result<Vec<Key>, Error> {
+        let mut found = Vec::new();
+        for chunk in ids.chunks(ROWS_PER_INSERT) {
+            let mut sql = Statement::new(SELECT);
+            sql.push(FROM).push(" WHERE k.id IN (");
+            sql.push_list(chunk.iter().map(|id| Value::from(id.clone()))).push(")");
+            for row in self.rows(sql).await? {
+                found.push(key(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn newest_rows(&mut self) -> Result<(i64, i64), Error> {
+        let newest = async |sql: &mut Self, table: &str| {
+            sql.number(Statement::new(format!("SELECT COALESCE(max(seq), 0) AS n FROM {table}"))).await
+        };
+        Ok((newest(self, "api_keys").await?, newest(self, "workspaces").await?))
+    }
+
     async fn list_keys(&mut self, filter: &KeyFilter, now: Timestamp, limit: u32) -> Result<Vec<Key>, Error> {
         if let Some(candidates) = Candidates::of(self, filter).await? {
             return few(self, candidates, filter, now, limit).await;

@@ -18,6 +18,7 @@ use crate::store::seam::tx::View;
 /// The connections for reading.
 pub(super) struct Readers {
     sync: SqlitePool,
+    leases: SqlitePool,
     api: SqlitePool,
     pages: SqlitePool,
     lists: SqlitePool,
@@ -34,7 +35,7 @@ const fn connections(purpose: Purpose) -> u32 {
     match purpose {
         Purpose::Api => 3,
         Purpose::Sync | Purpose::Replicas | Purpose::Pages | Purpose::Lists => 2,
-        Purpose::Metrics => 1,
+        Purpose::Leases | Purpose::Metrics => 1,
     }
 }
 
@@ -46,6 +47,7 @@ impl Readers {
         };
         Ok(Self {
             sync: open(Purpose::Sync).await?,
+            leases: open(Purpose::Leases).await?,
             api: open(Purpose::Api).await?,
             pages: open(Purpose::Pages).await?,
             lists: open(Purpose::Lists).await?,
@@ -71,6 +73,7 @@ impl Readers {
         match purpose {
             // One process has a file open: there is no other replica.
             Purpose::Sync | Purpose::Replicas => &self.sync,
+            Purpose::Leases => &self.leases,
             Purpose::Api => &self.api,
             Purpose::Pages => &self.pages,
             Purpose::Lists => &self.lists,

@@ -1,5 +1,7 @@
 //! Edit a key: its name, when it expires, its limit. What is not touched stays as it is.
 
+use std::num::NonZeroU32;
+
 use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
@@ -20,7 +22,7 @@ use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
 use crate::http::pages::fields::Fields;
 use crate::http::pages::limits::{BoundsText, limits_text};
-use crate::http::pages::limits_form::limit_of;
+use crate::http::pages::limits_form::{REACH, limit_of, reach_of};
 use crate::http::pages::mistakes::Mistakes;
 use crate::http::pages::place::{Place, PostedIn};
 use crate::http::pages::restrict_form::{filled_in, restrict_of};
@@ -107,13 +109,14 @@ async fn page(
     let now = app.clock.now();
     let workspace = app.workspaces.find(&place.membership.workspace).await?;
     let tomorrow = now.to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
-    let [requests, window_seconds, burst] = own_numbers(key);
+    let [requests, window_seconds, burst, reach] = own_numbers(key);
     let typed = typed
         .or("name", key.name.clone())
         .or_absent("note", key.note.as_deref().unwrap_or_default())
         .or("requests", requests)
         .or("window_seconds", window_seconds)
-        .or("burst", burst);
+        .or("burst", burst)
+        .or(REACH, reach);
     let typed =
         filled_in(typed, key.restrict.as_ref()).or_absent("plan", key.plan.as_deref().unwrap_or_default());
     let title = if problems.is_empty() { "Edit key" } else { "Error: Edit key" };
@@ -144,15 +147,20 @@ fn plan_of(place: &Place, fields: &Fields, key: &Key) -> Option<Option<String>> 
     (place.is_operator() && fields.has("plan") && chosen != key.plan).then_some(chosen)
 }
 
-/// The numbers of a key's limit, where it has one and the form can show it: requests, seconds, burst.
-fn own_numbers(key: &Key) -> [String; 3] {
+/// The numbers of a key's limit, where it has one and the form can show it: requests, seconds, burst, reach.
+fn own_numbers(key: &Key) -> [String; 4] {
     let mut own = key.limits.iter().filter(|limit| limit.scope == Scope::Key && limit.name != CEILING);
     match (own.next(), own.next()) {
         (Some(limit), None) if WINDOWS.contains(&limit.window_seconds.get()) => {
-            [limit.requests.get(), limit.window_seconds.get(), limit.burst().get()]
-                .map(|number| number.to_string())
+            let text = |number: NonZeroU32| number.to_string();
+            [
+                text(limit.requests),
+                text(limit.window_seconds),
+                text(limit.burst()),
+                reach_of(limit).to_owned(),
+            ]
         }
-        _ => [const { String::new() }; 3],
+        _ => [const { String::new() }; 4],
     }
 }
 

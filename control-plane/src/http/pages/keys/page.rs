@@ -7,6 +7,7 @@ use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::fleet::Fleet;
 use super::force::Force;
 use super::history::History;
 use super::pair::Idle;
@@ -43,6 +44,7 @@ struct KeyPage {
     force: Force,
     use_: Use,
     chart: Chart,
+    fleet: Vec<Fleet>,
     meters: Vec<Meter>,
     /// The key that it replaced, and the one that replaces it.
     earlier: Option<Other>,
@@ -96,6 +98,7 @@ pub(in crate::http::pages) async fn show(
         force: Force::new(&app, &place, &key, now).await?,
         use_: Use::new(&key, (usage.since, usage.gateways), &place, now),
         chart: Chart::new(span, &period, &usage.buckets, usage.since),
+        fleet: Fleet::of(&app, &place, &key).await?,
         meters: headrooms.into_iter().flatten().map(Meter::new).collect(),
         earlier: Other::find(&app, &place, earlier, usage.since, now).await?,
         later: Other::find(&app, &place, later, usage.since, now).await?,
