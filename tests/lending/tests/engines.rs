@@ -10,7 +10,7 @@ use flamegate_control::books::redis::Redis;
 use flamegate_control::books::{Away, Books, Entry, Rows, Stepped};
 use flamegate_control::config::limit_store::LimitStore;
 use flamegate_control::domain::lending::{Book, Lent, Numbers, Step};
-use flamegate_engines::Redis as Engine;
+use flamegate_engines::{Redis as Engine, Sentinel};
 use redis::aio::MultiplexedConnection;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -215,6 +215,67 @@ async fn a_clock_that_leaps_begins_a_new_history() {
     let anew = until_lending(&books).await;
     assert_ne!(anew, mark);
     assert_eq!(step(&books, "a", Some(mark), want(1)).await.tokens, 0);
+}
+
+#[tokio::test]
+async fn what_an_acl_must_allow_is_what_the_documents_say() {
+    let engine = Engine::start();
+    let document = include_str!("../../../docs/FLEET-LIMITS.md");
+    let rules =
+        document.split("`+fcall").nth(1).and_then(|rest| rest.split('`').next()).expect("a list of rules");
+    let words: Vec<_> = ["ACL", "SETUSER", "gate", "reset", "on", ">a-password", "+fcall"]
+        .into_iter()
+        .chain(rules.split_whitespace())
+        .collect();
+    say(&mut raw(&engine).await, &words).await;
+    let with = |password: &str| {
+        let address =
+            LimitStore::parse(&format!("redis://gate:{password}@127.0.0.1:{}", engine.port)).unwrap();
+        Redis::new(address, || async { ROWS })
+    };
+    let why = with("wrong").check().await.unwrap_err();
+    assert!(why.contains("WRONGPASS") && !why.contains("wrong:"), "{why}");
+    let books = with("a-password");
+    books.check().await.unwrap();
+    let mark = until_lending(&books).await;
+    assert_eq!(step(&books, "a", Some(mark), want(20)).await.tokens, 20);
+}
+
+#[tokio::test]
+async fn a_replica_in_the_engines_place_is_found_and_begins_a_new_history() {
+    let (mut engine, replica) = (Engine::start(), Engine::start());
+    let mut connection = raw(&engine).await;
+    say(&mut raw(&replica).await, &["REPLICAOF", "127.0.0.1", &engine.port.to_string()]).await;
+    eventually("the replica follows", || async {
+        let info: String =
+            redis::cmd("INFO").arg("replication").query_async(&mut connection.clone()).await.unwrap();
+        if info.contains("state=online") { Ok(()) } else { Err(info) }
+    })
+    .await;
+    let why = engine_at(&engine).check().await.unwrap_err();
+    assert!(why.contains("min-replicas-to-write is 0"), "{why}");
+    say(&mut connection, &["CONFIG", "SET", "min-replicas-to-write", "1", "min-replicas-max-lag", "1"]).await;
+    let sentinel = Sentinel::watch(&engine, "limits");
+    let address = LimitStore::parse(&format!("redis+sentinel://127.0.0.1:{}/limits", sentinel.port)).unwrap();
+    let books = Redis::new(address, || async { ROWS });
+    let mark = until_lending(&books).await;
+    assert_eq!(step(&books, "a", Some(mark), want(15)).await.tokens, 15);
+    engine.kill();
+    let anew = eventually("another history lends", || async {
+        match books.history().await {
+            Ok(history) if history.mark != mark => Ok(history.mark),
+            // Only a call finds out that the connection is dead.
+            Ok(_) => Err(format!("{:?}", books.step(&[entry("b", None, want(1))]).await)),
+            Err(away) => Err(away.to_string()),
+        }
+    })
+    .await;
+    assert_eq!(
+        step(&books, "a", Some(mark), want(20)).await.tokens,
+        0,
+        "in full debt, whatever the replica had"
+    );
+    assert_eq!(step(&books, "c", Some(anew), want(20)).await.tokens, 20, "who came later owes nothing");
 }
 
 /// A simple generator, so that a failure is the same each time.
