@@ -260,6 +260,14 @@ async fn a_replica_in_the_engines_place_is_found_and_begins_a_new_history() {
     let books = Redis::new(address, || async { ROWS });
     let mark = until_lending(&books).await;
     assert_eq!(step(&books, "a", Some(mark), want(15)).await.tokens, 15);
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}", sentinel.port)).unwrap();
+    let asked = client.get_multiplexed_async_connection().await.unwrap();
+    eventually("the sentinel knows the replica", || async {
+        let ask = redis::cmd("SENTINEL").arg("REPLICAS").arg("limits").to_owned();
+        let known: Vec<redis::Value> = ask.query_async(&mut asked.clone()).await.unwrap();
+        if known.is_empty() { Err("it knows none".to_owned()) } else { Ok(()) }
+    })
+    .await;
     engine.kill();
     let anew = eventually("another history lends", || async {
         match books.history().await {
