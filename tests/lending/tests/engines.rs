@@ -234,7 +234,7 @@ async fn what_an_acl_must_allow_is_what_the_documents_say() {
         Redis::new(address, || async { ROWS })
     };
     let why = with("wrong").check().await.unwrap_err();
-    assert!(why.contains("WRONGPASS") && !why.contains("wrong:"), "{why}");
+    assert!(why.starts_with("redis://127.0.0.1:") && !why.contains("wrong"), "{why}");
     let books = with("a-password");
     books.check().await.unwrap();
     let mark = until_lending(&books).await;
