@@ -109,7 +109,7 @@ impl Sentinel {
             format!("sentinel failover-timeout {name} 5000"),
         ];
         std::fs::write(&file, lines.join("\n") + "\n").expect("a sentinel's configuration");
-        let process = Process::start("sentinel", &redis.program, &folder, |command| {
+        let mut process = Process::start("sentinel", &redis.program, &folder, |command| {
             command.arg(&file).arg("--sentinel");
         });
         eventually("the sentinel answers", || {
