@@ -123,6 +123,9 @@ Environment:
   FLAMEGATE_DATABASE_DIRECT
                           where FLAMEGATE_DATABASE is a pooler that gives connections away after each transaction:
                           the server's own address, to hear of changes at once, or none
+  FLAMEGATE_LIMIT_STORE   Redis or Valkey that counts limits of the whole fleet: redis://, rediss://, redis+sentinel:// (serve)
+  FLAMEGATE_LIMIT_STORE_PASSWORD_FILE
+                          its password, in a file
   FLAMEGATE_LOG           what serve logs, for example info or flamegate_control=debug [default: info]
   FLAMEGATE_LOG_FORMAT    text or json [default: text]
 

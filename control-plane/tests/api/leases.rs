@@ -57,6 +57,11 @@ async fn tokens_are_lent_by_the_limit_as_the_database_has_it() {
     assert_eq!((&second["tokens"], &second["left"]), (&json!(8), &json!(0)));
     let none = ask(&control, "gw-2", wants(&key, 1)).await;
     assert_eq!((&none["tokens"], &none["retry_after_ms"]), (&json!(0), &json!(10_000)));
+    let shown = control.get(&format!("/v1/api-keys/{key}/fleet-limits")).await.expect(200);
+    let holders = json!([{"gateway": "shared/gw-1", "tokens": 12}, {"gateway": "shared/gw-2", "tokens": 8}]);
+    let limit = &shown["limits"][0];
+    assert_eq!((&limit["state"], &limit["left"], &limit["lent"]), (&json!("lending"), &json!(0), &json!(20)));
+    assert_eq!((&limit["holders"], &limit["limit"]["reach"]), (&holders, &json!("fleet")));
     let mut back = wants(&key, 1);
     (back["returned"], back["generation"]) = (json!(5), first["generation"].clone());
     let again = ask(&control, "gw-1", back).await;

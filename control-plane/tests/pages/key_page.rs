@@ -6,8 +6,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::common::database::is_on_server;
 use crate::common::gateway::Gateway;
-use crate::common::{Answer, Control, PATIENCE};
+use crate::common::{Answer, Control, PATIENCE, SYNC};
 use crate::usage::Poster;
 
 const KEYS: &str = "/w/demo/settings/api-keys";
@@ -149,4 +150,41 @@ async fn who_still_uses_a_dead_key_is_on_its_page() {
     let page = browser.get(&path(&key)).await;
     page.shows("Somebody still uses this key");
     page.shows("revoked 5");
+}
+
+#[tokio::test]
+async fn a_fleet_limit_is_chosen_in_the_form_and_its_page_says_what_is_left() {
+    if is_on_server() {
+        return;
+    }
+    let (control, browser) = start().await;
+    control.clock.advance(Duration::from_secs(2));
+    control.clock.stop();
+    let form = [
+        ("name", "Fleet"),
+        ("environment", "live"),
+        ("expiry", "never"),
+        ("limit", "own"),
+        ("requests", "100"),
+        ("window_seconds", "3600"),
+        ("burst", "20"),
+        ("reach", "fleet-refuse"),
+    ];
+    assert_eq!(browser.submit(&format!("{KEYS}/new"), KEYS, &form).await.status, 200);
+    let keys = control.get("/v1/api-keys").await.expect(200);
+    let key = &keys[0];
+    assert_eq!(
+        (&key["limits"][0]["reach"], &key["limits"][0]["when_unreachable"]),
+        (&json!("fleet"), &json!("refuse")),
+        "{keys}"
+    );
+    let ask = json!({"owner": key["id"], "name": "default", "want": 12});
+    let body = json!({"gateway": "edge", "asks": [ask]});
+    let call = control.http.post(control.url("/sync/v1/leases")).bearer_auth(SYNC).json(&body);
+    assert_eq!(Answer::of(call).await.body["grants"][0]["tokens"], 12);
+    let page = browser.get(&path(key)).await;
+    page.shows("100 per hour, 20 at once, all gateways together, strictly");
+    page.shows("8 left now; gateways have 12 that they have not used");
+    page.hides("shared/edge");
+    browser.get(&format!("{}/edit", path(key))).await.shows("<option value=\"fleet-refuse\" selected>");
 }

@@ -18,7 +18,7 @@ pub use database::Database;
 pub use link::{Link, Passage};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, Stop};
-pub use redis::Redis;
+pub use redis::{Redis, Sentinel};
 pub use standby::Replication;
 
 use std::{

@@ -87,6 +87,39 @@ impl Redis {
     }
 }
 
+/// A sentinel that watches one Redis and puts a replica in its place. Dropping it ends it.
+pub struct Sentinel {
+    _process: Process,
+    _folder: DataFolder,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Sentinel {
+    /// Starts one that decides alone, after half a second of silence.
+    pub fn watch(redis: &Redis, name: &str) -> Self {
+        let (folder, port) = (DataFolder::new(None), free_port());
+        let file = folder.join("sentinel.conf");
+        let lines = [
+            format!("port {port}"),
+            "bind 127.0.0.1".to_owned(),
+            format!("dir {}", folder.display()),
+            format!("sentinel monitor {name} 127.0.0.1 {} 1", redis.port),
+            format!("sentinel down-after-milliseconds {name} 500"),
+            format!("sentinel failover-timeout {name} 5000"),
+        ];
+        std::fs::write(&file, lines.join("\n") + "\n").expect("a sentinel's configuration");
+        let mut process = Process::start("sentinel", &redis.program, &folder, |command| {
+            command.arg(&file).arg("--sentinel");
+        });
+        eventually("the sentinel answers", || {
+            process.assert_alive();
+            ping(port).map_err(|error| error.to_string())
+        });
+        Self { _process: process, _folder: folder, port }
+    }
+}
+
 fn ping(port: u16) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.write_all(b"PING\r\n")?;
