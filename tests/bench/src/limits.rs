@@ -87,10 +87,10 @@ pub fn run() -> Result<Outcome> {
         sites.push((way, Site::start(way, engine, run.upstream, &run.folder)?));
     }
     run.cold(&sites, &mut outcome)?;
-    slow_limits(&sites, &mut outcome)?;
     for (way, site) in sites.iter().filter(|(way, _)| !way.is_for_failures()) {
         fast_limits(*way, site, &mut outcome)?;
     }
+    slow_limits(&sites, &mut outcome)?;
     for (way, mut site) in sites.into_iter().filter(|(way, _)| way.has_engine()) {
         run.trouble(way, &mut site, Event::Restart, &mut outcome)?;
     }

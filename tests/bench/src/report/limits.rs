@@ -48,12 +48,9 @@ pub fn calm(results: &Results) -> String {
                 seen.row(way, rate, Event::Calm, dealt).map_or_else(
                     || "–".to_owned(),
                     |row| {
-                        let sent = if row.offered < ALL_OF_IT {
-                            format!(" ({:.1} × sent)", row.offered)
-                        } else {
-                            String::new()
-                        };
-                        format!("{:.2}, {}{old}{sent}", row.admitted, above(row))
+                        let all = row.offered >= ALL_OF_IT;
+                        let sent = if all { String::new() } else { format!(" ({:.1} × sent)", row.offered) };
+                        format!("{}{sent}", both(row, old))
                     },
                 )
             };
@@ -75,16 +72,21 @@ pub fn failures(results: &Results) -> String {
             RATES[..3].iter().map(move |rate| (event, rate, format!("{what}: {}", rate.name())))
         })
         .collect();
-    let mut text = header("the most above the bucket", columns.iter().map(|column| column.2.clone()));
+    let mut text =
+        header("admitted, and the most above the bucket", columns.iter().map(|column| column.2.clone()));
     for way in ways(false) {
         let cell = |(event, rate, _): &(Event, &Rate, String)| {
-            seen.row(way, rate, *event, Dealt::Askew)
-                .map_or_else(|| "–".to_owned(), |row| format!("{}{old}", above(row)))
+            seen.row(way, rate, *event, Dealt::Askew).map_or_else(|| "–".to_owned(), |row| both(row, old))
         };
         let cells: Vec<String> = columns.iter().map(cell).collect();
         let _ = writeln!(text, "| {} | {} |", way.name(), cells.join(" | "));
     }
     text
+}
+
+/// What was admitted, and the most above the bucket.
+fn both(row: &Row, old: &str) -> String {
+    format!("{:.2}, {}{old}", row.admitted, above(row))
 }
 
 /// Requests above the bucket: none, or how many and how much of it.
