@@ -74,8 +74,8 @@ pub struct Outcome {
 
 /// When the engine's trouble begins, and how long requests are sent.
 const TROUBLE: Duration = Duration::from_secs(2);
-const RESTARTS: Duration = Duration::from_secs(6);
-const FAILS_OVER: Duration = Duration::from_secs(9);
+const RESTARTS: Duration = Duration::from_secs(5);
+const FAILS_OVER: Duration = Duration::from_secs(8);
 
 /// Measures everything (some four minutes) and prints what was seen.
 pub fn run() -> Result<Outcome> {

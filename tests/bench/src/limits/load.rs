@@ -45,8 +45,8 @@ const TICK: Duration = Duration::from_millis(4);
 /// What a connection could not send in time is left out beyond that: a load, not a backlog.
 const MOST_BEHIND: f64 = 0.02;
 /// More than that, and a gateway gets more connections, on each of which one request at a time is under way.
-const RATE_OF_A_CONNECTION: f64 = 150.0;
-const MOST_CONNECTIONS: usize = 24;
+const RATE_OF_A_CONNECTION: f64 = 60.0;
+const MOST_CONNECTIONS: usize = 40;
 
 /// Sends a stream for so long after `start` (times are counted from there); what came of each request.
 pub fn send(stream: &Stream, gateways: [u16; 3], start: Instant, length: Duration) -> Result<Vec<Seen>> {

@@ -60,7 +60,7 @@ impl Rate {
 
     /// How long its calm is measured.
     pub const fn calm(&self) -> Duration {
-        Duration::from_secs(if self.seconds > 1 { 60 } else { 4 })
+        Duration::from_secs(if self.seconds > 1 { 60 } else { 3 })
     }
 }
 

@@ -45,14 +45,7 @@ pub fn calm(results: &Results) -> String {
     for (dealt, how) in [(Dealt::Askew, "askew"), (Dealt::Evenly, "evenly")] {
         for way in ways(true) {
             let cell = |rate: &Rate| {
-                seen.row(way, rate, Event::Calm, dealt).map_or_else(
-                    || "–".to_owned(),
-                    |row| {
-                        let all = row.offered >= ALL_OF_IT;
-                        let sent = if all { String::new() } else { format!(" ({:.1} × sent)", row.offered) };
-                        format!("{}{sent}", both(row, old))
-                    },
-                )
+                seen.row(way, rate, Event::Calm, dealt).map_or_else(|| "–".to_owned(), |row| both(row, old))
             };
             let cells: Vec<String> = RATES.iter().map(cell).collect();
             let _ = writeln!(text, "| {}, {how} | {} |", way.name(), cells.join(" | "));
@@ -84,9 +77,11 @@ pub fn failures(results: &Results) -> String {
     text
 }
 
-/// What was admitted, and the most above the bucket.
+/// What was admitted, the most above the bucket, and how much was sent where that was less than it should have been.
 fn both(row: &Row, old: &str) -> String {
-    format!("{:.2}, {}{old}", row.admitted, above(row))
+    let all = row.offered >= ALL_OF_IT;
+    let sent = if all { String::new() } else { format!(" ({:.1} × sent)", row.offered) };
+    format!("{:.2}, {}{old}{sent}", row.admitted, above(row))
 }
 
 /// Requests above the bucket: none, or how many and how much of it.
