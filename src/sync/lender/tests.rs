@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::contract::key::{Environment, KeyHash};
+use crate::contract::leases::Ask;
 use crate::contract::record::{KeyRecord, Limit, Reach, Scope, WhenUnreachable};
 use crate::host::Clock as _;
 use crate::host::fake::FakeHost;
@@ -76,17 +77,25 @@ impl Process {
 
     /// The answer to the last call: the same for each ask that wants.
     fn answer(&mut self, tokens: u32, generation: u64, retry_after_ms: u64) {
-        let asks = &self.calls.last().unwrap().asks;
+        self.answer_to(self.calls.len(), tokens, generation, retry_after_ms);
+    }
+
+    fn answer_to(&mut self, number: usize, tokens: u32, generation: u64, retry_after_ms: u64) {
+        let asks = &self.calls[number - 1].asks;
         let grant = |ask: &Ask| {
             let tokens = tokens.min(ask.want);
             Grant { tokens, generation, left: 5, retry_after_ms }
         };
         let answer = LeaseAnswer { lease_ms: 1_000, grants: asks.iter().map(grant).collect() };
-        self.answered(Ok(&serde_json::to_vec(&answer).unwrap()));
+        self.answered_to(number, Ok(&serde_json::to_vec(&answer).unwrap()));
     }
 
     fn answered(&mut self, answer: Result<&[u8], Failure>) {
-        let number = u32::try_from(self.calls.len()).unwrap();
+        self.answered_to(self.calls.len(), answer);
+    }
+
+    fn answered_to(&mut self, number: usize, answer: Result<&[u8], Failure>) {
+        let number = u32::try_from(number).unwrap();
         assert!(self.lender.waits_for(number));
         self.lender.answered(&self.host, number, answer, self.host.now().monotonic, &mut self.counts);
     }
@@ -123,7 +132,8 @@ fn a_cold_request_waits_for_one_token_and_what_it_used_is_told() {
     assert_eq!(process.request(&slot), Answer::Token);
     process.lends = Some(1);
     let calls = process.pass(20);
-    let told: Vec<_> = calls.iter().flat_map(|call| &call.asks).map(|ask| (ask.spent, ask.generation)).collect();
+    let told: Vec<_> =
+        calls.iter().flat_map(|call| &call.asks).map(|ask| (ask.spent, ask.generation)).collect();
     assert_eq!(told, [(1, 40)], "once");
     assert!(process.pass(300).is_empty());
 }
@@ -175,8 +185,7 @@ fn without_an_answer_a_limit_goes_by_what_it_says_and_what_it_admitted_is_told_o
         process.pass(1);
         process.answered(Err(Failure::new(Kind::Unreached, "test")));
         process.pass(1);
-        let expected =
-            if slot.refuses_alone() { Answer::Refused(1_000 * MILLI) } else { Answer::Alone };
+        let expected = if slot.refuses_alone() { Answer::Refused(1_000 * MILLI) } else { Answer::Alone };
         assert_eq!(process.request(&slot), expected);
         if expected == Answer::Alone {
             assert!((0..4).all(|_| process.worker.spend(&slot, || true)), "the gateway's own limiter");
@@ -208,7 +217,7 @@ fn a_late_answer_and_one_that_never_comes_stop_lending() {
     assert!(!Lending::read(&process.host).unwrap().unwrap().works);
     process.worker.tick(&process.host);
     assert_eq!(process.request(&slot), Answer::Alone);
-    process.answer(1, 7, 0);
+    process.answer_to(1, 1, 7, 0);
     assert!(Lending::read(&process.host).unwrap().unwrap().works, "better late");
     process.pass(3);
     assert_eq!(process.request(&slot), Answer::Token);

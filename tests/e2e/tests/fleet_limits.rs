@@ -30,9 +30,12 @@ impl Pair {
         let pair = Self { stack, second };
         // Of a limit that is older than the control plane nobody knows what was used, and it begins in full debt. The control plane looks
         // which are younger when it first lends, a second after it has begun.
-        let quick = json!({"requests": 10_000, "window_seconds": 1, "burst": 10, "when_unreachable": "refuse"});
+        let quick =
+            json!({"requests": 10_000, "window_seconds": 1, "burst": 10, "when_unreachable": "refuse"});
         let key = pair.key(&quick);
-        pair.gateways().iter().for_each(|envoy| envoy.wait_for(&Request::get("/v1/agents").bearer(&key.key), 200));
+        pair.gateways()
+            .iter()
+            .for_each(|envoy| envoy.wait_for(&Request::get("/v1/agents").bearer(&key.key), 200));
         pair
     }
 
@@ -103,7 +106,8 @@ fn one_root_context_lends_for_all_workers_when_it_is_elected() {
     let key = pair.key(&json!({"requests": 100, "window_seconds": 600, "burst": 20}));
     let Sent { admitted, took } = pair.send(&key, 800, [4, 4]);
     assert!((20..=20 + took.as_secs() / 6).contains(&admitted), "{admitted} in {took:?}");
-    let held: f64 = pair.gateways().map(|envoy| counter(&envoy.metrics(), "flamegate_fleet_held_total")).iter().sum();
+    let held: f64 =
+        pair.gateways().map(|envoy| counter(&envoy.metrics(), "flamegate_fleet_held_total")).iter().sum();
     assert!(held > 0.0, "the first requests had to wait");
 }
 
