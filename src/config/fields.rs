@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::contract::key::Environment;
-use crate::contract::record::{KeyRecord, Limit, MAX_REQUESTS, MAX_WINDOW_SECONDS, Reach, Scope};
+use crate::contract::record::{KeyRecord, Limit, MAX_REQUESTS, MAX_WINDOW_SECONDS, Scope};
 use crate::contract::restrict::Restrict;
 
 use super::mistakes::Mistakes;
@@ -248,9 +248,9 @@ fn read_limit(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Limi
     let requests = fields.required_number("requests", MAX_REQUESTS);
     let window_seconds = fields.required_number("window_seconds", MAX_WINDOW_SECONDS);
     let burst = if fields.has("burst") { fields.required_number("burst", MAX_REQUESTS) } else { None };
-    let reach = [("gateway", Reach::Gateway), ("fleet", Reach::Fleet)];
-    if fields.choice("reach", &reach, Reach::Gateway) == Reach::Fleet {
-        fields.mistake("reach", "tokens of a fleet limit are lent by the control plane, to keys of its own");
+    if fields.child("reach").is_some() {
+        let why = "each gateway counts static keys for itself: tokens of a fleet limit are lent by a control plane, to its own keys";
+        fields.mistake("reach", why);
     }
     fields.finish();
     Some(Limit { name, scope, burst, ..Limit::per(requests?, window_seconds?) })

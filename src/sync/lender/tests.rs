@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::contract::key::{Environment, KeyHash};
+use crate::contract::leases::Ask;
 use crate::contract::record::{KeyRecord, Limit, Reach, Scope, WhenUnreachable};
 use crate::host::Clock as _;
 use crate::host::fake::FakeHost;
@@ -76,17 +77,25 @@ impl Process {
 
     /// The answer to the last call: the same for each ask that wants.
     fn answer(&mut self, tokens: u32, generation: u64, retry_after_ms: u64) {
-        let asks = &self.calls.last().unwrap().asks;
+        self.answer_to(self.calls.len(), tokens, generation, retry_after_ms);
+    }
+
+    fn answer_to(&mut self, number: usize, tokens: u32, generation: u64, retry_after_ms: u64) {
+        let asks = &self.calls[number - 1].asks;
         let grant = |ask: &Ask| {
             let tokens = tokens.min(ask.want);
             Grant { tokens, generation, left: 5, retry_after_ms }
         };
         let answer = LeaseAnswer { lease_ms: 1_000, grants: asks.iter().map(grant).collect() };
-        self.answered(Ok(&serde_json::to_vec(&answer).unwrap()));
+        self.answered_to(number, Ok(&serde_json::to_vec(&answer).unwrap()));
     }
 
     fn answered(&mut self, answer: Result<&[u8], Failure>) {
-        let number = u32::try_from(self.calls.len()).unwrap();
+        self.answered_to(self.calls.len(), answer);
+    }
+
+    fn answered_to(&mut self, number: usize, answer: Result<&[u8], Failure>) {
+        let number = u32::try_from(number).unwrap();
         assert!(self.lender.waits_for(number));
         self.lender.answered(&self.host, number, answer, self.host.now().monotonic, &mut self.counts);
     }
@@ -208,7 +217,7 @@ fn a_late_answer_and_one_that_never_comes_stop_lending() {
     assert!(!Lending::read(&process.host).unwrap().unwrap().works);
     process.worker.tick(&process.host);
     assert_eq!(process.request(&slot), Answer::Alone);
-    process.answer(1, 7, 0);
+    process.answer_to(1, 1, 7, 0);
     assert!(Lending::read(&process.host).unwrap().unwrap().works, "better late");
     process.pass(3);
     assert_eq!(process.request(&slot), Answer::Token);

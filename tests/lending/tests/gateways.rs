@@ -57,6 +57,8 @@ struct Gateway {
     limiter: Limiter,
     counts: Counts,
     calls: u32,
+    /// Requests that wait for a token: at which worker, and until when.
+    waiting: Vec<(usize, u64)>,
 }
 
 /// A message on its way: to the control plane, or back to a gateway.
@@ -90,17 +92,17 @@ impl Gateway {
         let lender = Lender::new(&host, "gw".to_owned(), None);
         let workers = (0..WORKERS).map(|_| Fleet::default()).collect();
         let (limiter, counts) = (Limiter::new(), Counts::default());
-        Self { host, lender, workers, limiter, counts, calls: 0 }
+        Self { host, lender, workers, limiter, counts, calls: 0, waiting: Vec::new() }
     }
 
-    fn request(&mut self, worker: usize, slot: &Slot) -> Answer {
+    fn request(&mut self, worker: usize, slot: &Slot, ask: Ask) -> Answer {
         let (host, limiter) = (&self.host, &mut self.limiter);
         let fleet = &mut self.workers[worker];
         fleet.check(host);
         if fleet.spend(slot, || limiter.spend(slot)) {
             return Answer::Token;
         }
-        let answer = fleet.refill(host, slot, host.now(), Ask::Take);
+        let answer = fleet.refill(host, slot, host.now(), ask);
         if answer == Answer::Token {
             assert!(fleet.spend(slot, || false));
         }
@@ -119,7 +121,7 @@ impl World {
             book: None,
             numbers: Numbers::of(limit, 1),
             slot: Slot::new(limit, &KeyHash([7; 32]), &record),
-            random: Random(seed * 7919 | 1),
+            random: Random((seed * 7919) | 1),
             now: 0,
             admitted: Vec::new(),
             waited: 0,
@@ -144,9 +146,10 @@ impl World {
                 let gateway = &mut self.gateways[index];
                 gateway.workers.iter_mut().for_each(|worker| worker.tick(&gateway.host));
             }
-            // The sync is woken by workers that want something, and ticks as often as they do.
+            // The sync and the workers wake each other.
             if tick.is_multiple_of(4) {
                 self.sync(index, trouble);
+                self.decide_anew(index);
             }
         }
     }
@@ -216,10 +219,24 @@ impl World {
 
     fn request(&mut self, gateway: usize) {
         let worker = self.random.below(WORKERS as u64) as usize;
-        match self.gateways[gateway].request(worker, &self.slot) {
+        match self.gateways[gateway].request(worker, &self.slot, Ask::Take) {
             Answer::Token => self.admitted.push(self.now),
-            Answer::Awaited => self.waited += 1,
+            Answer::Awaited => {
+                self.waited += 1;
+                self.gateways[gateway].waiting.push((worker, self.now + 100 * MILLI));
+            }
             Answer::Refused(_) | Answer::Alone => {}
+        }
+    }
+
+    fn decide_anew(&mut self, index: usize) {
+        let gateway = &mut self.gateways[index];
+        for (worker, until) in std::mem::take(&mut gateway.waiting) {
+            match gateway.request(worker, &self.slot, Ask::TakeAgain) {
+                Answer::Token => self.admitted.push(self.now),
+                Answer::Awaited if self.now < until => gateway.waiting.push((worker, until)),
+                Answer::Awaited | Answer::Refused(_) | Answer::Alone => {}
+            }
         }
     }
 
@@ -244,6 +261,7 @@ impl World {
 
 #[test]
 fn in_calm_the_fleet_admits_nearly_what_one_bucket_would_and_never_more() {
+    let mut shares_of = Vec::new();
     for (numbers, shares) in [
         ((10, 1, 20), [1, 1, 1]),
         ((100, 1, 100), [1, 1, 1]),
@@ -277,8 +295,9 @@ fn in_calm_the_fleet_admits_nearly_what_one_bucket_would_and_never_more() {
             "{numbers:?} {shares:?}: {share:.3} of ideal, {waited} waited, {calls} calls in {seconds} s"
         );
         assert!(world.excess() <= 0, "{numbers:?} {shares:?}: {} above the bound", world.excess());
-        assert!(share >= 0.97, "{numbers:?} {shares:?}: {share}");
+        shares_of.push((numbers, shares, share));
     }
+    assert!(shares_of.iter().all(|(.., share)| *share >= 0.97), "{shares_of:?}");
 }
 
 #[test]
@@ -312,6 +331,6 @@ fn whatever_is_lost_late_or_dies_the_fleet_stays_within_the_bound() {
             }
         }
         assert!(world.excess() <= 0, "seed {seed}: {} above the bound", world.excess());
-        assert!(world.admitted.len() > 10, "seed {seed}");
+        assert!(world.admitted.len() > 10, "seed {seed}: {}", world.admitted.len());
     }
 }
