@@ -32,7 +32,7 @@ wasm: setup ## build the filter: dist/flamegate.wasm
 
 BROWSER_TESTS = cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
 		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
-		'suites/cookies.test.mjs' 'suites/times.test.mjs' 'suites/usage.test.mjs' 'suites/oidc.test.mjs'
+		'suites/cookies.test.mjs' 'suites/times.test.mjs' 'suites/usage.test.mjs' 'suites/oidc.test.mjs' 'suites/sockets.test.mjs'
 OLDEST_TESTS = @envoy/setup.sh --oldest && source envoy/versions.env && ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
 
 .PHONY: build

@@ -5,6 +5,7 @@
 //! accepted. Unknown fields, wrong types and contradictions are mistakes. Defaults stand in `parse` and nowhere else.
 
 mod fields;
+mod key_sources;
 mod mistakes;
 mod parse;
 mod published;
@@ -12,6 +13,8 @@ mod settings;
 mod workspace_limits;
 
 pub use self::mistakes::{ConfigError, Mistake};
+pub use crate::decision::sources::{KeySources, Source};
+
 pub use self::settings::{Config, FilterConfig, Role, SyncConfig, SyncMode};
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One request's way from bytes to an answer, without memory and without the proxy: what it says ([`request`], [`credential`]), whether
+//! One request's way from bytes to an answer, without memory and without the proxy: what it says ([`request`], [`credential`], [`sources`]), whether
 //! it needs a key ([`bypass`]), whose key it is ([`auth`], [`known_key`]), and what is told to whom ([`denial`], [`reply`],
 //! [`metrics`]). [`crate::worker`] remembers, and puts the steps in order.
 
@@ -14,4 +14,5 @@ pub mod published;
 pub mod rate_limit;
 pub mod reply;
 pub mod request;
+pub mod sources;
 pub mod throttle;

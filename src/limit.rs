@@ -53,6 +53,7 @@
 
 pub mod bucket;
 pub mod fleet;
+pub mod fleet_lease;
 pub mod gcra;
 mod lease;
 pub mod lending;

@@ -14,6 +14,7 @@ pub mod machine;
 pub mod no_table;
 mod pace;
 pub mod patience;
+mod plans;
 pub mod reports;
 pub mod session;
 pub mod tagged_position;

@@ -18,13 +18,14 @@ mod cases;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use cases::{BYPASS_JSON, Bypass, Case, Expect, Gateway, KeyKind, UNKNOWN_KEY};
+use cases::{BYPASS_JSON, Bypass, Case, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, UNKNOWN_KEY};
 use flamegate::config::Config;
 use flamegate::contract::key::{ApiKey, Environment};
 use flamegate::contract::page::{Page, Upsert, WireHash};
 use flamegate::contract::record::{KeyRecord, Limit, Scope};
 use flamegate::decision::metrics::COUNTERS;
 use flamegate::decision::request::{IDENTITY_PREFIX, Request};
+use flamegate::decision::sources::{Change, Found};
 use flamegate::host::Clock as _;
 use flamegate::host::fake::FakeHost;
 use flamegate::table::writer::TableWriter;
@@ -100,7 +101,10 @@ fn fill_table(host: &FakeHost) {
 
 fn gateway(kind: Gateway) -> (FakeHost, Worker) {
     let environments = if kind == Gateway::LiveOnly { r#"["live"]"# } else { r#"["live","test"]"# };
-    let json = format!(r#"{{"sync":{{}},"bypass":{BYPASS_JSON},"environments":{environments}}}"#);
+    let sources = if kind == Gateway::Sources { KEY_SOURCES_JSON } else { r#"[{"bearer":"authorization"}]"# };
+    let json = format!(
+        r#"{{"sync":{{}},"bypass":{BYPASS_JSON},"environments":{environments},"key_sources":{sources}}}"#
+    );
     let host = FakeHost::at(1_000);
     if kind != Gateway::Unsynced {
         fill_table(&host);
@@ -116,29 +120,42 @@ fn gateway(kind: Gateway) -> (FakeHost, Worker) {
     (host, worker)
 }
 
+/// All that a row sends.
+fn headers(case: &Case) -> Vec<(&'static str, Vec<u8>)> {
+    let key = plaintext(case.key);
+    let mut headers = vec![(":method", case.method.into()), (":path", case.path_with(key).into_bytes())];
+    headers.extend(case.header_lines(key));
+    headers.extend(case.authorization_lines(key).into_iter().map(|line| ("authorization", line)));
+    headers
+}
+
 /// The header map as the host serialises it; values are any bytes.
-fn header_map(case: &Case) -> Vec<u8> {
-    let mut headers: Vec<(&[u8], Vec<u8>)> =
-        vec![(b":method", case.method.into()), (b":path", case.path.into())];
-    headers.extend(case.headers.iter().map(|(name, value)| (name.as_bytes(), value.to_vec())));
-    let lines = case.authorization_lines(plaintext(case.key));
-    headers.extend(lines.into_iter().map(|line| (&b"authorization"[..], line)));
+fn header_map(headers: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let number = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
     let mut map = number(headers.len()).to_vec();
-    for (name, value) in &headers {
+    for (name, value) in headers {
         map.extend(number(name.len()));
         map.extend(number(value.len()));
     }
-    for (name, value) in &headers {
-        map.extend([name, &[0][..], value, &[0]].concat());
+    for (name, value) in headers {
+        map.extend([name.as_bytes(), &[0][..], value, &[0]].concat());
     }
     map
 }
 
 fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
-    let map = header_map(case);
+    let map = header_map(&headers(case));
+    let sources = worker.config().key_sources.clone();
+    let mut found = None;
     let mut request = Request::with_body(case.body.is_some());
-    request.read(&map).unwrap();
+    match &sources {
+        None => request.read(&map).unwrap(),
+        Some(sources) => {
+            let found = found.insert(Found::new(sources));
+            request.read_with(&map, found).unwrap();
+            request.found = Some(found);
+        }
+    }
     let decision = decide(worker, host, &request);
     let (verdict, reason) = case.expect.counter().unwrap();
     let counter = COUNTERS[decision.counter as usize];
@@ -173,12 +190,13 @@ fn check_reply(case: &Case, denial: cases::Denial, reply: &flamegate::decision::
     assert_eq!(reply.body, body, "{}", case.name);
     assert_eq!(reply.headers.get("grpc-status-details-bin").is_some(), grpc, "{}", case.name);
     for (name, value) in contract.headers.iter().filter(|(name, _)| !grpc || *name != "content-type") {
-        let found = reply.headers.get(name);
-        assert!(
-            found.is_some() && value.is_none_or(|value| found == Some(value)),
-            "{}: {name} {found:?}",
-            case.name
-        );
+        let pairs = reply.headers.pairs();
+        let found: Vec<&str> = pairs.iter().filter(|(own, _)| own == name).map(|(_, value)| *value).collect();
+        let expected = match value {
+            Some(value) if *name == "www-authenticate" => case.challenges(value),
+            value => vec![value.unwrap_or_else(|| found.first().copied().unwrap_or_default())],
+        };
+        assert_eq!(found, expected, "{}: {name}", case.name);
     }
 }
 
@@ -204,13 +222,46 @@ fn check_removals(case: &Case, edits: &Edits<'_>) {
         assert!(safe, "{}: {name:?}", case.name);
     }
     assert_eq!(removed.contains(&&b"authorization"[..]), !case.authorization.is_empty(), "{}", case.name);
+    check_arrival(case, edits);
     assert!(IDENTITY_HEADERS.iter().all(|name| name.as_bytes().starts_with(IDENTITY_PREFIX)));
+}
+
+/// No credential is left anywhere, and of what the row names so much as it says.
+fn check_arrival(case: &Case, edits: &Edits<'_>) {
+    let mut left = headers(case);
+    left.retain(|(name, _)| !edits.removals().any(|removed| removed == name.as_bytes()));
+    for change in edits.changes() {
+        match change {
+            Change::Remove(name) => left.retain(|(own, _)| *own != name),
+            Change::Set(name, value) => {
+                let path = left.iter_mut().find(|(own, _)| *own == name);
+                match path {
+                    Some((_, own)) => *own = value,
+                    None => {
+                        let name = case.headers.iter().find(|(own, _)| *own == name).unwrap().0;
+                        left.push((name, value));
+                    }
+                }
+            }
+        }
+    }
+    let key = plaintext(case.key).as_bytes();
+    let has_key = |value: &[u8]| !key.is_empty() && value.windows(key.len()).any(|part| part == key);
+    assert!(!left.iter().any(|(_, value)| has_key(value)), "{}: {left:?}", case.name);
+    for (name, expected) in case.arrives.unwrap_or_default() {
+        let values: Vec<_> = left
+            .iter()
+            .filter(|(own, _)| own == name)
+            .map(|(_, value)| String::from_utf8_lossy(value))
+            .collect();
+        assert_eq!(values, Vec::from_iter(*expected), "{}: {name}", case.name);
+    }
 }
 
 #[test]
 fn every_row_of_the_case_table_holds_on_the_fake_host() {
     let mut rows = 0;
-    for kind in [Gateway::Synced, Gateway::LiveOnly, Gateway::Unsynced] {
+    for kind in GATEWAYS {
         let (host, mut worker) = gateway(kind);
         for case in cases::all().filter(|case| case.gateway == kind) {
             check(case, &host, &mut worker);

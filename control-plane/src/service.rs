@@ -11,6 +11,7 @@ pub mod housekeeping;
 pub mod key_series;
 pub mod keys;
 pub mod lending;
+pub mod masked;
 pub mod metrics;
 pub mod oidc;
 pub mod operators;

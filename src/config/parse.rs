@@ -13,6 +13,7 @@ use crate::decision::known_key::KnownKey;
 use crate::decision::throttle::ThrottleConfig;
 
 use super::fields::{Fields, parse_json};
+use super::key_sources;
 use super::mistakes::{ConfigError, Mistakes};
 use super::published;
 use super::settings::{Config, FilterConfig, Role, SyncConfig, SyncMode};
@@ -76,6 +77,7 @@ pub const FILTER_FIELDS: &[&str] = &[
     "realm",
     "environments",
     "bypass",
+    "key_sources",
     "cors_preflight",
     "forward_authorization",
     "identity_headers",
@@ -118,6 +120,9 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
         fleet_wait_ns: fleet_wait.saturating_mul(NANOS_PER_MILLI),
         start_hold_ns: start_hold.saturating_mul(NANOS_PER_MILLI),
         bypass,
+        key_sources: root
+            .child("key_sources")
+            .and_then(|(value, path)| key_sources::read(value, &path, root.mistakes())),
         cors_preflight: root.flag("cors_preflight", true),
         forward_authorization: root.flag("forward_authorization", false),
         identity_headers: root.flag("identity_headers", true),

@@ -7,6 +7,7 @@ use crate::decision::auth::Accepts;
 use crate::decision::bypass::BypassRule;
 use crate::decision::known_key::KnownKey;
 use crate::decision::published::Published;
+use crate::decision::sources::KeySources;
 use crate::decision::throttle::ThrottleConfig;
 
 /// What one plugin instance is configured to do.
@@ -40,6 +41,8 @@ pub struct FilterConfig {
     pub accepts: Accepts,
     /// Requests that need no key.
     pub bypass: Vec<BypassRule>,
+    /// Where keys may stand; `None` for `Authorization: Bearer` alone.
+    pub key_sources: Option<Rc<KeySources>>,
     /// Whether CORS preflights need no key.
     pub cors_preflight: bool,
     /// Whether `Authorization` reaches the upstream.

@@ -4,6 +4,7 @@ use super::parse::FILTER_FIELDS;
 use super::*;
 use crate::decision::auth::Accepts;
 use crate::decision::published::Published;
+use crate::decision::sources::Source;
 
 fn parse(json: &str) -> Result<Config, ConfigError> {
     Config::parse(json.as_bytes(), |name| (name == "FLAMEGATE_SYNC_TOKEN").then(|| "token".to_owned()))
@@ -24,6 +25,7 @@ fn an_almost_empty_configuration_has_the_documented_defaults() {
     assert_eq!(filter.realm, "flametalk");
     assert_eq!(filter.accepts, Accepts { live: true, test: true, checksum_only: false });
     assert!(filter.bypass.is_empty() && filter.static_keys.is_empty());
+    assert_eq!(filter.key_sources, None);
     assert!(filter.cors_preflight && filter.identity_headers && filter.end_streams);
     assert_eq!(filter.published, Published::default());
     assert!(!filter.forward_authorization && !filter.rate_limit_on_success);
@@ -120,6 +122,83 @@ fn all_mistakes_are_reported_at_once_with_their_paths() {
         assert!(found.iter().any(|line| line.starts_with(path)), "{path} is missing in {found:#?}");
     }
     assert!(!found.iter().any(|line| line.contains("s3cret")), "values are not quoted");
+}
+
+#[test]
+fn places_of_keys_are_read_in_their_order() {
+    let config = parse(
+        r#"{"sync":{},"key_sources":[{"header":"x-api-key"},{"bearer":"authorization"},{"basic":"username"},{"query":"api_key"},
+        {"cookie":"__Host-key"},{"websocket_protocol":"flametalk.key."}]}"#,
+    );
+    let sources = config.unwrap().filter.key_sources.unwrap();
+    assert_eq!(
+        sources.all(),
+        [
+            Source::Header("x-api-key".into()),
+            Source::Bearer,
+            Source::BasicUsername,
+            Source::Query("api_key".into()),
+            Source::Cookie("__Host-key".into()),
+            Source::WebsocketProtocol("flametalk.key.".into()),
+        ]
+    );
+    // What is the default anyway costs nothing more.
+    assert_eq!(
+        parse(r#"{"sync":{},"key_sources":[{"bearer":"authorization"}]}"#).unwrap().filter.key_sources,
+        None
+    );
+}
+
+#[test]
+fn mistakes_in_places_of_keys() {
+    let long = "a".repeat(64);
+    for (places, expected) in [
+        ("{}", "key_sources: a list of places".to_owned()),
+        ("[]", "key_sources: 1 to 8 places".to_owned()),
+        (r#"["x-api-key"]"#, "key_sources[0]: an object, not this text".to_owned()),
+        ("[{}]", "key_sources[0]: an object with one of \"bearer\", \"header\"".to_owned()),
+        (r#"[{"body":"key"}]"#, "key_sources[0]: an object with one of".to_owned()),
+        (r#"[{"query":"a","cookie":"a"}]"#, "key_sources[0]: an object with one of".to_owned()),
+        (r#"[{"query":"a","in":"a"}]"#, "key_sources[0].in: unknown field".to_owned()),
+        (r#"[{"basic":"password"}]"#, "key_sources[0].basic: one of \"username\"".to_owned()),
+        (
+            r#"[{"query":"a"},{"query":"b"},{"query":"a"}]"#,
+            "key_sources[2]: this place is in the list".to_owned(),
+        ),
+        (
+            r#"[{"websocket_protocol":"a"},{"websocket_protocol":"b"}]"#,
+            "key_sources[1]: one prefix".to_owned(),
+        ),
+        (r#"[{"query":""}]"#, "key_sources[0].query: 1 to 63 letters".to_owned()),
+        (r#"[{"cookie":"a=b"}]"#, "key_sources[0].cookie: 1 to 63 letters".to_owned()),
+        (r#"[{"websocket_protocol":"a,b"}]"#, "key_sources[0].websocket_protocol: 1 to 63".to_owned()),
+        (r#"[{"header":7}]"#, "key_sources[0].header: a text".to_owned()),
+    ] {
+        let found = mistakes(&format!(r#"{{"sync":{{}},"key_sources":{places}}}"#));
+        assert!(found.iter().any(|line| line.starts_with(&expected)), "{places}: {found:?}");
+    }
+    for header in [
+        "",
+        "X-Api-Key",
+        "x_api_key",
+        "authorization",
+        "cookie",
+        "host",
+        ":path",
+        "connection",
+        "x-flametalk-key",
+        "x-envoy-key",
+        "x-forwarded-for",
+        "content-type",
+        "access-control-request-method",
+        &long,
+    ] {
+        let found = mistakes(&format!(r#"{{"sync":{{}},"key_sources":[{{"header":"{header}"}}]}}"#));
+        assert!(found[0].starts_with("key_sources[0].header: the name of a header"), "{header}: {found:?}");
+    }
+    let nine: Vec<String> = (0..9).map(|number| format!(r#"{{"query":"k{number}"}}"#)).collect();
+    let found = mistakes(&format!(r#"{{"sync":{{}},"key_sources":[{}]}}"#, nine.join(",")));
+    assert_eq!(found, ["key_sources: 1 to 8 places"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The decision who is calling: `Authorization` → key → record → valid now? → [`Permit`] or [`Denial`].
+//! The decision who is calling: credential → key → record → valid now? → [`Permit`] or [`Denial`].
 //!
 //! A permit can only be made here. Everything is a pure function of bytes, a look-up and a clock reading.
 
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::contract::key::{Environment, KeyHash};
 use crate::host::WallClock;
 
-use super::credential::{Authorization, BearerToken};
+use super::credential::Presented;
 use super::denial::{Denial, InvalidApiKey, Unavailable};
 use super::known_key::KnownKey;
 
@@ -62,13 +62,13 @@ impl Permit {
 
 /// Finds out who is calling. `find` looks a hash up; it is asked once, and only for a well-formed key. `now` is asked only
 /// about a key that expires.
-pub fn authenticate(
-    header: Authorization<'_>,
+pub fn authenticate<'a>(
+    credential: impl Into<Presented<'a>>,
     accepts: Accepts,
     now: impl FnOnce() -> WallClock,
     find: impl FnOnce(&KeyHash) -> Result<Option<Rc<KnownKey>>, Unavailable>,
 ) -> Result<Permit, Denial> {
-    let token = BearerToken::parse(header).map_err(Denial::Unauthorized)?;
+    let token = credential.into().token().map_err(Denial::Unauthorized)?;
     let invalid = |reason| Err(Denial::InvalidApiKey(reason));
     let Some(api_key) = token.api_key() else { return invalid(InvalidApiKey::Malformed) };
     if accepts.checksum_only && !api_key.has_valid_checksum() {

@@ -87,6 +87,11 @@ impl<'a> Header<'a> {
         self.name_len == name.len() && equal(self.name(), name)
     }
 
+    /// Length of the name, in bytes.
+    pub(super) const fn name_len(self) -> usize {
+        self.name_len
+    }
+
     /// The name.
     pub fn name(self) -> &'a [u8] {
         self.text.get(..self.name_len).unwrap_or_default()

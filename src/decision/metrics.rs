@@ -99,6 +99,10 @@ pub const GAUGES: [&str; 5] = [
     "flamegate_table_confirmed_timestamp_seconds",
 ];
 
+/// Gauges of limits that the fleet counts together, which the sync writes once it has lent anything: 1 while tokens are lent and 2 while
+/// they cannot be; and the tokens that lie in the process's pools.
+pub const FLEET_GAUGES: [&str; 2] = ["flamegate_fleet_limits_mode", "flamegate_fleet_tokens"];
+
 /// Counts since the last flush.
 #[derive(Clone, Debug)]
 pub struct Counts([u64; COUNTERS.len()]);

@@ -6,20 +6,23 @@ use super::headers::Headers;
 
 /// These headers and what every answer has: its content type, and that nobody keeps it. Without the latter a route that makes
 /// answers cacheable would do so with a 401, too.
-pub fn answer<'t, const N: usize>(headers: [(&'t str, &'t str); N]) -> Headers {
+pub fn answer<'t, I>(headers: I) -> Headers
+where
+    I: IntoIterator<Item = (&'t str, &'t str), IntoIter: Clone>,
+{
     let all = [("content-type", "application/json"), ("cache-control", "no-store")];
     Headers::new(headers.into_iter().chain(all))
 }
 
 /// Headers of a 429 that no limit of a key gave.
 pub fn retry_after_headers(seconds: u64) -> Headers {
-    answer([("retry-after", &seconds.to_string())])
+    answer([("retry-after", seconds.to_string().as_str())])
 }
 
 /// Headers of a 429: the limit called `name` admits a request in so many `seconds`; `policy` describes all of the key's limits.
 pub fn refusal_headers(name: &str, seconds: u64, policy: &str) -> Headers {
     answer([
-        ("retry-after", &seconds.to_string()),
+        ("retry-after", seconds.to_string().as_str()),
         ("ratelimit", &rate_limit([(name, 0, seconds)].into_iter())),
         ("ratelimit-policy", policy),
     ])

@@ -5,6 +5,7 @@ mod grpc;
 use super::denial::Denial;
 use super::headers::Headers;
 use super::rate_limit::answer;
+use super::sources::{KeySources, Source};
 
 /// An answer that the proxy gives instead of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,20 +94,22 @@ impl Code {
 
 impl Replies {
     /// Prepares the answers. `realm` names the protected space in `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 6750
-    /// section 3), and is the domain of the reason that gRPC clients get.
-    pub fn new(realm: &str) -> Self {
-        let both = |code: &Code, details, header: (&str, &str)| {
-            let headers = answer([header]);
+    /// section 3), and is the domain of the reason that gRPC clients get. `sources` are the places of a key, when there are others
+    /// than `Authorization: Bearer`.
+    pub fn new(realm: &str, sources: Option<&KeySources>) -> Self {
+        let both = |code: &Code, details, headers: Headers| {
             let grpc = code.grpc_reply(details, &headers, &code.status_details(realm));
             Both { json: code.reply(details, headers), grpc }
         };
-        let challenge = format!("Bearer realm=\"{realm}\"");
-        let invalid = format!("{challenge}, error=\"invalid_token\"");
-        let [challenge, invalid] = [&challenge, &invalid].map(|value| ("www-authenticate", value.as_str()));
+        let challenged = |error| {
+            let challenges = challenges(realm, error, sources);
+            answer(challenges.iter().map(|challenge| ("www-authenticate", challenge.as_str())))
+        };
+        let invalid = challenged(", error=\"invalid_token\"");
         Self {
-            unauthorized: both(&UNAUTHORIZED, "flamegate_unauthorized", challenge),
+            unauthorized: both(&UNAUTHORIZED, "flamegate_unauthorized", challenged("")),
             invalid_api_key: both(&INVALID_API_KEY, "flamegate_invalid_api_key", invalid),
-            unavailable: both(&UNAVAILABLE, "flamegate_unavailable", ("retry-after", "1")),
+            unavailable: both(&UNAVAILABLE, "flamegate_unavailable", answer([("retry-after", "1")])),
             ready: READY.reply("flamegate_ready", answer([])),
             rate_limited: RATE_LIMITED.status_details(realm),
         }
@@ -136,6 +139,23 @@ impl Replies {
             Denial::Throttled(throttled) => too_many("flamegate_throttled", &throttled.headers),
         }
     }
+}
+
+/// What a 401 asks for (RFC 9110 section 15.5.2: at least one challenge). `Basic` makes browsers ask a person for name and password, so it
+/// is said only where that is a place of a key. For a header, a cookie or a parameter there is no registered scheme.
+fn challenges(realm: &str, error: &str, sources: Option<&KeySources>) -> Vec<String> {
+    let bearer = || format!("Bearer realm=\"{realm}\"{error}");
+    let Some(sources) = sources else { return vec![bearer()] };
+    let of = |source: &Source| match source {
+        Source::Bearer => Some(bearer()),
+        Source::BasicUsername => Some(format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")),
+        _ => None,
+    };
+    let mut challenges: Vec<String> = sources.all().iter().filter_map(of).collect();
+    if challenges.is_empty() {
+        challenges.push(format!("ApiKey realm=\"{realm}\""));
+    }
+    challenges
 }
 
 /// The same headers for an answer to a gRPC client: Envoy gives it the content type.

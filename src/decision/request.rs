@@ -5,8 +5,9 @@
 
 use crate::bytes::equal;
 
-use super::credential::Authorization;
+use super::credential::{Authorization, Presented};
 use super::headers::{Header, read_map};
+use super::sources::Found;
 
 /// The parts of a request's head that decisions depend on. Borrows the host's bytes.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     pub forged: Forged<'a>,
     /// All headers, for what is asked about few requests.
     pub map: &'a [u8],
+    /// What stands in the places of a key, when the configuration names others than `authorization`.
+    pub found: Option<&'a Found<'a>>,
 }
 
 /// A header of which there should be one, with something in it.
@@ -77,6 +80,7 @@ impl Default for Request<'_> {
             grpc: false,
             forged: Forged::default(),
             map: b"",
+            found: None,
         }
     }
 }
@@ -98,6 +102,25 @@ impl<'a> Request<'a> {
     pub fn read(&mut self, map: &'a [u8]) -> Option<()> {
         self.map = map;
         read_map(map, |header| self.note(header))
+    }
+
+    /// The same, and what stands in the places of a key, which is then [`Self::found`].
+    pub fn read_with(&mut self, map: &'a [u8], found: &mut Found<'a>) -> Option<()> {
+        self.map = map;
+        read_map(map, |header| {
+            self.note(header);
+            found.note(header);
+        })?;
+        found.settle(map, self.authorization, self.path);
+        Some(())
+    }
+
+    /// What the request is recognised and authenticated by.
+    pub fn presented(&self) -> Presented<'a> {
+        match self.found {
+            None => Presented::Header(self.authorization),
+            Some(found) => Presented::Token(found.token()),
+        }
     }
 
     /// Takes one header into account; names are lower-case, as Envoy has them.
@@ -139,6 +162,7 @@ impl<'a> Request<'a> {
             && self.requested_method == Once::One
             && matches!(self.authorization, Authorization::Absent)
             && !self.upgrade
+            && self.found.is_none_or(|found| !found.is_beside_the_query())
     }
 
     /// A request for a connection of another kind. Envoy makes CONNECT of an HTTP/1 upgrade on an HTTP/2 hop, and GET of that

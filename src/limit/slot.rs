@@ -93,9 +93,9 @@ impl Slot {
         self.fleet.is_some()
     }
 
-    /// Time in which one token comes, in nanoseconds.
-    pub const fn interval_ns(&self) -> u64 {
-        self.account.quota.emission_ns()
+    /// True when it refuses while nothing can be lent.
+    pub const fn refuses_alone(&self) -> bool {
+        self.refuses_alone
     }
 
     /// Who shares the limit.

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{SyncConfig, SyncMode};
 use crate::contract::key::KeyHash;
 use crate::contract::record::is_name;
-use crate::decision::metrics::{Counter, Counts};
+use crate::decision::metrics::{Counter, Counts, FLEET_GAUGES};
 use crate::host::{Callouts, Clock, HostError, Monotonic, Now, SharedData, random_u64};
 use crate::table::status::Status;
 use crate::table::writer::{ApplyError, TableWriter};
@@ -245,6 +245,11 @@ impl Driver {
         self.poster = None;
         self.lender = None;
         self.call = None;
+    }
+
+    /// The gauges of fleet limits, once there is something to say.
+    pub fn lending(&self) -> Option<[u64; FLEET_GAUGES.len()]> {
+        self.lender.as_ref().and_then(Lender::gauges)
     }
 
     /// A worker wants tokens.

@@ -7,26 +7,22 @@
 //! While the control plane does not answer, or not soon, the workers are told so, and each limit goes by its `when_unreachable`; calls
 //! that ask for nothing look whether it is back.
 
-use std::collections::HashMap;
-
-use crate::contract::leases::{Ask, Grant, LeaseAnswer, LeaseCall, MAX_ASKS};
-use crate::decision::metrics::{Counter, Counts};
+use crate::contract::leases::{Grant, LeaseAnswer, LeaseCall, MAX_ASKS};
+use crate::decision::metrics::{Counter, Counts, FLEET_GAUGES};
 use crate::host::{HostError, Monotonic, Now, SharedData, random_u64};
-use crate::limit::fleet::MARGIN_NS;
 use crate::limit::lending::{self, BEAT_NS, BUCKETS, Lending, bucket_of};
-use crate::limit::pool::{Lent, Report, Term};
-use crate::limit::pools::Entry;
-use crate::limit::{Account, AccountHasher, Terms, waiters};
+use crate::limit::pool::Term;
+use crate::limit::waiters;
 
 use super::failure::{Failure, Kind};
-use super::pace::{MOST_PAUSE_NS, Pace};
+use super::plans::{Asked, Paces, next_look, plan, take_in};
 
 /// Time that a call may take, in milliseconds: after a lease's length an answer is of no use.
 pub const ANSWER_MS: u32 = 1_000;
 /// After this time without an answer nothing is lent until one comes, in nanoseconds.
 const LATE_NS: u64 = 300_000_000;
 /// A call of which the host said nothing more is over then.
-const LOST_NS: u64 = 3_000_000_000;
+const LOST_NS: u64 = 1_500_000_000;
 /// First and longest pause after failures, in nanoseconds.
 const PAUSE_NS: u64 = 100_000_000;
 const MOST_PAUSE_AFTER_FAILURES_NS: u64 = 2_000_000_000;
@@ -34,15 +30,7 @@ const MOST_PAUSE_AFTER_FAILURES_NS: u64 = 2_000_000_000;
 const NO_SUCH_PATH_NS: u64 = 60_000_000_000;
 /// Most calls that are out at one time.
 const MAX_CALLS: usize = 4;
-/// Tokens that nobody took for so long go back, in nanoseconds.
-const IDLE_NS: u64 = 200_000_000;
-/// An account that nobody uses is looked at so often, in nanoseconds: for what workers tell late.
-const SLOW_ROUND_NS: u64 = 1_000_000_000;
-/// A pool that is used up and will be asked for soon refuses until then, and so much longer: the answer is on its way.
-const GRACE_NS: u64 = 30_000_000;
 const NANOS_PER_MILLI: u64 = 1_000_000;
-
-type Paces = HashMap<Account, Pace, AccountHasher>;
 
 /// A leader's side of it.
 #[derive(Debug)]
@@ -50,6 +38,8 @@ pub struct Lender {
     gateway: String,
     /// When each bucket is looked at again.
     due: Vec<Monotonic>,
+    /// Tokens that lay in each when it was looked at last.
+    tokens: Vec<u64>,
     paces: Paces,
     calls: Vec<Call>,
     /// What the workers are told, and whether the sync has said it since it changed.
@@ -70,27 +60,19 @@ struct Call {
     asks: Vec<Asked>,
 }
 
-/// One ask of a call, in its order.
-#[derive(Clone, Debug)]
-struct Asked {
-    account: Account,
-    terms: Terms,
-    want: u32,
-    report: Report,
-    alone: u32,
-}
-
 impl Lender {
-    /// Begins to lead; what the last leader said of lending goes on. `queue` wakes this context.
+    /// Begins to lead. Until a call fails it is taken to work: who asks first finds out, and nobody asks where there is no fleet limit.
+    /// `queue` wakes this context.
     pub fn new<H: SharedData>(host: &H, gateway: String, queue: Option<u32>) -> Self {
         let said = Lending::read(host).ok().flatten().unwrap_or_default();
         let queue = queue.map_or(0, |queue| queue.saturating_add(1));
         Self {
             gateway,
             due: vec![0; usize::from(BUCKETS)],
+            tokens: vec![0; usize::from(BUCKETS)],
             paces: Paces::default(),
             calls: Vec::new(),
-            lending: Lending { works: false, queue, ..said },
+            lending: Lending { works: true, queue, ..said },
             is_said: false,
             has_made: false,
             failures: 0,
@@ -102,6 +84,14 @@ impl Lender {
     /// True when this call is one of these.
     pub fn waits_for(&self, call: u32) -> bool {
         self.calls.iter().any(|out| out.number == call)
+    }
+
+    /// Whether tokens are lent, and how many lie here; `None` while no fleet limit was in use.
+    pub fn gauges(&self) -> Option<[u64; FLEET_GAUGES.len()]> {
+        let mode = if self.lending.works { 1 } else { 2 };
+        let tokens = self.tokens.iter().fold(0, |sum: u64, tokens| sum.saturating_add(*tokens));
+        let is_used = self.lending.answers > 0 || !self.lending.works;
+        is_used.then_some([mode, tokens])
     }
 
     /// Asks for what is due. To be called on every tick, and when a worker wakes the sync.
@@ -117,7 +107,8 @@ impl Lender {
         self.give_up(now.monotonic, counts);
         if self.has_made && now.monotonic >= self.asks_again_at && self.calls.len() < MAX_CALLS {
             let asks = if self.lending.works { self.due_asks(host, now) } else { Vec::new() };
-            if !asks.is_empty() || (!self.lending.works && self.calls.is_empty()) {
+            let is_late = |call: &Call| now.monotonic.saturating_sub(call.asked.monotonic) >= LATE_NS;
+            if !asks.is_empty() || (!self.lending.works && self.calls.iter().all(is_late)) {
                 self.call(asks, now, counts, send);
             }
         }
@@ -140,11 +131,11 @@ impl Lender {
         });
         match answer {
             Ok(answer) => {
-                self.failures = 0;
+                (self.failures, self.asks_again_at) = (0, 0);
                 self.trip_ns = now.saturating_sub(call.asked.monotonic).saturating_add(self.trip_ns) / 2;
                 self.granted(host, &call, &answer, now);
                 if !self.lending.works {
-                    log::info!("flamegate: tokens of fleet limits are lent");
+                    log::info!("flamegate: tokens of fleet limits are lent again");
                 }
                 self.lending.works = true;
                 self.lending.answers = self.lending.answers.wrapping_add(1);
@@ -174,13 +165,17 @@ impl Lender {
             }
             let (paces, trip_ns) = (&self.paces, self.trip_ns);
             let looked = lending::update(host, bucket, now.monotonic, |pools| {
-                let plans: Vec<_> = pools.0.iter_mut().map(|entry| plan(entry, paces, trip_ns, now)).collect();
+                let plans: Vec<_> =
+                    pools.0.iter_mut().map(|entry| plan(entry, paces, trip_ns, now)).collect();
                 let changed = plans.iter().any(|plan| plan.changed);
                 (changed, plans)
             });
             let next = looked.as_ref().map_or(now.monotonic, |plans| next_look(plans, now.monotonic));
             if let Some(due) = self.due.get_mut(index) {
                 *due = next;
+            }
+            if let (Some(tokens), Ok(plans)) = (self.tokens.get_mut(index), &looked) {
+                *tokens = plans.iter().fold(0, |sum, plan| sum.saturating_add(u64::from(plan.tokens)));
             }
             for plan in looked.into_iter().flatten() {
                 asks.extend(plan.asks);
@@ -296,61 +291,6 @@ impl Lender {
 /// Most asks of one bucket.
 const MOST_PER_BUCKET: usize = 2 * crate::limit::pools::MAX_ENTRIES;
 
-/// What becomes of an account when its bucket is looked at.
-struct Plan {
-    account: Account,
-    pace: Pace,
-    asks: Vec<Asked>,
-    changed: bool,
-    /// When it is to be looked at again.
-    next: Monotonic,
-}
-
-/// Plans an account, and takes out of it what will be told.
-fn plan(entry: &mut Entry, paces: &Paces, trip_ns: u64, now: Now) -> Plan {
-    let Entry { account, demand, .. } = &*entry;
-    let (account, quota, waits) = (*account, account.quota, demand.want > 0);
-    let mut pace = paces.get(&account).copied().unwrap_or_else(|| Pace::new(now.monotonic));
-    if entry.is_asked(now.monotonic) || !pace.is_due(now.monotonic, waits) {
-        let next = pace.next(waits);
-        return Plan { account, pace, asks: Vec::new(), changed: false, next };
-    }
-    let was = entry.clone();
-    let spent = entry.pool.reports().fold(0_u32, |sum, report| sum.saturating_add(report.spent));
-    pace.used(spent.saturating_add(entry.demand.want), now.monotonic);
-    let is_idle = now.monotonic.saturating_sub(entry.demand.used_at) >= IDLE_NS;
-    let target = if is_idle { 0 } else { pace.target(quota, trip_ns) };
-    entry.pool.let_go(if is_idle { 0 } else { u32::MAX }, now, MARGIN_NS);
-    let missing = target.saturating_sub(entry.pool.tokens());
-    let want = u64::from(missing.saturating_add(entry.demand.want)).min(quota.burst());
-    let want = u32::try_from(want).unwrap_or(u32::MAX);
-    let alone = quota.requests(quota.backlog_ns(entry.demand.alone, now.monotonic));
-    let asks = asks(entry, want, u32::try_from(alone).unwrap_or(u32::MAX));
-    entry.demand.low = target / 2;
-    if !asks.is_empty() {
-        (entry.demand.want, entry.demand.alone) = (0, 0);
-        entry.demand.asked_at = if want > 0 { now.monotonic } else { 0 };
-        pace.asked(quota, now.monotonic);
-    }
-    let at_rest = entry.pool.is_empty() && is_idle && asks.is_empty();
-    let next = if at_rest { now.monotonic.saturating_add(SLOW_ROUND_NS) } else { pace.next(false) };
-    Plan { account, pace, asks, changed: *entry != was, next }
-}
-
-/// One ask for each generation that there is something to tell of, and at least one when tokens are wanted.
-fn asks(entry: &mut Entry, want: u32, alone: u32) -> Vec<Asked> {
-    let (account, terms) = (entry.account, entry.terms.clone());
-    let mut reports: Vec<Report> = entry.pool.take_reports().collect();
-    if reports.is_empty() && (want > 0 || alone > 0) {
-        reports.push(Report::default());
-    }
-    let asks = reports.into_iter().enumerate().map(|(index, report)| {
-        let (want, alone) = if index == 0 { (want, alone) } else { (0, 0) };
-        Asked { account, terms: terms.clone(), want, report, alone }
-    });
-    asks.collect()
-}
-
 /// No answer comes to these.
 fn forget_asks<H: SharedData>(host: &H, asks: &[Asked], now: Monotonic) {
     for ask in asks.iter().filter(|ask| ask.want > 0) {
@@ -360,44 +300,6 @@ fn forget_asks<H: SharedData>(host: &H, asks: &[Asked], now: Monotonic) {
             entry.demand.asked_at = 0;
             (true, ())
         });
-    }
-}
-
-/// An answer for one account.
-fn take_in(entry: &mut Entry, ask: &Asked, grant: &Grant, term: Term, now: Monotonic) {
-    entry.pool.put(Lent { tokens: grant.tokens.min(ask.want), generation: grant.generation, term });
-    let quota = entry.account.quota;
-    let demand = &mut entry.demand;
-    (demand.asked_at, demand.left) = (0, grant.left);
-    if grant.tokens >= ask.want {
-        (demand.refused_until, demand.ask_again_at) = (0, 0);
-        return;
-    }
-    // Those that wait and get none are refused: there is no more.
-    let wait_ns = grant.retry_after_ms.saturating_mul(NANOS_PER_MILLI).max(quota.emission_ns());
-    let pause = wait_ns.max(Pace::period_ns(quota).saturating_add(GRACE_NS)).min(MOST_PAUSE_NS);
-    demand.refused_until = now.saturating_add(wait_ns);
-    demand.ask_again_at = now.saturating_add(pause);
-}
-
-/// When a bucket with these accounts is looked at again; one that is empty when somebody says that it is not.
-fn next_look(plans: &[Plan], now: Monotonic) -> Monotonic {
-    let next = plans.iter().map(|plan| plan.next).min();
-    next.map_or(Monotonic::MAX, |next| next.max(now.saturating_add(1)))
-}
-
-impl Asked {
-    fn ask(&self) -> Ask {
-        Ask {
-            owner: self.terms.owner.clone(),
-            scope: self.terms.scope,
-            name: self.terms.name.clone(),
-            want: self.want,
-            spent: self.report.spent,
-            returned: self.report.returned,
-            generation: self.report.generation,
-            alone: self.alone,
-        }
     }
 }
 

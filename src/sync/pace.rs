@@ -44,20 +44,19 @@ impl Pace {
         if waits { self.soonest } else { self.next }
     }
 
-    /// So many tokens were used, and so many requests wait, since the last call. Rises at once and falls by halves.
+    /// So many tokens were used since the last call. Goes there by halves.
     pub fn used(&mut self, tokens: u32, now: Monotonic) {
-        let since = now.saturating_sub(self.at).max(SHORT_PERIOD_NS);
+        let since = now.saturating_sub(self.at).max(PERIOD_NS);
         let seen = u64::from(tokens).saturating_mul(NANOS_PER_SECOND).checked_div(since).unwrap_or(0);
-        let middle = self.rate.saturating_add(seen) / 2;
-        (self.rate, self.at) = (middle, now);
+        (self.rate, self.at) = (self.rate.saturating_add(seen) / 2, now);
     }
 
-    /// Tokens that should be here: what is used until the next ones come, twice; at most half of the burst, which is not this gateway's
-    /// alone. `trip_ns` is how long an answer takes.
+    /// Tokens that should be here: what is used until the next ones come, twice, but for a lone request none; at most half of the burst,
+    /// which is not this gateway's alone. `trip_ns` is how long an answer takes.
     pub fn target(&self, quota: Quota, trip_ns: u64) -> u32 {
         let until = Self::period_ns(quota).saturating_add(trip_ns);
         let wanted = self.rate.saturating_mul(2).saturating_mul(until) / NANOS_PER_SECOND;
-        u32::try_from(wanted.min(quota.burst() / 2)).unwrap_or(u32::MAX)
+        u32::try_from(wanted.saturating_sub(1).min(quota.burst() / 2)).unwrap_or(u32::MAX)
     }
 
     /// It was asked for.

@@ -224,7 +224,8 @@ pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
 }
 
 /// Sets a header: adds it when it is not there, and replaces all copies (`HeaderMapImpl::setCopy`; `tests/e2e/tests/response_limits.rs`).
-pub fn replace_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
+pub fn replace_header(map: Map, name: &str, value: impl AsRef<[u8]>) -> Result<(), HostError> {
+    let value = value.as_ref();
     let status = unsafe {
         proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     };

@@ -1,7 +1,7 @@
 //! Counts and gauges on Envoy's stats. Metrics are defined on the first tick, never while configuring: a definition that
 //! fails must not decide whether requests are authenticated.
 
-use crate::decision::metrics::{COUNTERS, Counts, GAUGES};
+use crate::decision::metrics::{COUNTERS, Counts, FLEET_GAUGES, GAUGES};
 use crate::host::Now;
 use crate::table::status::Status;
 
@@ -12,6 +12,7 @@ use super::abi::{self, Metric};
 pub struct Metrics {
     counters: Vec<Option<u32>>,
     gauges: Vec<Option<u32>>,
+    fleet_gauges: Vec<Option<u32>>,
     gauges_written: u64,
     /// When the table was last known to be fresh, on the monotonic clock.
     fresh: Option<u64>,
@@ -62,6 +63,17 @@ impl Metrics {
             if let Some(id) = id {
                 let _ = abi::record_metric(*id, value);
             }
+        }
+    }
+
+    /// Sets the gauges of fleet limits.
+    pub fn record_lending(&mut self, values: [u64; FLEET_GAUGES.len()]) {
+        if self.fleet_gauges.is_empty() {
+            self.fleet_gauges =
+                FLEET_GAUGES.iter().map(|name| abi::define_metric(Metric::Gauge, name).ok()).collect();
+        }
+        for (id, value) in self.fleet_gauges.iter().flatten().zip(values) {
+            let _ = abi::record_metric(*id, value);
         }
     }
 

@@ -56,6 +56,9 @@ impl State {
         let gauges_due = self.metrics.gauges_due(now);
         if gauges_due {
             follow_log_level();
+            if let Some(values) = self.driver.as_ref().and_then(Driver::lending) {
+                self.metrics.record_lending(values);
+            }
         }
         if let Some(worker) = &mut self.worker {
             worker.tick(&Envoy);

@@ -8,9 +8,12 @@ use crate::decision::metrics::Counter;
 use crate::decision::published;
 use crate::decision::reply::{Replies, Reply};
 use crate::decision::request::{self, Request};
+use crate::decision::sources::{Change, Found};
 use crate::host::HostError;
 use crate::worker::Worker;
-use crate::worker::decide::{Edits, IDENTITY_HEADERS, Outcome, Pass, decide, identity};
+use crate::worker::decide::{
+    Edits, IDENTITY_HEADERS, Outcome, Pass, decide, has_credential_in_authorization, identity,
+};
 use crate::worker::denied::denied;
 use crate::worker::held::HeldRequest;
 use crate::worker::internal_redirect;
@@ -67,7 +70,8 @@ fn refuse(failure: &Failure) -> Next {
         log::error!("flamegate: request refused: {failure} ({held_back} more since this was last logged)");
     }
     // Even if the answer cannot be sent, a request that stops here goes nowhere.
-    let _ = send(&Replies::new("flametalk").to(&Denial::Unavailable(Unavailable::NotSynced), is_grpc()));
+    let _ =
+        send(&Replies::new("flametalk", None).to(&Denial::Unavailable(Unavailable::NotSynced), is_grpc()));
     Next::Stop
 }
 
@@ -121,8 +125,17 @@ fn count(worker: &mut Worker, result: &Result<(Next, Counter), Failure>) {
 
 fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
     abi::with_header_map(Map::Request, |map| {
+        let key_sources = worker.config().key_sources.clone();
+        let mut found;
         let mut request = Request::with_body(body);
-        request.read(map).ok_or(Failure::NoHeaders)?;
+        match &key_sources {
+            None => request.read(map).ok_or(Failure::NoHeaders)?,
+            Some(sources) => {
+                found = Found::new(sources);
+                request.read_with(map, &mut found).ok_or(Failure::NoHeaders)?;
+                request.found = Some(&found);
+            }
+        }
         let decision = decide(worker, &Envoy, &request);
         let next = match decision.outcome {
             Outcome::Answer(reply) => {
@@ -151,11 +164,17 @@ fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counter)
 }
 
 /// What is in the access log of a request that is refused: whose key it was, if the configuration asks for that, and not what the
-/// client says that it is.
+/// client says that it is. Where the configuration says in which places a key may stand, nothing is left there: it may be in the path.
 fn tell_access_log(worker: &mut Worker, request: &Request<'_>, counter: Counter) -> Result<(), HostError> {
     let sent = IDENTITY_HEADERS.iter().zip(request.forged.copies()).filter(|(_, copies)| *copies > 0);
     for (name, _) in sent {
         abi::remove_header(Map::Request, name.as_bytes())?;
+    }
+    if let Some(found) = request.found {
+        if has_credential_in_authorization(worker.config(), request) {
+            abi::remove_header(Map::Request, b"authorization")?;
+        }
+        found.changes().try_for_each(change)?;
     }
     if worker.config().published.denied()
         && let Some(text) = denied(worker, &Envoy, request, counter)
@@ -170,6 +189,7 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
     if edits.strips() {
         abi::remove_header(Map::Request, b"authorization")?;
     }
+    edits.changes().try_for_each(change)?;
     // Asked about all of it at once: nearly nobody sends any.
     if edits.cleans() {
         edits.cleaned().try_for_each(|name| abi::remove_header(Map::Request, name))?;
@@ -209,6 +229,13 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
         }
     }
     Ok(())
+}
+
+fn change(change: Change<'_>) -> Result<(), HostError> {
+    match change {
+        Change::Remove(name) => abi::remove_header(Map::Request, name.as_bytes()),
+        Change::Set(name, value) => abi::replace_header(Map::Request, name, value),
+    }
 }
 
 /// Sets the identity's headers. `overwritten` says which of them are there; `None` when none is.

@@ -74,9 +74,8 @@ fn ask<H: SharedData + Clock>(
     let takes = if again { Ask::TakeAgain } else { Ask::Take };
     let (mut refused, mut awaited): (Option<Refusal>, Option<Refusal>) = (None, None);
     // What may have to be waited for comes last: nothing is wanted for a request that is refused.
-    let [lent, own] = [true, false].map(|fleet| {
-        slots.iter().enumerate().filter(move |(_, slot)| slot.is_fleet() == fleet)
-    });
+    let [lent, own] =
+        [true, false].map(|fleet| slots.iter().enumerate().filter(move |(_, slot)| slot.is_fleet() == fleet));
     for (index, slot) in own.chain(lent) {
         let is_free = refused.is_none();
         let answer = if slot.is_fleet() {

@@ -11,7 +11,7 @@ use crate::contract::key::KeyHash;
 use crate::contract::usage::UsageOutcome;
 use crate::decision::auth::{Permit, authenticate};
 use crate::decision::bypass::{Bypass, bypass};
-use crate::decision::credential::{Authorization, BearerToken, NoToken};
+use crate::decision::credential::{Authorization, NoToken, Presented};
 use crate::decision::denial::{Denial, InvalidApiKey, RateLimited, Unavailable};
 use crate::decision::fingerprint::Fingerprint;
 use crate::decision::known_key::KnownKey;
@@ -20,6 +20,7 @@ use crate::decision::rate_limit::rate_limit;
 use crate::decision::reply::Reply;
 pub use crate::decision::request::IDENTITY_HEADERS;
 use crate::decision::request::{Forged, Request};
+use crate::decision::sources::{Change, Found, KeySources};
 use crate::decision::throttle::ClientAddress;
 use crate::host::{Clock, Monotonic, Peer, SharedData};
 
@@ -50,6 +51,8 @@ pub enum Outcome<'a> {
 pub struct Edits<'a> {
     /// Whether `authorization` is removed.
     strips: bool,
+    /// What stands in other places of a key, which goes, too.
+    found: Option<&'a Found<'a>>,
     /// What the client sent below the identity's prefix.
     forged: &'a Forged<'a>,
     /// Whether [`IDENTITY_HEADERS`] are set.
@@ -68,6 +71,11 @@ impl<'a> Edits<'a> {
     /// are there by then.
     pub const fn strips(&self) -> bool {
         self.strips
+    }
+
+    /// What else changes so that no credential is left.
+    pub fn changes(&self) -> impl Iterator<Item = Change<'a>> {
+        self.found.into_iter().flat_map(Found::changes)
     }
 
     /// Whether the client sent anything below the identity's prefix.
@@ -89,7 +97,10 @@ impl<'a> Edits<'a> {
 
     /// True when no header changes at all: then the host keeps the route that it found before.
     pub fn leaves_headers(&self) -> bool {
-        !self.sets_identity && !self.upgrades && self.removals().next().is_none()
+        !self.sets_identity
+            && !self.upgrades
+            && self.removals().next().is_none()
+            && !self.found.is_some_and(Found::changes_headers)
     }
 
     /// Which of [`IDENTITY_HEADERS`] are there and are overwritten, when all are set: those of which the client sent one copy. It
@@ -219,7 +230,7 @@ fn check_key<H: SharedData + Clock + Peer>(
     {
         return Ok(Pass::Returned(internal_redirect::admit_again(worker, host, &hash)?));
     }
-    let permit = permit(worker, host, request.authorization)?;
+    let permit = permit(worker, host, request.presented())?;
     match admit(worker, host, permit.key()) {
         Ok(()) => {
             worker.usage.count(permit.key(), UsageOutcome::Admitted);
@@ -247,13 +258,10 @@ fn admit<H: SharedData + Clock>(worker: &mut Worker, host: &H, key: &KnownKey) -
 fn permit<H: SharedData + Clock + Peer>(
     worker: &mut Worker,
     host: &H,
-    authorization: Authorization<'_>,
+    presented: Presented<'_>,
 ) -> Result<Permit, Denial> {
     worker.begin_request(host);
-    let fingerprint = match authorization {
-        Authorization::Single(value) => Some(worker.fingerprint(value)),
-        _ => None,
-    };
+    let fingerprint = presented.value().map(|value| worker.fingerprint(value));
     if let Some(known) = fingerprint.and_then(|value| worker.recognise(value)) {
         let renewed = known.renewed(|| host.wall());
         if renewed.is_err() {
@@ -264,17 +272,17 @@ fn permit<H: SharedData + Clock + Peer>(
     }
     // Without a value nobody tries a key, and the answer is cheaper than the throttle.
     let (Some(value), Some(throttle)) = (fingerprint, &worker.throttle) else {
-        return first_seen(worker, host, authorization, fingerprint);
+        return first_seen(worker, host, presented, fingerprint);
     };
     if throttle.was_accepted(value) {
-        return first_seen(worker, host, authorization, fingerprint);
+        return first_seen(worker, host, presented, fingerprint);
     }
     let client = host.client_address().as_deref().and_then(ClientAddress::parse);
     let at = host.monotonic();
     if let Some(client) = client {
         throttle.check(client, at).map_err(Denial::Throttled)?;
     }
-    let verdict = first_seen(worker, host, authorization, fingerprint);
+    let verdict = first_seen(worker, host, presented, fingerprint);
     if let Some(throttle) = &mut worker.throttle {
         match (client, &verdict) {
             (_, Ok(_)) => throttle.note_success(value),
@@ -289,12 +297,12 @@ fn permit<H: SharedData + Clock + Peer>(
 fn first_seen<H: SharedData + Clock>(
     worker: &mut Worker,
     host: &H,
-    authorization: Authorization<'_>,
+    presented: Presented<'_>,
     fingerprint: Option<Fingerprint>,
 ) -> Result<Permit, Denial> {
     const UNKNOWN: Denial = Denial::InvalidApiKey(InvalidApiKey::Unknown);
     if let Some(value) = fingerprint.filter(|value| worker.is_unknown(*value)) {
-        worker.usage.refused(value, false, || hash_of(authorization));
+        worker.usage.refused(value, false, || hash_of(presented));
         return Err(UNKNOWN);
     }
     let accepts = worker.config().accepts;
@@ -305,7 +313,7 @@ fn first_seen<H: SharedData + Clock>(
         found.clone_from(&key);
         Ok(key)
     };
-    let verdict = authenticate(authorization, accepts, || host.wall(), &mut find);
+    let verdict = authenticate(presented, accepts, || host.wall(), &mut find);
     match (fingerprint, &verdict) {
         (Some(value), Ok(permit)) => worker.remember(value, permit),
         (Some(value), Err(UNKNOWN)) => {
@@ -317,7 +325,7 @@ fn first_seen<H: SharedData + Clock>(
             let outcome = if environment { UsageOutcome::Environment } else { UsageOutcome::Expired };
             match found {
                 Some(key) => worker.usage.count(&key, outcome),
-                None if environment => worker.usage.refused(value, true, || hash_of(authorization)),
+                None if environment => worker.usage.refused(value, true, || hash_of(presented)),
                 None => {}
             }
         }
@@ -327,16 +335,30 @@ fn first_seen<H: SharedData + Clock>(
 }
 
 /// The hash of a well-formed key.
-fn hash_of(authorization: Authorization<'_>) -> Option<KeyHash> {
-    Some(BearerToken::parse(authorization).ok()?.api_key()?.hash())
+pub(super) fn hash_of(presented: Presented<'_>) -> Option<KeyHash> {
+    Some(presented.token().ok()?.api_key()?.hash())
 }
 
 fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edits<'a> {
     let sets_identity = config.identity_headers && !matches!(pass, Pass::Bypass(_));
     // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
-    let strips = !config.forward_authorization && !matches!(request.authorization, Authorization::Absent);
+    let strips = !config.forward_authorization && has_credential_in_authorization(config, request);
     let notes_key = config.internal_redirects && matches!(pass, Pass::Permit(_));
-    Edits { strips, sets_identity, upgrades: request.upgrade, notes_key, forged: &request.forged, pass }
+    Edits {
+        strips,
+        found: request.found,
+        sets_identity,
+        upgrades: request.upgrade,
+        notes_key,
+        forged: &request.forged,
+        pass,
+    }
+}
+
+/// Whether there is an `authorization`, and it is a place of keys: else it is the upstream's.
+pub fn has_credential_in_authorization(config: &FilterConfig, request: &Request<'_>) -> bool {
+    let is_ours = || config.key_sources.as_deref().is_none_or(KeySources::use_authorization);
+    !matches!(request.authorization, Authorization::Absent) && is_ours()
 }
 
 /// Headers for an admitted response when the configuration asks for them: `RateLimit-Policy` and `RateLimit`.

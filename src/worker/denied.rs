@@ -6,9 +6,9 @@
 
 use std::rc::Rc;
 
+use super::decide::hash_of;
 use super::internal_redirect;
 use super::memory::Worker;
-use crate::decision::credential::{Authorization, BearerToken};
 use crate::decision::known_key::KnownKey;
 use crate::decision::metrics::Counter;
 use crate::decision::request::Request;
@@ -39,15 +39,15 @@ fn key_of<H: SharedData + Clock + Peer>(
     host: &H,
     request: &Request<'_>,
 ) -> Option<Rc<KnownKey>> {
-    let Authorization::Single(value) = request.authorization else {
+    let presented = request.presented();
+    let Some(value) = presented.value() else {
         let hash = internal_redirect::admitted_with(host, request)?;
         return worker.find(host, &hash).ok()?;
     };
     if let Some(permit) = worker.recognise(worker.fingerprint(value)) {
         return Some(Rc::clone(permit.key()));
     }
-    let hash = BearerToken::parse(request.authorization).ok()?.api_key()?.hash();
-    worker.find(host, &hash).ok()?
+    worker.find(host, &hash_of(presented)?).ok()?
 }
 
 #[cfg(test)]

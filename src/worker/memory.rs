@@ -89,7 +89,7 @@ impl Worker {
             cache: Cache::new(config.filter.cache_records),
             absences: Absences::default(),
             fingerprints: Fingerprints::new(),
-            replies: Replies::new(&config.filter.realm),
+            replies: Replies::new(&config.filter.realm, config.filter.key_sources.as_deref()),
             throttle: config.filter.failure_throttle.map(|throttle| {
                 // The cache has two generations.
                 Throttle::new(throttle, config.filter.cache_records.saturating_mul(2))
@@ -342,6 +342,7 @@ impl Worker {
     /// Takes this worker off the roster: nobody has to wait for it any more. Hands over what it has counted.
     pub fn leave<H: SharedData + Clock>(&mut self, host: &H) {
         self.usage.hand_over(host, self.presence.worker(), host.now(), true);
+        self.fleet.leave(host);
         self.presence.leave(host);
     }
 

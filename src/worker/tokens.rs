@@ -18,7 +18,7 @@ impl Worker {
 
     /// A request waits for a token.
     pub fn await_token<H: SharedData>(&mut self, host: &H, request: HeldRequest, until: Monotonic) {
-        self.waiting.add(request, until);
+        self.waiting.add(request, until, self.fleet.known_answers());
         if let Some(queue) = self.queue.flatten().filter(|_| !self.is_enlisted) {
             self.is_enlisted = waiters::enlist(host, queue);
         }
@@ -40,3 +40,6 @@ impl Worker {
         self.waiting.take_due(lends.then_some(answers), now, most)
     }
 }
+
+#[cfg(test)]
+mod tests;

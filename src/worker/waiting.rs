@@ -18,8 +18,6 @@ pub struct Waiting {
     requests: VecDeque<Request>,
     /// Until when the request waits that is being decided anew.
     again: Option<Monotonic>,
-    /// The sync's answers, as they were last known.
-    answers: u64,
 }
 
 #[derive(Debug)]
@@ -33,7 +31,7 @@ struct Request {
 impl Waiting {
     /// Nobody waits.
     pub const fn new(wait_ns: u64) -> Self {
-        Self { wait_ns, requests: VecDeque::new(), again: None, answers: 0 }
+        Self { wait_ns, requests: VecDeque::new(), again: None }
     }
 
     /// Until when the request that is being decided may wait; `None` when it may not.
@@ -50,9 +48,9 @@ impl Waiting {
         self.again.is_some()
     }
 
-    /// A request waits.
-    pub fn add(&mut self, held: HeldRequest, until: Monotonic) {
-        self.requests.push_back(Request { held, until, answers: self.answers });
+    /// A request waits. It was decided when the sync had had so many `answers`.
+    pub fn add(&mut self, held: HeldRequest, until: Monotonic, answers: u64) {
+        self.requests.push_back(Request { held, until, answers });
     }
 
     /// The requests of another worker wait here.
@@ -68,7 +66,6 @@ impl Waiting {
         now: Monotonic,
         most: usize,
     ) -> Vec<(HeldRequest, Monotonic)> {
-        self.answers = answers.unwrap_or(self.answers);
         let mut due = Vec::new();
         for _ in 0..self.requests.len() {
             let Some(request) = self.requests.pop_front() else { break };

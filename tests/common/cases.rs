@@ -1,11 +1,14 @@
 //! The case table: what a client sends, and what the contract says happens. Plain data, so that the fake host
 //! (`tests/filter_flow.rs`) and a real Envoy (`tests/e2e/tests/contract.rs`) run the very same rows.
 //!
-//! The rows stand in `credentials.rs` and `requests.rs`; [`all`] gives them all. A runner makes the keys that
-//! [`KeyKind`] names, puts the plaintext where a value says `{key}`, and checks everything that [`Expect`] implies.
+//! The rows stand in `credentials.rs`, `requests.rs` and `key_sources.rs`; [`all`] gives them all. A runner makes the keys that
+//! [`KeyKind`] names, puts the plaintext where path or value say `{key}` and Basic credentials where they say `{basic}`, and checks everything that [`Expect`] implies.
 
 mod credentials;
+mod key_sources;
 mod requests;
+
+pub use key_sources::KEY_SOURCES_JSON;
 
 /// The bypass rules that every gateway of this table is configured with, as in the plugin configuration.
 pub const BYPASS_JSON: &str =
@@ -22,7 +25,7 @@ pub struct Case {
     pub method: &'static str,
     /// Request target, with its query.
     pub path: &'static str,
-    /// Request headers besides `authorization`, names in lower case, in order; a name may repeat.
+    /// Request headers besides `authorization`, names in lower case, in order; a name may repeat. Values are filled, as the path is.
     pub headers: &'static [(&'static str, &'static [u8])],
     /// Which key `{key}` stands for.
     pub key: KeyKind,
@@ -34,6 +37,8 @@ pub struct Case {
     pub expect: Expect,
     /// The verdict behind Envoy, where that joins headers, or changes or refuses the path before the filter sees it.
     pub expect_envoy: Option<Expect>,
+    /// What reaches the upstream of these headers and of `:path`, instead of all headers as they were sent.
+    pub arrives: Option<&'static [(&'static str, Option<&'static str>)]>,
 }
 
 /// The state of the gateway that a row asks.
@@ -45,7 +50,12 @@ pub enum Gateway {
     LiveOnly,
     /// Has never received a key table.
     Unsynced,
+    /// Has its key table and looks for keys in the places of [`KEY_SOURCES_JSON`].
+    Sources,
 }
+
+/// All of them.
+pub const GATEWAYS: [Gateway; 4] = [Gateway::Synced, Gateway::LiveOnly, Gateway::Unsynced, Gateway::Sources];
 
 /// The key that a row uses. The runner makes it; only [`KeyKind::Unknown`] and [`KeyKind::None`] need nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,9 +145,26 @@ impl Case {
         self.expect_envoy.unwrap_or(self.expect)
     }
 
-    /// The `authorization` lines with `key` in place of `{key}`.
+    /// The `authorization` lines with `key` in them.
     pub fn authorization_lines(&self, key: &str) -> Vec<Vec<u8>> {
-        self.authorization.iter().map(|line| fill(line, key.as_bytes())).collect()
+        self.authorization.iter().map(|line| fill(line, key)).collect()
+    }
+
+    /// The other header lines with `key` in them.
+    pub fn header_lines(&self, key: &str) -> Vec<(&'static str, Vec<u8>)> {
+        self.headers.iter().map(|(name, line)| (*name, fill(line, key))).collect()
+    }
+
+    /// The path with `key` in it.
+    pub fn path_with(&self, key: &str) -> String {
+        self.path.replace("{key}", key)
+    }
+
+    /// What a 401 with this challenge asks for at the row's gateway.
+    pub fn challenges<'c>(&self, bearer: &'c str) -> Vec<&'c str> {
+        let basic =
+            (self.gateway == Gateway::Sources).then_some(r#"Basic realm="flametalk", charset="UTF-8""#);
+        [bearer].into_iter().chain(basic).collect()
     }
 
     /// True when Envoy takes the request for gRPC: `application/grpc` alone or with a `+` suffix.
@@ -261,7 +288,7 @@ const UNAVAILABLE: Reply = Reply {
 
 /// Every row of the table.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    credentials::ALL.iter().chain(requests::ALL).copied().flatten()
+    credentials::ALL.iter().chain(requests::ALL).chain(key_sources::ALL).copied().flatten()
 }
 
 /// The row that the others are written as a difference to: a plain request with no key.
@@ -276,6 +303,7 @@ const BASE: Case = Case {
     body: None,
     expect: Expect::Denied(Denial::Missing),
     expect_envoy: None,
+    arrives: None,
 };
 
 const BEARER: &[&[u8]] = &[b"Bearer {key}"];
@@ -285,17 +313,34 @@ const fn with_live(name: &'static str, authorization: &'static [&'static [u8]], 
     Case { name, key: KeyKind::Live, authorization, expect, ..BASE }
 }
 
-/// `template` with every `{key}` replaced.
-fn fill(template: &[u8], key: &[u8]) -> Vec<u8> {
-    const MARK: &[u8] = b"{key}";
+/// `template` with every `{key}` and `{basic}` replaced.
+fn fill(template: &[u8], key: &str) -> Vec<u8> {
+    let basic = base64(format!("{key}:").as_bytes());
+    replace(&replace(template, b"{key}", key.as_bytes()), b"{basic}", basic.as_bytes())
+}
+
+fn replace(template: &[u8], mark: &[u8], value: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = template;
-    while let Some(at) = rest.windows(MARK.len()).position(|window| window == MARK) {
+    while let Some(at) = rest.windows(mark.len()).position(|window| window == mark) {
         let (before, from_mark) = rest.split_at(at);
         out.extend_from_slice(before);
-        out.extend_from_slice(key);
-        rest = from_mark.strip_prefix(MARK).unwrap_or_default();
+        out.extend_from_slice(value);
+        rest = from_mark.strip_prefix(mark).unwrap_or_default();
     }
     out.extend_from_slice(rest);
     out
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letter = |three: u32, place: usize| {
+        let index = usize::try_from(three >> (18 - 6 * place) & 63).unwrap_or(0);
+        LETTERS.get(index).map_or('=', |letter| char::from(*letter))
+    };
+    let of = |three: &[u8]| -> String {
+        let number = [16, 8, 0].iter().zip(three).fold(0, |all, (by, byte)| all | u32::from(*byte) << by);
+        (0..4).map(|place| if place <= three.len() { letter(number, place) } else { '=' }).collect()
+    };
+    bytes.chunks(3).map(of).collect()
 }

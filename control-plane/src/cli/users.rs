@@ -65,10 +65,18 @@ pub(super) enum UsersCommand {
         #[command(flatten)]
         password: PasswordArgs,
     },
+    /// Take a user's second factor away and end all their sessions: for somebody who has lost the app and the recovery codes
+    ResetSecondFactor {
+        /// E-mail address or usr_…
+        user: String,
+    },
     /// The sessions in which a user is signed in
     Sessions {
         /// E-mail address or usr_…
         user: String,
+        /// Most entries
+        #[arg(long, default_value_t = 1_000)]
+        max: usize,
     },
     /// End one session of a user
     EndSession {
@@ -100,11 +108,12 @@ pub(super) struct PasswordArgs {
     password_stdin: bool,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     ("ID", "/id"),
     ("E-MAIL", "/email"),
     ("ROLES", "/roles_text"),
     ("OPERATOR", "/operator"),
+    ("SECOND FACTOR", "/second_factor"),
     ("DISABLED", "/disabled"),
     ("CREATED", "/created_at"),
 ];
@@ -151,9 +160,15 @@ pub(super) async fn run(client: &Client, output: Output, command: UsersCommand) 
                 client.call(Method::POST, &["users", &user, "reset-password"]).body(body).send().await?,
             )?;
         }
-        UsersCommand::Sessions { user } => {
-            let all = client.call(Method::GET, &["users", &user, "sessions"]).send().await?;
-            output.list(all.as_array().map(Vec::as_slice).unwrap_or_default(), &SESSION_COLUMNS)?;
+        UsersCommand::ResetSecondFactor { user } => {
+            show(output, client.call(Method::POST, &["users", &user, "reset-second-factor"]).send().await?)?;
+        }
+        UsersCommand::Sessions { user, max } => {
+            let (entries, more) = client.list(&["users", &user, "sessions"], &[], max).await?;
+            output.list(&entries, &SESSION_COLUMNS)?;
+            if more {
+                output.note(&format!("(the first {max}; see --max)"));
+            }
         }
         UsersCommand::EndSession { user, session } => {
             let call = client.call(Method::DELETE, &["users", &user, "sessions", &session]);

@@ -67,6 +67,10 @@ pub enum Action {
     OperatorEnded,
     /// A user got another password.
     PasswordSet,
+    /// A user has a second factor from now on.
+    SecondFactorSet,
+    /// A user has no second factor any more.
+    SecondFactorRemoved,
     /// A user was locked out.
     UserDisabled,
     /// A user was let in again.
@@ -167,7 +171,7 @@ impl Via {
 
 impl Action {
     /// All of them, in the order in which a menu lists them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::KeyCreated,
         Self::KeysImported,
         Self::KeyRenamed,
@@ -183,6 +187,8 @@ impl Action {
         Self::OperatorMade,
         Self::OperatorEnded,
         Self::PasswordSet,
+        Self::SecondFactorSet,
+        Self::SecondFactorRemoved,
         Self::UserDisabled,
         Self::UserEnabled,
         Self::SignedIn,
@@ -214,6 +220,8 @@ impl Action {
             Self::OperatorMade => "user.operator_made",
             Self::OperatorEnded => "user.operator_ended",
             Self::PasswordSet => "user.password_set",
+            Self::SecondFactorSet => "user.second_factor_set",
+            Self::SecondFactorRemoved => "user.second_factor_removed",
             Self::UserDisabled => "user.disabled",
             Self::UserEnabled => "user.enabled",
             Self::SignedIn => "session.signed_in",

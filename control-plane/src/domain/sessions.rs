@@ -60,10 +60,26 @@ pub const WHO: &str = "who";
 /// Longest text of a browser that is kept, in bytes.
 const MAX_AGENT: usize = 200;
 
+/// Bytes of the hash in a public name.
+const IN_NAME: usize = 9;
+const PREFIX: &str = "ses_";
+
 /// The public name of the session with this hash.
 pub fn public_id(id_hash: &[u8; 32]) -> String {
-    let digits: String = id_hash.iter().take(9).map(|byte| format!("{byte:02x}")).collect();
-    format!("ses_{digits}")
+    let digits: String = id_hash.iter().take(IN_NAME).map(|byte| format!("{byte:02x}")).collect();
+    format!("{PREFIX}{digits}")
+}
+
+/// How the hash of the session with this public name begins.
+pub fn hash_begins(public_id: &str) -> Option<[u8; IN_NAME]> {
+    let digits = public_id.strip_prefix(PREFIX)?;
+    let is_one = digits.len() == 2 * IN_NAME
+        && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let mut bytes = [0; IN_NAME];
+    for (place, byte) in bytes.iter_mut().enumerate().filter(|_| is_one) {
+        *byte = u8::from_str_radix(digits.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    is_one.then_some(bytes)
 }
 
 /// What a browser calls itself, when that can be shown to people.
@@ -84,5 +100,22 @@ impl StoredSession {
         let Who { began, seen, address, agent, .. } = self.who()?;
         let time = |second| Timestamp::from_second(second).ok();
         Some(Session { id: public_id(&self.id_hash), began: time(began)?, seen: time(seen)?, address, agent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_name_is_the_hashs_beginning_in_one_spelling() {
+        let hash: [u8; 32] = std::array::from_fn(|place| u8::try_from(place * 27 % 256).unwrap());
+        let name = public_id(&hash);
+        assert_eq!(hash_begins(&name).as_ref().map(<[u8; 9]>::as_slice), hash.get(..9));
+        for none in
+            ["", "ses_", &name[4..], &format!("{name}0"), &name.to_uppercase(), "ses_+1+1+1+1+1+1+1+1+1"]
+        {
+            assert_eq!(hash_begins(none), None, "{none}");
+        }
     }
 }

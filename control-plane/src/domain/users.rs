@@ -4,6 +4,7 @@ pub mod device;
 pub(crate) mod draft;
 pub(crate) mod invitation;
 pub mod password;
+pub mod second_factor;
 pub(crate) mod user;
 
 pub use self::draft::{PasswordDraft, RoleDraft, UserDraft, UserPatch};

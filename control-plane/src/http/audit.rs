@@ -11,7 +11,7 @@ use super::caller::Caller;
 use super::envelope::Listing;
 use super::error::ErrorEnvelope;
 use super::extract::Query;
-use super::paging::{cursor, page_size};
+use super::paging::page_size;
 use crate::domain::audit::{Action, AuditFilter, Entry};
 use crate::domain::error::Error;
 
@@ -19,7 +19,8 @@ use crate::domain::error::Error;
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub(super) struct EntryBody {
-    /// Number of the entry; later ones have greater numbers.
+    /// Number of the entry; later ones have greater numbers. A token of one workspace is told others, in no order: these count what is done in
+    /// all of them.
     id: i64,
     /// RFC 3339.
     at: String,
@@ -84,6 +85,9 @@ struct AuditQuery {
     cursor: Option<String>,
 }
 
+/// Of numbers and cursors.
+const ROWS: &str = "audit";
+
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list))
 }
@@ -96,7 +100,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     (status = 404, description = "No such workspace", body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
 async fn list(caller: Caller, Query(query): Query<AuditQuery>) -> Result<Listing<EntryBody>, Error> {
-    let (limit, before) = (page_size(query.limit)?, cursor(query.cursor.as_deref())?);
+    let (limit, before) = (page_size(query.limit)?, caller.cursor(ROWS, query.cursor.as_deref())?);
     let action = match &query.action {
         None => None,
         Some(name) => Some(
@@ -106,7 +110,12 @@ async fn list(caller: Caller, Query(query): Query<AuditQuery>) -> Result<Listing
     let workspace_seq = caller.workspace_row(query.workspace.as_deref()).await?;
     let filter = AuditFilter { workspace_seq, action, target_id: query.target, before, offset: 0 };
     let (found, next) = caller.list(move |app| async move { app.audit.list(&filter, limit).await }).await?;
-    Ok(Listing::new(found.into_iter().map(EntryBody::from).collect(), next))
+    let number = |row| caller.number(ROWS, row);
+    let body = |entry| {
+        let body = EntryBody::from(entry);
+        EntryBody { id: number(body.id), ..body }
+    };
+    Ok(Listing::new(found.into_iter().map(body).collect(), next.map(number)))
 }
 
 impl From<Entry> for EntryBody {

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
 
 use super::app::App;
+use super::paging::{cursor, no_cursor};
 use crate::domain::access::{Place, Scope};
 use crate::domain::audit::{Actor, Via};
 use crate::domain::error::Error;
@@ -16,6 +17,7 @@ use crate::domain::gateways::Receipt;
 use crate::domain::keys::{IdempotencyKey, Key};
 use crate::domain::operators::OperatorToken;
 use crate::domain::workspaces::Workspace;
+use crate::service::masked::Masked;
 use crate::store::Purpose;
 
 /// The other end of the connection; the server notes it on every request.
@@ -186,6 +188,25 @@ impl Caller {
     /// A receipt as the caller may see it: the same numbers, and no names.
     pub fn shown_receipt(&self, receipt: Receipt) -> Receipt {
         if self.is_tenant() { receipt.without_names() } else { receipt }
+    }
+
+    /// A row's number as the caller may see it: those of a table count everybody's doings.
+    pub fn number(&self, table: &'static str, row: i64) -> i64 {
+        self.masked(table).map_or(row, |masked| masked.number(row))
+    }
+
+    /// The row of a cursor that this caller was given.
+    pub fn cursor(&self, table: &'static str, text: Option<&str>) -> Result<Option<i64>, Error> {
+        let row = |number| match self.masked(table) {
+            None => Ok(number),
+            Some(masked) => masked.row(number).ok_or_else(no_cursor),
+        };
+        cursor(text)?.map(row).transpose()
+    }
+
+    fn masked(&self, table: &'static str) -> Option<Masked<'_>> {
+        let place = self.scope.place()?;
+        Some(Masked { signer: &self.app.signer, table, workspace_seq: place.workspace_seq })
     }
 
     /// Whether the caller is for one workspace only.

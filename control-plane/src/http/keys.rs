@@ -21,7 +21,7 @@ use super::caller::{By, Caller};
 use super::envelope::{Created, Listing, Success};
 use super::error::ErrorEnvelope;
 use super::extract::{Idempotency, JsonBody, PathId, Query, wait};
-use super::paging::{cursor, page_size};
+use super::paging::page_size;
 use crate::contract::Environment;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{KeyFilter, Status};
@@ -55,6 +55,9 @@ struct ListQuery {
     #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
 }
+
+/// Of cursors.
+const ROWS: &str = "keys";
 
 /// Whether to wait for the gateways.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -130,7 +133,7 @@ async fn list(caller: Caller, Query(query): Query<ListQuery>) -> Result<Listing<
     let (found, next) = caller.list(move |app| async move { app.keys.list(&filter, limit).await }).await?;
     let now = app.clock.now();
     let bodies = found.into_iter().map(|key| caller.key_body(key, now)).collect();
-    Ok(Listing::new(bodies, next))
+    Ok(Listing::new(bodies, next.map(|row| caller.number(ROWS, row))))
 }
 
 /// One key.
@@ -300,7 +303,7 @@ async fn filter(caller: &Caller, query: ListQuery) -> Result<KeyFilter, Error> {
     });
     let refused_since = query.still_used.unwrap_or(false).then(|| ago(STILL_USED));
     problems.check()?;
-    let before = cursor(query.cursor.as_deref())?;
+    let before = caller.cursor(ROWS, query.cursor.as_deref())?;
     let workspace_seq = caller.workspace_row(query.workspace.as_deref()).await?;
     Ok(KeyFilter {
         workspace_seq,

@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod audit_details;
 mod chrome;
+mod code;
 mod cookies;
 mod device;
 mod error;
@@ -26,7 +27,9 @@ mod members;
 mod mistakes;
 mod oidc;
 mod place;
+mod qr;
 mod query;
+mod second_factor;
 mod session;
 mod session_store;
 mod settings;
@@ -76,11 +79,14 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     Ok(Router::new()
         .route("/", get(front::home))
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
+        .route("/sign-in/code", post(code::enter))
         .route("/sign-in/oidc", get(oidc::begin))
         .route("/sign-in/oidc/back", get(oidc::back))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
+        .route("/account/second-factor", get(second_factor::ask).post(second_factor::set))
+        .route("/account/second-factor/remove", post(second_factor::remove))
         .route("/account/end-session", post(account::end_session))
         .route("/account/sign-out-everywhere", post(account::sign_out_everywhere))
         .route("/join/{secret}", get(join::ask).post(join::accept))

@@ -16,10 +16,15 @@ pub(super) fn page_size(asked: Option<u32>) -> Result<u32, Error> {
 pub(super) fn cursor(text: Option<&str>) -> Result<Option<i64>, Error> {
     let parsed = text.map(|text| text.parse().ok().filter(|seq| *seq >= 0));
     match parsed {
-        Some(None) => Err(Error::invalid("cursor", "must be a next_cursor of this list")),
+        Some(None) => Err(no_cursor()),
         Some(seq) => Ok(seq),
         None => Ok(None),
     }
+}
+
+/// What a cursor is that is none.
+pub(super) fn no_cursor() -> Error {
+    Error::invalid("cursor", "must be a next_cursor of this list")
 }
 
 /// The row of the workspace that a query names by id or slug, if it names one.

@@ -35,6 +35,8 @@ struct UserBody {
     operator: bool,
     /// True when they may not sign in.
     disabled: bool,
+    /// True when their password alone does not let them in.
+    second_factor: bool,
     /// RFC 3339.
     created_at: String,
 }
@@ -82,6 +84,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show, update))
         .routes(routes!(set_role))
         .routes(routes!(reset_password))
+        .routes(routes!(reset_second_factor))
         .routes(routes!(disable))
         .routes(routes!(enable))
         .routes(routes!(sessions::list))
@@ -179,6 +182,22 @@ async fn reset_password(
     Ok(Success::new(app.users.reset_password(&id, draft.into(), by).await?.into()))
 }
 
+/// Takes a user's second factor away and ends all their sessions: they sign in by their password alone until they set one up again. Doing
+/// it again succeeds.
+#[utoipa::path(post, path = "/v1/users/{id}/reset-second-factor", operation_id = "reset_user_second_factor",
+    tag = "users", security(("admin" = ["operator"])),
+    params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
+    (status = 200, body = Success<UserBody>),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope)))]
+async fn reset_second_factor(
+    State(app): State<App>,
+    PathId(id): PathId,
+    By(by): By,
+) -> Result<Success<UserBody>, Error> {
+    Ok(Success::new(app.users.reset_second_factor(&id, by).await?.into()))
+}
+
 /// Locks a user out and ends all their sessions. Doing it again succeeds.
 #[utoipa::path(post, path = "/v1/users/{id}/disable", operation_id = "disable_user",
     tag = "users", security(("admin" = ["operator"])),
@@ -214,6 +233,7 @@ impl From<User> for UserBody {
             roles: roles.collect(),
             operator: user.is_operator,
             disabled: user.disabled_at.is_some(),
+            second_factor: user.has_second_factor,
             created_at: user.created_at.to_string(),
         }
     }

@@ -1,10 +1,12 @@
 //! Signing in by a provider of identities: the way there, and what comes back (OpenID Connect Core 1.0, 3.1; PKCE, RFC 7636).
 //!
 //! Nothing is kept here between the two: what a sign-in is made of goes with the browser, in a cookie signed and good for ten
-//! minutes. So strangers cost no memory, and any replica can take back whom another one has sent.
+//! minutes. So whoever only goes costs no memory, and any replica can take back whom another one has sent. Which tickets came back is kept
+//! ([`used`]): each is good for one answer of a process.
 
 mod provider;
 mod ticket;
+mod used;
 
 use std::sync::Arc;
 
@@ -14,7 +16,9 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::provider::Failure;
 use self::provider::Provider;
+use self::ticket::GOOD_FOR;
 pub use self::ticket::Ticket;
+use self::used::Used;
 use crate::config::oidc::OidcConfig;
 use crate::domain::error::Error;
 use crate::domain::oidc::{Expected, Identity};
@@ -33,6 +37,7 @@ struct Inner {
     provider: Provider,
     signer: Signer,
     clock: Clock,
+    used: Used,
 }
 
 /// The way to the provider.
@@ -61,7 +66,7 @@ impl Oidc {
     /// Makes no connection yet: a provider that is away keeps nobody from starting.
     pub fn new(config: OidcConfig, signer: Signer, clock: Clock) -> Result<Self, Error> {
         let provider = Provider::new(&config, clock.clone())?;
-        Ok(Self { inner: Arc::new(Inner { config, provider, signer, clock }) })
+        Ok(Self { inner: Arc::new(Inner { config, provider, signer, clock, used: Used::default() }) })
     }
 
     /// What people call the provider.
@@ -71,10 +76,12 @@ impl Oidc {
 
     /// Begins a sign-in that is to end at `next`.
     pub async fn begin(&self, next: &str) -> Result<Way, Failure> {
-        let Inner { config, provider, signer, clock } = &*self.inner;
+        let Inner { config, provider, signer, clock, .. } = &*self.inner;
         let places = provider.places().await?;
         let text = || random::base62(RANDOM_LEN).map(|text| text.to_string()).map_err(Failure::ours);
-        let ticket = Ticket { state: text()?, nonce: text()?, verifier: text()?, next: next.to_owned() };
+        let until = clock.now().as_second().saturating_add(GOOD_FOR);
+        let ticket =
+            Ticket { state: text()?, nonce: text()?, verifier: text()?, next: next.to_owned(), until };
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&ticket.verifier));
         let scope = ["openid", "email"].into_iter().chain(config.scopes.iter().map(String::as_str));
         let scope = scope.collect::<Vec<_>>().join(" ");
@@ -89,7 +96,7 @@ impl Oidc {
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ]);
-        Ok(Way { url: url.to_string(), cookie: ticket.seal(signer, clock.now().as_second()) })
+        Ok(Way { url: url.to_string(), cookie: ticket.seal(signer) })
     }
 
     /// The ticket of a cookie, if it is ours, still good, and what came back belongs to it.
@@ -98,6 +105,12 @@ impl Oidc {
         let ticket = Ticket::open(signer, cookie?, clock.now().as_second())?;
         let is_of_issuer = returned.issuer.as_ref().is_none_or(|issuer| *issuer == self.inner.config.issuer);
         (is_of_issuer && ticket.is_of(returned.state.as_deref()?)).then_some(ticket)
+    }
+
+    /// Uses the ticket up; false when it was brought back before, here.
+    pub fn take(&self, ticket: &Ticket) -> bool {
+        let Inner { used, clock, .. } = &*self.inner;
+        used.take(&ticket.state, ticket.until, clock.now().as_second())
     }
 
     /// Who has come back.

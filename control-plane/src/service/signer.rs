@@ -35,11 +35,22 @@ impl Signer {
         Ok(Self { key: Key::new(HMAC_SHA256, &key) })
     }
 
+    #[cfg(test)]
+    pub(super) fn of(key: [u8; 32]) -> Self {
+        Self { key: Key::new(HMAC_SHA256, &key) }
+    }
+
     /// The text with its signature behind it.
     pub fn sign(&self, purpose: &str, text: &str) -> String {
         let tag = hmac::sign(&self.key, &message(purpose, text));
         let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{text}.{digits}")
+    }
+
+    /// A number of 63 bits that only this key makes of a text.
+    pub fn number(&self, purpose: &str, text: &str) -> i64 {
+        let tag = hmac::sign(&self.key, &message(purpose, text));
+        tag.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | i64::from(*byte)) & i64::MAX
     }
 
     /// The text, when it was signed for this purpose.
@@ -65,7 +76,7 @@ mod tests {
 
     #[test]
     fn only_what_was_signed_for_a_purpose_is_taken_for_it() {
-        let signer = |byte| Signer { key: Key::new(HMAC_SHA256, &[byte; 32]) };
+        let signer = |byte| Signer::of([byte; 32]);
         let (ours, others) = (signer(1), signer(2));
         let signed = ours.sign("device", "usr_1.a.b");
         assert_eq!(ours.verify("device", &signed), Some("usr_1.a.b"));

@@ -1,6 +1,7 @@
 //! Slows guessing down: see `attempts`; over several control planes: see `exchange`.
 
 mod attempts;
+mod codes;
 mod exchange;
 mod subject;
 

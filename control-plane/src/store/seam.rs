@@ -16,6 +16,7 @@ pub mod operators;
 pub mod purpose;
 pub mod receipts;
 pub mod replicas;
+pub mod second_factors;
 pub mod sessions;
 pub mod signing;
 pub mod throttles;

@@ -21,6 +21,7 @@ pub(super) mod migrations;
 pub(super) mod operators;
 pub(super) mod receipts;
 pub(super) mod replicas;
+pub(super) mod second_factors;
 pub(super) mod sessions;
 pub(super) mod shared_gateways;
 pub(super) mod signing;

@@ -309,3 +309,35 @@ async fn who_is_revoked_opens_nothing_though_nothing_can_be_read() {
     make(&control, json!({"name": "other"})).await;
     with(&control, &token, Method::GET, "/v1/workspaces", None).await.refused(401, "UNAUTHORIZED");
 }
+
+#[tokio::test]
+async fn no_number_of_a_list_counts_what_others_do_and_each_leads_on() {
+    let control = two_workspaces().await;
+    let owner = token(&control, "demo", "owner").await;
+    for number in 0..7 {
+        key_of(&control, if number % 2 == 0 { "demo" } else { RIVAL }).await;
+    }
+    for (list, id) in [("/v1/audit?workspace=demo", "/at"), ("/v1/api-keys?workspace=demo", "/id")] {
+        let all = control.get(&format!("{list}&limit=200")).await.expect(200);
+        let all: Vec<_> =
+            all.as_array().unwrap().iter().map(|one| one.pointer(id).unwrap().clone()).collect();
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("{list}&limit=2{cursor}");
+            let answer = with(&control, &owner, Method::GET, &path, None).await;
+            found.extend(answer.body["data"].as_array().unwrap().iter().cloned());
+            let Some(next) = answer.body["pagination"]["next_cursor"].as_str() else { break };
+            assert!(next.len() > 9, "{next} is a row");
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(found.iter().map(|one| one.pointer(id).unwrap().clone()).collect::<Vec<_>>(), all);
+        if list.starts_with("/v1/audit") {
+            let ids: Vec<_> = found.iter().map(|entry| entry["id"].as_i64().unwrap()).collect();
+            assert!(ids.iter().all(|id| *id > 1_000_000), "{ids:?}");
+            let again = with(&control, &owner, Method::GET, list, None).await.expect(200);
+            assert_eq!(again[0]["id"], found[0]["id"], "an entry keeps its number");
+        }
+        let path = format!("{list}&cursor={}", i64::MAX / 2);
+        with(&control, &owner, Method::GET, &path, None).await.refused(422, "VALIDATION_FAILED");
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use flamegate_control::domain::users::second_factor::{SecondFactor, Secret};
 use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -193,4 +194,17 @@ impl Form for reqwest::RequestBuilder {
 pub async fn add_user(control: &Control, email: &str, workspace: &str, role: &str) -> String {
     let body = json!({"email": email, "workspace": workspace, "role": role, "password": PASSWORD});
     control.post("/v1/users", body).await.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+/// Gives somebody a second factor, as if they had set it up.
+pub async fn give_second_factor(control: &Control, email: &str) {
+    let user = control.server.app.users.find(email).await.unwrap();
+    let secret = Secret::of(&[7; 20]).unwrap();
+    let factor = SecondFactor { secret, since: control.clock.now(), last_step: 0 };
+    let write = control
+        .server
+        .app
+        .store
+        .write(move |tx| Box::pin(async move { tx.insert_second_factor(user.seq, &factor, &[]).await }));
+    write.await.map(drop).unwrap();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::browser::{Browser, PASSWORD, Page, add_user};
+use crate::browser::{Browser, PASSWORD, Page, add_user, give_second_factor};
 use crate::common::Control;
 
 const MEMBERS: &str = "/w/demo/settings/members";
@@ -248,4 +248,38 @@ async fn an_owner_changes_name_and_default_limit_and_no_bound() {
     let workspace = control.get("/v1/workspaces/demo").await.expect(200);
     assert_eq!(workspace["default_limits"], json!([]));
     owner.get("/w/demo/audit").await.shows("changed the workspace");
+}
+
+#[tokio::test]
+async fn an_invitation_ends_with_the_sessions_of_whoever_has_made_it() {
+    let (control, owner) = start().await;
+    let link = invite(&owner, "mallory@example.com", "owner").await;
+    add_user(&control, "bob@example.com", "demo", "owner").await;
+    let bob = Browser::new(&control);
+    bob.sign_in("bob@example.com", PASSWORD).await;
+    let others = invite(&bob, "carol@example.com", "viewer").await;
+    assert_eq!(Browser::new(&control).get(&link).await.status, 200);
+    // A thief may have made it.
+    owner.submit("/account", "/account/sign-out-everywhere", &[]).await;
+    assert_eq!(Browser::new(&control).get(&link).await.status, 404);
+    assert_eq!(Browser::new(&control).get(&others).await.status, 200, "another owner's");
+    let change = [("current", PASSWORD), ("new", "another horse battery")];
+    bob.submit("/account", "/account/password", &change).await;
+    assert_eq!(Browser::new(&control).get(&others).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_account_that_an_invitation_has_made_is_handed_over_without_a_second_factor() {
+    let (control, owner) = start().await;
+    let link = invite(&owner, "victim@example.com", "viewer").await;
+    let squatter = Browser::new(&control);
+    squatter.post(&format!("{link}/new"), &[("new", PASSWORD)]).await;
+    give_second_factor(&control, "victim@example.com").await;
+    let user = async || control.get("/v1/users/victim@example.com").await.expect(200);
+    assert_eq!(user().await["second_factor"], true);
+    let reset = json!({"password": "chosen by the operator"});
+    control.post("/v1/users/victim@example.com/reset-password", reset).await.expect(200);
+    assert_eq!(user().await["second_factor"], false, "it was the squatter's");
+    let victim = Browser::new(&control);
+    assert_eq!(victim.sign_in("victim@example.com", "chosen by the operator").await.status, 303);
 }

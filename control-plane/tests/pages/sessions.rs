@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flamegate_control::domain::sessions::StoredSession;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -61,4 +62,44 @@ async fn only_sessions_that_open_something_are_listed() {
     browser.sign_in(ADA, PASSWORD).await;
     control.post(&format!("/v1/users/{ADA}/reset-password"), json!({})).await.expect(200);
     assert!(list(&control, ADA).await.is_empty(), "with another password");
+}
+
+#[tokio::test]
+async fn a_session_behind_many_newer_ones_is_listed_and_ended() {
+    let control = Control::with_workspace().await;
+    let old = Browser::of(&control, ADA, "member").await;
+    let first = list(&control, ADA).await[0]["id"].as_str().unwrap().to_owned();
+    // As 200 more sign-ins leave them: the same with another hash, and a later end.
+    let store = &control.server.app.store;
+    let user = control.get(&format!("/v1/users/{ADA}")).await.expect(200)["id"].as_str().unwrap().to_owned();
+    let now = control.clock.now();
+    let there = store.read().await.unwrap().sessions_of(&user, now, (0, 1)).await.unwrap().remove(0);
+    let write = store.write(move |tx| {
+        Box::pin(async move {
+            for number in 0..200 {
+                let expires_at = there.expires_at + 1;
+                let more = StoredSession { id_hash: [number; 32], expires_at, ..there.clone() };
+                assert!(tx.insert_session(&more).await?);
+            }
+            Ok(())
+        })
+    });
+    write.await.map(drop).unwrap();
+    let newest = control.get(&format!("/v1/users/{ADA}/sessions")).await.body;
+    assert_eq!(newest["data"].as_array().unwrap().len(), 200);
+    assert!(!newest.to_string().contains(&first));
+    let next = newest["pagination"]["next_cursor"].as_str().unwrap();
+    let rest = control.get(&format!("/v1/users/{ADA}/sessions?cursor={next}")).await.body;
+    assert_eq!((&rest["data"][0]["id"], rest["data"].as_array().unwrap().len()), (&json!(first), 1));
+    assert_eq!(rest["pagination"]["next_cursor"], Value::Null);
+    control
+        .get(&format!("/v1/users/{ADA}/sessions?cursor=99999999999"))
+        .await
+        .refused(422, "VALIDATION_FAILED");
+    let page = old.get("/account").await;
+    page.hides(&first);
+    page.shows("/account?behind=200");
+    old.get("/account?behind=200").await.shows("This one");
+    assert_eq!(end(&control, ADA, &first).await.expect(200), json!({"id": first}));
+    assert_eq!(old.get("/account").await.status, 303);
 }

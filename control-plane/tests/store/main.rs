@@ -92,6 +92,7 @@ macro_rules! engine {
                     a_role_is_given_changed_and_taken
                     a_subject_is_one_users_alone
                     what_is_set_is_read
+                    a_second_factor_is_one_users_and_its_codes_are_used_up
                     lists_are_of_a_workspace_or_of_all
                     addresses_are_told_all_or_those_beyond_ascii;
                 audit:

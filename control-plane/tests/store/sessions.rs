@@ -51,11 +51,29 @@ pub async fn the_sessions_of_a_user_are_theirs_and_not_over(database: Database) 
         assert!(insert(&database, StoredSession { user_id, ..session(number, "{}", seconds) }).await);
     }
     let of = async |user: &str, seconds, limit| {
-        let found = database.store.read().await.unwrap().sessions_of(user, at(seconds), limit).await.unwrap();
+        let found =
+            database.store.read().await.unwrap().sessions_of(user, at(seconds), (0, limit)).await.unwrap();
         found.into_iter().map(|session| session.id_hash[0]).collect::<Vec<_>>()
     };
     assert_eq!((of("usr_a", 0, 9).await, of("usr_a", 60, 9).await), (vec![2, 1], vec![2]));
     assert_eq!((of("usr_a", 0, 1).await, of("usr_c", 0, 9).await), (vec![2], vec![]));
+    let mut reader = database.store.read().await.unwrap();
+    let behind = reader.sessions_of("usr_a", at(0), (1, 9)).await.unwrap();
+    assert_eq!(behind.iter().map(|session| session.id_hash[0]).collect::<Vec<_>>(), [1]);
+    for (user, seconds, begins, found) in [
+        ("usr_a", 0, vec![1; 9], true),
+        ("usr_a", 60, vec![1; 9], false),
+        ("usr_b", 0, vec![1; 9], false),
+        ("usr_a", 0, vec![1, 1, 2], false),
+    ] {
+        let one = reader.session_of(user, at(seconds), &begins).await.unwrap();
+        assert_eq!(
+            one.map(|session| session.id_hash),
+            found.then_some([1; 32]),
+            "{user} {seconds} {begins:?}"
+        );
+    }
+    drop(reader);
     // Whoever signs in in a session that is there becomes its user.
     let signed_in = StoredSession { user_id: Some("usr_c".to_owned()), ..session(4, "{}", 90) };
     database.write(move |tx| Box::pin(async move { tx.update_session(&signed_in).await })).await;

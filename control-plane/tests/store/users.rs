@@ -1,5 +1,6 @@
 //! People and their roles.
 
+use flamegate_control::domain::users::second_factor::{SecondFactor, Secret};
 use flamegate_control::domain::users::{Role, User};
 
 use crate::fixtures::{Database, at, new_user};
@@ -141,4 +142,52 @@ pub async fn addresses_are_told_all_or_those_beyond_ascii(database: Database) {
     };
     assert_eq!(emails(true).await, ["ada@example.com", "ärger@example.com"]);
     assert_eq!(emails(false).await, ["ärger@example.com"]);
+}
+
+pub async fn a_second_factor_is_one_users_and_its_codes_are_used_up(database: Database) {
+    let (ada, bob) = (database.user(ADA).await, database.user("bob@example.com").await);
+    assert!(!ada.has_second_factor);
+    let factor =
+        |byte: u8| SecondFactor { secret: Secret::of(&[byte; 20]).unwrap(), since: at(5), last_step: 7 };
+    for (seq, byte) in [(ada.seq, 1), (bob.seq, 2)] {
+        let factor = factor(byte);
+        database
+            .write(move |tx| {
+                Box::pin(async move { tx.insert_second_factor(seq, &factor, &[[1; 32], [2; 32]]).await })
+            })
+            .await;
+    }
+    let again = factor(3);
+    let twice = database
+        .store
+        .write(move |tx| Box::pin(async move { tx.insert_second_factor(ada.seq, &again, &[]).await }));
+    assert!(twice.await.is_err(), "there is one");
+    let use_one = async |seq: i64, hash: [u8; 32]| {
+        let write =
+            database.store.write(move |tx| Box::pin(async move { tx.use_recovery_code(seq, hash).await }));
+        write.await.unwrap().value
+    };
+    assert_eq!(
+        (use_one(ada.seq, [1; 32]).await, use_one(ada.seq, [1; 32]).await, use_one(ada.seq, [3; 32]).await),
+        (true, false, false)
+    );
+    database.write(move |tx| Box::pin(async move { tx.set_last_step(ada.seq, 9).await })).await;
+    let mut reader = database.store.read().await.unwrap();
+    let (of_ada, of_bob) = (
+        reader.second_factor(ada.seq).await.unwrap().unwrap(),
+        reader.second_factor(bob.seq).await.unwrap().unwrap(),
+    );
+    assert_eq!((of_ada.secret.bytes(), of_ada.since, of_ada.last_step), (&[1; 20][..], at(5), 9));
+    assert_eq!((of_bob.secret.bytes(), of_bob.last_step), (&[2; 20][..], 7));
+    assert_eq!(reader.recovery_codes_left(ada.seq).await.unwrap(), 1);
+    assert_eq!(reader.recovery_codes_left(bob.seq).await.unwrap(), 2);
+    drop(reader);
+    assert!(find(&database, ADA).await.unwrap().has_second_factor);
+    database.write(move |tx| Box::pin(async move { tx.delete_second_factor(ada.seq).await })).await;
+    let mut reader = database.store.read().await.unwrap();
+    assert!(reader.second_factor(ada.seq).await.unwrap().is_none());
+    assert_eq!(reader.recovery_codes_left(ada.seq).await.unwrap(), 0);
+    assert_eq!(reader.recovery_codes_left(bob.seq).await.unwrap(), 2);
+    drop(reader);
+    assert!(!find(&database, ADA).await.unwrap().has_second_factor);
 }

@@ -1,9 +1,12 @@
 //! What stands before and behind the filter in its chain.
 
+use flamegate::config::{KeySources, Source};
+
 use crate::chain::{Chain, is_flamegate};
 use crate::finding::Findings;
 use crate::guard::{self, Guard};
 use crate::model::Filter;
+use crate::node::At;
 use crate::rules;
 
 /// Checks the other filters of a chain.
@@ -21,6 +24,7 @@ pub fn check(chain: &Chain<'_, '_>, findings: &mut Findings) {
         findings.at(&rules::TWO_FILTERS, &second.at, what);
     }
     cached(behind, findings);
+    kept_elsewhere(chain, findings);
     tokens(chain, behind, findings);
 }
 
@@ -48,9 +52,41 @@ fn cached(behind: &[Filter<'_>], findings: &mut Findings) {
     }
 }
 
+/// Caches in front give nobody else what was answered to a request with `Authorization`; a key in another place they do not know.
+fn kept_elsewhere(chain: &Chain<'_, '_>, findings: &mut Findings) {
+    let Some(plugin) = chain.plugin.filter(|plugin| {
+        let only = |sources: &KeySources| {
+            sources.all().iter().all(|source| matches!(source, Source::Bearer | Source::BasicUsername))
+        };
+        plugin.key_sources().is_some_and(|sources| !only(sources))
+    }) else {
+        return;
+    };
+    let manager = &chain.http.manager;
+    let says = |at: &At<'_>| {
+        let header = at.get("header");
+        let is_control =
+            header.as_ref().is_some_and(|header| header.text_of("key").eq_ignore_ascii_case("cache-control"));
+        let value = header.map(|header| header.text_of("value").to_owned()).unwrap_or_default();
+        is_control && ["private", "no-store"].iter().any(|word| value.contains(word))
+    };
+    let mutations = chain.http.filters.iter().filter_map(|filter| filter.config.as_ref()?.get("mutations"));
+    let mut filters = mutations.flat_map(|mutations| mutations.list("response_mutations"));
+    let routes = manager.all_of("response_headers_to_add").into_iter().flat_map(|list| list.items());
+    if !filters.any(|mutation| mutation.get("append").is_some_and(|append| says(&append)))
+        && !routes.into_iter().any(|one| says(&one))
+    {
+        findings.at(
+            &rules::KEY_SOURCE_CACHE,
+            &plugin.at,
+            "a key may stand outside of authorization, and no answer says cache-control: private",
+        );
+    }
+}
+
 /// Other tokens in the same header.
 fn tokens(chain: &Chain<'_, '_>, behind: &[Filter<'_>], findings: &mut Findings) {
-    let Some(plugin) = chain.plugin.filter(|plugin| !plugin.flag("forward_authorization")) else { return };
+    let Some(plugin) = chain.plugin.filter(|plugin| !plugin.keeps_authorization()) else { return };
     let bypasses =
         plugin.json.get("bypass").and_then(|rules| rules.as_array()).is_some_and(|rules| !rules.is_empty());
     let jwt = behind.iter().find(|filter| filter.kind.ends_with(".JwtAuthentication"));

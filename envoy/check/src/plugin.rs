@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use flamegate::config::{Config, Role, SyncMode};
+use flamegate::config::{Config, KeySources, Role, Source, SyncMode};
 use serde_json::Value as Json;
 
 use crate::finding::Findings;
@@ -178,6 +178,29 @@ impl<'a> Plugin<'a> {
     /// A flag of the configuration, `false` where there is none.
     pub fn flag(&self, name: &str) -> bool {
         self.json.get(name).and_then(Json::as_bool).unwrap_or_default()
+    }
+
+    /// The places of a key, when there are others than `authorization`.
+    pub fn key_sources(&self) -> Option<&KeySources> {
+        self.config.as_ref()?.filter.key_sources.as_deref()
+    }
+
+    /// True when what stands under `authorization` gets behind the filter, also where no key is needed.
+    pub fn keeps_authorization(&self) -> bool {
+        self.flag("forward_authorization")
+            || self.key_sources().is_some_and(|sources| !sources.use_authorization())
+    }
+
+    /// Headers that hold a key, in lower case.
+    pub fn key_headers(&self) -> Vec<&str> {
+        let Some(sources) = self.key_sources() else { return vec!["authorization"] };
+        let others = sources.all().iter().filter_map(|source| match source {
+            Source::Header(name) => Some(name.as_str()),
+            Source::Cookie(_) => Some("cookie"),
+            Source::WebsocketProtocol(_) => Some("sec-websocket-protocol"),
+            Source::Bearer | Source::BasicUsername | Source::Query(_) => None,
+        });
+        ["authorization"].into_iter().chain(others).collect()
     }
 
     fn token_env(&self) -> &str {

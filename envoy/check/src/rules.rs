@@ -41,6 +41,7 @@ rules! { FILE_RULES "Every rule of the checker of files.";
     BEFORE_LIMIT Warning "rate-limit-before" "Before the filter there is no identity: descriptors with the key id are empty, and refused requests are counted." "Put it behind filter and guard."
     CACHE_KEY Warning "cache-key" "The filter takes Authorization away, so one workspace can get what was made for another." "The cache's key has to hold the workspace (envoy/recipes/cache.yaml)."
     CACHE_GUARD Error "cache-unguarded" "A cache answers before the router, so routes that ask for filter state do not guard it: on a worker without the filter's VM it answers without a key." "Put an RBAC guard between filter and cache (envoy/recipes/cache.yaml)."
+    KEY_SOURCE_CACHE Warning "key-source-cacheable" "Caches in front keep and give to others what was answered to a key that is not in Authorization: only for that header HTTP forbids it (RFC 9111 section 3.5)." "cache-control: private on every answer (envoy/recipes/key-sources.yaml)."
     JWT_BYPASS Warning "jwt-behind-bypass" "Bypassed requests lose Authorization before the JWT filter sees it." "Switch the filter off for that route by typed_per_filter_config, or set forward_authorization."
 
     NO_GUARD Error "guard-missing" "Envoy goes on without a Wasm filter whose VM could not be made on a worker, whatever failure_policy says. Then requests pass without a key." "Put the guard behind the filter (envoy/envoy.yaml)."

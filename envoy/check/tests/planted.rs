@@ -95,6 +95,8 @@ const ROWS: &[Row] = &[
     row!("cache-before", "stands before the filter", FILTER => concat!("                http_filters:\n", filter!("cache", "cache_v2.v3.CacheV2Config"))),
     row!("rate-limit-before", "stands before the filter", FILTER => concat!("                http_filters:\n", filter!("limit", "ratelimit.v3.RateLimit"))),
     row!("cache-key", "tells workspaces apart", ROUTER => concat!(filter!("cache", "cache.v3.CacheConfig"), "                  - name: envoy.filters.http.router\n")),
+    row!("key-source-cacheable", "outside of authorization", "{\"bypass\"" => "{\"key_sources\": [{\"header\": \"x-api-key\"}], \"bypass\""),
+    row!("log-secret", "the header x-api-key is logged", "{\"bypass\"" => "{\"key_sources\": [{\"header\": \"x-api-key\"}], \"bypass\"", "%PATH(NQ:ORIG_OR_PATH)%" => "%REQ(X-Api-Key)%"),
     row!("jwt-behind-bypass", "which has bypass rules", ROUTER => concat!(filter!("jwt", "jwt_authn.v3.JwtAuthentication"), "                  - name: envoy.filters.http.router\n")),
     row!("cache-unguarded", "no RBAC guard stands between the filter and cache", "                  - name: guard\n" => concat!(filter!("cache", "cache.v3.CacheConfig"), "                  - name: guard\n")),
     row!("guard-unnamed", "guard has no name", "                      rules_stat_prefix: flamegate_guard\n" => ""),

@@ -82,7 +82,10 @@ fn app() -> Router {
     Router::new()
         .route("/v1/agents", any(agents))
         .route("/v1/events", get(events))
-        .route("/v1/socket", get(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(socket)))
+        .route(
+            "/v1/socket",
+            get(async |upgrade: WebSocketUpgrade| upgrade.protocols([PROTOCOL]).on_upgrade(socket)),
+        )
         .fallback(anything)
 }
 
@@ -107,6 +110,9 @@ fn ticks() -> impl Stream<Item = Result<Event, Infallible>> {
 }
 
 /// Echoes what it is told, and says a number at once and every second, until somebody goes.
+/// What the WebSocket speaks, for clients that offer protocols: a browser that does wants one of them back.
+const PROTOCOL: &str = "flametalk.v1";
+
 async fn socket(mut socket: WebSocket) {
     let mut interval = time::interval(Duration::from_secs(1));
     for number in 0u64.. {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::contract::key::ApiKey;
 use crate::contract::record::KeyRecord;
+use crate::decision::credential::Authorization;
 
 const ANY: Accepts = Accepts { live: true, test: true, checksum_only: false };
 const NOW: WallClock = 1_000_000_000_000;

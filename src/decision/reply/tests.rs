@@ -10,7 +10,7 @@ fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
 }
 
 fn row(denial: Denial, status: u32, grpc: i32, code: &str, details: &str) -> Reply {
-    let replies = Replies::new("flametalk");
+    let replies = Replies::new("flametalk", None);
     check_grpc(&replies.to(&denial, true), &replies.to(&denial, false), code);
     let reply = replies.to(&denial, false);
     assert_eq!((reply.status, reply.grpc_status, reply.details), (status, grpc, details));
@@ -41,7 +41,7 @@ fn check_grpc(grpc: &Reply, json: &Reply, code: &str) {
 /// To the byte, made by another program.
 #[test]
 fn grpc_clients_get_the_code_as_a_reason() {
-    let reply = Replies::new("flametalk").to(&Denial::InvalidApiKey(InvalidApiKey::Unknown), true);
+    let reply = Replies::new("flametalk", None).to(&Denial::InvalidApiKey(InvalidApiKey::Unknown), true);
     let expected = "CBASKlRoZSBBUEkga2V5IGlzIGludmFsaWQgb3IgaGFzIGJlZW4gcmV2b2tlZBpICih0eXBlLmdvb2dsZWFwaXMuY29tL2dvb2dsZS5ycGMuRXJyb3JJbmZvEhwKD0lOVkFMSURfQVBJX0tFWRIJZmxhbWV0YWxr";
     assert_eq!(header(&reply, grpc::STATUS_DETAILS), Some(expected));
 }

@@ -87,6 +87,7 @@ export async function tour(page, stack, visit) {
     ["api-keys-search", `${keys}?q=laptop`],
     ["api-keys-none", `${keys}?q=old+laptop&status=active`],
     ["account", "/account"],
+    ["second-factor", "/account/second-factor"],
     ["not-found", "/w/nothing"],
   ]) {
     await go(path);

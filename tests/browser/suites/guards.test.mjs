@@ -1,6 +1,7 @@
 // What must not work: wrong passwords, other workspaces, other sites' forms. And what must work without scripts.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { launch, signIn } from "../lib/browser.mjs";
@@ -109,4 +110,56 @@ test("a key is no password", async () => {
   const page = await open({ extraHTTPHeaders: { authorization: `Bearer ${key.key}` } });
   await page.goto(`${stack.url}/w/demo/settings/api-keys`);
   assert.match(page.url(), /\/sign-in/);
+});
+
+/** What an app shows that knows this secret (RFC 6238), so many steps from now. */
+function code(secret, steps = 0) {
+  const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  const bits = [...secret.replaceAll(" ", "")].map((c) => digits.indexOf(c).toString(2).padStart(5, "0")).join("");
+  const bytes = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const tag = createHmac("sha1", bytes).update(counter).digest();
+  return String((tag.readUInt32BE(tag.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
+test("without scripts, a second factor is set up, asked for and taken away", async () => {
+  const person = { email: "second@example.com", password: "correct horse battery" };
+  await stack.api("POST", "/v1/users", { ...person, workspace: "demo", role: "owner" });
+  const laptop = await open({ javaScriptEnabled: false });
+  await signIn(laptop, { url: stack.url, ...person });
+  await laptop.goto(`${stack.url}/account`);
+  await laptop.getByRole("link", { name: "Set up" }).click();
+  await laptop.getByRole("img", { name: "QR code for the app" }).waitFor();
+  const secret = await laptop.locator("#secret").textContent();
+  const recovery = await laptop.getByRole("list", { name: "Recovery codes" }).locator("code").allTextContents();
+  assert.equal(recovery.length, 10);
+  await laptop.getByLabel("Current password").fill(person.password);
+  await laptop.getByLabel("Code", { exact: true }).fill(code(secret));
+  await laptop.getByRole("button", { name: "Turn on" }).click();
+  await laptop.getByText("Your second factor is on").waitFor();
+  await laptop.getByText("10 recovery codes left").waitFor();
+  // The password alone opens nothing; the app's next code does, and once.
+  const enter = async (text) => {
+    const page = await open({ javaScriptEnabled: false });
+    await page.goto(`${stack.url}/w/demo/settings/api-keys`);
+    await page.getByLabel("E-mail address").fill(person.email);
+    await page.getByLabel("Password").fill(person.password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Enter your code" }).waitFor();
+    await page.getByLabel("Code").fill(text);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    return page;
+  };
+  await (await enter("not a code")).getByRole("alert").getByText("The code is not right").waitFor();
+  for (const good of [code(secret, 1), recovery[0]]) {
+    await (await enter(good)).waitForURL(`${stack.url}/w/demo/settings/api-keys`);
+    await (await enter(good)).getByRole("alert").getByText("it was used before").waitFor();
+  }
+  await laptop.goto(`${stack.url}/account`);
+  await laptop.getByText("9 recovery codes left").waitFor();
+  await laptop.locator("#second-current").fill(person.password);
+  await laptop.getByLabel("Code", { exact: true }).fill(recovery[1]);
+  await laptop.getByRole("button", { name: "Turn off" }).click();
+  await laptop.getByText("Your second factor is off").waitFor();
 });

@@ -114,7 +114,13 @@ test("somebody comes in by the provider with the role that it gives, where they 
   }
   // Her role is the provider's to give: it is another one with the next sign-in.
   people.ann.groups = ["acme"];
-  await (await enter("ann")).getByRole("heading", { name: "Overview" }).waitFor();
+  const again = await enter("ann");
+  await again.getByRole("heading", { name: "Overview" }).waitFor();
+  // Without passwords there is none to change, and no second one to it.
+  await again.goto(`${url}/account`);
+  await again.getByRole("heading", { name: "Sessions" }).waitFor();
+  assert.equal(await again.locator("input[type=password]").count(), 0);
+  assert.equal((await again.goto(`${url}/account/second-factor`)).status(), 404);
   assert.deepEqual(await roles("ann@example.com"), ["viewer"]);
 });
 

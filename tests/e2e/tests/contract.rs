@@ -8,7 +8,7 @@ use std::{
 
 use flamegate_e2e::{
     Answer, Envoy, Plugin, Protocol, Request, Stack,
-    cases::{self, Case, Denial, Expect, Gateway, KeyKind, Reply, UNKNOWN_KEY},
+    cases::{self, Case, Denial, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, Reply, UNKNOWN_KEY},
     control::NewKey,
     envoy::Upstreams,
     eventually,
@@ -16,13 +16,14 @@ use flamegate_e2e::{
     process::free_port,
     upstream::echoed,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The gateways of the table and the keys that its rows name.
 struct Bench {
     stack: Stack,
     live_only: Envoy,
     unsynced: Envoy,
+    sources: Envoy,
     live: NewKey,
     test: NewKey,
     expired: NewKey,
@@ -56,6 +57,9 @@ impl Bench {
         let live_only = Envoy::start("envoy-live-only", &stack.folder, &live_only, stack.upstreams());
         let nowhere = Upstreams { control: free_port(), ..stack.upstreams() };
         let unsynced = Envoy::start("envoy-unsynced", &stack.folder, &Plugin::singleton(json!({})), nowhere);
+        let places: Value = serde_json::from_str(KEY_SOURCES_JSON).expect("places");
+        let sources = Plugin::singleton(json!({"key_sources": places}));
+        let sources = Envoy::start("envoy-sources", &stack.folder, &sources, stack.upstreams());
         let control = &stack.control;
 
         let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("clock after 1970").as_secs() + 2;
@@ -80,13 +84,18 @@ impl Bench {
         let request = Request::get("/v1/agents").bearer(&expired.key);
         eventually("the key has expired", || stack.envoy.send(&request).expect_status(401));
         // It has all keys once it has the one that was made last before a good one.
-        live_only.wait_for(&Request::get("/v1/agents").bearer(&live.key), 200);
-        Self { stack, live_only, unsynced, live, test, expired, revoked, key_limit, workspace_limit }
+        for envoy in [&live_only, &sources] {
+            envoy.wait_for(&Request::get("/v1/agents").bearer(&live.key), 200);
+        }
+        // A limit is each Envoy's own.
+        let request = Request::get("/v1/agents").bearer(&key_limit.key);
+        eventually("the key is known", || sources.send(&request).expect_status(200));
+        Self { stack, live_only, unsynced, sources, live, test, expired, revoked, key_limit, workspace_limit }
     }
 
     fn run(&self, protocol: Protocol) {
         let mut failures = Vec::new();
-        for gateway in [Gateway::Synced, Gateway::LiveOnly, Gateway::Unsynced] {
+        for gateway in GATEWAYS {
             let envoy = self.envoy(gateway);
             let mut metrics = settled(envoy);
             for case in cases::all().filter(|case| case.gateway == gateway) {
@@ -110,6 +119,7 @@ impl Bench {
             Gateway::Synced => &self.stack.envoy,
             Gateway::LiveOnly => &self.live_only,
             Gateway::Unsynced => &self.unsynced,
+            Gateway::Sources => &self.sources,
         }
     }
 
@@ -119,8 +129,12 @@ impl Bench {
         let answer = request.send(protocol, envoy.port)?;
         match case.on_envoy() {
             Expect::Denied(denial) => check_denial(case, denial.reply(), &answer),
-            Expect::Permitted => check_arrival(case, key, &answer),
-            Expect::Bypassed(_) => check_arrival(case, None, &answer),
+            Expect::Permitted => {
+                check_arrival(case, key, &answer).and_then(|()| check_nothing_left(case, key, &answer))
+            }
+            Expect::Bypassed(_) => {
+                check_arrival(case, None, &answer).and_then(|()| check_nothing_left(case, key, &answer))
+            }
             Expect::BadRequest => answer.expect_status(400).map(drop),
         }
     }
@@ -139,8 +153,8 @@ impl Bench {
 }
 
 fn to_request(case: &Case, key: &str) -> Request {
-    let mut request = Request::new(case.method, case.path);
-    for (name, value) in case.headers {
+    let mut request = Request::new(case.method, &case.path_with(key));
+    for (name, value) in case.header_lines(key) {
         request = request.header(name, value);
     }
     for line in case.authorization_lines(key) {
@@ -172,6 +186,10 @@ fn check_denial(case: &Case, reply: &Reply, answer: &Answer) -> Result<(), Strin
     }
     for (name, value) in reply.headers {
         let found = answer.all(name);
+        let challenges = value.filter(|_| *name == "www-authenticate").map(|value| case.challenges(value));
+        if challenges.is_some_and(|expected| found == expected) {
+            continue;
+        }
         if found.len() != 1 || value.is_some_and(|value| found[0] != value) {
             return Err(format!("header {name}: {found:?}, not {value:?}"));
         }
@@ -229,6 +247,21 @@ fn check_arrival(case: &Case, key: Option<&NewKey>, answer: &Answer) -> Result<(
     if !found.iter().map(|(name, value)| (*name, value.as_str())).eq(identity.iter().copied()) {
         return Err(format!("identity {found:?}, not {identity:?}"));
     }
+    if let Some(arrives) = case.arrives {
+        // Over HTTP/2 the upstream says all of the address.
+        let path = answer.json()["path"]
+            .as_str()
+            .map(|path| path.trim_start_matches("http://gateway.test").to_owned());
+        for (name, expected) in arrives {
+            let found: Vec<String> =
+                values(name).iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+            let found = if *name == ":path" { path.as_slice() } else { &found };
+            if found != expected.as_slice() {
+                return Err(format!("{name} reached the upstream as {found:?}, not {expected:?}"));
+            }
+        }
+        return Ok(());
+    }
     // Envoy leaves empty lines of some headers out.
     for (name, value) in case.headers.iter().filter(|(name, value)| !is_identity(name) && !value.is_empty()) {
         if !values(name).contains(value) {
@@ -236,6 +269,16 @@ fn check_arrival(case: &Case, key: Option<&NewKey>, answer: &Answer) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Nothing that reached the upstream has the key in it.
+fn check_nothing_left(case: &Case, key: Option<&NewKey>, answer: &Answer) -> Result<(), String> {
+    match key {
+        Some(key) if answer.text().contains(&key.key) => {
+            Err(format!("{}: the key reached the upstream: {}", case.name, answer.text()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The metrics once nothing is left to be counted: workers hand their counts over at every tick.

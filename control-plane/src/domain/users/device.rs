@@ -16,6 +16,8 @@ pub struct Device {
     stamp: String,
     /// What tells it from the user's other ones.
     pub id: String,
+    /// Of the address that they sign in with: whom it may be of is known before anything is read.
+    mail: String,
 }
 
 /// Most users of one browser that are remembered.
@@ -27,7 +29,17 @@ impl Device {
     /// A new one, on which this user has just signed in.
     pub fn new(user: &User) -> Result<Self, Error> {
         let id = random::base62(16)?.to_string();
-        Ok(Self { user: user.id.clone(), stamp: stamp(user), id })
+        Ok(Self { user: user.id.clone(), stamp: stamp(user), id, mail: short_hash(&user.email) })
+    }
+
+    /// Whether somebody with this address has signed in on it; what has happened since is not known.
+    pub fn may_be_of(&self, email: &str) -> bool {
+        self.mail == short_hash(email)
+    }
+
+    /// Its user, and their stamp at that time: what places are taken for.
+    pub fn place(&self) -> String {
+        format!("{}{BETWEEN_PARTS}{}", self.user, self.stamp)
     }
 
     /// Whether this user has signed in on it, and nothing has happened since that makes it a stranger's.
@@ -40,25 +52,30 @@ impl Device {
 pub fn read(text: &str) -> Vec<Device> {
     let device = |part: &str| {
         let mut parts = part.split(BETWEEN_PARTS).map(str::to_owned);
-        Some(Device { user: parts.next()?, stamp: parts.next()?, id: parts.next()? })
+        Some(Device { user: parts.next()?, stamp: parts.next()?, id: parts.next()?, mail: parts.next()? })
     };
     text.split(BETWEEN_DEVICES).filter_map(device).take(MOST).collect()
 }
 
 /// The cookie's text once this user has signed in: theirs first, and those of others who use the same browser.
 pub fn write(user: &User, known: &[Device]) -> Result<String, Error> {
-    let own = known.iter().find(|device| device.is_of(user)).cloned();
+    let own = known.iter().find(|device| device.is_of(user) && device.may_be_of(&user.email)).cloned();
     let own = own.map_or_else(|| Device::new(user), Ok)?;
     let others = known.iter().filter(|device| device.user != user.id).take(MOST - 1);
-    let text =
-        |Device { user, stamp, id }: &Device| format!("{user}{BETWEEN_PARTS}{stamp}{BETWEEN_PARTS}{id}");
+    let text = |Device { user, stamp, id, mail }: &Device| {
+        [user.as_str(), stamp, id, mail].join(&BETWEEN_PARTS.to_string())
+    };
     let texts: Vec<_> = std::iter::once(&own).chain(others).map(text).collect();
     Ok(texts.join(&BETWEEN_DEVICES.to_string()))
 }
 
 /// Of the stamp, which is a secret of the session.
-fn stamp(user: &User) -> String {
-    let hash = Sha256::digest(&user.stamp);
+pub(crate) fn stamp(user: &User) -> String {
+    short_hash(&user.stamp)
+}
+
+fn short_hash(text: &str) -> String {
+    let hash = Sha256::digest(text);
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -79,6 +96,7 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             disabled_at: None,
             vouched_by: None,
+            has_second_factor: false,
         }
     }
 
@@ -108,5 +126,7 @@ mod tests {
         let renewed = read(&write(&changed, &device).unwrap());
         assert!(renewed.len() == 1 && renewed[0].id != device[0].id);
         assert!(read("").is_empty() && read("usr_ada-x").is_empty());
+        assert!(device[0].may_be_of("ada@example.com") && !device[0].may_be_of("bob@example.com"));
+        assert_ne!(device[0].place(), renewed[0].place(), "nor has it the places of the other");
     }
 }

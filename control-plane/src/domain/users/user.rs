@@ -32,6 +32,8 @@ pub struct User {
     pub disabled_at: Option<Timestamp>,
     /// The workspace whose owner has invited them and vouches for their address; `None` when an operator does.
     pub vouched_by: Option<i64>,
+    /// Whether their password alone does not let them in.
+    pub has_second_factor: bool,
 }
 
 /// A user's place in a workspace.

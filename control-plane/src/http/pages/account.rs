@@ -17,7 +17,9 @@ use crate::domain::error::{Error, Problems};
 use crate::domain::sessions::Session;
 use crate::domain::users::password::{MIN_CHARS, Password};
 use crate::http::app::App;
+use crate::http::error::Failure;
 use crate::http::extract::Query;
+use crate::service::users::{SESSIONS_SHOWN, ShownSecondFactor};
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -26,7 +28,23 @@ struct AccountPage {
     mistakes: Mistakes,
     min_chars: usize,
     sessions: Vec<Row>,
+    /// Behind how many sessions the older ones are.
+    more: Option<u32>,
     ended: bool,
+    /// Whether accounts have passwords here.
+    passwords: bool,
+    second: Option<Second>,
+    second_done: &'static str,
+    /// The mistakes are in the form of the second factor, and not in that of the password.
+    about_second: bool,
+}
+
+/// The second factor.
+struct Second {
+    since: Moment,
+    /// How many recovery codes there are, in words.
+    left: String,
+    few: bool,
 }
 
 /// A browser in which the user is signed in.
@@ -44,7 +62,23 @@ struct Row {
 #[derive(Deserialize)]
 pub(super) struct AccountQuery {
     ended: Option<String>,
+    second: Option<String>,
+    behind: Option<String>,
 }
+
+/// What the page tells.
+#[derive(Default)]
+pub(super) struct Told {
+    pub problems: Problems,
+    /// What is wrong is in the form of the second factor.
+    pub about_second_factor: bool,
+    pub ended: bool,
+    pub second_done: &'static str,
+    pub behind: u32,
+}
+
+/// From so many recovery codes on somebody should think of new ones.
+const FEW_CODES: u64 = 3;
 
 /// The page.
 pub(super) async fn show(
@@ -52,7 +86,14 @@ pub(super) async fn show(
     signed_in: SignedIn,
     Query(query): Query<AccountQuery>,
 ) -> Result<Response, PageError> {
-    page(&app, &signed_in, Problems::default(), query.ended.is_some()).await
+    let second_done = match query.second.as_deref() {
+        Some("set") => "Your second factor is on, and you are signed out everywhere else.",
+        Some("removed") => "Your second factor is off. Your password alone lets you in.",
+        _ => "",
+    };
+    let behind = query.behind.as_deref().and_then(|behind| behind.parse().ok()).unwrap_or(0);
+    page(&app, &signed_in, Told { ended: query.ended.is_some(), second_done, behind, ..Told::default() })
+        .await
 }
 
 /// Ends one session of the user.
@@ -70,14 +111,17 @@ pub(super) async fn change_password(
     posted: Posted,
 ) -> Result<Response, PageError> {
     let Posted { signed_in, fields } = posted;
+    if !app.pages.passwords {
+        return Err(PageError::Failed(Failure::NoRoute));
+    }
+    let told = |problems| Told { problems, ..Told::default() };
     let field = |name| Password::new(fields.raw(name).to_owned());
     let (user, by) = (signed_in.user.clone(), signed_in.actor());
     if let Err(Error::RateLimited { retry_after_seconds }) = app.people.admit(user.seq, app.clock.instant()) {
         let problems =
             Problems::one("current", format!("too many changes; wait {retry_after_seconds} seconds"));
-        return Ok(
-            (StatusCode::TOO_MANY_REQUESTS, page(&app, &signed_in, problems, false).await?).into_response()
-        );
+        let page = page(&app, &signed_in, told(problems)).await?;
+        return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
     }
     match app.users.change_password(user, field("current"), field("new"), (by, &signed_in.csrf)).await {
         // Whoever sits here knew both passwords: the browser stays one on which they have signed in.
@@ -93,15 +137,15 @@ pub(super) async fn change_password(
             if problems.of("password").is_none() {
                 field("new").check(&signed_in.user.email, &mut problems);
             }
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&app, &signed_in, problems, false).await?)
-                .into_response())
+            let page = page(&app, &signed_in, told(problems)).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Whether the session has ended since the request came.
-async fn is_over(app: &App, signed_in: &SignedIn) -> Result<bool, Error> {
+pub(super) async fn is_over(app: &App, signed_in: &SignedIn) -> Result<bool, Error> {
     Ok(app.users.of_session(&signed_in.user.id, &signed_in.user.stamp).await?.is_none())
 }
 
@@ -119,13 +163,11 @@ pub(super) async fn sign_out_everywhere(
     Ok(if was_known { (devices.remember(&app, &user)?, back).into_response() } else { back.into_response() })
 }
 
-async fn page(
-    app: &App,
-    signed_in: &SignedIn,
-    problems: Problems,
-    ended: bool,
-) -> Result<Response, PageError> {
-    let (here, sessions) = (signed_in.session_id(), app.users.sessions(&signed_in.user).await?);
+/// The page, with what there is to tell.
+pub(super) async fn page(app: &App, signed_in: &SignedIn, told: Told) -> Result<Response, PageError> {
+    let Told { problems, about_second_factor, ended, second_done, behind } = told;
+    let here = signed_in.session_id();
+    let (sessions, more) = app.users.sessions(&signed_in.user, (behind, SESSIONS_SHOWN)).await?;
     let row = |session: Session| Row {
         here: here.as_deref() == Some(&session.id),
         agent: session.agent.as_deref().map_or("A browser", browser).to_owned(),
@@ -134,11 +176,33 @@ async fn page(
         seen: Moment::ago(session.seen),
         id: session.id,
     };
+    let second = app.users.second_factor(&signed_in.user).await?;
+    let second = second.map(|ShownSecondFactor { since, codes_left }| Second {
+        since: Moment::day(since),
+        left: match codes_left {
+            0 => "no recovery codes left".to_owned(),
+            1 => "1 recovery code left".to_owned(),
+            left => format!("{left} recovery codes left"),
+        },
+        few: codes_left <= FEW_CODES,
+    });
+    let mut mistakes = Mistakes::new(&problems);
+    if about_second_factor {
+        mistakes.rename("current", "second-current");
+    }
     let title = if problems.is_empty() { "Account" } else { "Error: Account" };
-    let chrome = Chrome::new("Account", Section::Account, signed_in, None).titled(title);
-    let mistakes = Mistakes::new(&problems);
-    let sessions = sessions.into_iter().map(row).collect();
-    Ok(html(&AccountPage { chrome, mistakes, min_chars: MIN_CHARS, sessions, ended }))
+    Ok(html(&AccountPage {
+        chrome: Chrome::new("Account", Section::Account, signed_in, None).titled(title),
+        mistakes,
+        min_chars: MIN_CHARS,
+        sessions: sessions.into_iter().map(row).collect(),
+        more,
+        ended,
+        passwords: app.pages.passwords,
+        second,
+        second_done,
+        about_second: about_second_factor,
+    }))
 }
 
 /// The browser's name in what it calls itself: each calls itself what came before it, too.

@@ -169,9 +169,12 @@ pub(super) async fn export(
         .into_response())
 }
 
+/// Where a spreadsheet takes a text for a formula; some take the signs of full width for the others.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+
 /// A cell of such a file (RFC 4180). What a spreadsheet would take for a formula is made text.
 fn cell(text: &str) -> String {
-    let mark = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    let mark = if text.starts_with(FORMULA) { "'" } else { "" };
     format!("\"{mark}{}\"", text.replace('"', "\"\""))
 }
 
@@ -226,6 +229,9 @@ const fn did(action: Action, alone: bool) -> &'static str {
         (Action::OperatorEnded, _) => "ended the operator's rights of",
         (Action::PasswordSet, false) => "changed the password of",
         (Action::PasswordSet, true) => "changed their password",
+        (Action::SecondFactorSet, _) => "set up their second factor",
+        (Action::SecondFactorRemoved, true) => "removed their second factor",
+        (Action::SecondFactorRemoved, false) => "removed the second factor of",
         (Action::UserDisabled, _) => "locked",
         (Action::UserEnabled, _) => "unlocked",
         (Action::SignedIn, _) => "signed in",
@@ -259,6 +265,8 @@ pub(super) const fn words(action: Action) -> &'static str {
         Action::OperatorMade => "Made an operator",
         Action::OperatorEnded => "No operator any more",
         Action::PasswordSet => "Password changed",
+        Action::SecondFactorSet => "Second factor set up",
+        Action::SecondFactorRemoved => "Second factor removed",
         Action::UserDisabled => "Member locked",
         Action::UserEnabled => "Member unlocked",
         Action::SignedIn => "Signed in",

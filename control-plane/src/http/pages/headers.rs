@@ -77,7 +77,8 @@ pub(super) async fn receive(State(app): State<App>, request: Request, next: Next
 pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // Whoever makes an account by an invitation has a password hashed, as whoever signs in.
-    let is_sign_in = path == "/sign-in" || (path.starts_with("/join/") && path.ends_with("/new"));
+    let is_sign_in = matches!(path, "/sign-in" | "/sign-in/code")
+        || (path.starts_with("/join/") && path.ends_with("/new"));
     let signs_in = request.method() == Method::POST && is_sign_in;
     let slot = if signs_in {
         let devices = Devices::of(&app, request.headers());
@@ -103,10 +104,11 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
 }
 
 async fn sign_in_slot(app: &App, from: Option<IpAddr>, devices: &Devices) -> Option<Permit> {
-    // By user: somebody's own devices, however many they have made, take nobody else's places.
+    // By user and stamp: somebody's own devices, however many they have made, take nobody else's places, and those of before another
+    // password not even theirs. The place comes first, so that not more than these are read for at once.
     if let Some(device) = devices.0.first()
+        && let Some(slot) = app.known_sign_ins.take(&device.place())
         && app.users.is_known(device).await
-        && let Some(slot) = app.known_sign_ins.take(&device.user)
     {
         return Some(Box::new(slot));
     }

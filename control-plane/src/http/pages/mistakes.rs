@@ -29,6 +29,13 @@ impl Mistakes {
         found
     }
 
+    /// A page with two forms has another id for the same field of the other one.
+    pub fn rename(&mut self, field: &str, id: &'static str) {
+        for mistake in self.0.iter_mut().filter(|mistake| mistake.field == field) {
+            mistake.field = id;
+        }
+    }
+
     /// What is wrong with a field.
     pub fn of(&self, field: &str) -> Option<&str> {
         self.0.iter().find(|mistake| mistake.field == field).map(|mistake| mistake.words.as_str())
@@ -65,6 +72,7 @@ fn field_of(path: &str) -> (&'static str, &'static str) {
         "environment" => ("environment", "Environment"),
         "expires_at" | "expiry" => ("expiry", "Expires"),
         "current" => ("current", "Current password"),
+        "code" => ("code", "Code"),
         "password" => ("new", "New password"),
         "email" => ("email", "E-mail address"),
         "role" => ("role", "Role"),
@@ -81,6 +89,7 @@ fn words(field: &str, message: &str) -> String {
             "Enter a name (up to 100 characters).".to_owned()
         }
         ("expiry", "choose a date") => "Choose the last day the key should work.".to_owned(),
+        ("code", message) if !message.starts_with("too many") => format!("The code {message}."),
         ("current", "is not your password") => "That is not your current password.".to_owned(),
         ("new", message) => format!("The new password {message}."),
         ("email", "must be an e-mail address") => "Enter an e-mail address.".to_owned(),

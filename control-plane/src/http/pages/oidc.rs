@@ -82,6 +82,9 @@ pub(super) async fn back(
     if let Err(wait) = throttle.admit(attempt, 1) {
         return Ok(too_many(&app, next, wait));
     }
+    if !oidc.take(&ticket) {
+        return Ok(told(&app, next, StatusCode::BAD_REQUEST, EXPIRED));
+    }
     let mut response = match oidc.finish(&ticket, &returned).await {
         Ok(identity) => {
             let from = session::From::of(address, &headers);
@@ -115,7 +118,8 @@ async fn enter(
             Ok(Redirect::to(&format!("/sign-in?entered=1&next={}", escape_place(next))).into_response())
         }
         Ok(SignIn::TooMany(wait)) => Ok(too_many(app, next, wait)),
-        Ok(SignIn::Refused) => Ok(told(
+        // A provider asks for whatever it wants; we ask for no code behind it.
+        Ok(SignIn::Refused | SignIn::CodeNext(_)) => Ok(told(
             app,
             next,
             StatusCode::FORBIDDEN,

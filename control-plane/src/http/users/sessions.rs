@@ -1,8 +1,8 @@
 //! `/v1/users/{id}/sessions`.
 
 use axum::extract::{Path, State};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::error::Error;
 use crate::domain::sessions::Session;
@@ -10,7 +10,9 @@ use crate::http::app::App;
 use crate::http::caller::By;
 use crate::http::envelope::{Listing, Success};
 use crate::http::error::{ErrorEnvelope, Failure};
-use crate::http::extract::PathId;
+use crate::http::extract::{PathId, Query};
+use crate::http::paging::{cursor, no_cursor, page_size};
+use crate::service::users::SESSIONS_SHOWN;
 
 /// A session in the pages.
 #[derive(Serialize, ToSchema)]
@@ -37,17 +39,38 @@ pub(super) struct EndedBody {
     id: String,
 }
 
-/// The sessions in which a user is signed in, the last used first; at most 200.
+/// Which part of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Most entries, 1 to 200; 200 when it is not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,18}$")]
+    cursor: Option<String>,
+}
+
+/// The sessions in which a user is signed in, the last used first; at most 200 at once.
 #[utoipa::path(get, path = "/v1/users/{id}/sessions", operation_id = "list_user_sessions",
     tag = "users", security(("admin" = ["operator"])),
-    params(("id" = String, Path, description = "`usr_…` or e-mail address")), responses(
+    params(("id" = String, Path, description = "`usr_…` or e-mail address"), ListQuery), responses(
     (status = 200, body = Listing<SessionBody>),
     (status = 401, body = ErrorEnvelope),
-    (status = 404, body = ErrorEnvelope)))]
-pub(super) async fn list(State(app): State<App>, PathId(id): PathId) -> Result<Listing<SessionBody>, Error> {
+    (status = 404, body = ErrorEnvelope),
+    (status = 422, body = ErrorEnvelope)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Query(query): Query<ListQuery>,
+) -> Result<Listing<SessionBody>, Error> {
+    let limit = page_size(Some(query.limit.unwrap_or(SESSIONS_SHOWN)))?;
+    let behind = cursor(query.cursor.as_deref())?.unwrap_or(0);
+    let behind = u32::try_from(behind).map_err(|_| no_cursor())?;
     let user = app.users.find(&id).await?;
-    let sessions = app.users.sessions(&user).await?;
-    Ok(Listing::new(sessions.into_iter().map(SessionBody::from).collect(), None))
+    let (sessions, next) = app.users.sessions(&user, (behind, limit)).await?;
+    Ok(Listing::new(sessions.into_iter().map(SessionBody::from).collect(), next.map(i64::from)))
 }
 
 /// Ends one session of a user. The next request with its cookie is nobody's, at every control plane.

@@ -18,30 +18,24 @@ pub struct Ticket {
     pub(super) verifier: String,
     /// Where to go afterwards.
     pub next: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Dated {
-    ticket: Ticket,
     /// Until when it is good (Unix seconds).
-    until: i64,
+    pub(super) until: i64,
 }
 
 /// How long somebody may take at the provider, in seconds.
-const GOOD_FOR: i64 = 600;
+pub(super) const GOOD_FOR: i64 = 600;
 const PURPOSE: &str = "oidc";
 
 impl Ticket {
-    pub(super) fn seal(&self, signer: &Signer, now: i64) -> String {
-        let dated = Dated { ticket: self.clone(), until: now.saturating_add(GOOD_FOR) };
-        signer.sign(PURPOSE, &URL_SAFE_NO_PAD.encode(serde_json::to_vec(&dated).unwrap_or_default()))
+    pub(super) fn seal(&self, signer: &Signer) -> String {
+        signer.sign(PURPOSE, &URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default()))
     }
 
     /// The ticket in a cookie, if it is ours and good at this time.
     pub(super) fn open(signer: &Signer, cookie: &str, now: i64) -> Option<Self> {
         let text = URL_SAFE_NO_PAD.decode(signer.verify(PURPOSE, cookie)?).ok()?;
-        let dated: Dated = serde_json::from_slice(&text).ok()?;
-        (now < dated.until).then_some(dated.ticket)
+        let ticket: Self = serde_json::from_slice(&text).ok()?;
+        (now < ticket.until).then_some(ticket)
     }
 
     pub(super) fn is_of(&self, state: &str) -> bool {
@@ -63,9 +57,9 @@ mod tests {
         };
         let (ours, other) = (signer("one").await, signer("two").await);
         let text = |text: &str| text.to_owned();
-        let ticket =
-            Ticket { state: text("s"), nonce: text("n"), verifier: text("v"), next: text("/w/demo") };
-        let cookie = ticket.seal(&ours, 1_000);
+        let (state, nonce, verifier) = (text("s"), text("n"), text("v"));
+        let ticket = Ticket { state, nonce, verifier, next: text("/w/demo"), until: 1_600 };
+        let cookie = ticket.seal(&ours);
         assert_eq!(Ticket::open(&ours, &cookie, 1_599), Some(ticket.clone()));
         assert_eq!(Ticket::open(&ours, &cookie, 1_600), None, "over");
         assert_eq!(Ticket::open(&other, &cookie, 1_000), None);

@@ -93,16 +93,26 @@ impl Throttle {
 
     /// Counts so many attempts, all or none; the error is how long to wait for them.
     pub fn admit(&self, attempt: Attempt<'_>, attempts: u32) -> Result<(), Duration> {
+        self.admit_all(attempt, None, attempts)
+    }
+
+    /// The same, counted for one subject more.
+    pub(super) fn admit_all(
+        &self,
+        attempt: Attempt<'_>,
+        more: Option<Subject>,
+        attempts: u32,
+    ) -> Result<(), Duration> {
         let now = self.inner.clock.instant();
-        let subjects = self.subjects(attempt);
+        let subjects = self.subjects(attempt).into_iter().chain([more]);
         let welcome = self.welcome(attempt.account);
         let mut state = self.inner.lock();
-        let waits = subjects.iter().flatten().map(|subject| subject.wait_for(attempts, &state.rests, now));
+        let waits = subjects.clone().flatten().map(|subject| subject.wait_for(attempts, &state.rests, now));
         let wait = waits.fold(welcome.wait(&state.rests, now), Duration::max);
         if !wait.is_zero() {
             return Err(wait);
         }
-        for subject in subjects.into_iter().flatten() {
+        for subject in subjects.flatten() {
             state.add(subject, attempts, now);
         }
         Ok(())
@@ -167,7 +177,7 @@ impl Throttle {
         Subject::Welcome(self.name(&[account.as_bytes()]))
     }
 
-    fn name(&self, parts: &[&[u8]]) -> u128 {
+    pub(super) fn name(&self, parts: &[&[u8]]) -> u128 {
         let mut hash = Sha256::new().chain_update(self.inner.names);
         for (place, part) in parts.iter().enumerate() {
             if place > 0 {
@@ -213,7 +223,7 @@ impl State {
         self.tell(subject, i64::try_from(more.as_millis()).unwrap_or(i64::MAX));
     }
 
-    fn give_back(&mut self, subject: Subject) {
+    pub(super) fn give_back(&mut self, subject: Subject) {
         let every = subject.policy().every;
         if let Some(rest) = self.rests.get_mut(&subject) {
             *rest = rest.checked_sub(every).unwrap_or(*rest);

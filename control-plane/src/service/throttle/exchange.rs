@@ -91,6 +91,7 @@ impl Subject {
             Self::Failed(of) => ("failed", of),
             Self::Welcome(of) => ("welcome", of),
             Self::Tokens(of) => ("tokens", of),
+            Self::Codes(of) => ("codes", of),
         };
         format!("{kind}:{of:032x}")
     }
@@ -109,6 +110,7 @@ impl Subject {
             "failed" => Self::Failed(of),
             "welcome" => Self::Welcome(of),
             "tokens" => Self::Tokens(of),
+            "codes" => Self::Codes(of),
             _ => return None,
         })
     }
@@ -141,6 +143,7 @@ mod tests {
                 Subject::Failed(of),
                 Subject::Welcome(of),
                 Subject::Tokens(of),
+                Subject::Codes(of),
             ] {
                 assert_eq!(Subject::named(&subject.name()), Some(subject));
             }

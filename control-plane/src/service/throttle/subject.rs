@@ -23,6 +23,8 @@ pub(super) enum Subject {
     Welcome(u128),
     /// Wrong tokens of an address.
     Tokens(u128),
+    /// Attempts at the code of an account's second factor by whoever knows its password: of strangers, or of its devices and sessions.
+    Codes(u128),
 }
 
 /// How many attempts at once, and the time until the next one after that.
@@ -46,6 +48,9 @@ const WELCOMES_PER_ACCOUNT: Policy = Policy { burst: 100, every: Duration::from_
 /// Wrong tokens: a gateway or a script with an old token tries every few seconds.
 const TOKENS_PER_ADDRESS: Policy = Policy { burst: 20, every: Duration::from_secs(3) };
 
+/// Three codes of a million are good at a time: so many guesses take 26 years for an even chance.
+const CODES_PER_ACCOUNT: Policy = Policy { burst: 10, every: Duration::from_secs(3_600) };
+
 impl Subject {
     pub(super) const fn policy(self) -> Policy {
         match self {
@@ -58,6 +63,7 @@ impl Subject {
             Self::Failed(_) => FAILED,
             Self::Welcome(_) => WELCOMES_PER_ACCOUNT,
             Self::Tokens(_) => TOKENS_PER_ADDRESS,
+            Self::Codes(_) => CODES_PER_ACCOUNT,
         }
     }
 

@@ -209,3 +209,32 @@ fn who_has_failed_lately_is_not_the_first() {
     clock.advance(FAILED.every);
     assert!(throttle.is_first(address(1)));
 }
+
+/// For a day somebody who knows the password tries codes as often as they may, from ever new addresses and with ever new devices.
+#[test]
+fn codes_are_guessed_at_a_bounded_rate_and_recovery_codes_are_not_in_the_way() {
+    let clock = Clock::default();
+    clock.stop();
+    let throttle = Throttle::new(clock.clone());
+    let (mut strangers, mut known) = (0, 0);
+    for step in 0..24 * 60 {
+        clock.advance(Duration::from_secs(60));
+        let device = format!("device {step}");
+        let [a, b, c, d] = u32::to_be_bytes(step);
+        let from = Some(IpAddr::from([198 ^ a, b, c, d]));
+        strangers += i32::from(throttle.admit_code(stranger(from), true).is_ok());
+        known += i32::from(throttle.admit_code(at(&device), true).is_ok());
+    }
+    assert_eq!((strangers, known), (10 + 23, 10 + 23));
+    throttle.admit_code(stranger(address(1)), true).unwrap_err();
+    throttle.admit_code(stranger(address(1)), false).unwrap();
+    throttle.admit_code(at("laptop"), false).unwrap();
+    // A success gives its own back, the password's before it, and no other's.
+    throttle.forgive_code(at("laptop"), false);
+    throttle.admit_code(at("laptop"), true).unwrap_err();
+    clock.advance(Duration::from_secs(3_600));
+    throttle.admit_code(at("laptop"), true).unwrap();
+    throttle.forgive_code(at("laptop"), true);
+    throttle.admit_code(at("laptop"), true).unwrap();
+    throttle.admit_code(at("laptop"), true).unwrap_err();
+}

@@ -154,24 +154,34 @@ impl Users {
         new: Password,
         (by, session): (Actor, &str),
     ) -> Result<User, Error> {
-        let hash = self.store.read().await?.password_hash(user.seq).await?;
-        let looks = Looks::at(current);
-        // Strangers who try the account do not count here, nor does this for them.
-        let attempt = Attempt { account: &user.email, from: by.address, known: Some(session) };
-        if let Err(wait) = self.throttle.admit(attempt, looks.number()) {
-            return Err(Error::invalid("current", too_many(wait)));
-        }
-        if !self.fits(looks, (Whose::Known, Some(hash)), attempt).await? {
+        let email = user.email.clone();
+        let attempt = Attempt { account: &email, from: by.address, known: Some(session) };
+        if !self.knows_password(&user, current, attempt).await? {
             return Err(Error::invalid("current", "is not your password"));
         }
         self.throttle.forgive(attempt);
         self.set_password(user, new, by, Over::WhatWasRead).await
     }
 
+    /// Whether this is the password of somebody who is signed in. Strangers who try the account do not count here, nor does this for them.
+    pub(super) async fn knows_password(
+        &self,
+        user: &User,
+        password: Password,
+        attempt: Attempt<'_>,
+    ) -> Result<bool, Error> {
+        let looks = Looks::at(password);
+        if let Err(wait) = self.throttle.admit(attempt, looks.number()) {
+            return Err(Error::invalid("current", too_many(wait)));
+        }
+        let hash = self.store.read().await?.password_hash(user.seq).await?;
+        self.fits(looks, (Whose::Known, Some(hash)), attempt).await
+    }
+
     /// Locks a user out and ends all their sessions, or lets them in again.
     pub async fn set_disabled(&self, id_or_email: &str, disabled: bool, by: Actor) -> Result<User, Error> {
         let now = self.clock.now();
-        let (id, stamp) = (id_or_email.to_owned(), new_stamp()?);
+        let id = id_or_email.to_owned();
         let written = self.store.write(move |tx| {
             Box::pin(async move {
                 let user = existing(tx, &id).await?;
@@ -179,7 +189,7 @@ impl Users {
                     return Ok(user);
                 }
                 tx.set_disabled(user.seq, disabled.then_some(now)).await?;
-                tx.set_stamp(user.seq, &stamp).await?;
+                renew_stamp(tx, &user).await?;
                 let action = if disabled { Action::UserDisabled } else { Action::UserEnabled };
                 note(tx, &by, now, action, &user).await?;
                 existing(tx, &user.id).await
@@ -190,10 +200,10 @@ impl Users {
 
     /// Ends all sessions of a user.
     pub async fn sign_out_everywhere(&self, user: User, by: Actor) -> Result<User, Error> {
-        let (now, stamp) = (self.clock.now(), new_stamp()?);
+        let now = self.clock.now();
         let write = self.store.write(move |tx| {
             Box::pin(async move {
-                tx.set_stamp(user.seq, &stamp).await?;
+                renew_stamp(tx, &user).await?;
                 note(tx, &by, now, Action::SignedOutEverywhere, &user).await?;
                 existing(tx, &user.id).await
             })
@@ -212,7 +222,7 @@ impl Users {
         password.check(&user.email, &mut problems);
         problems.check()?;
         let now = self.clock.now();
-        let (hash, stamp) = (self.passwords.hash(password).await?, new_stamp()?);
+        let hash = self.passwords.hash(password).await?;
         let written = self.store.write(move |tx| {
             Box::pin(async move {
                 if over == Over::WhatWasRead && !is_current(tx, &user).await? {
@@ -222,9 +232,9 @@ impl Users {
                 tx.set_password_hash(user.seq, &hash).await?;
                 if over == Over::Anything {
                     // An operator hands it over, and knows to whom.
-                    tx.set_vouched_by(user.seq, None).await?;
+                    disown(tx, &user.id).await?;
                 }
-                tx.set_stamp(user.seq, &stamp).await?;
+                renew_stamp(tx, &user).await?;
                 note(tx, &by, now, Action::PasswordSet, &user).await?;
                 existing(tx, &user.id).await
             })
@@ -269,6 +279,24 @@ pub(super) async fn note_with(
     Ok(())
 }
 
+/// Ends all sessions of a user, makes their devices strangers', and ends the invitations that they have made: somebody else may have been
+/// signed in, and must not have left a way back in.
+pub(super) async fn renew_stamp(tx: &mut Tx, user: &User) -> Result<(), Error> {
+    tx.set_stamp(user.seq, &new_stamp()?).await?;
+    tx.delete_invitations_by(&user.email).await
+}
+
+/// Nobody vouches for the user's address any more but whoever gives them a password now. What an account had that an invitation made may be
+/// somebody else's.
+pub(super) async fn disown(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    let user = existing(tx, id).await?;
+    if user.vouched_by.is_some() {
+        tx.set_vouched_by(user.seq, None).await?;
+        tx.delete_second_factor(user.seq).await?;
+    }
+    Ok(())
+}
+
 /// Refuses an account of which nobody knows whose its address is ([`super::members`]).
 pub(super) fn refuse_unknown(user: &User) -> Result<(), Error> {
     if user.vouched_by.is_none() {
@@ -279,7 +307,7 @@ pub(super) fn refuse_unknown(user: &User) -> Result<(), Error> {
     Err(Error::Conflict { message: message.to_owned(), id: Some(user.id.clone()) })
 }
 
-fn too_many(wait: Duration) -> String {
+pub(super) fn too_many(wait: Duration) -> String {
     format!("too many attempts; try again in {} s", wait.as_secs() + 1)
 }
 

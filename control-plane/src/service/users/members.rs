@@ -137,24 +137,20 @@ impl Users {
     ) -> Result<User, Error> {
         let now = self.clock.now();
         let open = self.invitation(secret).await?;
-        let mut view = self.store.read().await?;
-        if view.find_user(&open.email).await?.is_some() {
-            return Err(is_there(&open));
-        }
-        let there = view.user_emails(!open.email.is_ascii()).await?;
-        refuse_twin(&open.email, there, Letters::AsciiIsPlain).map_err(|_| {
-            // Of whom it reminds is not theirs to know.
-            let message = "the address looks like another one: ask whoever runs Flamegate".to_owned();
-            Error::Conflict { message, id: None }
-        })?;
-        drop(view);
         let mut problems = Problems::default();
         password.check(&open.email, &mut problems);
         problems.check()?;
-        // As with signing in: a link is no leave to have hashes made without end.
+        // As with signing in: a link is no leave to have hashes made, or to ask who has an account, without end.
         if let Err(wait) = self.throttle.admit(Attempt::of_stranger(&open.id, address), 1) {
             return Err(Error::RateLimited { retry_after_seconds: wait.as_secs() + 1 });
         }
+        let mut view = self.store.read().await?;
+        if view.find_user(&open.email).await?.is_some() {
+            return Err(no_new_account());
+        }
+        let there = view.user_emails(!open.email.is_ascii()).await?;
+        refuse_twin(&open.email, there, Letters::AsciiIsPlain).map_err(|_| no_new_account())?;
+        drop(view);
         let row = NewUser {
             id: random::id("usr_")?,
             email: open.email,
@@ -168,7 +164,7 @@ impl Users {
                 // It may have been used or withdrawn while the password was hashed.
                 let open = still_open(tx, hash, now).await?.ok_or(Error::NotFound("invitation"))?;
                 if tx.find_user(&row.email).await?.is_some() {
-                    return Err(is_there(&open));
+                    return Err(no_new_account());
                 }
                 tx.insert_user(&row).await?;
                 let user = existing(tx, &row.id).await?;
@@ -250,9 +246,10 @@ fn is_member(user: &User, workspace_seq: i64) -> bool {
     user.memberships.iter().any(|one| one.workspace_seq == workspace_seq)
 }
 
-fn is_there(open: &Invitation) -> Error {
-    let message = format!("{} has an account: sign in with it", open.email);
-    Error::Conflict { message, id: None }
+/// The address has an account, or looks like one that has: which of them, and whose, is nobody's business who has a link.
+fn no_new_account() -> Error {
+    let message = "no account can be made for this address: sign in with the one that you have, or ask whoever runs Flamegate";
+    Error::Conflict { message: message.to_owned(), id: None }
 }
 
 /// What an entry about an invitation is about.

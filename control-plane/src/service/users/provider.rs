@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::manage::{new_stamp, target};
+use super::manage::{disown, new_stamp, renew_stamp, target};
 use super::service::{Users, existing, of_email};
 use super::sign_in::SignIn;
 use crate::domain::audit::{Action, Actor};
@@ -43,7 +43,11 @@ impl Users {
                 return Ok(SignIn::Refused);
             }
             let there = connection.user_emails(!identity.email.is_ascii()).await?;
-            refuse_twin(&identity.email, there, Letters::AsciiIsPlain)?;
+            refuse_twin(&identity.email, there, Letters::AsciiIsPlain).map_err(|_| {
+                // Of whom it reminds is not theirs to know.
+                let message = "this e-mail address looks like another one's; an operator can help".to_owned();
+                Error::Conflict { message, id: None }
+            })?;
         }
         drop(connection);
         // A password that nobody knows; an operator may give them another one.
@@ -63,8 +67,8 @@ impl Users {
                             return Err(Error::Unavailable("try again"));
                         }
                         tx.set_password_hash(user.seq, &row.password_hash).await?;
-                        tx.set_stamp(user.seq, &row.stamp).await?;
-                        tx.set_vouched_by(user.seq, None).await?;
+                        renew_stamp(tx, &user).await?;
+                        disown(tx, &user.id).await?;
                         existing(tx, &user.id).await?
                     }
                     Some(user) => user,

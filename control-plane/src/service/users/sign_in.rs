@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::half_way::HalfWay;
 use super::manage::{is_current, note};
 use super::password::{Looks, Whose};
 use super::service::{Users, of_email};
@@ -18,6 +19,8 @@ use crate::service::throttle::Attempt;
 pub enum SignIn {
     /// The user.
     Welcome(User),
+    /// The password is right, and the user has a second factor: whose code is asked for next.
+    CodeNext(HalfWay),
     /// Unknown user, wrong password or locked out: which of them is nobody's business.
     Refused,
     /// Too many attempts; the next one counts after this time.
@@ -36,21 +39,26 @@ impl Users {
         let email = normal_email(typed);
         let is_long = password.reveal().len() > MAX_BYTES;
         let looks = Looks::at(password);
-        // Looked up before it counts, only for whoever has signed in here: a stranger beyond the bound costs no reading.
-        let mut user = if devices.is_empty() { None } else { self.by_email(typed).await? };
-        let device = user.as_ref().and_then(|user| devices.iter().find(|device| device.is_of(user)));
-        let known = device.map(|device| device.id.as_str());
-        let whose = if known.is_some() { Whose::Known } else { Whose::Strangers };
-        let attempt = Attempt { account: &email, from, known };
+        // It counts before anything is read: whoever is beyond the bound costs no reading, with whatever cookie.
+        let device = devices.iter().find(|device| device.may_be_of(&email));
+        let mut attempt = Attempt { account: &email, from, known: device.map(|device| device.id.as_str()) };
         if let Err(wait) = self.throttle.admit(attempt, looks.number()) {
             return Ok(SignIn::TooMany(wait));
+        }
+        let user = self.by_email(typed).await?;
+        let is_known = device.is_some_and(|device| user.as_ref().is_some_and(|user| device.is_of(user)));
+        if attempt.known.is_some() && !is_known {
+            // From before another password, or of somebody who is locked out: a stranger's, and counted as one.
+            (0..looks.number()).for_each(|_| self.throttle.give_back(attempt));
+            attempt = Attempt::of_stranger(&email, from);
+            if let Err(wait) = self.throttle.admit(attempt, looks.number()) {
+                return Ok(SignIn::TooMany(wait));
+            }
         }
         if is_long {
             return Ok(SignIn::Refused);
         }
-        if devices.is_empty() {
-            user = self.by_email(typed).await?;
-        }
+        let whose = if is_known { Whose::Known } else { Whose::Strangers };
         let hash = match &user {
             Some(user) => Some(self.store.read().await?.password_hash(user.seq).await?),
             None => None,
@@ -59,6 +67,10 @@ impl Users {
             return Ok(SignIn::Refused);
         }
         let Some(user) = user else { return Ok(SignIn::Refused) };
+        if user.has_second_factor {
+            // The attempt stays counted until the code is right, too.
+            return Ok(SignIn::CodeNext(HalfWay::of(&user, self.clock.now().as_second())));
+        }
         if !self.admitted(&user, from).await? {
             return Ok(SignIn::Refused);
         }

@@ -30,6 +30,9 @@ pub trait WriteInvitations: ReadInvitations {
     /// Ends one of a workspace; false when there is none.
     async fn delete_invitation(&mut self, workspace_seq: i64, id: &str) -> Result<bool, Error>;
 
+    /// Ends all that somebody has made.
+    async fn delete_invitations_by(&mut self, created_by: &str) -> Result<(), Error>;
+
     /// Deletes what is good no longer.
     async fn forget_expired_invitations(&mut self, now: Timestamp) -> Result<(), Error>;
 }

@@ -16,13 +16,21 @@ pub trait ReadSessions: Send {
         now: Timestamp,
     ) -> Result<Option<StoredSession>, Error>;
 
-    /// The sessions of a user that are not over, at most this many, those that are over last first.
+    /// The sessions of a user that are not over, behind the first so many, at most this many, those that are over last first.
     async fn sessions_of(
         &mut self,
         user_id: &str,
         now: Timestamp,
-        limit: u32,
+        (offset, limit): (u32, u32),
     ) -> Result<Vec<StoredSession>, Error>;
+
+    /// The user's session whose hash begins so, unless it is over.
+    async fn session_of(
+        &mut self,
+        user_id: &str,
+        now: Timestamp,
+        hash_begins: &[u8],
+    ) -> Result<Option<StoredSession>, Error>;
 }
 
 /// Writing.

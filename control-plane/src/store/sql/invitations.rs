@@ -58,6 +58,11 @@ impl<S: Sql> WriteInvitations for S {
         Ok(self.run(delete.bind(id).bind(workspace_seq)).await? == 1)
     }
 
+    async fn delete_invitations_by(&mut self, created_by: &str) -> Result<(), Error> {
+        let delete = Statement::new("DELETE FROM invitations WHERE created_by = $1");
+        self.run(delete.bind(created_by)).await.map(drop)
+    }
+
     async fn forget_expired_invitations(&mut self, now: Timestamp) -> Result<(), Error> {
         let forget = Statement::new("DELETE FROM invitations WHERE expires_at < $1");
         self.run(forget.bind(now.as_millisecond())).await.map(drop)

@@ -31,13 +31,27 @@ impl<S: Sql> ReadSessions for S {
         &mut self,
         user_id: &str,
         now: Timestamp,
-        limit: u32,
+        (offset, limit): (u32, u32),
     ) -> Result<Vec<StoredSession>, Error> {
         let find = format!(
-            "{SELECT} WHERE user_id = $1 AND expires_at > $2 ORDER BY expires_at DESC, id_hash LIMIT $3"
+            "{SELECT} WHERE user_id = $1 AND expires_at > $2 ORDER BY expires_at DESC, id_hash LIMIT $3 OFFSET $4"
         );
-        let find = Statement::new(find).bind(user_id).bind(now.as_second()).bind(limit);
+        let find = Statement::new(find).bind(user_id).bind(now.as_second()).bind(limit).bind(offset);
         self.rows(find).await?.iter().map(session).collect()
+    }
+
+    async fn session_of(
+        &mut self,
+        user_id: &str,
+        now: Timestamp,
+        hash_begins: &[u8],
+    ) -> Result<Option<StoredSession>, Error> {
+        let find = format!(
+            "{SELECT} WHERE user_id = $1 AND expires_at > $2 AND substr(id_hash, 1, {}) = $3",
+            hash_begins.len()
+        );
+        let find = Statement::new(find).bind(user_id).bind(now.as_second()).bind(hash_begins);
+        self.row(find).await?.as_ref().map(session).transpose()
     }
 }
 

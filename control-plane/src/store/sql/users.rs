@@ -19,6 +19,7 @@ fn select(dialect: Dialect) -> String {
     };
     format!(
         "SELECT u.seq, u.id, u.email, u.stamp, u.is_operator, u.created_at, u.disabled_at, u.vouched_by,
+             (SELECT count(*) FROM second_factors f WHERE f.user_seq = u.seq) AS has_second_factor,
              (SELECT CAST({list}({object}('workspace_seq', w.seq, 'workspace', w.id, 'slug', w.slug, 'name', w.name,
                   'role', m.role) ORDER BY w.seq) AS TEXT)
               FROM memberships m JOIN workspaces w ON w.seq = m.workspace_seq WHERE m.user_seq = u.seq) AS memberships
@@ -161,5 +162,6 @@ fn user(row: &impl Columns) -> Result<User, Error> {
         created_at: timestamp(row.number("created_at")?)?,
         disabled_at: row.maybe_number("disabled_at")?.map(timestamp).transpose()?,
         vouched_by: row.maybe_number("vouched_by")?,
+        has_second_factor: row.flag("has_second_factor")?,
     })
 }

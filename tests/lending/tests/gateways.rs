@@ -1,0 +1,336 @@
+//! Several gateways of several workers each against one book, on clocks that the test moves: under skewed load that is more than the limit
+//! admits, with calls and answers that are late or lost, gateways that die, and a control plane that is away. Whatever happens, the fleet
+//! stays within the bound; in calm it loses little of it.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that overflows or finds nothing should fail"
+)]
+
+use std::num::NonZeroU32;
+
+use flamegate::contract::key::{Environment, KeyHash};
+use flamegate::contract::leases::{Grant, LEASE_MS, LeaseAnswer, LeaseCall};
+use flamegate::contract::record::{KeyRecord, Limit, Reach, WhenUnreachable};
+use flamegate::decision::metrics::Counts;
+use flamegate::host::Clock as _;
+use flamegate::host::fake::FakeHost;
+use flamegate::limit::fleet::{Answer, Ask, Fleet};
+use flamegate::limit::{Limiter, Slot};
+use flamegate::sync::failure::{Failure, Kind};
+use flamegate::sync::lender::Lender;
+use flamegate_control::domain::lending::{Book, Numbers, Step};
+
+const MILLI: u64 = 1_000_000;
+/// Time moves in steps of this.
+const STEP: u64 = MILLI;
+const TICK_STEPS: u64 = 20;
+const WORKERS: usize = 2;
+
+/// xorshift64 (Marsaglia 2003): the same load in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % below.max(1)
+    }
+}
+
+fn limit(requests: u32, window: u32, burst: u32) -> Limit {
+    let number = |n| NonZeroU32::new(n).unwrap();
+    Limit {
+        burst: Some(number(burst)),
+        reach: Reach::Fleet,
+        when_unreachable: WhenUnreachable::Refuse,
+        ..Limit::per(number(requests), number(window))
+    }
+}
+
+struct Gateway {
+    host: FakeHost,
+    lender: Lender,
+    workers: Vec<Fleet>,
+    limiter: Limiter,
+    counts: Counts,
+    calls: u32,
+    /// Requests that wait for a token: at which worker, and until when.
+    waiting: Vec<(usize, u64)>,
+}
+
+/// A message on its way: to the control plane, or back to a gateway.
+struct Message {
+    at: u64,
+    gateway: usize,
+    life: u32,
+    number: u32,
+    body: Result<Vec<u8>, Vec<u8>>,
+}
+
+struct World {
+    gateways: Vec<Gateway>,
+    /// How often each has died.
+    lives: Vec<u32>,
+    messages: Vec<Message>,
+    book: Option<Book>,
+    numbers: Numbers,
+    slot: Slot,
+    random: Random,
+    now: u64,
+    admitted: Vec<u64>,
+    waited: u64,
+    calls: u64,
+}
+
+impl Gateway {
+    fn new(now: u64) -> Self {
+        let host = FakeHost::at(1_000);
+        host.advance_ns(now);
+        let lender = Lender::new(&host, "gw".to_owned(), None);
+        let workers = (0..WORKERS).map(|_| Fleet::default()).collect();
+        let (limiter, counts) = (Limiter::new(), Counts::default());
+        Self { host, lender, workers, limiter, counts, calls: 0, waiting: Vec::new() }
+    }
+
+    fn request(&mut self, worker: usize, slot: &Slot, ask: Ask) -> Answer {
+        let (host, limiter) = (&self.host, &mut self.limiter);
+        let fleet = &mut self.workers[worker];
+        fleet.check(host);
+        if fleet.spend(slot, || limiter.spend(slot)) {
+            return Answer::Token;
+        }
+        let answer = fleet.refill(host, slot, host.now(), ask);
+        if answer == Answer::Token {
+            assert!(fleet.spend(slot, || false));
+        }
+        answer
+    }
+}
+
+impl World {
+    fn new(gateways: usize, limit: &Limit, seed: u64) -> Self {
+        let mut record = KeyRecord::new("key_1".to_owned(), "ws_1".to_owned(), Environment::Live);
+        record.limits = vec![limit.clone()];
+        Self {
+            gateways: (0..gateways).map(|_| Gateway::new(0)).collect(),
+            lives: vec![0; gateways],
+            messages: Vec::new(),
+            book: None,
+            numbers: Numbers::of(limit, 1),
+            slot: Slot::new(limit, &KeyHash([7; 32]), &record),
+            random: Random(seed * 7919 | 1),
+            now: 0,
+            admitted: Vec::new(),
+            waited: 0,
+            calls: 0,
+        }
+    }
+
+    /// One millisecond: messages arrive, everybody ticks in turn. `trouble` in a thousand messages are lost, and as many are very late.
+    fn step(&mut self, trouble: u64) {
+        self.now += STEP;
+        for gateway in &self.gateways {
+            gateway.host.advance_ns(STEP);
+        }
+        let due = |message: &Message, now: u64| message.at <= now;
+        while let Some(index) = self.messages.iter().position(|message| due(message, self.now)) {
+            let message = self.messages.swap_remove(index);
+            self.arrive(message, trouble);
+        }
+        for index in 0..self.gateways.len() {
+            let tick = self.now / STEP + index as u64 * 7;
+            if tick.is_multiple_of(TICK_STEPS) {
+                let gateway = &mut self.gateways[index];
+                gateway.workers.iter_mut().for_each(|worker| worker.tick(&gateway.host));
+            }
+            // The sync and the workers wake each other.
+            if tick.is_multiple_of(4) {
+                self.sync(index, trouble);
+                self.decide_anew(index);
+            }
+        }
+    }
+
+    fn sync(&mut self, index: usize, trouble: u64) {
+        let gateway = &mut self.gateways[index];
+        let (mut sent, number) = (None, gateway.calls + 1);
+        let now = gateway.host.now();
+        gateway.lender.tick(&gateway.host, now, &mut gateway.counts, |body| {
+            sent = Some(body.to_vec());
+            Ok(number)
+        });
+        if let Some(body) = sent {
+            gateway.calls = number;
+            self.calls += 1;
+            self.send(index, number, Ok(body), trouble);
+        }
+    }
+
+    fn send(&mut self, gateway: usize, number: u32, body: Result<Vec<u8>, Vec<u8>>, trouble: u64) {
+        let luck = self.random.below(1_000);
+        let late = if luck >= trouble && luck < 2 * trouble { 600 } else { 4 };
+        let at = self.now + MILLI * (1 + self.random.below(late));
+        if luck >= trouble {
+            let life = self.lives[gateway];
+            self.messages.push(Message { at, gateway, life, number, body });
+        }
+    }
+
+    fn arrive(&mut self, message: Message, trouble: u64) {
+        let Message { gateway, life, number, body, .. } = message;
+        match body {
+            Ok(call) => {
+                let call = LeaseCall::parse(&call).unwrap();
+                let grants = call.asks.iter().map(|ask| {
+                    let step = Step {
+                        want: ask.want.into(),
+                        generation: ask.generation,
+                        spent: ask.spent.into(),
+                        returned: ask.returned.into(),
+                        alone: ask.alone.into(),
+                    };
+                    let now = 10_000_000 + self.now / 1_000;
+                    let (book, lent) = Book::step(self.book, now, None, self.numbers, step);
+                    self.book = Some(book);
+                    Grant {
+                        tokens: u32::try_from(lent.tokens).unwrap(),
+                        generation: lent.generation,
+                        left: u32::try_from(lent.left).unwrap(),
+                        retry_after_ms: lent.wait_us.div_ceil(1_000),
+                    }
+                });
+                let answer = LeaseAnswer { lease_ms: LEASE_MS, grants: grants.collect() };
+                let answer = serde_json::to_vec(&answer).unwrap();
+                if life == self.lives[gateway] {
+                    self.send(gateway, number, Err(answer), trouble);
+                }
+            }
+            Err(answer) if life == self.lives[gateway] => {
+                let gateway = &mut self.gateways[gateway];
+                let now = gateway.host.now().monotonic;
+                gateway.lender.answered(&gateway.host, number, Ok(&answer), now, &mut gateway.counts);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn request(&mut self, gateway: usize) {
+        let worker = self.random.below(WORKERS as u64) as usize;
+        match self.gateways[gateway].request(worker, &self.slot, Ask::Take) {
+            Answer::Token => self.admitted.push(self.now),
+            Answer::Awaited => {
+                self.waited += 1;
+                self.gateways[gateway].waiting.push((worker, self.now + 100 * MILLI));
+            }
+            Answer::Refused(_) | Answer::Alone => {}
+        }
+    }
+
+    fn decide_anew(&mut self, index: usize) {
+        let gateway = &mut self.gateways[index];
+        for (worker, until) in std::mem::take(&mut gateway.waiting) {
+            match gateway.request(worker, &self.slot, Ask::TakeAgain) {
+                Answer::Token => self.admitted.push(self.now),
+                Answer::Awaited if self.now < until => gateway.waiting.push((worker, until)),
+                Answer::Awaited | Answer::Refused(_) | Answer::Alone => {}
+            }
+        }
+    }
+
+    /// By how much the worst interval is above the bound, in requests.
+    fn excess(&self) -> i64 {
+        // From an earlier request to this one so many were admitted, and so many may be: in nanoseconds of T each.
+        let emission_ns = self.numbers.emission_us.get() as i64 * 1_000;
+        let (mut best, mut worst) = (i64::MIN, i64::MIN);
+        for (index, at) in self.admitted.iter().enumerate() {
+            let level = index as i64 * emission_ns - *at as i64;
+            best = best.max(-level);
+            worst = worst.max(level + best + emission_ns - self.numbers.burst as i64 * emission_ns);
+        }
+        worst.div_euclid(emission_ns) + i64::from(worst.rem_euclid(emission_ns) > 0)
+    }
+
+    fn restart(&mut self, gateway: usize) {
+        self.lives[gateway] += 1;
+        self.gateways[gateway] = Gateway::new(self.now);
+    }
+}
+
+#[test]
+fn in_calm_the_fleet_admits_nearly_what_one_bucket_would_and_never_more() {
+    let mut shares_of = Vec::new();
+    for (numbers, shares) in [
+        ((10, 1, 20), [1, 1, 1]),
+        ((100, 1, 100), [1, 1, 1]),
+        ((100, 1, 100), [8, 1, 1]),
+        ((1_000, 1, 300), [1, 1, 1]),
+        ((1_000, 1, 1_000), [30, 1, 0]),
+    ] {
+        let limit = limit(numbers.0, numbers.1, numbers.2);
+        let mut world = World::new(3, &limit, u64::from(numbers.0));
+        let (rate, all) = (3 * u64::from(numbers.0) / u64::from(numbers.1), shares.iter().sum::<u64>());
+        let seconds = 6;
+        let mut owed = 0;
+        for _ in 0..seconds * 1_000 {
+            world.step(0);
+            owed += rate;
+            while owed >= 1_000 {
+                owed -= 1_000;
+                let mut pick = world.random.below(all);
+                let gateway = shares.iter().position(|share| {
+                    let is_it = pick < *share;
+                    pick = pick.saturating_sub(*share);
+                    is_it
+                });
+                world.request(gateway.unwrap());
+            }
+        }
+        let ideal = u64::from(numbers.2) + seconds * u64::from(numbers.0) / u64::from(numbers.1);
+        let share = world.admitted.len() as f64 / ideal as f64;
+        let (waited, calls) = (world.waited, world.calls);
+        println!(
+            "{numbers:?} {shares:?}: {share:.3} of ideal, {waited} waited, {calls} calls in {seconds} s"
+        );
+        assert!(world.excess() <= 0, "{numbers:?} {shares:?}: {} above the bound", world.excess());
+        shares_of.push((numbers, shares, share));
+    }
+    assert!(shares_of.iter().all(|(.., share)| *share >= 0.97), "{shares_of:?}");
+}
+
+#[test]
+fn whatever_is_lost_late_or_dies_the_fleet_stays_within_the_bound() {
+    for seed in 1..=40 {
+        let numbers = [(10, 1, 10), (100, 1, 50), (1_000, 1, 300)][seed as usize % 3];
+        let limit = limit(numbers.0, numbers.1, numbers.2);
+        let mut world = World::new(3, &limit, seed);
+        let rate = 3 * u64::from(numbers.0);
+        let mut owed = 0;
+        for step in 0..5_000_u64 {
+            world.step(100);
+            // Bursts and rests.
+            if step % 700 > 300 {
+                owed += rate;
+            }
+            while owed >= 1_000 {
+                owed -= 1_000;
+                let gateway = world.random.below(3) as usize;
+                world.request(gateway);
+            }
+            if world.random.below(1_500) == 0 {
+                let gateway = world.random.below(3) as usize;
+                world.restart(gateway);
+            }
+            if world.random.below(1_000) == 0 {
+                let gateway = &mut world.gateways[step as usize % 3];
+                let (number, now) = (gateway.calls, gateway.host.now().monotonic);
+                let lost = Err(Failure::new(Kind::Lost, "test"));
+                gateway.lender.answered(&gateway.host, number, lost, now, &mut gateway.counts);
+            }
+        }
+        assert!(world.excess() <= 0, "seed {seed}: {} above the bound", world.excess());
+        assert!(world.admitted.len() > 10, "seed {seed}: {}", world.admitted.len());
+    }
+}
