@@ -11,6 +11,7 @@ mod audit;
 mod audit_details;
 mod chrome;
 mod code;
+mod code_form;
 mod colours;
 mod cookies;
 mod device;

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 mod lists;
 
+use self::lists::{LARGE, SMALL, ago, now};
 use super::columns::Columns as _;
 use super::statement::{Dialect, Sql, Statement};
 use crate::config::database::DatabaseAddress;
@@ -25,9 +26,6 @@ use crate::store::seam::usage::{ReadUsage as _, WriteUsage as _};
 use crate::store::seam::usage_lines::ReadUsageLines as _;
 use crate::store::sqlite::Sqlite;
 
-/// The workspace with half of all keys, and one of the others.
-const LARGE: i64 = 1;
-const SMALL: i64 = 3;
 const WORKSPACES: i64 = 50;
 /// Most rows that one query may look at. A tenth of all keys are unused here, and who lists them newest first looks at all of those; everything
 /// else looks at some hundred.
@@ -119,10 +117,6 @@ fn looked_at(line: &str) -> u64 {
 
 fn setting(name: &str, default: i64) -> i64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_second(1_900_000_000).unwrap()
 }
 
 /// Keys in all states, and a year of what they were used for. Of each hundred keys one is revoked, one has expired, one ends soon, and ten
@@ -217,10 +211,6 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
             sql.run(Statement::new(format!("ANALYZE {table}"))).await.unwrap();
         }
     }
-}
-
-fn ago(days: i64) -> Timestamp {
-    now() - SignedDuration::from_hours(24 * days)
 }
 
 /// What lists and notices ask for.

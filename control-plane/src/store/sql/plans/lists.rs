@@ -1,7 +1,8 @@
 //! What the list of keys and the audit log of the pages ask for, of a workspace with half of all keys and of a small one: each state in each order, on the first page and on a
 //! late one, and what no index knows, which no key matches, so that as much is looked at as may be.
 
-use super::{LARGE, SMALL, ago, now};
+use jiff::{SignedDuration, Timestamp};
+
 use crate::contract::Environment;
 use crate::domain::audit::{Action, AuditFilter};
 use crate::domain::keys::{KeyFilter, KeyOrder, Status};
@@ -10,8 +11,20 @@ use crate::store::seam::audit::ReadAudit as _;
 use crate::store::seam::keys::ReadKeys as _;
 use crate::store::sql::statement::Sql;
 
+/// The workspace with half of all keys, and one of the others.
+pub(super) const LARGE: i64 = 1;
+pub(super) const SMALL: i64 = 3;
+
 /// Most rows that one query may look at. The rows of a look are counted twice, as they are found and as they are left out, and so are a few besides.
 pub(super) const MOST_ROWS: u64 = 2 * MOST_COUNTED as u64 + 500;
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_second(1_900_000_000).unwrap()
+}
+
+pub(super) fn ago(days: i64) -> Timestamp {
+    now() - SignedDuration::from_hours(24 * days)
+}
 
 pub(super) async fn ask(sql: &mut impl Sql) {
     ask_log(sql).await;
