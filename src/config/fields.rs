@@ -230,10 +230,6 @@ fn read_limit(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Limi
     let requests = fields.required_number("requests", MAX_REQUESTS);
     let window_seconds = fields.required_number("window_seconds", MAX_WINDOW_SECONDS);
     let burst = if fields.has("burst") { fields.required_number("burst", MAX_REQUESTS) } else { None };
-    if fields.child("reach").is_some() {
-        let why = "each gateway counts static keys for itself: tokens of a fleet limit are lent by a control plane, to its own keys";
-        fields.mistake("reach", why);
-    }
     fields.finish();
     Some(Limit { name, scope, burst, ..Limit::per(requests?, window_seconds?) })
 }
