@@ -206,13 +206,6 @@ impl<'v, 'm> Fields<'v, 'm> {
         is_complete.then_some(record)
     }
 
-    /// Refuses a field that others have, with the reason.
-    pub fn refuse(&mut self, name: &'static str, why: &str) {
-        if self.value(name).is_some() {
-            self.mistake(name, why);
-        }
-    }
-
     /// Refuses every field that was not read.
     pub fn finish(self) {
         for name in self.object.keys().filter(|name| !self.known.contains(&name.as_str())) {
@@ -255,8 +248,6 @@ fn read_limit(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Limi
     let requests = fields.required_number("requests", MAX_REQUESTS);
     let window_seconds = fields.required_number("window_seconds", MAX_WINDOW_SECONDS);
     let burst = if fields.has("burst") { fields.required_number("burst", MAX_REQUESTS) } else { None };
-    let why = "each gateway counts static keys for itself: tokens of a fleet limit are lent by a control plane, to its own keys";
-    fields.refuse("reach", why);
     fields.finish();
     Some(Limit { name, scope, burst, ..Limit::per(requests?, window_seconds?) })
 }
