@@ -108,7 +108,7 @@ pub fn resume(request: HeldRequest, worker: &mut Worker) {
         Ok((next, counter))
     });
     // One that goes on waiting was counted when it began.
-    if !matches!(result, Ok((_, Counter::FleetHeld))) {
+    if !matches!(result, Ok((_, Counted { counter: Counter::FleetHeld, .. }))) {
         count(worker, &result);
     }
     if let Err(failure) = result {
