@@ -134,6 +134,7 @@ impl Lender {
                 (self.failures, self.asks_again_at) = (0, 0);
                 self.trip_ns = now.saturating_sub(call.asked.monotonic).saturating_add(self.trip_ns) / 2;
                 self.granted(host, &call, &answer, now);
+                self.abandon_late(host, now);
                 if !self.lending.works {
                     log::info!("flamegate: tokens of fleet limits are lent again");
                 }
@@ -235,6 +236,17 @@ impl Lender {
                     pace.refused(now, wait_ns);
                 }
             }
+        }
+    }
+
+    /// The control plane is back: what calls before that would still say is no news. Their tokens, if any come, end with their lease.
+    fn abandon_late<H: SharedData>(&mut self, host: &H, now: Monotonic) {
+        let is_late = |call: &Call| now.saturating_sub(call.asked.monotonic) >= LATE_NS;
+        let (late, others): (Vec<Call>, Vec<Call>) =
+            std::mem::take(&mut self.calls).into_iter().partition(is_late);
+        self.calls = others;
+        for call in late {
+            forget_asks(host, &call.asks, now);
         }
     }
 
