@@ -172,13 +172,22 @@ bench-build: wasm ## build the measuring program and what it compares with
 	$(CARGO) rustc --locked --release --lib --crate-type cdylib --target wasm32-wasip1 -p flamegate-empty-filter
 	install -D $(TARGET)/wasm32-wasip1/release/flamegate_empty_filter.wasm target/bench/empty-filter.wasm
 
+.PHONY: bench-service
+bench-service:
+	@tests/bench/limits-service/build.sh
+
 .PHONY: bench
-bench: bench-build build engines ## measure everything that is not measured of this build (some 45 minutes on a calm machine, by estimate) and write docs/PERFORMANCE.md
+bench: bench-build build engines bench-service ## measure everything that is not measured of this build (some 45 minutes on a calm machine, by estimate) and write docs/PERFORMANCE.md
 	$(TARGET)/dist/flamegate-bench all
 
 .PHONY: bench-fleet
 bench-fleet: bench-build build engines ## measure several control planes on PostgreSQL beside one on SQLite (minutes)
 	$(TARGET)/dist/flamegate-bench fleet --save
+	$(TARGET)/dist/flamegate-bench report
+
+.PHONY: bench-limits
+bench-limits: bench-build build engines bench-service ## measure one limit over three gateways beside what else there is (some four minutes)
+	$(TARGET)/dist/flamegate-bench limits --save
 	$(TARGET)/dist/flamegate-bench report
 
 .PHONY: bench-check

@@ -5,6 +5,7 @@ mod json;
 pub mod key;
 pub mod leases;
 pub mod page;
+pub mod path;
 pub mod plan;
 pub mod protocol;
 pub mod record;

@@ -14,5 +14,6 @@ pub mod published;
 pub mod rate_limit;
 pub mod reply;
 pub mod request;
+pub mod restriction;
 pub mod sources;
 pub mod throttle;

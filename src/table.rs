@@ -8,6 +8,7 @@
 pub mod bucket;
 mod find;
 mod layout;
+pub mod plans;
 pub mod status;
 pub mod summary;
 pub mod tag;

@@ -10,6 +10,7 @@ pub mod held;
 pub mod internal_redirect;
 pub mod log_limit;
 pub mod memory;
+mod plans;
 mod readiness;
 pub mod roots;
 pub mod roster;

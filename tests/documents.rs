@@ -97,7 +97,7 @@ fn rows() -> Vec<Row> {
 fn configuration(field: &str, value: Option<&Value>) -> Value {
     let hash = "4b4090ccee1e713c3d411b96a4226b90bd0f0deb34e02d19475a951316fd04ee";
     let limit = json!({"requests": 1, "window_seconds": 1});
-    let key = json!({"hash": hash, "id": "k", "workspace": "w", "environment": "test", "limits": [limit]});
+    let key = json!({"hash": hash, "id": "k", "workspace": "w", "environment": "test", "limits": [limit], "restrict": {}});
     let (parent, name) = field.rsplit_once('.').unwrap_or(("", field));
     // Only a reader beside a singleton needs no token, and only a singleton has the role `sync`.
     let mode = if field == "role" { "singleton" } else { "elected" };
@@ -154,12 +154,14 @@ fn fields_of_the_code() -> BTreeSet<String> {
     {
         let parent = match function.split('(').next().unwrap() {
             "parse_root" | "parse_filter" | "parse_accepts" | "parse_rate_limit_headers" => "",
+            "parse_shadow" => "",
             "parse_readiness" => "",
             "parse_throttle" => "failure_throttle.",
             "parse_bypass" => "bypass[].",
             "parse_static_key" | "record" => "static_keys[].",
             "parse_static_keys" => "",
             "read_limit" => "static_keys[].limits[].",
+            "read_restrict" => "static_keys[].restrict.",
             "parse_sync" | "parse_token" => "sync.",
             _ => continue,
         };

@@ -18,12 +18,16 @@ mod cases;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use cases::{BYPASS_JSON, Bypass, Case, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, UNKNOWN_KEY};
+use cases::{
+    BYPASS_JSON, Bypass, Case, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, RESTRICT_JSON,
+    UNKNOWN_KEY,
+};
 use flamegate::config::Config;
 use flamegate::contract::key::{ApiKey, Environment};
 use flamegate::contract::page::{Page, Upsert, WireHash};
 use flamegate::contract::record::{KeyRecord, Limit, Scope};
 use flamegate::decision::metrics::COUNTERS;
+use flamegate::decision::reply;
 use flamegate::decision::request::{IDENTITY_PREFIX, Request};
 use flamegate::decision::sources::{Change, Found};
 use flamegate::host::Clock as _;
@@ -32,13 +36,15 @@ use flamegate::table::writer::TableWriter;
 use flamegate::worker::Worker;
 use flamegate::worker::decide::{Edits, IDENTITY_HEADERS, Outcome, Pass, decide, identity};
 
-const KEYS: [KeyKind; 6] = [
+const KEYS: [KeyKind; 8] = [
     KeyKind::Live,
     KeyKind::Test,
     KeyKind::Expired,
     KeyKind::Revoked,
     KeyKind::KeyLimitReached,
     KeyKind::WorkspaceLimitReached,
+    KeyKind::Restricted,
+    KeyKind::Elsewhere,
 ];
 
 fn plaintext(kind: KeyKind) -> &'static str {
@@ -51,6 +57,8 @@ fn plaintext(kind: KeyKind) -> &'static str {
         KeyKind::Revoked => "sk_live_filterflow4",
         KeyKind::KeyLimitReached => "sk_live_filterflow5",
         KeyKind::WorkspaceLimitReached => "sk_live_filterflow6",
+        KeyKind::Restricted => "sk_live_filterflow8",
+        KeyKind::Elsewhere => "sk_live_filterflow9",
     }
 }
 
@@ -80,6 +88,13 @@ fn fill_table(host: &FakeHost) {
         upsert(plaintext(KeyKind::WorkspaceLimitReached), "ws_2", None, vec![limit(Scope::Workspace)]),
         upsert(NEIGHBOUR, "ws_2", None, vec![limit(Scope::Workspace)]),
     ];
+    for (kind, json) in
+        [(KeyKind::Restricted, RESTRICT_JSON), (KeyKind::Elsewhere, r#"{"addresses":["192.0.2.0/24"]}"#)]
+    {
+        let mut upsert = upsert(plaintext(kind), "ws_1", None, Vec::new());
+        upsert.record.restrict = Some(serde_json::from_str(json).unwrap());
+        upserts.push(upsert);
+    }
     upserts.sort_by_key(|upsert| upsert.hash);
     let page = Page {
         epoch: "e_1".into(),
@@ -99,13 +114,14 @@ fn fill_table(host: &FakeHost) {
     writer.apply_difference(host, &revocation, host.now()).unwrap();
 }
 
-fn gateway(kind: Gateway) -> (FakeHost, Worker) {
+fn gateway(kind: Gateway, shadow: bool) -> (FakeHost, Worker) {
     let environments = if kind == Gateway::LiveOnly { r#"["live"]"# } else { r#"["live","test"]"# };
     let sources = if kind == Gateway::Sources { KEY_SOURCES_JSON } else { r#"[{"bearer":"authorization"}]"# };
     let json = format!(
-        r#"{{"sync":{{}},"bypass":{BYPASS_JSON},"environments":{environments},"key_sources":{sources}}}"#
+        r#"{{"sync":{{}},"bypass":{BYPASS_JSON},"environments":{environments},"key_sources":{sources},"shadow":{shadow}}}"#
     );
     let host = FakeHost::at(1_000);
+    host.set_client_address("127.0.0.1:50000");
     if kind != Gateway::Unsynced {
         fill_table(&host);
     }
@@ -145,6 +161,7 @@ fn header_map(headers: &[(&str, Vec<u8>)]) -> Vec<u8> {
 
 fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
     let map = header_map(&headers(case));
+    let shadow = worker.config().shadow;
     let sources = worker.config().key_sources.clone();
     let mut found = None;
     let mut request = Request::with_body(case.body.is_some());
@@ -160,7 +177,12 @@ fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
     let (verdict, reason) = case.expect.counter().unwrap();
     let counter = COUNTERS[decision.counter as usize];
     assert_eq!(counter, format!("flamegate_requests_total.{verdict}.{reason}"), "{}", case.name);
+    assert_eq!(decision.shadow, shadow && matches!(case.expect, Expect::Denied(_)), "{}", case.name);
     match (case.expect, decision.outcome) {
+        (Expect::Denied(denial), Outcome::Pass(edits)) if shadow => {
+            check_shadowed(case, denial, &edits);
+            check_removals(case, &edits, true);
+        }
         (Expect::Denied(denial), Outcome::Answer(reply)) => check_reply(case, denial, &reply),
         (Expect::Permitted, Outcome::Pass(edits)) => {
             let Pass::Permit(permit) = &edits.pass else { panic!("{}: {:?}", case.name, edits.pass) };
@@ -168,13 +190,13 @@ fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
             let key_id = format!("key_{}", &plaintext(case.key)[8..]);
             let environment = if case.key == KeyKind::Test { "test" } else { "live" };
             assert_eq!(identity(permit.key()), [workspace, &key_id, environment], "{}", case.name);
-            check_removals(case, &edits);
+            check_removals(case, &edits, shadow);
         }
         (Expect::Bypassed(bypass), Outcome::Pass(edits)) => {
             let Pass::Bypass(passed) = &edits.pass else { panic!("{}: {:?}", case.name, edits.pass) };
             let expected = if bypass == Bypass::Path { "path" } else { "preflight" };
             assert_eq!(passed.as_str(), expected, "{}", case.name);
-            check_removals(case, &edits);
+            check_removals(case, &edits, shadow);
         }
         (expected, outcome) => panic!("{}: wanted {expected:?}, got {outcome:?}", case.name),
     }
@@ -200,6 +222,15 @@ fn check_reply(case: &Case, denial: cases::Denial, reply: &flamegate::decision::
     }
 }
 
+/// What would be refused passes as it was sent, but for a forged identity, and with what it would be told.
+fn check_shadowed(case: &Case, denial: cases::Denial, edits: &Edits<'_>) {
+    let Pass::Shadowed(shadowed) = &edits.pass else { panic!("{}: {:?}", case.name, edits.pass) };
+    assert_eq!(reply::code(&shadowed.denial), denial.reply().code, "{}", case.name);
+    let is_known = matches!(denial.counter().0, "rate_limited" | "forbidden");
+    assert_eq!(shadowed.permit.is_some(), is_known, "{}: only a good key has an identity", case.name);
+    assert!(!edits.leaves_headers(), "{}", case.name);
+}
+
 fn is_identity(name: &[u8]) -> bool {
     let dash = |byte: &u8| if byte.is_ascii_alphanumeric() { *byte } else { b'-' };
     let dashed: Vec<u8> = name.iter().map(dash).collect();
@@ -207,7 +238,7 @@ fn is_identity(name: &[u8]) -> bool {
 }
 
 /// No identity of the client's, and no credential, may reach the upstream.
-fn check_removals(case: &Case, edits: &Edits<'_>) {
+fn check_removals(case: &Case, edits: &Edits<'_>, shadow: bool) {
     let removed: Vec<&[u8]> = edits.removals().collect();
     let overwritten = IDENTITY_HEADERS
         .iter()
@@ -221,8 +252,18 @@ fn check_removals(case: &Case, edits: &Edits<'_>) {
         let safe = removed.contains(&name) || (copies == 1 && overwritten.contains(&name));
         assert!(safe, "{}: {name:?}", case.name);
     }
-    assert_eq!(removed.contains(&&b"authorization"[..]), !case.authorization.is_empty(), "{}", case.name);
-    check_arrival(case, edits);
+    if shadow {
+        // The API behind has asked for it so far.
+        assert!(
+            !removed.contains(&&b"authorization"[..]) && edits.changes().next().is_none(),
+            "{}",
+            case.name
+        );
+    } else {
+        let strips = removed.contains(&&b"authorization"[..]);
+        assert_eq!(strips, !case.authorization.is_empty(), "{}", case.name);
+        check_arrival(case, edits);
+    }
     assert!(IDENTITY_HEADERS.iter().all(|name| name.as_bytes().starts_with(IDENTITY_PREFIX)));
 }
 
@@ -262,7 +303,7 @@ fn check_arrival(case: &Case, edits: &Edits<'_>) {
 fn every_row_of_the_case_table_holds_on_the_fake_host() {
     let mut rows = 0;
     for kind in GATEWAYS {
-        let (host, mut worker) = gateway(kind);
+        let (host, mut worker) = gateway(kind, false);
         for case in cases::all().filter(|case| case.gateway == kind) {
             check(case, &host, &mut worker);
             rows += 1;
@@ -274,4 +315,45 @@ fn every_row_of_the_case_table_holds_on_the_fake_host() {
         KEYS.iter().all(|kind| cases::all().any(|case| case.key == *kind)),
         "every kind of key has a row"
     );
+}
+
+#[test]
+fn in_shadow_every_row_passes_and_is_counted() {
+    for kind in GATEWAYS {
+        let (host, mut worker) = gateway(kind, true);
+        // As if the VM had just started: what is refused would wait for the table.
+        worker.hold_since(host.now().monotonic);
+        for case in cases::all().filter(|case| case.gateway == kind) {
+            check(case, &host, &mut worker);
+        }
+    }
+}
+
+#[test]
+fn a_key_in_shadow_passes_over_its_limit_with_its_identity_and_without_its_credential() {
+    let host = FakeHost::at(1_000);
+    let hash = ApiKey::from_bytes(b"sk_live_filterflow1").unwrap().hash().to_hex();
+    let key = format!(
+        r#"{{"hash":"{hash}","id":"key_1","workspace":"ws_1","environment":"live","shadow":true,"expires_at":2000,
+            "limits":[{{"requests":1,"window_seconds":600}}]}}"#
+    );
+    let config = Config::parse(format!(r#"{{"static_keys":[{key}]}}"#).as_bytes(), |_| None).unwrap();
+    let mut worker = Worker::new(Rc::new(config));
+    let map = header_map(&[("authorization", b"Bearer sk_live_filterflow1".to_vec())]);
+    let request = Request::from_map(&map).unwrap();
+    let mut ask = |host: &FakeHost| {
+        let decision = decide(&mut worker, host, &request);
+        let (counter, shadow) = (decision.counter as usize, decision.shadow);
+        (decision.outcome, COUNTERS[counter], shadow)
+    };
+    let (Outcome::Pass(edits), counter, false) = ask(&host) else { panic!("a permit") };
+    assert!(matches!(edits.pass, Pass::Permit(_)) && counter.ends_with("permitted.key"));
+    let (Outcome::Pass(edits), counter, true) = ask(&host) else { panic!("in shadow") };
+    assert!(edits.strips() && counter.ends_with("rate_limited.key"));
+    let Pass::Shadowed(shadowed) = edits.pass else { panic!("in shadow") };
+    assert_eq!(identity(shadowed.permit.unwrap().key()), ["ws_1", "key_1", "live"]);
+    // A key that is over is over.
+    host.advance_ns(2_000_000_000_000);
+    let (Outcome::Answer(reply), _, false) = ask(&host) else { panic!("an answer") };
+    assert_eq!(reply.status, 401);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks what we depend on: every crate comes from a registry or this repository, under an accepted licence.
 
-Reads `cargo metadata` and `deny.toml`, so it needs no tool that has to be built first.
+Reads `cargo metadata` and `deny.toml`, so it needs no tool that has to be built first. `licences.py MANIFEST` checks another workspace.
 """
 
 import json
@@ -75,6 +75,7 @@ def problems_of(package: dict) -> list[str]:
 def main() -> int:
     """Prints every problem; 1 when there is one."""
     command = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    command += [f"--manifest-path={manifest}" for manifest in sys.argv[1:2]]
     packages = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["packages"]
     problems = [problem for package in packages for problem in problems_of(package)]
     for problem in problems:

@@ -21,7 +21,9 @@ mod limit_args;
 mod limits;
 mod log_bound;
 mod output;
+mod plans;
 mod reach;
+mod restrict_args;
 mod serve;
 mod tokens;
 mod users;
@@ -90,6 +92,9 @@ enum Command {
     /// Workspaces
     #[command(subcommand)]
     Workspaces(workspaces::WorkspacesCommand),
+    /// Plans: limits and restrictions that many keys or workspaces have by one name
+    #[command(subcommand)]
+    Plans(plans::PlansCommand),
     /// Who may sign in to the pages
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -178,6 +183,7 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
         Command::Limits(command) => limits::run(&client, output, command).await,
         Command::Keys(command) => keys::run(&client, output, command).await,
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,
+        Command::Plans(command) => plans::run(&client, output, command).await,
         Command::Users(command) => users::run(&client, output, command).await,
         Command::Tokens(command) => tokens::run(&client, output, command).await,
         Command::Audit(args) => audit::list(&client, output, args).await,

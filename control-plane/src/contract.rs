@@ -5,8 +5,11 @@ pub(crate) use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, 
 pub(crate) use flamegate::contract::leases;
 pub(crate) use flamegate::contract::page;
 pub(crate) use flamegate::contract::page::WireHash;
+pub(crate) use flamegate::contract::plan::{MAX_PLANS, Plan};
+pub(crate) use flamegate::contract::protocol::Protocol;
 pub(crate) use flamegate::contract::record::{
     KeyRecord, Limit, MAX_LIMITS, MAX_WINDOW_SECONDS, Reach, Scope, WhenUnreachable, is_name,
 };
+pub(crate) use flamegate::contract::restrict::Restrict;
 pub(crate) use flamegate::contract::session::{SESSION_HEADER, Session};
 pub(crate) use flamegate::contract::usage;

@@ -18,6 +18,7 @@ pub mod log;
 pub(crate) mod names;
 pub mod oidc;
 pub mod operators;
+pub mod plans;
 pub mod random;
 pub(crate) mod rate;
 pub mod receipts;

@@ -15,6 +15,7 @@ pub mod masked;
 pub mod metrics;
 pub mod oidc;
 pub mod operators;
+pub mod plans;
 pub(crate) mod quota;
 pub mod receipts;
 pub mod signer;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use common::gateway::Gateway;
 use common::{Answer, Control, SYNC, eventually};
 use flamegate::contract::page::Page;
+use flamegate::contract::protocol::Protocol;
 use serde_json::{Value, json};
 
 /// Imports `count` keys and returns nothing but the revision after it.
@@ -321,4 +322,77 @@ async fn polls_that_break_rules_are_refused_in_the_envelope() {
     answer("gateway=a&after=-1").await.refused(400, "BAD_REQUEST");
     let page = answer("gateway=a&limit=0&wait=0&newer=yes").await;
     assert_eq!(page.status, 200, "limits are clamped, unknown parameters ignored: {}", page.body);
+}
+
+async fn restricted(control: &Control, restrict: Value) -> String {
+    let body = json!({"workspace": "demo", "name": "A", "environment": "live", "restrict": restrict});
+    control.post("/v1/api-keys", body).await.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+fn ids(gateway: &Gateway) -> Vec<&str> {
+    let mut ids: Vec<_> = gateway.table.values().map(|record| record.id.as_str()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// An old filter ignores what it does not know, and would let pass.
+#[tokio::test]
+async fn to_an_old_gateway_a_restricted_key_is_gone() {
+    let control = Control::with_workspace().await;
+    let plain = control.create_key_id().await;
+    let (mut old, mut new) = (Gateway::new(&control, "old"), Gateway::new(&control, "new"));
+    new.query.accepts = Protocol::Two;
+    for gateway in [&mut old, &mut new] {
+        gateway.catch_up(&control).await;
+        assert_eq!(ids(gateway), [plain.as_str()]);
+    }
+    // Restricted later: a removal, by a difference.
+    let path = format!("/v1/api-keys/{plain}");
+    control.patch(&path, json!({"restrict": {"methods": ["GET"]}})).await.expect(200);
+    for gateway in [&mut old, &mut new] {
+        gateway.catch_up(&control).await;
+        assert_eq!(gateway.resets, 1);
+    }
+    assert!(ids(&old).is_empty(), "{:?}", old.table);
+    assert_eq!(new.table.values().next().unwrap().restrict.as_ref().unwrap().methods, ["GET"]);
+    // Restricted from the beginning, and many: a reset in small parts of which nothing is left.
+    for _ in 0..5 {
+        restricted(&control, json!({"paths": ["/v1/*"]})).await;
+    }
+    let mut small = Gateway::new(&control, "small");
+    small.query.limit = 1;
+    small.catch_up(&control).await;
+    assert!(ids(&small).is_empty());
+    control.patch(&path, json!({"restrict": null})).await.expect(200);
+    for gateway in [&mut old, &mut small] {
+        gateway.catch_up(&control).await;
+        assert_eq!(ids(gateway), [plain.as_str()], "nothing that it would misread is left");
+    }
+    let gateways = control.get("/v1/gateways").await.expect(200);
+    let protocols: Vec<_> = gateways.as_array().unwrap().iter().map(|one| &one["protocol"]).collect();
+    assert_eq!(protocols, [&json!(2), &json!(1), &json!(1)]);
+    let new = restricted(&control, json!({"methods": ["GET"]})).await;
+    let explained = control.get(&format!("/v1/explain?id={new}")).await.expect(200);
+    assert_eq!(explained["key"]["restrict"], json!({"methods": ["GET"]}));
+}
+
+#[tokio::test]
+async fn a_table_that_was_made_for_another_version_is_replaced() {
+    let control = Control::with_workspace().await;
+    let id = restricted(&control, json!({"methods": ["GET"]})).await;
+    let mut gateway = Gateway::new(&control, "gw");
+    gateway.catch_up(&control).await;
+    assert!(ids(&gateway).is_empty());
+    // Its filter is replaced: nothing has changed, and it is told what it could not be told before.
+    gateway.query.accepts = Protocol::Two;
+    gateway.catch_up(&control).await;
+    assert_eq!((ids(&gateway), gateway.resets), (vec![id.as_str()], 2));
+    // And back, as when an old filter is added to the same process.
+    gateway.query.accepts = Protocol::One;
+    gateway.catch_up(&control).await;
+    assert_eq!((ids(&gateway), gateway.resets), (vec![], 3));
+    gateway.poll().await.unwrap();
+    assert_eq!(gateway.resets, 3);
+    let explained = control.get(&format!("/v1/explain?id={id}")).await.expect(200);
+    assert_eq!(explained["answer"]["reason"], "not_understood");
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::contract::key::Environment;
 use crate::contract::record::{KeyRecord, Limit, MAX_REQUESTS, MAX_WINDOW_SECONDS, Scope};
+use crate::contract::restrict::Restrict;
 
 use super::mistakes::Mistakes;
 
@@ -190,12 +191,15 @@ impl<'v, 'm> Fields<'v, 'm> {
             }
         };
         let limits = self.list("limits", read_limit);
+        let restrict = self.child("restrict");
+        let restrict = restrict.and_then(|(value, path)| read_restrict(value, &path, self.mistakes));
+        let shadow = self.flag("shadow", false);
         let is_complete = id.is_some() && workspace.is_some() && environment.is_some();
         // What is missing is reported already; a stand-in for it lets the rest be checked at the same time.
         let text = |text: Option<String>| text.unwrap_or_else(|| "missing".to_owned());
         let environment = environment.unwrap_or(Environment::Live);
-        let record =
-            KeyRecord { expires_at, limits, ..KeyRecord::new(text(id), text(workspace), environment) };
+        let known = KeyRecord::new(text(id), text(workspace), environment);
+        let record = KeyRecord { expires_at, limits, restrict, shadow, ..known };
         for (path, problem) in record.problems() {
             self.mistake(&path, &problem);
         }
@@ -223,6 +227,20 @@ impl<'v, 'm> Fields<'v, 'm> {
     }
 }
 
+fn read_restrict(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Restrict> {
+    let mut fields = Fields::new(value, path, mistakes)?;
+    let methods = fields.texts("methods").unwrap_or_default();
+    let paths = fields.texts("paths").unwrap_or_default();
+    let addresses = fields.texts("addresses").unwrap_or_default();
+    for (name, list) in [("methods", &methods), ("paths", &paths), ("addresses", &addresses)] {
+        if fields.has(name) && list.is_empty() {
+            fields.mistake(name, "at least one, or leave it out for all");
+        }
+    }
+    fields.finish();
+    Some(Restrict { methods, paths, addresses })
+}
+
 fn read_limit(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Limit> {
     let mut fields = Fields::new(value, path, mistakes)?;
     let name = fields.text("name", "default");
@@ -230,10 +248,6 @@ fn read_limit(value: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Limi
     let requests = fields.required_number("requests", MAX_REQUESTS);
     let window_seconds = fields.required_number("window_seconds", MAX_WINDOW_SECONDS);
     let burst = if fields.has("burst") { fields.required_number("burst", MAX_REQUESTS) } else { None };
-    if fields.child("reach").is_some() {
-        let why = "each gateway counts static keys for itself: tokens of a fleet limit are lent by a control plane, to its own keys";
-        fields.mistake("reach", why);
-    }
     fields.finish();
     Some(Limit { name, scope, burst, ..Limit::per(requests?, window_seconds?) })
 }

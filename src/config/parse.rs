@@ -78,6 +78,7 @@ pub const FILTER_FIELDS: &[&str] = &[
     "environments",
     "bypass",
     "key_sources",
+    "shadow",
     "cors_preflight",
     "forward_authorization",
     "identity_headers",
@@ -123,6 +124,7 @@ fn parse_filter(root: &mut Fields<'_, '_>, sync: Option<&SyncConfig>) -> FilterC
         key_sources: root
             .child("key_sources")
             .and_then(|(value, path)| key_sources::read(value, &path, root.mistakes())),
+        shadow: parse_shadow(root),
         cors_preflight: root.flag("cors_preflight", true),
         forward_authorization: root.flag("forward_authorization", false),
         identity_headers: root.flag("identity_headers", true),
@@ -169,6 +171,15 @@ fn parse_rate_limit_headers(root: &mut Fields<'_, '_>) -> bool {
         root.mistake("rate_limit_headers", "\"always\" needs the artifact flamegate-response-headers");
     }
     always
+}
+
+/// Nothing is to change for clients, whose answers would say otherwise.
+fn parse_shadow(root: &mut Fields<'_, '_>) -> bool {
+    let shadow = root.flag("shadow", false);
+    if shadow && root.has("rate_limit_headers") {
+        root.mistake("rate_limit_headers", "has no meaning with shadow: nothing changes for clients");
+    }
+    shadow
 }
 
 fn check_staleness(root: &mut Fields<'_, '_>, max_staleness: u64, sync: Option<&SyncConfig>) {

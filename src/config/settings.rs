@@ -43,6 +43,8 @@ pub struct FilterConfig {
     pub bypass: Vec<BypassRule>,
     /// Where keys may stand; `None` for `Authorization: Bearer` alone.
     pub key_sources: Option<Rc<KeySources>>,
+    /// Whether what would be refused passes all the same, and is only counted.
+    pub shadow: bool,
     /// Whether CORS preflights need no key.
     pub cors_preflight: bool,
     /// Whether `Authorization` reaches the upstream.

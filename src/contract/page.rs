@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json::read;
 use super::key::KeyHash;
-use super::plan::Plan;
+use super::plan::{MAX_PLANS, Plan};
 use super::protocol::Protocol;
 use super::record::{KeyRecord, is_name};
 
@@ -42,7 +42,8 @@ pub struct Page {
     /// True when the page is part of the whole table and not a difference. Its upserts are sorted by hash and are
     /// everything between the request's `cursor` and the last of them.
     pub reset: bool,
-    /// Plans that are new or changed, by name. They come before the records that refer to them.
+    /// All plans by name, when one of them is new or changed, and with the first page of a reset; they come before the records that refer
+    /// to them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plans: BTreeMap<String, Plan>,
     /// Records that are new or changed.
@@ -118,6 +119,9 @@ impl Page {
                 return Err(format!("upserts[{index}].{path}: {why}"));
             }
         }
+        if self.plans.len() > MAX_PLANS {
+            return Err(format!("more than {MAX_PLANS} plans"));
+        }
         for (name, plan) in &self.plans {
             if !is_name(name) {
                 return Err("plans: not a name".to_owned());
@@ -144,14 +148,11 @@ impl Page {
     /// gateway's own, which is what the limit does anyway when the fleet cannot be reached. A page of a reset says what is there, so
     /// there a key that is left out is gone.
     ///
-    /// A page of a reset that loses its last record still ends where it ended: `None` when nothing would be left of one that has more
-    /// to come, and the caller goes on behind it.
-    pub fn for_old(&self) -> Option<Self> {
+    /// A page of a reset with more to come has to have a record: whoever sends one of which nothing is left goes on behind it.
+    #[must_use]
+    pub fn for_old(&self) -> Self {
         let (kept, gone): (Vec<_>, Vec<_>) =
             self.upserts.iter().partition(|upsert| upsert.record.needs() == Protocol::One);
-        if self.reset && self.more && kept.is_empty() {
-            return None;
-        }
         let upserts =
             kept.into_iter().map(|upsert| Upsert { hash: upsert.hash, record: upsert.record.plain() });
         let mut removals = self.removals.clone();
@@ -161,7 +162,7 @@ impl Page {
         let (epoch, tag) = (self.epoch.clone(), self.tag.clone());
         let Self { revision, more, reset, .. } = *self;
         let (plans, upserts) = (BTreeMap::new(), upserts.collect());
-        Some(Self { epoch, revision, tag, more, reset, plans, upserts, removals })
+        Self { epoch, revision, tag, more, reset, plans, upserts, removals }
     }
 
     /// Where the next page of a reset begins: behind the last record, shown or not.

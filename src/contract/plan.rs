@@ -1,14 +1,20 @@
 //! A plan: limits and restrictions that many keys have by its name, so that a change of them is one message whatever the number of keys.
+//!
+//! There are few of them, so they travel together: a page that has any has all of them. One that nobody refers to any more may stay where it
+//! is until the next one is changed.
 
 use serde::{Deserialize, Serialize};
 
 use super::record::{Limit, MAX_LIMITS, Scope};
 use super::restrict::Restrict;
 
+/// Most plans of an installation.
+pub const MAX_PLANS: usize = 100;
+
 /// A named set of limits and restrictions; of one scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Goes up with each change.
+    /// The revision of its last change.
     pub version: u64,
     /// All of one scope.
     #[serde(default)]
@@ -32,6 +38,10 @@ impl Plan {
         for (index, limit) in self.limits.iter().enumerate() {
             let below = limit.problems().into_iter();
             found.extend(below.map(|(path, why)| (format!("limits[{index}].{path}"), why)));
+            let same = |other: &Limit| other.name == limit.name;
+            if self.limits.iter().take(index).any(same) {
+                found.push((format!("limits[{index}].name"), "two limits have this name".to_owned()));
+            }
         }
         found.extend(self.restrict.iter().flat_map(Restrict::problems));
         found

@@ -27,9 +27,12 @@ pub struct KeyRecord {
     /// Outside of this the key is refused with 403.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restrict: Option<Restrict>,
-    /// The plan whose limits and restrictions apply as well.
+    /// The key's plan, whose limits and restrictions apply as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// The workspace's plan, whose limits and restrictions apply as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_plan: Option<String>,
     /// Decided and counted, but let pass: only operators set it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
@@ -114,13 +117,15 @@ impl KeyRecord {
             limits: Vec::new(),
             restrict: None,
             plan: None,
+            workspace_plan: None,
             shadow: false,
         }
     }
 
     /// What a gateway has to understand to be shown this record. A fleet limit is understood by all: for an old gateway it is its own.
     pub const fn needs(&self) -> Protocol {
-        let plain = self.restrict.is_none() && self.plan.is_none() && !self.shadow;
+        let plain =
+            self.restrict.is_none() && self.plan.is_none() && self.workspace_plan.is_none() && !self.shadow;
         if plain { Protocol::One } else { Protocol::Two }
     }
 
@@ -135,6 +140,7 @@ impl KeyRecord {
             limits: self.limits.iter().map(own).collect(),
             restrict: None,
             plan: None,
+            workspace_plan: None,
             shadow: false,
             ..self.clone()
         }
@@ -149,8 +155,10 @@ impl KeyRecord {
                 found.push((path.to_owned(), name_rule()));
             }
         }
-        if self.plan.as_deref().is_some_and(|plan| !is_name(plan)) {
-            found.push(("plan".to_owned(), name_rule()));
+        for (path, plan) in [("plan", &self.plan), ("workspace_plan", &self.workspace_plan)] {
+            if plan.as_deref().is_some_and(|plan| !is_name(plan)) {
+                found.push((path.to_owned(), name_rule()));
+            }
         }
         found.extend(self.restrict.iter().flat_map(Restrict::problems));
         if self.limits.len() > MAX_LIMITS {

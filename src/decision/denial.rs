@@ -6,6 +6,7 @@ use crate::limit::Refusal;
 use super::credential::NoToken;
 use super::headers::Headers;
 use super::known_key::KnownKey;
+use super::restriction::Forbidden;
 
 /// Why a request does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Denial {
     Unauthorized(NoToken),
     /// The token is not an active key here. One answer for all reasons, so that nothing leaks.
     InvalidApiKey(InvalidApiKey),
+    /// The key is good, and may not be used for this.
+    Forbidden(Forbidden),
     /// A limit is used up.
     RateLimited(RateLimited),
     /// Its client address sent too many bad keys; this one was not looked at.
@@ -62,6 +65,8 @@ pub enum Unavailable {
     NotSynced,
     /// The table is older than the configuration allows.
     Stale,
+    /// The key has a plan that is not there.
+    NoPlan,
 }
 
 impl RateLimited {

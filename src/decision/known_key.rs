@@ -4,9 +4,11 @@
 use std::cell::{Cell, OnceCell, RefCell};
 
 use crate::contract::key::KeyHash;
-use crate::contract::record::KeyRecord;
+use crate::contract::plan::Plan;
+use crate::contract::record::{KeyRecord, Limit};
 use crate::decision::headers::Headers;
 use crate::decision::rate_limit;
+use crate::decision::restriction::Restriction;
 use crate::host::WallClock;
 use crate::limit::Slot;
 
@@ -16,6 +18,7 @@ pub struct KnownKey {
     hash: KeyHash,
     record: KeyRecord,
     slots: Vec<Slot>,
+    restrictions: Box<[Restriction]>,
     has_fleet_limit: bool,
     /// Made when it is asked for: a key that is used once and not refused needs none.
     rate_limit_policy: OnceCell<String>,
@@ -28,14 +31,31 @@ pub struct KnownKey {
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 impl KnownKey {
-    /// Prepares a record.
+    /// Prepares a record without plans.
     pub fn new(hash: KeyHash, record: KeyRecord) -> Self {
+        Self::with_plans(hash, record, [])
+    }
+
+    /// Prepares a record and its plans: each limit and each restriction counts beside the record's own. What a plan limits has a name that
+    /// no limit of a key can have, so that it is counted by itself, and goes on being counted under another plan.
+    pub fn with_plans<'p>(
+        hash: KeyHash,
+        mut record: KeyRecord,
+        plans: impl IntoIterator<Item = &'p Plan>,
+    ) -> Self {
+        let mut restrictions: Vec<_> = record.restrict.iter().map(Restriction::new).collect();
+        for plan in plans {
+            restrictions.extend(plan.restrict.iter().map(Restriction::new));
+            let named = |limit: &Limit| Limit { name: format!("plan:{}", limit.name), ..limit.clone() };
+            record.limits.extend(plan.limits.iter().map(named));
+        }
         let slots: Vec<Slot> = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();
         Self {
             has_fleet_limit: slots.iter().any(Slot::is_fleet),
             hash,
             record,
             slots,
+            restrictions: restrictions.into(),
             rate_limit_policy: OnceCell::new(),
             refusal: RefCell::default(),
             place: Cell::new(0),
@@ -47,7 +67,7 @@ impl KnownKey {
         &self.hash
     }
 
-    /// The record as it came.
+    /// The record, with the limits of its plans.
     pub const fn record(&self) -> &KeyRecord {
         &self.record
     }
@@ -55,6 +75,11 @@ impl KnownKey {
     /// The record's limits, in its order.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    /// What it may be used for: each of them must admit a request.
+    pub fn restrictions(&self) -> &[Restriction] {
+        &self.restrictions
     }
 
     /// True when the fleet counts one of its limits together.

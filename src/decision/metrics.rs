@@ -6,6 +6,7 @@ use crate::decision::auth::Permit;
 use crate::decision::bypass::Bypass;
 use crate::decision::credential::NoToken;
 use crate::decision::denial::{Denial, InvalidApiKey, Unavailable};
+use crate::decision::restriction::Forbidden;
 
 /// What is counted. The names are Envoy stat names below `wasmcustom.`; the bootstrap's `stats_tags` turn the last two
 /// words of `flamegate_requests_total.<verdict>.<reason>` into Prometheus labels.
@@ -26,11 +27,15 @@ pub enum Counter {
     InvalidUnknown,
     InvalidExpired,
     InvalidEnvironment,
+    ForbiddenMethod,
+    ForbiddenPath,
+    ForbiddenAddress,
     RateLimitedKey,
     RateLimitedWorkspace,
     RateLimitedAddress,
     UnavailableNotSynced,
     UnavailableStale,
+    UnavailableNoPlan,
     UnavailableInternal,
     ReadinessReady,
     ReadinessWaiting,
@@ -50,7 +55,7 @@ pub enum Counter {
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 35] = [
+pub const COUNTERS: [&str; 39] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.permitted.redirected",
     "flamegate_requests_total.bypassed.path",
@@ -65,11 +70,15 @@ pub const COUNTERS: [&str; 35] = [
     "flamegate_requests_total.invalid_api_key.unknown",
     "flamegate_requests_total.invalid_api_key.expired",
     "flamegate_requests_total.invalid_api_key.environment",
+    "flamegate_requests_total.forbidden.method",
+    "flamegate_requests_total.forbidden.path",
+    "flamegate_requests_total.forbidden.address",
     "flamegate_requests_total.rate_limited.key",
     "flamegate_requests_total.rate_limited.workspace",
     "flamegate_requests_total.rate_limited.address",
     "flamegate_requests_total.unavailable.not_synced",
     "flamegate_requests_total.unavailable.stale",
+    "flamegate_requests_total.unavailable.no_plan",
     "flamegate_requests_total.unavailable.internal",
     "flamegate_requests_total.readiness.ready",
     "flamegate_requests_total.readiness.waiting",
@@ -105,11 +114,21 @@ pub const FLEET_GAUGES: [&str; 2] = ["flamegate_fleet_limits_mode", "flamegate_f
 
 /// Counts since the last flush.
 #[derive(Clone, Debug)]
-pub struct Counts([u64; COUNTERS.len()]);
+pub struct Counts {
+    counts: [u64; COUNTERS.len()],
+    /// The same of requests that have passed in shadow. Only verdicts on requests are ever counted here.
+    shadowed: [u64; COUNTERS.len()],
+}
+
+/// The name of a counter's twin, which counts the requests that would have been refused so and have passed in shadow:
+/// `flamegate_requests_total.shadow_rate_limited.key`.
+pub fn shadow_name(name: &str) -> String {
+    name.replacen('.', ".shadow_", 1)
+}
 
 impl Default for Counts {
     fn default() -> Self {
-        Self([0; COUNTERS.len()])
+        Self { counts: [0; COUNTERS.len()], shadowed: [0; COUNTERS.len()] }
     }
 }
 
@@ -121,20 +140,36 @@ impl Counts {
 
     /// Adds several.
     pub fn add(&mut self, counter: Counter, count: u64) {
-        if let Some(value) = self.0.get_mut(counter as usize) {
+        if let Some(value) = self.counts.get_mut(counter as usize) {
             *value = value.saturating_add(count);
+        }
+    }
+
+    /// Adds one request that would have been refused and has passed in shadow.
+    pub fn increment_shadowed(&mut self, counter: Counter) {
+        if let Some(value) = self.shadowed.get_mut(counter as usize) {
+            *value = value.saturating_add(1);
         }
     }
 
     /// The counts that are not zero, as (index into [`COUNTERS`], count), and starts again from zero.
     pub fn take(&mut self) -> impl Iterator<Item = (usize, u64)> {
-        std::mem::take(self).0.into_iter().enumerate().filter(|(_, count)| *count > 0)
+        moved(std::mem::replace(&mut self.counts, [0; COUNTERS.len()]))
+    }
+
+    /// The same of requests that have passed in shadow.
+    pub fn take_shadowed(&mut self) -> impl Iterator<Item = (usize, u64)> {
+        moved(std::mem::replace(&mut self.shadowed, [0; COUNTERS.len()]))
     }
 
     /// The count since the last flush.
     pub fn get(&self, counter: Counter) -> u64 {
-        self.0.get(counter as usize).copied().unwrap_or(0)
+        self.counts.get(counter as usize).copied().unwrap_or(0)
     }
+}
+
+fn moved(counts: [u64; COUNTERS.len()]) -> impl Iterator<Item = (usize, u64)> {
+    counts.into_iter().enumerate().filter(|(_, count)| *count > 0)
 }
 
 impl Counter {
@@ -173,6 +208,9 @@ impl From<&Denial> for Counter {
             Denial::InvalidApiKey(InvalidApiKey::Unknown) => Self::InvalidUnknown,
             Denial::InvalidApiKey(InvalidApiKey::Expired) => Self::InvalidExpired,
             Denial::InvalidApiKey(InvalidApiKey::Environment) => Self::InvalidEnvironment,
+            Denial::Forbidden(Forbidden::Method) => Self::ForbiddenMethod,
+            Denial::Forbidden(Forbidden::Path) => Self::ForbiddenPath,
+            Denial::Forbidden(Forbidden::Address) => Self::ForbiddenAddress,
             Denial::RateLimited(limited) => match limited.scope {
                 Scope::Key => Self::RateLimitedKey,
                 Scope::Workspace => Self::RateLimitedWorkspace,
@@ -180,6 +218,7 @@ impl From<&Denial> for Counter {
             Denial::Throttled(_) => Self::RateLimitedAddress,
             Denial::Unavailable(Unavailable::NotSynced) => Self::UnavailableNotSynced,
             Denial::Unavailable(Unavailable::Stale) => Self::UnavailableStale,
+            Denial::Unavailable(Unavailable::NoPlan) => Self::UnavailableNoPlan,
         }
     }
 }

@@ -7,6 +7,9 @@ pub const IDENTITY: [&str; 3] = ["flamegate.workspace_id", "flamegate.key_id", "
 /// Why a request passes without a key.
 pub const BYPASS: &str = "flamegate.bypass";
 
+/// What [`BYPASS`] is on a request that would be refused and passes in shadow. A guard that does not name it refuses it.
+pub const SHADOW: &str = "shadow";
+
 /// Whose request was refused and why, `<reason>;<key id>`. No guard knows it.
 pub const DENIED: &str = "flamegate.denied";
 

@@ -41,6 +41,7 @@ struct Both {
 pub struct Replies {
     unauthorized: Both,
     invalid_api_key: Both,
+    forbidden: Both,
     unavailable: Both,
     ready: Reply,
     /// [`grpc::STATUS_DETAILS`] of a 429.
@@ -56,6 +57,11 @@ const INVALID_API_KEY: Code = Code {
     status: 401,
     grpc_status: 16,
     body: r#"{"success":false,"error":{"code":"INVALID_API_KEY","message":"The API key is invalid or has been revoked"}}"#,
+};
+const FORBIDDEN: Code = Code {
+    status: 403,
+    grpc_status: 7,
+    body: r#"{"success":false,"error":{"code":"FORBIDDEN","message":"This API key may not be used for this request"}}"#,
 };
 const RATE_LIMITED: Code = Code {
     status: 429,
@@ -92,6 +98,18 @@ impl Code {
     }
 }
 
+/// The public code of a denial, as its answer has it.
+pub fn code(denial: &Denial) -> &'static str {
+    let code = match denial {
+        Denial::Unauthorized(_) => UNAUTHORIZED,
+        Denial::InvalidApiKey(_) => INVALID_API_KEY,
+        Denial::Forbidden(_) => FORBIDDEN,
+        Denial::RateLimited(_) | Denial::Throttled(_) => RATE_LIMITED,
+        Denial::Unavailable(_) => UNAVAILABLE,
+    };
+    code.field("code")
+}
+
 impl Replies {
     /// Prepares the answers. `realm` names the protected space in `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 6750
     /// section 3), and is the domain of the reason that gRPC clients get. `sources` are the places of a key, when there are others
@@ -109,6 +127,7 @@ impl Replies {
         Self {
             unauthorized: both(&UNAUTHORIZED, "flamegate_unauthorized", challenged("")),
             invalid_api_key: both(&INVALID_API_KEY, "flamegate_invalid_api_key", invalid),
+            forbidden: both(&FORBIDDEN, "flamegate_forbidden", answer([])),
             unavailable: both(&UNAVAILABLE, "flamegate_unavailable", answer([("retry-after", "1")])),
             ready: READY.reply("flamegate_ready", answer([])),
             rate_limited: RATE_LIMITED.status_details(realm),
@@ -134,6 +153,7 @@ impl Replies {
         match denial {
             Denial::Unauthorized(_) => form(&self.unauthorized),
             Denial::InvalidApiKey(_) => form(&self.invalid_api_key),
+            Denial::Forbidden(_) => form(&self.forbidden),
             Denial::Unavailable(_) => form(&self.unavailable),
             Denial::RateLimited(limited) => too_many("flamegate_rate_limited", &limited.headers),
             Denial::Throttled(throttled) => too_many("flamegate_throttled", &throttled.headers),

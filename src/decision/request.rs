@@ -67,6 +67,9 @@ pub const IDENTITY_PREFIX: &[u8] = b"x-flametalk-";
 pub const IDENTITY_HEADERS: [&str; 3] =
     ["x-flametalk-workspace-id", "x-flametalk-key-id", "x-flametalk-environment"];
 
+/// What a request that passes in shadow would be told: a public code.
+pub const SHADOW_HEADER: &str = "x-flametalk-shadow";
+
 impl Default for Request<'_> {
     fn default() -> Self {
         Self {

@@ -13,7 +13,7 @@ use crate::table::writer::{ApplyError, TableWriter};
 use crate::worker::stale;
 
 use super::failure::{Failure, Kind};
-use super::followers::{is_enforced, served_by};
+use super::followers::{is_enforced, served_by, understood_by};
 use super::lease::Lease;
 use super::lender::{self, Lender};
 use super::machine::{Effect, Event, Machine, Settings};
@@ -378,7 +378,8 @@ impl Driver {
             Some(0) => query.wait.min(ALONE_WAIT_SECONDS),
             _ => query.wait,
         };
-        let query = ChangesQuery { stale, workers, wait, ..query };
+        let accepts = understood_by(host, now.monotonic);
+        let query = ChangesQuery { stale, workers, wait, accepts, ..query };
         host.call(&Call {
             cluster: &self.config.cluster,
             authority: &self.config.authority,

@@ -1,5 +1,6 @@
 //! What the workers do with the table, as their roster says.
 
+use crate::contract::protocol::Protocol;
 use crate::host::{Monotonic, Now, SharedData};
 use crate::table::status::Status;
 use crate::worker::roster;
@@ -15,4 +16,9 @@ pub fn served_by<H: SharedData>(host: &H, now: Monotonic) -> Option<u32> {
     let incarnation = Status::read(host).ok()?.map(|status| status.incarnation);
     let roster = roster::read(host).ok()?;
     Some(incarnation.map_or(0, |incarnation| roster::count_with_table(&roster, incarnation, now)))
+}
+
+/// The protocol that every live worker understands; the older one when that cannot be told.
+pub fn understood_by<H: SharedData>(host: &H, now: Monotonic) -> Protocol {
+    roster::read(host).map_or(Protocol::One, |roster| roster::understood(&roster, now))
 }

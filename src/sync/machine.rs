@@ -46,6 +46,14 @@ pub struct Position {
     pub tag: Option<String>,
 }
 
+impl Position {
+    /// True when parts of a table at both may be put together.
+    fn is_of_one_table_with(&self, other: &Self) -> bool {
+        let protocol = |at: &Self| at.tag.as_deref().map_or(Protocol::One, |tag| Protocol::of_tag(tag).0);
+        self.epoch == other.epoch && protocol(self) == protocol(other)
+    }
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Event {
@@ -183,10 +191,9 @@ impl Machine {
             gateway: self.settings.gateway.clone(),
             limit: if position.is_some() { self.settings.page_size } else { self.settings.first_page_size },
             wait: self.patience.wait(),
-            // The driver knows these two.
+            // The driver knows these three.
             stale: false,
             workers: None,
-            // What this filter enforces.
             accepts: Protocol::One,
             cursor: self.reset.as_ref().map(|reset| reset.cursor),
         })
@@ -226,12 +233,13 @@ impl Machine {
         let progress = self.reset.take();
         // From here on the table is neither the old one nor the new one: only the end of a reset makes it one again.
         self.position = None;
-        // Another epoch in the middle: what was received so far belongs to a table that is no more.
-        if progress.as_ref().is_some_and(|progress| progress.target.epoch != page.epoch) {
+        // Another epoch in the middle, or one part for another protocol: what was received so far belongs to a table that is no more.
+        let here = position_of(&page);
+        if progress.as_ref().is_some_and(|progress| !progress.target.is_of_one_table_with(&here)) {
             return None;
         }
         let after = progress.as_ref().map(|progress| progress.cursor);
-        let target = progress.map_or_else(|| position_of(&page), |progress| progress.target);
+        let target = progress.map_or(here, |progress| progress.target);
         let last = page.upserts.last().map(|upsert| upsert.hash.0);
         self.phase = Phase::Applying(match last.filter(|_| page.more) {
             Some(cursor) => Applying::ResetGoesOn(ResetProgress { target, cursor }),

@@ -7,7 +7,8 @@
 //! ```
 //! Little-endian. A record: flags u8 (bit 0 test, bit 1 expires, bit 2 plan, bit 3 shadow) │ id │ workspace │ [expires_at u64] │ [plan].
 //! A set: limits u8 × (name │ scope u8 │ requests u32 │ window u32 │ burst u32, 0 for none) │ [what protocol 2 has beside them: for each
-//! limit u8 (bit 0 fleet, bit 1 refuse) │ restricted u8 │ [three lists: count u8 × text]]. Texts carry a length byte.
+//! limit u8 (bit 0 fleet, bit 1 refuse) │ u8 (bit 0 restricted, bit 1 workspace's plan) │ [three lists: count u8 × text] │ [plan]].
+//! Texts carry a length byte.
 //!
 //! What stands in brackets at the end is there when there is something to say, and a filter that knows protocol 1 alone takes such a
 //! record for damaged: it refuses rather than misreads.
@@ -50,6 +51,8 @@ const FLAG_SHADOW: u8 = 8;
 const FLAGS: u8 = FLAG_TEST | FLAG_EXPIRES | FLAG_PLAN | FLAG_SHADOW;
 const FLEET: u8 = 1;
 const REFUSE: u8 = 2;
+const RESTRICTED: u8 = 1;
+const PLANNED: u8 = 2;
 
 impl<'a> Bucket<'a> {
     /// Checks version and lengths. `None` for bytes that are not a bucket.
@@ -175,10 +178,7 @@ impl EncodedRecord<'_> {
     /// Encodes one record. Its own part is at most 204 bytes, as names are at most
     /// [`MAX_NAME_LEN`](crate::contract::record::MAX_NAME_LEN) bytes; limits at most 317, and restrictions at most 10 KB.
     pub fn new(record: &KeyRecord) -> EncodedRecord<'static> {
-        EncodedRecord {
-            own: Cow::Owned(encode_own(record)),
-            limits: Cow::Owned(encode_set(&record.limits, record.restrict.as_ref())),
-        }
+        EncodedRecord { own: Cow::Owned(encode_own(record)), limits: Cow::Owned(encode_set(record)) }
     }
 
     /// The same bytes, borrowed.
@@ -195,10 +195,20 @@ impl EncodedRecord<'_> {
         let expires_at = if flags & FLAG_EXPIRES == 0 { None } else { Some(reader.u64()?) };
         let plan = if flags & FLAG_PLAN == 0 { None } else { Some(reader.text()?.to_owned()) };
         reader.end()?;
-        let (limits, restrict) = decode_set(&self.limits)?;
+        let (limits, restrict, workspace_plan) = decode_set(&self.limits)?;
         let environment = if flags & FLAG_TEST == 0 { Environment::Live } else { Environment::Test };
         let shadow = flags & FLAG_SHADOW != 0;
-        Some(KeyRecord { id, workspace, environment, expires_at, limits, restrict, plan, shadow })
+        Some(KeyRecord {
+            id,
+            workspace,
+            environment,
+            expires_at,
+            limits,
+            restrict,
+            plan,
+            workspace_plan,
+            shadow,
+        })
     }
 }
 
@@ -219,7 +229,8 @@ fn encode_own(record: &KeyRecord) -> Vec<u8> {
     out
 }
 
-fn encode_set(limits: &[Limit], restrict: Option<&Restrict>) -> Vec<u8> {
+fn encode_set(record: &KeyRecord) -> Vec<u8> {
+    let KeyRecord { limits, restrict, workspace_plan, .. } = record;
     let mut out = vec![u8::try_from(limits.len()).unwrap_or(u8::MAX)];
     for limit in limits {
         put_text(&mut out, &limit.name);
@@ -233,24 +244,31 @@ fn encode_set(limits: &[Limit], restrict: Option<&Restrict>) -> Vec<u8> {
         let fleet = if limit.reach == Reach::Fleet { FLEET } else { 0 };
         fleet | if limit.when_unreachable == WhenUnreachable::Refuse { REFUSE } else { 0 }
     });
-    if restrict.is_none() && reaches.clone().all(|reach| reach == 0) {
+    if restrict.is_none() && workspace_plan.is_none() && reaches.clone().all(|reach| reach == 0) {
         return out;
     }
     out.extend(reaches);
-    out.push(u8::from(restrict.is_some()));
+    let restricted = if restrict.is_some() { RESTRICTED } else { 0 };
+    out.push(restricted | if workspace_plan.is_some() { PLANNED } else { 0 });
     for list in restrict.iter().flat_map(|restrict| [&restrict.methods, &restrict.paths, &restrict.addresses])
     {
         out.push(u8::try_from(list.len()).unwrap_or(u8::MAX));
         list.iter().for_each(|text| put_text(&mut out, text));
     }
+    if let Some(plan) = workspace_plan {
+        put_text(&mut out, plan);
+    }
     out
 }
 
-fn decode_set(bytes: &[u8]) -> Option<(Vec<Limit>, Option<Restrict>)> {
+/// Limits, restrictions, and the workspace's plan.
+type Set = (Vec<Limit>, Option<Restrict>, Option<String>);
+
+fn decode_set(bytes: &[u8]) -> Option<Set> {
     let mut reader = Reader::new(bytes);
     let mut limits = (0..reader.u8()?).map(|_| decode_limit(&mut reader)).collect::<Option<Vec<_>>>()?;
     if reader.end().is_some() {
-        return Some((limits, None));
+        return Some((limits, None, None));
     }
     for limit in &mut limits {
         let reach = reader.u8().filter(|reach| reach & !(FLEET | REFUSE) == 0)?;
@@ -258,17 +276,16 @@ fn decode_set(bytes: &[u8]) -> Option<(Vec<Limit>, Option<Restrict>)> {
         limit.when_unreachable =
             if reach & REFUSE == 0 { WhenUnreachable::Gateway } else { WhenUnreachable::Refuse };
     }
-    let restrict = match reader.u8()? {
-        0 => None,
-        1 => Some(Restrict {
-            methods: decode_list(&mut reader)?,
-            paths: decode_list(&mut reader)?,
-            addresses: decode_list(&mut reader)?,
-        }),
-        _ => return None,
-    };
+    let flags = reader.u8().filter(|flags| flags & !(RESTRICTED | PLANNED) == 0)?;
+    let mut restrict = None;
+    if flags & RESTRICTED != 0 {
+        let [methods, paths, addresses] =
+            [decode_list(&mut reader)?, decode_list(&mut reader)?, decode_list(&mut reader)?];
+        restrict = Some(Restrict { methods, paths, addresses });
+    }
+    let plan = if flags & PLANNED == 0 { None } else { Some(reader.text()?.to_owned()) };
     reader.end()?;
-    Some((limits, restrict))
+    Some((limits, restrict, plan))
 }
 
 fn decode_list(reader: &mut Reader<'_>) -> Option<Vec<String>> {

@@ -94,10 +94,10 @@ prop_compose! {
         id in names(), workspace in names(), test: bool, expires_at: Option<u64>,
         limits in proptest::collection::vec(limits(), 0..5),
         restrict in proptest::option::weighted(0.2, restrictions()),
-        plan in proptest::option::weighted(0.2, names()), shadow: bool,
+        plan in proptest::option::weighted(0.2, names()), workspace_plan in proptest::option::weighted(0.2, names()), shadow: bool,
     ) -> KeyRecord {
         let environment = if test { Environment::Test } else { Environment::Live };
-        KeyRecord { id, workspace, environment, expires_at, limits, restrict, plan, shadow }
+        KeyRecord { id, workspace, environment, expires_at, limits, restrict, plan, workspace_plan, shadow }
     }
 }
 

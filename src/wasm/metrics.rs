@@ -1,7 +1,9 @@
 //! Counts and gauges on Envoy's stats. Metrics are defined on the first tick, never while configuring: a definition that
 //! fails must not decide whether requests are authenticated.
 
-use crate::decision::metrics::{COUNTERS, Counts, FLEET_GAUGES, GAUGES};
+use std::collections::BTreeMap;
+
+use crate::decision::metrics::{COUNTERS, Counts, FLEET_GAUGES, GAUGES, shadow_name};
 use crate::host::Now;
 use crate::table::status::Status;
 
@@ -11,6 +13,8 @@ use super::abi::{self, Metric};
 #[derive(Debug, Default)]
 pub struct Metrics {
     counters: Vec<Option<u32>>,
+    /// Twins for what passes in shadow: each is defined when it is needed, since most gateways need none.
+    shadowed: BTreeMap<usize, Option<u32>>,
     gauges: Vec<Option<u32>>,
     fleet_gauges: Vec<Option<u32>>,
     gauges_written: u64,
@@ -27,11 +31,11 @@ impl Metrics {
     pub fn flush(&mut self, counts: &mut Counts) {
         self.define();
         for (index, count) in counts.take() {
-            let id = self.counters.get(index).copied().flatten();
-            if let (Some(id), Ok(count)) = (id, i64::try_from(count)) {
-                // A stat that cannot be moved is not worth a request.
-                let _ = abi::increment_metric(id, count);
-            }
+            add(self.counters.get(index).copied().flatten(), count);
+        }
+        for (index, count) in counts.take_shadowed() {
+            let define = || abi::define_metric(Metric::Counter, &shadow_name(COUNTERS.get(index)?)).ok();
+            add(*self.shadowed.entry(index).or_insert_with(define), count);
         }
     }
 
@@ -82,5 +86,12 @@ impl Metrics {
             self.counters =
                 COUNTERS.iter().map(|name| abi::define_metric(Metric::Counter, name).ok()).collect();
         }
+    }
+}
+
+fn add(id: Option<u32>, count: u64) {
+    if let (Some(id), Ok(count)) = (id, i64::try_from(count)) {
+        // A stat that cannot be moved is not worth a request.
+        let _ = abi::increment_metric(id, count);
     }
 }

@@ -8,6 +8,7 @@ use proxy_wasm::traits::{Context, RootContext};
 
 use crate::config::{Config, Role};
 use crate::decision::denial::{Denial, InvalidApiKey};
+use crate::decision::restriction::Forbidden;
 use crate::host::HostError;
 use crate::sync::failure::{Failure, Kind};
 use crate::worker::Worker;
@@ -48,8 +49,8 @@ impl Root {
         abi::set_tick_period(config.tick_ms).map_err(|error| ("ticks", error))
     }
 
-    /// Ends streams whose key is gone, and forgets streams that are over. The answer is a 401 where no response has started,
-    /// and a reset where one has.
+    /// Ends streams whose key is gone or may be used for less now, and forgets streams that are over. The answer is a 401 or 403 where no
+    /// response has started, and a reset where one has.
     fn end_streams(&self, worker: &mut Worker) {
         worker.forget_closed_streams(abi::has_context);
         let mut failure = None;
@@ -60,11 +61,12 @@ impl Root {
             })
         });
         if !doomed.is_empty() {
-            let [json, grpc] = [false, true]
-                .map(|grpc| worker.replies.to(&Denial::InvalidApiKey(InvalidApiKey::Unknown), grpc));
-            for Doomed { id, grpc: is_grpc } in doomed {
-                let sent = abi::set_effective_context(id)
-                    .and_then(|()| stream::send(if is_grpc { &grpc } else { &json }));
+            for Doomed { id, grpc, forbidden } in doomed {
+                let gone = Denial::InvalidApiKey(InvalidApiKey::Unknown);
+                // What it was for is not known any more.
+                let denial = if forbidden { Denial::Forbidden(Forbidden::Path) } else { gone };
+                let reply = worker.replies.to(&denial, grpc);
+                let sent = abi::set_effective_context(id).and_then(|()| stream::send(&reply));
                 match sent {
                     Ok(()) => worker.counts.increment(crate::decision::metrics::Counter::StreamsEnded),
                     Err(error) => failure = Some(error),

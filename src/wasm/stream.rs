@@ -3,16 +3,17 @@
 use std::cell::RefCell;
 
 use crate::contract::key::KeyHash;
+use crate::decision::auth::Permit;
 use crate::decision::denial::{Denial, Unavailable};
 use crate::decision::metrics::Counter;
 use crate::decision::published;
-use crate::decision::reply::{Replies, Reply};
-use crate::decision::request::{self, Request};
+use crate::decision::reply::{self, Replies, Reply};
+use crate::decision::request::{self, Request, SHADOW_HEADER};
 use crate::decision::sources::{Change, Found};
 use crate::host::HostError;
 use crate::worker::Worker;
 use crate::worker::decide::{
-    Edits, IDENTITY_HEADERS, Outcome, Pass, decide, has_credential_in_authorization, identity,
+    Edits, IDENTITY_HEADERS, Outcome, Pass, Shadowed, decide, has_credential_in_authorization, identity,
 };
 use crate::worker::denied::denied;
 use crate::worker::held::HeldRequest;
@@ -33,6 +34,13 @@ pub enum Next {
     Continue,
     /// Stops here: it was answered, or it waits.
     Stop,
+}
+
+/// What moves when a request is done with.
+struct Counted {
+    counter: Counter,
+    /// It has passed all the same.
+    shadow: bool,
 }
 
 /// Why a request could not be decided at all.
@@ -85,7 +93,7 @@ pub fn on_response_headers(id: u32) {
         {
             for (name, value) in headers {
                 // Information for the client; a response without it is still right. The upstream's own copies would contradict it.
-                let _ = abi::replace_header(Map::Response, name, &value);
+                let _ = abi::replace_header(Map::Response, name, value.as_bytes());
             }
         }
     });
@@ -100,7 +108,7 @@ pub fn resume(request: HeldRequest, worker: &mut Worker) {
         Ok((next, counter))
     });
     // One that goes on waiting was counted when it began.
-    if !matches!(result, Ok((_, Counter::FleetHeld))) {
+    if !matches!(result, Ok((_, Counted { counter: Counter::FleetHeld, .. }))) {
         count(worker, &result);
     }
     if let Err(failure) = result {
@@ -119,11 +127,15 @@ fn handle(id: u32, body: bool) -> Result<Next, Failure> {
     .unwrap_or(Err(Failure::NoFilter))
 }
 
-fn count(worker: &mut Worker, result: &Result<(Next, Counter), Failure>) {
-    worker.counts.increment(result.as_ref().map_or(Counter::UnavailableInternal, |(_, counter)| *counter));
+fn count(worker: &mut Worker, result: &Result<(Next, Counted), Failure>) {
+    match result {
+        Ok((_, Counted { counter, shadow: false })) => worker.counts.increment(*counter),
+        Ok((_, Counted { counter, shadow: true })) => worker.counts.increment_shadowed(*counter),
+        Err(_) => worker.counts.increment(Counter::UnavailableInternal),
+    }
 }
 
-fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counter), Failure> {
+fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counted), Failure> {
     abi::with_header_map(Map::Request, |map| {
         let key_sources = worker.config().key_sources.clone();
         let mut found;
@@ -139,7 +151,8 @@ fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counter)
         let decision = decide(worker, &Envoy, &request);
         let next = match decision.outcome {
             Outcome::Answer(reply) => {
-                tell_access_log(worker, &request, decision.counter)?;
+                clean_refused(worker, &request)?;
+                tell_whose(worker, &request, decision.counter);
                 send(&reply)?;
                 Next::Stop
             }
@@ -155,17 +168,20 @@ fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counter)
                 Next::Stop
             }
             Outcome::Pass(edits) => {
+                if decision.shadow {
+                    tell_whose(worker, &request, decision.counter);
+                }
                 pass(id, request.grpc, worker, edits)?;
                 Next::Continue
             }
         };
-        Ok((next, decision.counter))
+        Ok((next, Counted { counter: decision.counter, shadow: decision.shadow }))
     })?
 }
 
-/// What is in the access log of a request that is refused: whose key it was, if the configuration asks for that, and not what the
-/// client says that it is. Where the configuration says in which places a key may stand, nothing is left there: it may be in the path.
-fn tell_access_log(worker: &mut Worker, request: &Request<'_>, counter: Counter) -> Result<(), HostError> {
+/// What the access log of a request that is refused must not have: what the client says that it is, and, where the configuration says in which
+/// places a key may stand, what stands there, because one of them may be the path.
+fn clean_refused(worker: &Worker, request: &Request<'_>) -> Result<(), HostError> {
     let sent = IDENTITY_HEADERS.iter().zip(request.forged.copies()).filter(|(_, copies)| *copies > 0);
     for (name, _) in sent {
         abi::remove_header(Map::Request, name.as_bytes())?;
@@ -176,13 +192,17 @@ fn tell_access_log(worker: &mut Worker, request: &Request<'_>, counter: Counter)
         }
         found.changes().try_for_each(change)?;
     }
+    Ok(())
+}
+
+/// Tells access logs whose key it was that was refused, or would be, if the configuration asks for that.
+fn tell_whose(worker: &mut Worker, request: &Request<'_>, counter: Counter) {
     if worker.config().published.denied()
         && let Some(text) = denied(worker, &Envoy, request, counter)
     {
         // Information for the operator; the answer is right without it.
         let _ = abi::set_filter_state(published::DENIED, text.as_bytes());
     }
-    Ok(())
 }
 
 fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<(), HostError> {
@@ -225,10 +245,42 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
             if notes_key {
                 note_key(permit.key().hash())?;
             }
-            worker.opened(id, permit, grpc);
+            open(worker, id, permit, grpc);
         }
+        Pass::Shadowed(shadowed) => pass_in_shadow(id, grpc, worker, shadowed, (overwritten, notes_key))?,
     }
     Ok(())
+}
+
+/// A request that would be refused: says so to the upstream, and to guards that know of it.
+#[cold]
+fn pass_in_shadow(
+    id: u32,
+    grpc: bool,
+    worker: &mut Worker,
+    shadowed: Shadowed,
+    (overwritten, notes_key): (Option<[bool; 3]>, bool),
+) -> Result<(), HostError> {
+    abi::add_header(Map::Request, SHADOW_HEADER, reply::code(&shadowed.denial))?;
+    if worker.config().published.bypass() {
+        abi::set_filter_state(published::BYPASS, published::SHADOW.as_bytes())?;
+    }
+    let Some(permit) = shadowed.permit else { return Ok(()) };
+    if worker.config().identity_headers {
+        set_identity(identity(permit.key()), overwritten)?;
+    }
+    if notes_key {
+        note_key(permit.key().hash())?;
+    }
+    open(worker, id, permit, grpc);
+    Ok(())
+}
+
+/// Notes that a request of this key goes on, and ends with it; a filter in shadow ends nothing.
+fn open(worker: &mut Worker, id: u32, permit: Permit, grpc: bool) {
+    if !worker.config().shadow {
+        worker.opened(id, permit, grpc);
+    }
 }
 
 fn change(change: Change<'_>) -> Result<(), HostError> {

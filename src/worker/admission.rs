@@ -15,12 +15,12 @@ pub enum Admission {
     Awaited(Monotonic),
 }
 
-/// Takes one token from every limit, or none. No host call while leases last, but one look at the
+/// Takes one token from every limit, or none. Without `waiting` no request waits for one. No host call while leases last, but one look at the
 /// wall clock in four requests.
 pub fn admit<H: SharedData + Clock>(
     limiter: &mut Limiter,
     fleet: &mut Fleet,
-    waiting: &Waiting,
+    waiting: Option<&Waiting>,
     host: &H,
     slots: &[Slot],
 ) -> Result<(), Admission> {
@@ -28,8 +28,9 @@ pub fn admit<H: SharedData + Clock>(
     if spend_all(limiter, fleet, slots) {
         return Ok(());
     }
-    if let Some((refusal, awaits)) = ask(limiter, fleet, host, slots, waiting.is_again()) {
-        let until = if awaits { waiting.until(|| host.monotonic()) } else { None };
+    if let Some((refusal, awaits)) = ask(limiter, fleet, host, slots, waiting.is_some_and(Waiting::is_again))
+    {
+        let until = waiting.filter(|_| awaits).and_then(|waiting| waiting.until(|| host.monotonic()));
         return Err(until.map_or(Admission::Refused(refusal), Admission::Awaited));
     }
     // Each has one now.

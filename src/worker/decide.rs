@@ -31,6 +31,8 @@ pub struct Decision<'a> {
     pub outcome: Outcome<'a>,
     /// The one counter of `flamegate_requests_total` that moves when that has been done.
     pub counter: Counter,
+    /// Whether it passes all the same, and is counted under a verdict of its own.
+    pub shadow: bool,
 }
 
 /// What happens to a request.
@@ -99,6 +101,7 @@ impl<'a> Edits<'a> {
     pub fn leaves_headers(&self) -> bool {
         !self.sets_identity
             && !self.upgrades
+            && !matches!(self.pass, Pass::Shadowed(_))
             && self.removals().next().is_none()
             && !self.found.is_some_and(Found::changes_headers)
     }
@@ -119,6 +122,17 @@ pub enum Pass {
     Returned(Permit),
     /// It needs no key and has no identity.
     Bypass(Bypass),
+    /// It would be refused, and the configuration or its key says that it is not.
+    Shadowed(Shadowed),
+}
+
+/// A request that would be refused and passes in shadow.
+#[derive(Debug)]
+pub struct Shadowed {
+    /// What it would be told.
+    pub denial: Denial,
+    /// Who is calling, where the key is good and something else would refuse the request: an identity that was earned.
+    pub permit: Option<Permit>,
 }
 
 /// Who is calling: workspace id, key id, environment.
@@ -154,7 +168,8 @@ pub fn decide<'a, H: SharedData + Clock + Peer>(
     };
     let verdict = match verdict {
         Err(Stop::Await(until)) => {
-            return Decision { outcome: Outcome::Await(until), counter: Counter::FleetHeld };
+            let outcome = Outcome::Await(until);
+            return Decision { outcome, counter: Counter::FleetHeld, shadow: false };
         }
         Err(Stop::Denied(denial)) => Err(denial),
         Ok(pass) => Ok(pass),
@@ -176,17 +191,23 @@ pub fn decide<'a, H: SharedData + Clock + Peer>(
         Ok(Pass::Permit(permit)) => Counter::from(permit),
         Ok(Pass::Returned(_)) => Counter::PermittedRedirected,
         Ok(Pass::Bypass(bypass)) => Counter::from(*bypass),
+        Ok(Pass::Shadowed(shadowed)) => Counter::from(&shadowed.denial),
         // Nobody who sends an accepted key gets here.
         Err(denial) => match instead_of(denial, worker, host, request) {
             Some(decision) => return decision,
             None => Counter::from(denial),
         },
     };
-    let outcome = match verdict {
-        Ok(pass) => Outcome::Pass(edits(pass, worker.config(), request)),
-        Err(denial) => Outcome::Answer(worker.replies.to(&denial, request.grpc)),
+    let pass = match verdict {
+        Ok(pass) => pass,
+        Err(denial) if worker.config().shadow => Pass::Shadowed(Shadowed { denial, permit: None }),
+        Err(denial) => {
+            let outcome = Outcome::Answer(worker.replies.to(&denial, request.grpc));
+            return Decision { outcome, counter, shadow: false };
+        }
     };
-    Decision { outcome, counter }
+    let shadow = matches!(pass, Pass::Shadowed(_));
+    Decision { outcome: Outcome::Pass(edits(pass, worker.config(), request)), counter, shadow }
 }
 
 /// What becomes of a request that would be denied otherwise: a probe is answered, and one that comes too early waits.
@@ -204,11 +225,11 @@ fn instead_of<'a, H: SharedData + Clock>(
                 let waiting = Denial::Unavailable(Unavailable::NotSynced);
                 (worker.replies.to(&waiting, request.grpc), Counter::ReadinessWaiting)
             };
-            Some(Decision { outcome: Outcome::Answer(reply), counter })
+            Some(Decision { outcome: Outcome::Answer(reply), counter, shadow: false })
         }
-        // Only a well-formed key is looked for.
-        Denial::Unavailable(Unavailable::NotSynced) if worker.may_hold(host) => {
-            Some(Decision { outcome: Outcome::Hold, counter: Counter::HeldRequests })
+        // Only a well-formed key is looked for; and nobody waits who passes anyway.
+        Denial::Unavailable(Unavailable::NotSynced) if !worker.config().shadow && worker.may_hold(host) => {
+            Some(Decision { outcome: Outcome::Hold, counter: Counter::HeldRequests, shadow: false })
         }
         _ => None,
     }
@@ -228,13 +249,46 @@ fn check_key<H: SharedData + Clock + Peer>(
     if worker.config().internal_redirects
         && let Some(hash) = internal_redirect::admitted_with(host, request)
     {
-        return Ok(Pass::Returned(internal_redirect::admit_again(worker, host, &hash)?));
+        let permit = internal_redirect::admit_again(worker, host, &hash)?;
+        return match restricted(worker, host, request, &permit) {
+            Ok(()) => Ok(Pass::Returned(permit)),
+            Err(denial) => Ok(in_shadow(worker, permit, denial)?),
+        };
     }
     let permit = permit(worker, host, request.presented())?;
+    match allowed(worker, host, request, &permit) {
+        Ok(()) => Ok(Pass::Permit(permit)),
+        Err(Stop::Denied(denial)) => Ok(in_shadow(worker, permit, denial)?),
+        Err(waits) => Err(waits),
+    }
+}
+
+/// What becomes of a request whose key is good and that the key may not be used for.
+fn in_shadow(worker: &Worker, permit: Permit, denial: Denial) -> Result<Pass, Denial> {
+    if is_in_shadow(worker, permit.key()) {
+        Ok(Pass::Shadowed(Shadowed { denial, permit: Some(permit) }))
+    } else {
+        Err(denial)
+    }
+}
+
+/// Whether a request of this key passes whatever is decided.
+fn is_in_shadow(worker: &Worker, key: &KnownKey) -> bool {
+    worker.config().shadow || key.record().shadow
+}
+
+/// Whether a good key may be used for this request, and counts it.
+fn allowed<H: SharedData + Clock + Peer>(
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'_>,
+    permit: &Permit,
+) -> Result<(), Stop> {
+    restricted(worker, host, request, permit)?;
     match admit(worker, host, permit.key()) {
         Ok(()) => {
             worker.usage.count(permit.key(), UsageOutcome::Admitted);
-            Ok(Pass::Permit(permit))
+            Ok(())
         }
         Err(Admission::Awaited(until)) => Err(Stop::Await(until)),
         Err(Admission::Refused(refusal)) => {
@@ -244,13 +298,30 @@ fn check_key<H: SharedData + Clock + Peer>(
     }
 }
 
-/// Whether every limit of a key has a token.
+/// Whether the permit's key may be used for this request. Asked before limits: what is refused takes nothing.
+fn restricted<H: Peer>(
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'_>,
+    permit: &Permit,
+) -> Result<(), Denial> {
+    for rules in permit.key().restrictions() {
+        if let Err(forbidden) = rules.check(request, || host.client_address()) {
+            worker.usage.count(permit.key(), UsageOutcome::Forbidden);
+            return Err(Denial::Forbidden(forbidden));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every limit of a key has a token. Nobody waits for one who passes anyway.
 fn admit<H: SharedData + Clock>(worker: &mut Worker, host: &H, key: &KnownKey) -> Result<(), Admission> {
     if !key.has_fleet_limit() {
         return worker.limiter.admit(host, key.slots()).map_err(Admission::Refused);
     }
+    let waits = !is_in_shadow(worker, key);
     let Worker { limiter, fleet, waiting, .. } = worker;
-    admission::admit(limiter, fleet, waiting, host, key.slots())
+    admission::admit(limiter, fleet, waits.then_some(waiting), host, key.slots())
 }
 
 /// The permit of a value that was authenticated before is renewed. Any other value is authenticated, unless it comes from
@@ -340,13 +411,21 @@ pub(super) fn hash_of(presented: Presented<'_>) -> Option<KeyHash> {
 }
 
 fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edits<'a> {
-    let sets_identity = config.identity_headers && !matches!(pass, Pass::Bypass(_));
-    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either.
-    let strips = !config.forward_authorization && has_credential_in_authorization(config, request);
-    let notes_key = config.internal_redirects && matches!(pass, Pass::Permit(_));
+    let is_known = match &pass {
+        Pass::Permit(_) | Pass::Returned(_) => true,
+        Pass::Bypass(_) => false,
+        Pass::Shadowed(shadowed) => shadowed.permit.is_some(),
+    };
+    let sets_identity = config.identity_headers && is_known;
+    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either. In shadow it is: the API behind has
+    // asked for it so far.
+    let keeps = config.forward_authorization || config.shadow;
+    let strips = !keeps && has_credential_in_authorization(config, request);
+    let found = request.found.filter(|_| !config.shadow);
+    let notes_key = config.internal_redirects && is_known && !matches!(pass, Pass::Returned(_));
     Edits {
         strips,
-        found: request.found,
+        found,
         sets_identity,
         upgrades: request.upgrade,
         notes_key,

@@ -15,7 +15,8 @@ use crate::decision::request::Request;
 use crate::host::{Clock, Peer, SharedData};
 
 /// `<reason>;<key id>` of a request that was refused though its key is known; the reasons are those of
-/// `flamegate_requests_total`: `key` or `workspace` (whose limit is used up), `expired`, `environment`.
+/// `flamegate_requests_total`: `key` or `workspace` (whose limit is used up), `method`, `path` or `address` (for which the key may not be
+/// used), `expired`, `environment`.
 #[cold]
 pub fn denied<H: SharedData + Clock + Peer>(
     worker: &mut Worker,
@@ -27,6 +28,9 @@ pub fn denied<H: SharedData + Clock + Peer>(
         counter,
         Counter::RateLimitedKey
             | Counter::RateLimitedWorkspace
+            | Counter::ForbiddenMethod
+            | Counter::ForbiddenPath
+            | Counter::ForbiddenAddress
             | Counter::InvalidExpired
             | Counter::InvalidEnvironment
     );

@@ -24,7 +24,8 @@ use crate::table::{self, Found, Unreadable, bucket_of};
 use super::cache::Cache;
 use super::hashers::ByPrefix;
 use super::held::Held;
-use super::roster::Presence;
+use super::plans;
+use super::roster::{self, Presence};
 use super::stale::Telling;
 use super::streams::{StreamId, Streams};
 use super::unknown_keys::Absences;
@@ -39,6 +40,7 @@ pub struct Worker {
     static_keys: HashMap<KeyHash, Rc<KnownKey>, ByPrefix>,
     cache: Cache,
     absences: Absences,
+    plans: plans::Known,
     fingerprints: Fingerprints,
     pub(super) status: Option<Status>,
     pub(super) presence: Presence,
@@ -88,6 +90,7 @@ impl Worker {
             static_keys,
             cache: Cache::new(config.filter.cache_records),
             absences: Absences::default(),
+            plans: plans::Known::default(),
             fingerprints: Fingerprints::new(),
             replies: Replies::new(&config.filter.realm, config.filter.key_sources.as_deref()),
             throttle: config.filter.failure_throttle.map(|throttle| {
@@ -100,7 +103,7 @@ impl Worker {
             is_enlisted: false,
             config,
             status: None,
-            presence: Presence::new(random_u64()),
+            presence: Presence::new(roster::name(random_u64())),
             telling: Telling::default(),
             ready: None,
             rechecks: VecDeque::new(),
@@ -197,7 +200,8 @@ impl Worker {
         }
         match self.look_up(host, hash)? {
             Found::Record(record) => {
-                let key = Rc::new(KnownKey::new(*hash, record));
+                let plans = self.plans.of(host, &record)?;
+                let key = Rc::new(KnownKey::with_plans(*hash, record, plans));
                 self.cache.insert(Rc::clone(&key));
                 Ok(Some(key))
             }
@@ -303,6 +307,7 @@ impl Worker {
     fn forget_all(&mut self) {
         self.cache.clear();
         self.absences.clear();
+        self.plans.forget();
     }
 
     /// Reads the shared table, once more with a fresh status when the layout has moved on since the last tick.
@@ -363,8 +368,17 @@ impl Worker {
             let Some(hash) = self.rechecks.pop_front() else { break };
             match table::find(host, status, &hash) {
                 Ok(answer) => {
+                    let key = match answer.record() {
+                        None => None,
+                        Some(record) => {
+                            let Ok(plans) = self.plans.of(host, &record) else {
+                                self.rechecks.push_back(hash);
+                                continue;
+                            };
+                            Some(Rc::new(KnownKey::with_plans(hash, record, plans)))
+                        }
+                    };
                     self.pending.remove(&hash);
-                    let key = answer.record().map(|record| Rc::new(KnownKey::new(hash, record)));
                     found.insert(hash, key);
                 }
                 Err(_) => self.rechecks.push_back(hash),

@@ -1,10 +1,14 @@
 //! Who is alive and what they enforce: each worker notes the sequence it is at, so that the sync can acknowledge a revision
 //! only when it is enforced everywhere.
 //!
+//! Several versions of the filter share one process while it is upgraded. Which protocol of the sync a worker understands stands in its
+//! name, since a line has no other place that an older version would leave alone.
+//!
 //! One shared-data key holds all workers. An entry that was not renewed for [`DEAD_AFTER_NS`] belongs to a VM that
 //! trapped or was replaced: it is skipped, and the next writer drops it.
 
 use crate::bytes::Reader;
+use crate::contract::protocol::Protocol;
 use crate::host::{Expect, HostError, Monotonic, SharedData, Write};
 
 /// Shared-data key of the roster.
@@ -22,7 +26,7 @@ pub type Position = (u64, u64);
 /// One worker's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Random name of the worker's VM.
+    /// Random name of the worker's VM, see [`name`].
     pub worker: u64,
     /// What it enforces; (0, 0) for a worker that has no table.
     pub position: Position,
@@ -35,6 +39,24 @@ pub struct Entry {
 pub struct Presence {
     worker: u64,
     announced: Option<(Position, Monotonic)>,
+}
+
+/// The first three bytes of the name of a worker that understands protocol 2. One that does not has them once in 17 million, and cannot
+/// decode then what it does not understand.
+const UNDERSTANDS_TWO: u64 = 0x00F1_A6E2 << 40;
+const PROTOCOL: u64 = 0x00FF_FFFF << 40;
+
+/// The name of a worker of this version, from a random number.
+pub const fn name(random: u64) -> u64 {
+    random & !PROTOCOL | UNDERSTANDS_TWO
+}
+
+/// The protocol that every live worker understands.
+pub fn understood(roster: &[Entry], now: Monotonic) -> Protocol {
+    let is_old = |entry: &Entry| {
+        now.saturating_sub(entry.seen) < DEAD_AFTER_NS && entry.worker & PROTOCOL != UNDERSTANDS_TWO
+    };
+    if roster.iter().any(is_old) { Protocol::One } else { Protocol::Two }
 }
 
 impl Presence {

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use crate::contract::key::KeyHash;
 use crate::decision::known_key::KnownKey;
+use crate::decision::restriction::Restriction;
 use crate::host::Monotonic;
 
 use super::hashers::{ByNumber, ByPrefix};
@@ -45,6 +46,8 @@ pub struct Doomed {
     pub id: StreamId,
     /// Whether its client is told so in gRPC: its headers are not at hand any more.
     pub grpc: bool,
+    /// True when its key is good and may be used for less than before, false when the key is gone.
+    pub forbidden: bool,
 }
 
 #[derive(Debug)]
@@ -105,9 +108,16 @@ impl Streams {
         self.young.iter().chain(&self.old).map(|stream| *stream.key.hash()).filter(filter).collect()
     }
 
-    /// Takes what a second look at the table found: streams of a key that is gone are marked to be ended, the others go
-    /// on under the record as it is now, with its expiry.
+    /// Takes what a second look at the table found: streams of a key that is gone are marked to be ended, and those of one that may be
+    /// used for less than when they were admitted, since nobody remembers what each was for. The others go on under the record as it is
+    /// now, with its expiry.
     pub fn update(&mut self, found: &HashMap<KeyHash, Option<Rc<KnownKey>>, ByPrefix>) {
+        // Each of the new rules opens all that one of the old ones did, which were all asked.
+        let is_narrower = |old: &KnownKey, new: &KnownKey| {
+            let opens = |rules: &Restriction| old.restrictions().iter().any(|old| rules.opens_all_of(old));
+            !new.restrictions().iter().all(opens)
+        };
+        self.end(true, |old| matches!(found.get(old.hash()), Some(Some(new)) if is_narrower(old, new)));
         for stream in self.young.iter_mut().chain(&mut self.old) {
             if let Some(Some(now)) = found.get(stream.key.hash()) {
                 stream.key = Rc::clone(now);
@@ -118,12 +128,16 @@ impl Streams {
 
     /// Marks the streams of these keys to be ended.
     pub fn doom(&mut self, condemned: impl Fn(&KnownKey) -> bool) {
+        self.end(false, condemned);
+    }
+
+    fn end(&mut self, forbidden: bool, condemned: impl Fn(&KnownKey) -> bool) {
         let doomed = &mut self.doomed;
         for queue in [&mut self.young, &mut self.old] {
             queue.retain(|stream| {
                 let ends = condemned(&stream.key);
                 if ends {
-                    doomed.push_back(Doomed { id: stream.id, grpc: stream.grpc });
+                    doomed.push_back(Doomed { id: stream.id, grpc: stream.grpc, forbidden });
                 }
                 !ends
             });

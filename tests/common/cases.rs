@@ -1,12 +1,13 @@
 //! The case table: what a client sends, and what the contract says happens. Plain data, so that the fake host
 //! (`tests/filter_flow.rs`) and a real Envoy (`tests/e2e/tests/contract.rs`) run the very same rows.
 //!
-//! The rows stand in `credentials.rs`, `requests.rs` and `key_sources.rs`; [`all`] gives them all. A runner makes the keys that
+//! The rows stand in `credentials.rs`, `requests.rs`, `restrictions.rs` and `key_sources.rs`; [`all`] gives them all. A runner makes the keys that
 //! [`KeyKind`] names, puts the plaintext where path or value say `{key}` and Basic credentials where they say `{basic}`, and checks everything that [`Expect`] implies.
 
 mod credentials;
 mod key_sources;
 mod requests;
+mod restrictions;
 
 pub use key_sources::KEY_SOURCES_JSON;
 
@@ -76,7 +77,15 @@ pub enum KeyKind {
     KeyLimitReached,
     /// An active live key, itself unused, of a workspace whose limit is used up for the next minutes.
     WorkspaceLimitReached,
+    /// An active live key with [`RESTRICT_JSON`].
+    Restricted,
+    /// An active live key for clients that no test is: 192.0.2.0/24.
+    Elsewhere,
 }
+
+/// What [`KeyKind::Restricted`] may be used for. Tests come from a loopback address.
+pub const RESTRICT_JSON: &str =
+    r#"{"methods":["GET","HEAD"],"paths":["/v1/agents","/v1/agents/*"],"addresses":["127.0.0.0/8","::1"]}"#;
 
 /// What [`KeyKind::Unknown`] stands for: the right form, and no record of it anywhere.
 pub const UNKNOWN_KEY: &str = "sk_live_0000000000000000000000000000000000001a";
@@ -117,6 +126,9 @@ pub enum Denial {
     Unknown,
     Expired,
     Environment,
+    Method,
+    Path,
+    Address,
     KeyLimit,
     WorkspaceLimit,
     NotSynced,
@@ -203,6 +215,9 @@ impl Denial {
             Self::Unknown => ("invalid_api_key", "unknown"),
             Self::Expired => ("invalid_api_key", "expired"),
             Self::Environment => ("invalid_api_key", "environment"),
+            Self::Method => ("forbidden", "method"),
+            Self::Path => ("forbidden", "path"),
+            Self::Address => ("forbidden", "address"),
             Self::KeyLimit => ("rate_limited", "key"),
             Self::WorkspaceLimit => ("rate_limited", "workspace"),
             Self::NotSynced => ("unavailable", "not_synced"),
@@ -219,6 +234,7 @@ impl Denial {
             | Self::PreflightBody
             | Self::Redirected => &UNAUTHORIZED,
             Self::Malformed | Self::Unknown | Self::Expired | Self::Environment => &INVALID_API_KEY,
+            Self::Method | Self::Path | Self::Address => &FORBIDDEN,
             Self::KeyLimit | Self::WorkspaceLimit => &RATE_LIMITED,
             Self::NotSynced => &UNAVAILABLE,
         }
@@ -258,6 +274,15 @@ const INVALID_API_KEY: Reply = Reply {
     ],
 };
 
+const FORBIDDEN: Reply = Reply {
+    status: 403,
+    grpc_status: 7,
+    code: "FORBIDDEN",
+    message: "This API key may not be used for this request",
+    details: "flamegate_forbidden",
+    headers: &[("content-type", Some("application/json")), ("cache-control", Some("no-store"))],
+};
+
 const RATE_LIMITED: Reply = Reply {
     status: 429,
     grpc_status: 8,
@@ -288,7 +313,8 @@ const UNAVAILABLE: Reply = Reply {
 
 /// Every row of the table.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    credentials::ALL.iter().chain(requests::ALL).chain(key_sources::ALL).copied().flatten()
+    let all = [credentials::ALL, requests::ALL, restrictions::ALL, key_sources::ALL];
+    all.into_iter().flatten().copied().flatten()
 }
 
 /// The row that the others are written as a difference to: a plain request with no key.

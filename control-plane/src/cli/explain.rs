@@ -24,7 +24,7 @@ pub(super) struct ExplainArgs {
     key: Option<String>,
 }
 
-const KEY_FIELDS: [Column; 13] = [
+const KEY_FIELDS: [Column; 15] = [
     ("KEY", "/key/id"),
     ("NAME", "/key/name"),
     ("HINT", "/key/key_hint"),
@@ -36,17 +36,20 @@ const KEY_FIELDS: [Column; 13] = [
     ("CREATED BY", "/key/created_by"),
     ("EXPIRES", "/key/expires_at"),
     ("REVOKED", "/key/revoked_at"),
+    ("RESTRICTIONS", "/key/restrict"),
+    ("PLAN", "/key/plan"),
     ("REVISION", "/key/revision"),
     ("LOG'S REVISION", "/revision"),
 ];
 
 /// Each with its burst.
-const LIMIT_FIELDS: [Column; 5] = [
+const LIMIT_FIELDS: [Column; 6] = [
     ("LIMITS IN FORCE", "/limits/effective"),
     ("  ITS OWN", "/limits/own"),
     ("  WORKSPACE DEFAULT", "/limits/workspace_default"),
     ("  CEILING", "/limits/ceiling"),
     ("  OF THE WORKSPACE", "/limits/workspace"),
+    ("  OF ITS PLANS", "/limits/plans"),
 ];
 
 const GATEWAY_COLUMNS: [Column; 7] = [
@@ -168,6 +171,9 @@ fn print(output: Output, known: &Value) -> Result<(), CliError> {
     if known.get("key").is_some_and(Value::is_object) {
         output.one(known, &KEY_FIELDS)?;
         output.one(&in_words(known), &LIMIT_FIELDS)?;
+        for restrict in entries("plan_restrictions") {
+            output.one(restrict, &[("RESTRICTIONS OF ITS PLANS", "")])?;
+        }
         for (what, name) in [("REPLACES", "predecessor"), ("REPLACED BY", "successor")] {
             if let Some(other) = known.get(name).filter(|other| other.is_object()) {
                 output.line(&format!("{what}  {}", other_key(other)))?;

@@ -57,13 +57,14 @@ enum GatewaysCommand {
     Replicas,
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     ("GATEWAY", "/id"),
     ("VERSION", "/version"),
     ("CONNECTED", "/connected"),
     ("STALE", "/stale"),
     ("OTHER DATABASE", "/other_database"),
     ("WORKERS", "/workers"),
+    ("PROTOCOL", "/protocol"),
     ("SESSION", "/session"),
     ("REVISION", "/acknowledged_revision"),
     ("BEHIND", "/behind"),

@@ -27,7 +27,7 @@ pub(super) const COLUMNS: [Column; 9] = [
     ("LAST USED", "/last_used_at"),
 ];
 
-const FIELDS: [Column; 18] = [
+const FIELDS: [Column; 20] = [
     ("ID", "/id"),
     ("NAME", "/name"),
     ("WORKSPACE", "/workspace"),
@@ -36,6 +36,8 @@ const FIELDS: [Column; 18] = [
     ("STATUS", "/status"),
     ("KEY", "/key_hint"),
     ("LIMITS", "/limits"),
+    ("RESTRICTIONS", "/restrict"),
+    ("PLAN", "/plan"),
     ("CREATED", "/created_at"),
     ("EXPIRES", "/expires_at"),
     ("REVOKED", "/revoked_at"),
@@ -73,6 +75,8 @@ async fn create(client: &Client, output: Output, args: CreateArgs) -> Result<(),
         ("environment", Some(json!(args.environment))),
         ("expires_at", args.expiry.to_json()?),
         ("limits", args.limits.to_json()),
+        ("restrict", args.restrict.to_json()),
+        ("plan", args.plan.map(Value::from)),
         ("note", args.note.map(Value::from)),
     ]);
     let call = client.call(Method::POST, &["api-keys"]).wait(args.wait.as_deref()).body(body);
@@ -131,6 +135,7 @@ async fn list(client: &Client, output: Output, args: ListArgs) -> Result<(), Cli
         ("workspace", args.workspace.as_deref()),
         ("environment", args.environment.as_deref()),
         ("status", args.status.as_deref()),
+        ("plan", args.plan.as_deref()),
         ("unused_for", args.unused_for.as_deref()),
         ("still_used", args.still_used.then_some("true")),
     ];
@@ -145,9 +150,18 @@ async fn list(client: &Client, output: Output, args: ListArgs) -> Result<(), Cli
 async fn update(client: &Client, output: Output, args: UpdateArgs) -> Result<(), CliError> {
     let expires_at = if args.never_expires { Some(Value::Null) } else { args.expiry.to_json()? };
     let limits = if args.inherit_limits { Some(Value::Null) } else { args.limits.to_json() };
+    let restrict = if args.no_restrictions { Some(Value::Null) } else { args.restrict.to_json() };
+    let plan = if args.no_plan { Some(Value::Null) } else { args.plan.map(Value::from) };
     let note = if args.no_note { Some(Value::Null) } else { args.note.map(Value::from) };
     let name = args.name.map(Value::from);
-    let body = object([("name", name), ("expires_at", expires_at), ("limits", limits), ("note", note)]);
+    let body = object([
+        ("name", name),
+        ("expires_at", expires_at),
+        ("limits", limits),
+        ("restrict", restrict),
+        ("plan", plan),
+        ("note", note),
+    ]);
     let revives = body.get("expires_at").is_some();
     let key = patch(client, output, &args.id, body, args.wait.as_deref()).await?;
     if let Some(next) = key.get("rotated_to").and_then(Value::as_str).filter(|_| revives) {
@@ -227,7 +241,7 @@ fn still_working_text(id: &str, earlier: &Value) -> String {
 const BEHIND: &str = "not known yet at control planes";
 
 /// Fails when a gateway that may still serve has not confirmed the change, connected or not.
-fn enforced(receipt: Option<&Value>) -> Result<(), CliError> {
+pub(super) fn enforced(receipt: Option<&Value>) -> Result<(), CliError> {
     let Some(receipt) = receipt else { return Ok(()) };
     let lists = [
         ("not enforced yet by", "pending"),
@@ -259,6 +273,7 @@ async fn import_keys(client: &Client, output: Output, args: ImportArgs) -> Resul
         ("key_hint", args.hint.map(Value::from)),
         ("expires_at", args.expiry.to_json()?),
         ("limits", args.limits.to_json()),
+        ("restrict", args.restrict.to_json()),
     ]);
     let key = client.call(Method::POST, &["api-keys", "import"]).body(body).send().await?;
     output.one(&key, &FIELDS)?;

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use serde_json::{Value, json};
 
 use super::error::CliError;
+use crate::domain::keys::restrict::in_words;
 
 /// How to print.
 #[derive(Clone, Copy)]
@@ -132,8 +133,13 @@ fn cell(value: Option<&Value>) -> String {
                 .collect::<Option<Vec<_>>>()
                 .map_or_else(|| json!(entries).to_string(), |texts| texts.join(", "))
         }
-        Some(other) => other.to_string(),
+        Some(other) => restrictions(other).unwrap_or_else(|| other.to_string()),
     }
+}
+
+/// What a key may be used for, as people say it.
+fn restrictions(value: &Value) -> Option<String> {
+    serde_json::from_value(value.clone()).ok().map(|restrict| in_words(&restrict))
 }
 
 /// A limit in the form that `--limit` takes.

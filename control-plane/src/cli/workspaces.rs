@@ -48,10 +48,16 @@ pub(super) enum WorkspacesCommand {
         limits: LimitArgs,
         #[command(flatten)]
         bounds: BoundsArgs,
+        /// A plan of workspaces, whose limits all its keys share
+        #[arg(long)]
+        plan: Option<String>,
+        /// No plan any more
+        #[arg(long, conflicts_with = "plan")]
+        no_plan: bool,
     },
 }
 
-const FIELDS: [Column; 8] = [
+const FIELDS: [Column; 9] = [
     ("ID", "/id"),
     ("SLUG", "/slug"),
     ("NAME", "/name"),
@@ -59,6 +65,7 @@ const FIELDS: [Column; 8] = [
     ("CEILING", "/ceiling_text"),
     ("WORKSPACE LIMITS", "/workspace_limits"),
     ("MAX ACTIVE KEYS", "/max_active_keys"),
+    ("PLAN", "/plan"),
     ("CREATED", "/created_at"),
 ];
 
@@ -81,9 +88,13 @@ pub(super) async fn run(client: &Client, output: Output, command: WorkspacesComm
             let found = client.call(Method::GET, &["workspaces", &workspace]).send().await?;
             output.one(&shown(output, found), &FIELDS)?;
         }
-        WorkspacesCommand::Update { workspace, name, limits, bounds } => {
+        WorkspacesCommand::Update { workspace, name, limits, bounds, plan, no_plan } => {
             let call = client.call(Method::PATCH, &["workspaces", &workspace]);
-            let changed = call.body(body(name, None, &limits, &bounds)).send().await?;
+            let mut body = body(name, None, &limits, &bounds);
+            if no_plan || plan.is_some() {
+                body["plan"] = json!(plan);
+            }
+            let changed = call.body(body).send().await?;
             output.one(&shown(output, changed), &FIELDS)?;
         }
     }

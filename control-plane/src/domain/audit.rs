@@ -93,6 +93,12 @@ pub enum Action {
     TokenRevoked,
     /// One session of a user was ended, by them or by an operator.
     SessionEnded,
+    /// A plan was made.
+    PlanCreated,
+    /// A plan was changed, for all who have it.
+    PlanUpdated,
+    /// A plan was removed.
+    PlanDeleted,
 }
 
 /// An entry to be written.
@@ -156,6 +162,8 @@ pub struct AuditFilter {
     pub before: Option<i64>,
     /// How many of them to leave out.
     pub offset: u32,
+    /// For pages, with a workspace: an action is looked for among so many of its newest entries. What was done to one thing is found by an index.
+    pub look: Option<u32>,
 }
 
 impl Via {
@@ -171,7 +179,7 @@ impl Via {
 
 impl Action {
     /// All of them, in the order in which a menu lists them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::KeyCreated,
         Self::KeysImported,
         Self::KeyRenamed,
@@ -180,6 +188,9 @@ impl Action {
         Self::KeyRevoked,
         Self::WorkspaceCreated,
         Self::WorkspaceUpdated,
+        Self::PlanCreated,
+        Self::PlanUpdated,
+        Self::PlanDeleted,
         Self::UserAdded,
         Self::MemberInvited,
         Self::InvitationWithdrawn,
@@ -233,6 +244,9 @@ impl Action {
             Self::TokenCreated => "token.created",
             Self::TokenRevoked => "token.revoked",
             Self::SessionEnded => "session.ended",
+            Self::PlanCreated => "plan.created",
+            Self::PlanUpdated => "plan.updated",
+            Self::PlanDeleted => "plan.deleted",
         }
     }
 

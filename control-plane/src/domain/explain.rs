@@ -7,7 +7,7 @@ use super::error::{Error, Problems};
 use super::gateways::GatewayView;
 use super::keys::paste::may_hold_key;
 use super::keys::{Key, Status, secret};
-use crate::contract::{Environment, KeyHash};
+use crate::contract::{Environment, KeyHash, Protocol};
 
 /// Which key is asked about. Never the key itself.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct QuestionDraft {
 pub enum Verdict {
     /// The key is good: 200, or 429 while a limit of it is used up.
     Accepted,
+    /// 401: the key is good, and the gateway's filter does not understand its restrictions.
+    NotUnderstood,
     /// 401: no key has that hash.
     Unknown,
     /// 401: the key is revoked.
@@ -126,7 +128,12 @@ impl Verdict {
         if acknowledged < needed {
             return Self::Behind;
         }
+        let needs_two = key
+            .is_some_and(|key| key.restrict.is_some() || key.plan.is_some() || key.workspace_plan.is_some());
         match Self::of_key(key, now) {
+            Self::Accepted if gateway.connected && needs_two && gateway.accepts == Protocol::One => {
+                Self::NotUnderstood
+            }
             // Whether it still runs is not known, so nothing passes there for sure.
             Self::Accepted if !gateway.connected => Self::NotKnown,
             other => other,
@@ -137,7 +144,7 @@ impl Verdict {
     pub const fn status(self) -> Option<u16> {
         match self {
             Self::Accepted => Some(200),
-            Self::Unknown | Self::Revoked | Self::Expired => Some(401),
+            Self::NotUnderstood | Self::Unknown | Self::Revoked | Self::Expired => Some(401),
             Self::NoTable | Self::Stale => Some(503),
             Self::OtherDatabase | Self::Differs | Self::Behind | Self::NotKnown => None,
         }
@@ -146,7 +153,7 @@ impl Verdict {
     /// The code in the client's answer; `None` for one that passes, and when that is not known.
     pub const fn code(self) -> Option<&'static str> {
         match self {
-            Self::Unknown | Self::Revoked | Self::Expired => Some("INVALID_API_KEY"),
+            Self::NotUnderstood | Self::Unknown | Self::Revoked | Self::Expired => Some("INVALID_API_KEY"),
             Self::NoTable | Self::Stale => Some("UNAVAILABLE"),
             Self::Accepted | Self::OtherDatabase | Self::Differs | Self::Behind | Self::NotKnown => None,
         }
@@ -156,6 +163,7 @@ impl Verdict {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::NotUnderstood => "not_understood",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
             Self::Expired => "expired",
@@ -172,8 +180,11 @@ impl Verdict {
     pub const fn why(self) -> &'static str {
         match self {
             Self::Accepted => {
-                "the key is active; 429 RATE_LIMITED while one of its limits is used up, which only the gateway knows; 401 where \
+                "the key is active; 429 RATE_LIMITED while one of its limits is used up, which only the gateway knows; 403 FORBIDDEN for what its restrictions do not name; 401 where \
                  the gateway does not accept its environment"
+            }
+            Self::NotUnderstood => {
+                "the key is active and has restrictions or a plan, which the gateway's filter does not understand: it refuses the key until it is updated"
             }
             Self::Unknown => "no key here has this hash",
             Self::Revoked => "the key is revoked",

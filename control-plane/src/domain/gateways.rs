@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::contract::Protocol;
+
 /// A gateway as people see it.
 #[derive(Clone, Debug)]
 pub struct GatewayView {
@@ -21,6 +23,8 @@ pub struct GatewayView {
     /// How many live VMs of its filter decide requests by its table (one for each worker, and one of Envoy's main thread); `None`
     /// for a filter that does not say. With 0 it serves nobody.
     pub workers: Option<u32>,
+    /// The protocol that every worker of it understands. To one of 1, keys with restrictions are gone: it refuses them.
+    pub accepts: Protocol,
     /// True while it has the table of another database, and decides by that.
     pub other_database: bool,
     /// True when it will be forgotten once it is not connected any more; for ten minutes after that was asked.

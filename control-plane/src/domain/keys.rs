@@ -7,6 +7,7 @@ pub(crate) mod idempotency;
 pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod paste;
+pub(crate) mod restrict;
 pub(crate) mod rotate;
 pub mod secret;
 
@@ -17,4 +18,5 @@ pub(crate) use self::idempotency::Idempotent;
 pub use self::idempotency::{Earlier, IdempotencyKey, RETENTION};
 pub use self::import::{ImportDraft, Imported, MAX_BATCH};
 pub use self::key::{Key, NewKey, Status, Uses};
+pub use self::restrict::RestrictDraft;
 pub use self::rotate::RotateDraft;

@@ -231,7 +231,8 @@ pub fn seconds(text: &str) -> Option<i64> {
     digits.parse::<i64>().ok()?.checked_mul(unit)
 }
 
-const fn scope_name(scope: Scope) -> &'static str {
+/// Its name in JSON and the database.
+pub const fn scope_name(scope: Scope) -> &'static str {
     match scope {
         Scope::Key => "key",
         Scope::Workspace => "workspace",

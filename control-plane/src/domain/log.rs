@@ -1,5 +1,6 @@
 //! The revision log as gateways see it: where it stands, what came after a revision, and the parts of the whole table.
 
+use super::plans::Plan;
 use crate::contract::{KeyHash, KeyRecord};
 
 /// Where the revision log stands.
@@ -44,6 +45,8 @@ pub struct Page {
     pub revision: u64,
     /// The tag of that revision.
     pub tag: String,
+    /// All plans, when one of them has changed since, and at the beginning of a reset.
+    pub plans: Vec<Plan>,
     /// The changes, in order of revision or, in a reset, of hash.
     pub changes: Vec<Change>,
     /// True when there are more changes behind these.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::contract::Protocol;
+
 /// How long a replica counts as there after its last heartbeat, by the database's clock. Receipts wait for those that count.
 pub const ALIVE: Duration = Duration::from_secs(5);
 
@@ -65,6 +67,8 @@ pub struct SharedGateway {
     pub stale: bool,
     /// How many of its workers have the table.
     pub workers: Option<u32>,
+    /// The protocol that every worker of it understands.
+    pub accepts: Protocol,
     /// It has the table of another database.
     pub other_database: bool,
     /// How long it still counts as leaving.

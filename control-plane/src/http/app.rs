@@ -32,6 +32,7 @@ use crate::service::lending::Lending;
 use crate::service::metrics::Metrics;
 use crate::service::oidc::Oidc;
 use crate::service::operators::Operators;
+use crate::service::plans::Plans;
 use crate::service::receipts::Receipts;
 use crate::service::signer::Signer;
 use crate::service::sync::Sync;
@@ -51,6 +52,8 @@ pub struct App {
     pub kept: Kept,
     /// Workspaces.
     pub workspaces: Workspaces,
+    /// Plans of keys and workspaces.
+    pub plans: Plans,
     /// People.
     pub users: Users,
     /// Who did what.
@@ -242,6 +245,7 @@ impl App {
                 .with_fleet_limits(lending.possible()),
             users: Users::new(store.clone(), clock.clone(), config.pages.session_max)
                 .map_err(BuildError::Other)?,
+            plans: Plans::new(store.clone(), clock.clone()),
             audit: Audit::new(store.clone()),
             usage: Usage::new(store.clone(), clock.clone(), metrics.of_keys().cloned()),
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),

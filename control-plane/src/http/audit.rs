@@ -108,7 +108,8 @@ async fn list(caller: Caller, Query(query): Query<AuditQuery>) -> Result<Listing
         ),
     };
     let workspace_seq = caller.workspace_row(query.workspace.as_deref()).await?;
-    let filter = AuditFilter { workspace_seq, action, target_id: query.target, before, offset: 0 };
+    let filter =
+        AuditFilter { workspace_seq, action, target_id: query.target, before, ..AuditFilter::default() };
     let (found, next) = caller.list(move |app| async move { app.audit.list(&filter, limit).await }).await?;
     let number = |row| caller.number(ROWS, row);
     let body = |entry| {

@@ -169,6 +169,14 @@ impl Caller {
         }
     }
 
+    /// Refuses a plan that a tenant gives to a key: plans are the operators' to give.
+    pub fn check_plan(&self, is_given: bool) -> Result<(), Error> {
+        if is_given && self.is_tenant() {
+            return Err(Error::invalid("plan", "plans are given by operators"));
+        }
+        Ok(())
+    }
+
     /// An `Idempotency-Key` as the caller's own: another workspace's is another one.
     pub fn once(&self, key: Option<IdempotencyKey>) -> Option<IdempotencyKey> {
         match self.scope.place() {

@@ -15,6 +15,7 @@ use super::extract::{JsonBody, Query};
 use super::gateways::{GatewayBody, body as gateway_body};
 use super::keys::bodies::KeyBody;
 use super::limits::LimitBody;
+use super::restrict::RestrictBody;
 use crate::contract::Limit;
 use crate::domain::error::Error;
 use crate::domain::explain::{QuestionDraft, Verdict};
@@ -63,6 +64,8 @@ struct ExplanationBody {
     workspace: Option<WorkspaceOfKey>,
     /// What limits it, and where that comes from.
     limits: Option<LimitsOfKey>,
+    /// What plans allow the key, beside its own restrictions: each must match.
+    plan_restrictions: Vec<RestrictBody>,
     /// The key that it replaced.
     predecessor: Option<KeyBody>,
     /// The key that replaces it.
@@ -98,6 +101,8 @@ struct LimitsOfKey {
     ceiling: Option<LimitBody>,
     /// What all keys of the workspace share.
     workspace: Vec<LimitBody>,
+    /// Those of its plan and of its workspace's plan; clients see them as `plan:` and the name.
+    plans: Vec<LimitBody>,
     /// What gateways enforce: a request must be within all of them.
     effective: Vec<LimitBody>,
 }
@@ -109,7 +114,7 @@ struct AnswerBody {
     status: Option<u16>,
     /// The code in the answer's body; null for 200 and when it is not known.
     code: Option<&'static str>,
-    /// `accepted`, `unknown`, `revoked`, `expired`, `no_table`, `stale`, `other_database`, `behind` or `not_known`; in general also
+    /// `accepted`, `not_understood`, `unknown`, `revoked`, `expired`, `no_table`, `stale`, `other_database`, `behind` or `not_known`; in general also
     /// `differs`, when gateways that are connected answer differently.
     reason: &'static str,
     /// The same for people.
@@ -174,6 +179,7 @@ impl From<Explanation> for ExplanationBody {
             more_candidates: false,
             workspace: None,
             limits: None,
+            plan_restrictions: Vec::new(),
             predecessor: None,
             successor: None,
             answer: verdict.map(AnswerBody::from),
@@ -189,7 +195,9 @@ impl From<Explanation> for ExplanationBody {
             }
             Found::One(known) => {
                 body.limits = Some(LimitsOfKey::of(&known));
-                let Known { key, workspace, predecessor, successor, last_change } = *known;
+                let of_plans = known.plans.iter().filter_map(|plan| plan.restrict.as_ref());
+                body.plan_restrictions = of_plans.map(RestrictBody::from).collect();
+                let Known { key, workspace, predecessor, successor, last_change, .. } = *known;
                 body.key = Some(shown(&key));
                 body.predecessor = predecessor.as_ref().map(shown);
                 body.successor = successor.as_ref().map(shown);
@@ -208,14 +216,20 @@ impl From<Explanation> for ExplanationBody {
 
 impl LimitsOfKey {
     fn of(known: &Known) -> Self {
-        let Known { key, workspace, .. } = known;
+        let Known { key, workspace, plans, .. } = known;
         let all = |limits: &[Limit]| limits.iter().map(with_burst).collect::<Vec<_>>();
         Self {
             own: key.own_limits.as_deref().map(all),
             workspace_default: all(&workspace.default_limits),
             ceiling: workspace.bounds.ceiling.as_ref().map(with_burst),
             workspace: all(&workspace.bounds.workspace_limits),
-            effective: all(&key.limits),
+            effective: key
+                .limits
+                .iter()
+                .chain(plans.iter().flat_map(|plan| &plan.limits))
+                .map(with_burst)
+                .collect(),
+            plans: plans.iter().flat_map(|plan| &plan.limits).map(with_burst).collect(),
         }
     }
 }

@@ -35,6 +35,9 @@ pub(super) struct GatewayBody {
     /// How many VMs of its filter decide requests by the keys that it has: one for each worker, and one of Envoy's main thread; null
     /// for a filter that does not say. With 0 for longer than a start takes it answers 503 to everybody, as when the filter's `vm_id` is not the sync's.
     workers: Option<u32>,
+    /// The version of the sync protocol that every worker of it understands. One of 1 refuses keys that have restrictions: its filter
+    /// does not know them.
+    protocol: u32,
     /// True when it has the table of another database, keeps it, and answers by that: it came with another epoch than this database's.
     /// Start the control plane with the right database; to replace the gateways' tables by this one's, once with `serve --init`.
     other_database: bool,
@@ -144,6 +147,7 @@ pub(super) fn body(gateway: GatewayView, revision: u64) -> GatewayBody {
         connected: gateway.connected,
         stale: gateway.stale,
         workers: gateway.workers,
+        protocol: gateway.accepts.accepts().unwrap_or(1),
         other_database: gateway.other_database,
         leaving: gateway.leaving,
         acknowledged_revision: gateway.acknowledged,

@@ -46,6 +46,8 @@ struct ListQuery {
     /// Only active keys that were not used for so long, and were there and counted: `90d`, `12h`. A key that was just made takes some seconds.
     #[param(pattern = "^[0-9]{1,6}(s|m|h|d)$")]
     unused_for: Option<String>,
+    /// Only keys with this plan.
+    plan: Option<String>,
     /// `true`: only keys that have ended, and with which somebody came within the last seven days.
     still_used: Option<bool>,
     /// Most entries, 1 to 200; 50 when it is not given.
@@ -63,7 +65,7 @@ const ROWS: &str = "keys";
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct WaitQuery {
+pub(super) struct WaitQuery {
     /// How long to wait until every connected gateway enforces the change: `5s`, `500ms` or `5`, at most 60 s.
     #[param(pattern = "^[0-9]{1,9}(ms|s)?$")]
     wait: Option<String>,
@@ -108,6 +110,7 @@ async fn create(
     let app = &caller.app;
     let wait = wait_of(&query)?;
     caller.check_workspace("workspace", draft.workspace.as_deref())?;
+    caller.check_plan(draft.plan.is_some())?;
     let written = app.keys.create(draft.into(), caller.once(again), caller.by.clone()).await?;
     let receipt = receipt_if_asked(&caller, wait, &written).await;
     let keys::Created { key, plaintext } = written.value;
@@ -165,6 +168,7 @@ async fn update(
     let app = &caller.app;
     let wait = wait_of(&query)?;
     caller.key(&id).await?;
+    caller.check_plan(patch.plan.is_some())?;
     let written = app.keys.update(&id, patch.into(), caller.by.clone()).await?;
     let receipt = receipt_if_asked(&caller, wait, &written).await;
     Ok(Success::new(UpdatedBody { api_key: caller.key_body(written.value, app.clock.now()), receipt }))
@@ -311,16 +315,17 @@ async fn filter(caller: &Caller, query: ListQuery) -> Result<KeyFilter, Error> {
         status,
         unused_since,
         refused_since,
+        plan: query.plan,
         before,
         ..KeyFilter::default()
     })
 }
 
-fn wait_of(query: &WaitQuery) -> Result<Option<Duration>, Error> {
+pub(super) fn wait_of(query: &WaitQuery) -> Result<Option<Duration>, Error> {
     query.wait.as_deref().map(|text| wait(Some(text), MAX_WAIT)).transpose()
 }
 
-async fn receipt_if_asked<T>(
+pub(super) async fn receipt_if_asked<T>(
     caller: &Caller,
     wait: Option<Duration>,
     written: &Written<T>,

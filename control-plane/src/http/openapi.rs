@@ -23,6 +23,7 @@ use crate::domain::error::Error;
     tags(
         (name = "api-keys", description = "Create, look at, change, revoke, rotate and import API keys"),
         (name = "workspaces", description = "Whom keys belong to, and the limits that keys get by default"),
+        (name = "plans", description = "Limits and restrictions that many keys or workspaces have by one name"),
         (name = "users", description = "Who may use the pages of which workspace"),
         (name = "tokens", description = "Tokens of operators, for all of /v1 or for one workspace"),
         (name = "audit", description = "Who did what, when and from where"),

@@ -11,6 +11,8 @@ mod audit;
 mod audit_details;
 mod chrome;
 mod code;
+mod code_form;
+mod colours;
 mod cookies;
 mod device;
 mod error;
@@ -27,8 +29,10 @@ mod members;
 mod mistakes;
 mod oidc;
 mod place;
+mod plans;
 mod qr;
 mod query;
+mod restrict_form;
 mod second_factor;
 mod session;
 mod session_store;
@@ -84,6 +88,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/sign-in/oidc/back", get(oidc::back))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/account", get(account::show))
+        .route("/account/colours", post(account::choose_colours))
         .route("/account/password", post(account::change_password))
         .route("/account/second-factor", get(second_factor::ask).post(second_factor::set))
         .route("/account/second-factor/remove", post(second_factor::remove))
@@ -92,6 +97,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/join/{secret}", get(join::ask).post(join::accept))
         .route("/join/{secret}/new", post(join::accept_as_new))
         .route("/operators/tokens", get(tokens::show))
+        .route("/operators/plans", get(plans::show))
         .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
@@ -100,6 +106,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .layer(middleware::from_fn_with_state(app.clone(), headers::admit))
         .layer(middleware::from_fn_with_state(app.clone(), headers::receive))
         .layer(same_origin)
+        .layer(middleware::from_fn_with_state(app.clone(), colours::note))
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(app.clone(), headers::protect))
         .with_state(app.clone()))

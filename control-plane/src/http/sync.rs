@@ -14,7 +14,7 @@ use super::caller::Address;
 use super::error::ErrorEnvelope;
 use super::extract::{Query, wait};
 use crate::contract::SESSION_HEADER;
-use crate::contract::{KeyHash, Session, is_name};
+use crate::contract::{KeyHash, Protocol, Session, is_name};
 use crate::domain::credentials::{Credential, ID_PART, is_id_part};
 use crate::domain::error::{Error, Problems};
 use crate::service::sync::{ChangesRequest, MAX_WAIT, page_limit};
@@ -39,6 +39,9 @@ struct ChangesQuery {
     stale: Option<bool>,
     /// How many live VMs of the gateway's filter decide requests by the table.
     workers: Option<u32>,
+    /// The version of the protocol that every worker of the gateway understands; 1 when it is not given. To one that does not understand 2,
+    /// keys that need it are gone.
+    accepts: Option<u32>,
     /// During a reset: the last hash that arrived.
     cursor: Option<String>,
 }
@@ -50,7 +53,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// What changed after a revision, or a part of the whole table. `after` acknowledges what the gateway enforces.
 #[utoipa::path(get, path = "/sync/v1/changes", operation_id = "get_changes",
     tag = "sync", params(ChangesQuery), security(("sync" = [])), responses(
-    (status = 200, description = "A page of sync protocol v1: epoch, revision, tag, more, reset, upserts, removals",
+    (status = 200, description = "A page of the sync protocol: epoch, revision, tag, more, reset, upserts, removals",
         body = Object),
     (status = 401, body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope)))]
@@ -80,6 +83,8 @@ impl ChangesQuery {
         }
         let session = session(headers, &mut problems);
         problems.check()?;
+        let tag = self.tag.unwrap_or_default();
+        let (shown, tag) = Protocol::of_tag(&tag);
         Ok(ChangesRequest {
             credential,
             address: None,
@@ -88,7 +93,9 @@ impl ChangesQuery {
             version: version(headers),
             epoch: self.epoch.filter(|epoch| !epoch.is_empty()),
             after: self.after.unwrap_or(0),
-            tag: self.tag.filter(|tag| !tag.is_empty()),
+            tag: Some(tag.to_owned()).filter(|tag| !tag.is_empty()),
+            accepts: Protocol::from_accepts(self.accepts.unwrap_or(1)),
+            shown,
             limit: page_limit(self.limit),
             wait: wait(self.wait.as_deref(), MAX_WAIT)?,
             stale: self.stale.unwrap_or(false),

@@ -40,6 +40,8 @@ struct WorkspaceBody {
     workspace_limits: Vec<LimitBody>,
     /// Most active keys; null for as many as one likes.
     max_active_keys: Option<u32>,
+    /// Its plan, whose limits all its keys share; null for none.
+    plan: Option<String>,
     /// RFC 3339.
     created_at: String,
 }
@@ -131,6 +133,7 @@ fn body(workspace: Workspace) -> WorkspaceBody {
         ceiling: workspace.bounds.ceiling.as_ref().map(LimitBody::from),
         workspace_limits: workspace.bounds.workspace_limits.iter().map(LimitBody::from).collect(),
         max_active_keys: workspace.bounds.max_active_keys,
+        plan: workspace.plan.clone(),
         created_at: workspace.created_at.to_string(),
     }
 }

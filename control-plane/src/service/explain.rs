@@ -10,6 +10,7 @@ use crate::domain::error::Error;
 use crate::domain::explain::{Question, Verdict};
 use crate::domain::gateways::GatewayView;
 use crate::domain::keys::{Key, KeyFilter};
+use crate::domain::plans::Plan;
 use crate::domain::workspaces::Workspace;
 use crate::store::{Store, View};
 
@@ -56,6 +57,8 @@ pub struct Known {
     pub key: Key,
     /// Its workspace.
     pub workspace: Workspace,
+    /// The key's plan, and the workspace's.
+    pub plans: Vec<Plan>,
     /// The key that it replaced.
     pub predecessor: Option<Key>,
     /// The key that replaces it.
@@ -119,11 +122,15 @@ async fn find(view: &mut View, question: Question, now: Timestamp) -> Result<Fou
         }
     };
     let workspace = view.find_workspace(&key.workspace).await?.ok_or(Error::NotFound("workspace"))?;
+    let mut plans = Vec::new();
+    for name in key.plan.iter().chain(&key.workspace_plan) {
+        plans.extend(view.find_plan(name).await?);
+    }
     let predecessor = other(view, key.rotated_from.as_deref()).await?;
     let successor = other(view, key.rotated_to.as_deref()).await?;
     let filter = AuditFilter { target_id: Some(key.id.clone()), ..AuditFilter::default() };
     let last_change = view.list_entries(&filter, 1).await?.pop();
-    Ok(Found::One(Box::new(Known { key, workspace, predecessor, successor, last_change })))
+    Ok(Found::One(Box::new(Known { key, workspace, plans, predecessor, successor, last_change })))
 }
 
 async fn other(view: &mut View, id: Option<&str>) -> Result<Option<Key>, Error> {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::clock::Clock;
-use crate::contract::MAX_LIMITS;
+use super::plans;
+use crate::contract::{MAX_LIMITS, Scope};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::audit_text::changed_from;
 use crate::domain::bounds::Bounds;
@@ -62,6 +63,7 @@ impl Workspaces {
             ceiling: draft.ceiling.map(Some),
             workspace_limits: draft.workspace_limits,
             max_active_keys: draft.max_active_keys,
+            plan: None,
         };
         self.refuse_fleet(&patch)?;
         let changes = patch.check(&mut problems);
@@ -74,7 +76,8 @@ impl Workspaces {
         self.refuse_twin(&name, None).await?;
         let id = random::id("ws_")?;
         let now = self.clock.now();
-        let workspace = Workspace { seq: 0, id, slug, name, default_limits, bounds, created_at: now };
+        let plan = None;
+        let workspace = Workspace { seq: 0, id, slug, name, default_limits, bounds, plan, created_at: now };
         let written = self
             .store
             .write(move |tx| {
@@ -173,9 +176,14 @@ async fn store_changes(tx: &mut Tx, before: &Workspace, wanted: &Workspace) -> R
         tx.rename_workspace(wanted.seq, &wanted.name).await?;
     }
     let limits = |bounds: &Bounds| (bounds.ceiling.clone(), bounds.workspace_limits.clone());
-    let for_all = limits(&wanted.bounds) != limits(&before.bounds);
-    if for_all {
+    let bounded = limits(&wanted.bounds) != limits(&before.bounds);
+    if bounded {
         refuse_full_records(tx, wanted).await?;
+    }
+    let for_all = bounded || wanted.plan != before.plan;
+    if wanted.plan != before.plan {
+        plans::check_named(tx, wanted.plan.as_deref(), Scope::Workspace).await?;
+        tx.set_workspace_plan(wanted.seq, wanted.plan.as_deref()).await?;
     }
     if wanted.bounds != before.bounds {
         tx.set_bounds(wanted.seq, &wanted.bounds).await?;

@@ -13,6 +13,7 @@ pub mod log;
 pub mod maintenance;
 pub mod open;
 pub mod operators;
+pub mod plans;
 pub mod purpose;
 pub mod receipts;
 pub mod replicas;

@@ -15,6 +15,7 @@ pub(super) mod idempotency;
 pub(super) mod idle_keys;
 pub(super) mod invitations;
 pub(super) mod key_gateways;
+pub(super) mod key_plans;
 pub(super) mod keys;
 pub(super) mod lending;
 pub(super) mod migrations;

@@ -13,6 +13,8 @@ mod leases;
 mod list_keys;
 mod named_tokens;
 mod notes;
+mod plans;
+mod restrictions;
 mod revoke_key;
 mod rotate_key;
 mod scopes;

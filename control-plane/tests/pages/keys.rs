@@ -208,6 +208,51 @@ async fn a_key_is_edited_and_what_is_not_touched_stays() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_only_read_is_one_choice_and_more_is_typed() {
+    let (control, browser) = start().await;
+    let fields = [("name", "Dashboard"), ("environment", "live"), ("access", "read")];
+    let page = browser.submit(NEW, KEYS, &fields).await;
+    assert_eq!(page.status, 200);
+    let made = control.get("/v1/api-keys").await.expect(200)[0].clone();
+    assert_eq!(made["restrict"], json!({"methods": ["GET", "HEAD", "OPTIONS"]}));
+    let id = made["id"].as_str().unwrap();
+    let at = format!("{KEYS}/{id}");
+    browser.get(&at).await.shows("<dt>Read only</dt><dd class=\"wrap\">GET, HEAD, OPTIONS</dd>");
+    let edit = path(id, "edit");
+    browser.get(&edit).await.shows("<option value=\"read\" selected>");
+    let some = [
+        ("name", "Dashboard"),
+        ("access", "some"),
+        ("methods", "GET, POST"),
+        ("paths", "/v1/agents\r\n/v1/agents/*\r\n"),
+        ("addresses", "203.0.113.7"),
+    ];
+    browser.follow(&browser.submit(&edit, &edit, &some).await).await.shows("/v1/agents, /v1/agents/*");
+    let key = async || control.get(&format!("/v1/api-keys/{id}")).await.expect(200)["restrict"].clone();
+    let expected = json!({"methods": ["GET", "POST"], "paths": ["/v1/agents", "/v1/agents/*"], "addresses": ["203.0.113.7"]});
+    assert_eq!(key().await, expected);
+    let form = browser.get(&edit).await;
+    form.shows("<option value=\"some\" selected>");
+    form.shows("/v1/agents\n/v1/agents/*</textarea>");
+    // A form that does not ask changes nothing.
+    browser.follow(&browser.submit_from(&form, &edit, &[("name", "B")]).await).await;
+    assert_eq!(key().await, expected);
+    for (fields, told) in [
+        (&[("name", "B"), ("access", "some")][..], "Name a method, a path or an address"),
+        (&[("name", "B"), ("access", "some"), ("methods", "get")], "A method in capitals"),
+        (&[("name", "B"), ("access", "some"), ("paths", "/a/../b")], "A path with one reading"),
+        (&[("name", "B"), ("access", "some"), ("addresses", "10.0.0.1/8")], "An IP address, or a network"),
+    ] {
+        let page = browser.submit(&edit, &edit, fields).await;
+        assert_eq!(page.status, 422, "{fields:?}");
+        page.shows(told);
+    }
+    assert_eq!(key().await, expected);
+    browser.follow(&browser.submit(&edit, &edit, &[("name", "B"), ("access", "all")]).await).await;
+    assert_eq!(key().await, json!(null));
+}
+
+#[tokio::test]
 async fn a_key_that_ends_soon_is_rotated_with_an_end_that_was_chosen() {
     let (control, browser) = start().await;
     let end = control.clock.now().as_second() + 60;

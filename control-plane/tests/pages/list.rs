@@ -171,6 +171,85 @@ async fn a_rotation_says_when_the_old_key_ends_and_asks_when_the_new_one_does() 
 }
 
 #[tokio::test]
+async fn numbers_of_the_whole_workspace_do_not_stand_beside_a_search() {
+    let (control, browser) = start().await;
+    for name in ["Checkout", "Billing", "Voice"] {
+        make(&control, name, json!({})).await;
+    }
+    for query in ["?q=checkout", "?environment=live", "?by=ada%40example.com"] {
+        browser.get(&format!("{KEYS}{query}")).await.hides("class=\"count\"");
+    }
+    browser.get(KEYS).await.shows("Active <span class=\"count\">3</span>");
+}
+
+#[tokio::test]
+async fn a_list_that_did_not_look_at_all_keys_says_so() {
+    let (control, browser) = start().await;
+    let first = make(&control, "The first of all", json!({})).await;
+    control
+        .sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+             INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, created_at, listed, revision, folded)
+             SELECT 'key_' || i, randomblob(32), workspace_seq, 'live', 'Device', 'sk_live_…a1B2', created_at, 1, 1000 + i, 'device'
+             FROM api_keys JOIN n",
+        )
+        .await;
+    let note = "Of each state the first 10,000 keys in this order were looked at";
+    browser.get(KEYS).await.hides(note);
+    let search = browser.get(&format!("{KEYS}?q=first")).await;
+    search.shows("No key matches “");
+    search.shows(note);
+    // Whoever knows its id finds it, and so does whoever starts with the oldest.
+    assert!(browser.get(&format!("{KEYS}?q={first}")).await.location().ends_with(&format!("/{first}")));
+    browser.get(&format!("{KEYS}?q=first&status=active&sort=oldest")).await.shows("The first of all");
+    // Pages end; none is empty.
+    let last = browser.get(&format!("{KEYS}?page=201")).await;
+    last.shows("9951–10000 of many");
+    last.shows("Pages end here");
+    last.hides("rel=\"next\"");
+}
+
+#[tokio::test]
+async fn lists_are_in_the_order_that_they_say() {
+    let (control, browser) = start().await;
+    let now = control.clock.now().as_second();
+    make(&control, "Never ends", json!({})).await;
+    make(&control, "Ends late", json!({"expires_at": now + 90 * 86_400})).await;
+    make(&control, "Ends soon", json!({"expires_at": now + 86_400})).await;
+    let day = now / 60 / 1_440 * 1_440;
+    let idle = format!(
+        "INSERT INTO idle_keys (key_seq, workspace_seq, since) SELECT seq, workspace_seq, {day} - 1440 * seq FROM api_keys"
+    );
+    control.sql("DELETE FROM idle_keys").await;
+    control.sql(idle.leak()).await;
+    for (query, expected) in [
+        ("", ["Ends soon", "Ends late", "Never ends"]),
+        ("?sort=oldest", ["Never ends", "Ends late", "Ends soon"]),
+        ("?sort=ends", ["Ends soon", "Ends late", "Never ends"]),
+        ("?sort=unused", ["Ends soon", "Ends late", "Never ends"]),
+        ("?status=all&sort=oldest", ["Never ends", "Ends late", "Ends soon"]),
+    ] {
+        let page = browser.get(&format!("{KEYS}{query}")).await;
+        let places = expected.map(|name| page.text.find(&format!("<bdi>{name}</bdi>")).unwrap());
+        assert!(places.is_sorted(), "{query}: {places:?}");
+    }
+    // Where there is one order, none is offered.
+    for status in ["ending", "expired", "unused", "still-used"] {
+        browser.get(&format!("{KEYS}?status={status}")).await.hides("aria-label=\"Order\"");
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_with_a_key_leads_back_to_it() {
+    let (control, browser) = start().await;
+    let id = make(&control, "Checkout", json!({})).await;
+    for verb in ["edit", "rotate", "revoke"] {
+        let page = browser.get(&format!("{KEYS}/{id}/{verb}")).await;
+        page.shows(&format!("<li><a href=\"{KEYS}/{id}\"><bdi>Checkout</bdi></a></li>"));
+    }
+}
+
+#[tokio::test]
 async fn pages_are_light() {
     let (control, browser) = start().await;
     let limits = json!({"limits": [{"name": "a", "requests": 1_000_000, "window_seconds": 60, "burst": 999_999},
@@ -181,9 +260,37 @@ async fn pages_are_light() {
             control.post(&format!("/v1/api-keys/{id}/rotate"), json!({"grace": "24h"})).await.expect(201);
         }
     }
-    for path in ["", "/settings", "/settings/api-keys?status=all", "/settings/members", "/gateways", "/audit"]
-    {
-        let page = browser.get(&format!("/w/demo{path}")).await;
+    control.patch("/v1/users/ada@example.com", json!({"operator": true})).await.expect(200);
+    let keys = control.get("/v1/api-keys?limit=200").await.expect(200);
+    let ids: Vec<_> = keys.as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
+    let own = ids[0];
+    let all: String = ids[..50].iter().map(|id| format!("&{id}=on")).collect();
+    let member = browser.get("/w/demo/settings/members").await;
+    let member =
+        member.text.split("/settings/members/usr_").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    for path in [
+        "/w/demo".to_owned(),
+        "/w/demo/settings".to_owned(),
+        KEYS.to_owned(),
+        format!("{KEYS}?status=all"),
+        format!("{KEYS}?q=www"),
+        format!("{KEYS}/new"),
+        format!("{KEYS}/{own}?span=month"),
+        format!("{KEYS}/{own}/edit"),
+        format!("{KEYS}/{own}/rotate"),
+        format!("{KEYS}/{own}/revoke"),
+        format!("{SELECTED}?do=revoke{all}"),
+        format!("{SELECTED}?do=expiry{all}"),
+        "/w/demo/settings/members".to_owned(),
+        format!("/w/demo/settings/members/usr_{member}"),
+        "/w/demo/gateways".to_owned(),
+        "/w/demo/audit".to_owned(),
+        "/operators/tokens".to_owned(),
+        "/account".to_owned(),
+        "/w/nothing".to_owned(),
+    ] {
+        let page = browser.get(&path).await;
+        assert_eq!(page.status, if path == "/w/nothing" { 404 } else { 200 }, "{path}");
         assert!(page.text.len() < 150_000, "{path}: {} bytes", page.text.len());
     }
 }

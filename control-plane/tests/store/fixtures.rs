@@ -110,11 +110,22 @@ impl Database {
 
 pub fn new_workspace(slug: &str, default_limits: Vec<Limit>, bounds: Bounds) -> Workspace {
     let (id, name) = (format!("ws_{slug}"), format!("Workspace {slug}"));
-    Workspace { seq: 0, id, slug: slug.to_owned(), name, default_limits, bounds, created_at: at(0) }
+    Workspace {
+        seq: 0,
+        id,
+        slug: slug.to_owned(),
+        name,
+        default_limits,
+        bounds,
+        plan: None,
+        created_at: at(0),
+    }
 }
 
 pub fn new_key(workspace: &Workspace, name: &str) -> NewKey {
     NewKey {
+        restrict: None,
+        plan: None,
         id: format!("key_{name}"),
         hash: hash_of(name),
         workspace_seq: workspace.seq,

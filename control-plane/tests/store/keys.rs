@@ -1,5 +1,6 @@
 //! API keys: storing, changing, ending, counting.
 
+use flamegate::contract::restrict::Restrict;
 use flamegate_control::domain::bounds::Bounds;
 use flamegate_control::domain::keys::{End, KeyCounts, NewKey, Status};
 
@@ -14,10 +15,13 @@ fn end(seconds: i64) -> Option<End> {
 pub async fn a_key_is_found_as_it_was_stored(database: Database) {
     let workspace = database.workspace("demo").await;
     let old = database.key(&workspace, "k1").await;
+    let restrict =
+        Restrict { methods: vec!["GET".to_owned()], paths: vec!["/*".to_owned()], ..Restrict::default() };
     let stored = NewKey {
         environment: Environment::Test,
         name: UNICODE.to_owned(),
         limits: Some(vec![limit("own", Scope::Key, 7)]),
+        restrict: Some(restrict.clone()),
         created_by: "ada@example.com".to_owned(),
         created_at: at(3),
         expires_at: end(60),
@@ -30,6 +34,7 @@ pub async fn a_key_is_found_as_it_was_stored(database: Database) {
     assert_eq!((found.workspace.as_str(), found.workspace_slug.as_str()), ("ws_demo", "demo"));
     assert_eq!((found.environment, found.workspace_seq), (Environment::Test, workspace.seq));
     assert_eq!((&found.own_limits, found.limits.len()), (&stored.limits, 1));
+    assert_eq!(found.restrict, Some(restrict));
     assert_eq!((found.created_at, found.created_by.as_deref()), (at(3), Some("ada@example.com")));
     assert_eq!((found.expires_at, found.revoked_at), (end(60), None));
     assert_eq!((found.rotated_from, found.rotated_to), (Some(old.id), None));

@@ -10,6 +10,7 @@ mod filters;
 mod fixtures;
 mod gateways;
 mod idempotency;
+mod key_plans;
 mod keys;
 mod log;
 mod model;
@@ -71,6 +72,9 @@ macro_rules! engine {
                     a_successor_is_noted_on_both_sides
                     keys_are_counted_by_state
                     known_hashes_are_found_with_their_keys;
+                key_plans:
+                    a_change_of_a_plan_is_one_revision_for_all_who_have_it
+                    a_plan_that_somebody_has_stays;
                 filters:
                     lists_are_newest_first_and_go_on_behind_a_key
                     a_filter_takes_what_it_says_and_no_more

@@ -130,6 +130,7 @@ fn one<'a>(
     neighbours::check(&chain, findings);
     upgrades(model, &chain, findings);
     guards(model, &chain, findings);
+    shadow(model, &chain, findings);
     routes::check(model, &chain, findings);
     connection::check(&chain, findings);
     logs::check(&chain, findings);
@@ -222,6 +223,28 @@ fn guards(model: &Model<'_>, chain: &Chain<'_, '_>, findings: &mut Findings) {
     if !is_guarded {
         let what = format!("listener {} has no guard behind the filter", chain.http.listener);
         findings.at(&rules::NO_GUARD, &chain.http.manager, what);
+    }
+}
+
+/// What passes in shadow, and whether the guard knows of it.
+fn shadow(model: &Model<'_>, chain: &Chain<'_, '_>, findings: &mut Findings) {
+    let manager = &chain.http.manager;
+    let routes = model.routes_of(manager);
+    let told = guard::admits_shadow(manager) || routes.as_ref().is_some_and(guard::admits_shadow);
+    let Some(plugin) = chain.plugin else { return };
+    let is_on = plugin.flag("shadow");
+    if is_on {
+        findings.at(&rules::SHADOW, &plugin.at, format!("listener {} is in shadow", chain.http.listener));
+    }
+    if is_on && !told && routes.is_some() {
+        findings.at(&rules::SHADOW_UNTOLD, &plugin.at, "shadow is on, and no guard admits what passes in it");
+    }
+    if !is_on && told {
+        findings.at(
+            &rules::SHADOW_TOLD,
+            manager,
+            "the guard admits what passes in shadow, and the filter is not",
+        );
     }
 }
 

@@ -89,6 +89,25 @@ pub fn matches_empty(value: &At<'_>) -> bool {
     ["exact", "prefix", "suffix", "contains"].into_iter().any(is_empty) || matches!(regex, Some("" | ".*"))
 }
 
+/// True when something below a node admits what passes in shadow: a match on the filter state that says so.
+pub fn admits_shadow(at: &At<'_>) -> bool {
+    let exact = |value: Option<At<'_>>| {
+        value.is_some_and(|value| value.get("exact").is_some_and(|at| at.text() == Some("shadow")))
+    };
+    let bypass = |key: &str| key.strip_prefix(PREFIX) == Some("bypass");
+    let by_input = at.all_of("single_predicate").into_iter().any(|single| {
+        let key = single.dig(&["input", "typed_config", "key"]);
+        key.is_some_and(|key| key.text().is_some_and(bypass)) && exact(single.get("value_match"))
+    });
+    // Of a route's match and an RBAC principal.
+    let by_matcher = at
+        .all_of("filter_state")
+        .into_iter()
+        .flat_map(|matchers| matchers.items())
+        .any(|matcher| bypass(matcher.text_of("key")) && exact(matcher.get("string_match")));
+    by_input || by_matcher
+}
+
 /// The names of our filter state that stand below a node, `wasm.flamegate.` left away, with their places.
 pub fn names<'a>(at: &At<'a>) -> Vec<(&'a str, At<'a>)> {
     let mut found = Vec::new();

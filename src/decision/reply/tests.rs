@@ -67,6 +67,16 @@ fn invalid_api_key_is_one_answer_for_all_reasons() {
 }
 
 #[test]
+fn forbidden() {
+    use crate::decision::restriction::Forbidden::{Address, Method, Path};
+    for why in [Method, Path, Address] {
+        let reply = row(Denial::Forbidden(why), 403, 7, "FORBIDDEN", "flamegate_forbidden");
+        let body = r#"{"success":false,"error":{"code":"FORBIDDEN","message":"This API key may not be used for this request"}}"#;
+        assert_eq!(reply.body, body);
+    }
+}
+
+#[test]
 fn rate_limited() {
     let limited = RateLimited {
         scope: crate::contract::record::Scope::Key,

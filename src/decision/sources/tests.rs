@@ -16,15 +16,18 @@ fn all() -> KeySources {
     ])
 }
 
+/// Names and values of headers.
+type Headers = Vec<(String, String)>;
+
 /// What a request with these headers comes with, and what is left of it.
-fn ask(sources: &KeySources, headers: &[(&str, &str)]) -> (Result<Vec<u8>, NoToken>, Vec<(String, String)>) {
+fn ask(sources: &KeySources, headers: &[(&str, &str)]) -> (Result<Vec<u8>, NoToken>, Headers) {
     let map = serialize_map(headers.iter().copied());
     let mut found = Found::new(sources);
     let mut request = Request::default();
     request.read_with(&map, &mut found).unwrap();
     request.found = Some(&found);
     let token = request.presented().token().map(|token| token.as_bytes().to_vec());
-    let mut left: Vec<(String, String)> =
+    let mut left: Headers =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     for change in found.changes() {
         match change {

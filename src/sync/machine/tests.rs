@@ -214,6 +214,21 @@ fn a_reset_goes_on_after_a_failure_and_starts_over_with_another_epoch() {
 }
 
 #[test]
+fn parts_for_different_protocols_make_no_table() {
+    let first = tagged("t_7.2", reset(7, &[1, 2], true));
+    play(
+        Machine::new(settings(), at(2), 0),
+        vec![
+            (0.0, ENFORCED, poll(Some("e_1"), 2, None)),
+            (0.0, Event::Page(first.clone()), Some(Effect::ApplyReset { page: first, after: None })),
+            (0.0, DONE, poll(None, 0, Some(2))),
+            (0.0, Event::Page(tagged("t_8", reset(8, &[3], false))), None),
+            (1.0, ENFORCED, poll(None, 0, None)),
+        ],
+    );
+}
+
+#[test]
 fn a_difference_in_the_middle_of_a_reset_leaves_no_table_behind() {
     let first = reset(7, &[1, 2], true);
     play(

@@ -3,6 +3,7 @@
 use crate::contract::key::KeyHash;
 use crate::contract::page::Page;
 use crate::host::{Now, SharedData};
+use crate::table::plans;
 use crate::table::status::Status;
 
 use super::error::ApplyError;
@@ -41,6 +42,8 @@ impl TableWriter {
             }
             return Ok(None);
         }
+        // Nothing refers to those of the old table any more.
+        plans::write(host, &reset.plans).map_err(ApplyError::Host)?;
         let next = finished(reset, status.as_ref(), now);
         self.reset = None;
         announce_anew(host, &next, expect)?;
@@ -64,8 +67,13 @@ impl TableWriter {
             cursor: None,
             epoch: page.epoch.clone(),
             revision: page.revision,
+            plans: page.plans.clone(),
             written: None,
         };
+        // The old table serves on meanwhile.
+        let mut both = plans::read(host).map_err(ApplyError::Host)?.unwrap_or_default();
+        both.extend(page.plans.clone());
+        plans::write(host, &both).map_err(ApplyError::Host)?;
         if let Some(old) = status {
             // A new sequence in either case, so that another writer's unfinished reset notices.
             let sequence = old.sequence.saturating_add(1);

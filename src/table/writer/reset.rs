@@ -11,6 +11,7 @@ use crate::contract::page::Page;
 use crate::host::{Expect, Now, SharedData, random_u64};
 use crate::table::bucket::{Bucket, EncodedRecord, Entry, encode_bucket};
 use crate::table::layout::{MAX_BITS, bucket_key, bucket_of, buckets};
+use crate::table::plans::Plans;
 use crate::table::status::Status;
 
 use super::error::ApplyError;
@@ -25,6 +26,8 @@ pub struct Reset {
     pub(super) cursor: Option<KeyHash>,
     pub(super) epoch: String,
     pub(super) revision: u64,
+    /// All plans of the table that comes.
+    pub(super) plans: Plans,
     /// (incarnation, sequence) of the status that this reset wrote last: another one means another writer.
     pub(super) written: Option<(u64, u64)>,
 }

@@ -6,6 +6,7 @@ use crate::host::{Expect, Now, SharedData};
 
 use crate::table::bucket::{Bucket, EncodedRecord, Entry, encode_bucket};
 use crate::table::layout::{bucket_key, bucket_of};
+use crate::table::plans;
 use crate::table::status::{CHANGES_KEY, ChangeRing, STATUS_KEY, Status};
 
 use super::error::ApplyError;
@@ -69,6 +70,9 @@ impl TableWriter {
     fn difference<H: SharedData>(&mut self, host: &H, page: &Page, now: Now) -> Result<Status, ApplyError> {
         let (status, expect) = Status::read_versioned(host).map_err(ApplyError::Host)?;
         let status = status.filter(|status| status.epoch == page.epoch).ok_or(ApplyError::NoTable)?;
+        if !page.plans.is_empty() {
+            plans::write(host, &page.plans).map_err(ApplyError::Host)?;
+        }
         let changes = collect_changes(page);
         let mut keys = status.keys;
         let mut touched = Vec::new();
@@ -85,7 +89,11 @@ impl TableWriter {
             }
         }
         let mut next = Status { revision: page.revision, keys, synced: now, ..status };
-        if !touched.is_empty() {
+        if !page.plans.is_empty() {
+            // A plan is of any number of keys: everybody forgets what was prepared.
+            next.sequence = next.sequence.saturating_add(1);
+            put(host, CHANGES_KEY, &ChangeRing { floor: next.sequence, entries: Vec::new() }.encode())?;
+        } else if !touched.is_empty() {
             next.sequence = next.sequence.saturating_add(1);
             let mut ring = ChangeRing::read(host).map_err(ApplyError::Host)?;
             if ring.floor == u64::MAX {

@@ -13,10 +13,16 @@ use crate::worker::decide::{Decision, Outcome, Pass, decide};
 const KEY: &str = "sk_live_redirected";
 
 fn worker(more: &str) -> Worker {
+    worker_with("", more)
+}
+
+/// `key`: more fields of the key.
+fn worker_with(key: &str, more: &str) -> Worker {
+    let of_key = key;
     let hash = ApiKey::from_bytes(KEY.as_bytes()).unwrap().hash();
     let limit = r#"{"requests": 1, "window_seconds": 600, "burst": 1}"#;
     let key = format!(
-        r#"{{"hash": "{}", "id": "key_1", "workspace": "ws_1", "environment": "live", "expires_at": 2000, "limits": [{limit}]}}"#,
+        r#"{{"hash": "{}", "id": "key_1", "workspace": "ws_1", "environment": "live", "expires_at": 2000, "limits": [{limit}] {of_key}}}"#,
         hash.to_hex()
     );
     let json = format!(r#"{{"static_keys": [{key}], "bypass": [{{"path": "/open"}}] {more}}}"#);
@@ -43,7 +49,7 @@ fn outcome(decision: &Decision<'_>) -> (Counter, Option<String>, bool) {
         Outcome::Pass(edits) => {
             let id = match &edits.pass {
                 Pass::Permit(permit) | Pass::Returned(permit) => Some(permit.key().record().id.clone()),
-                Pass::Bypass(_) => None,
+                Pass::Bypass(_) | Pass::Shadowed(_) => None,
             };
             (decision.counter, id, edits.notes_key)
         }
@@ -115,4 +121,15 @@ fn the_key_is_checked_again_by_this_filters_rules() {
     assert_eq!(ask(&mut worker, &host, "/open", &[CLAIM]), (Counter::BypassedPath, None, false));
     host.advance_ns(1_000_000_000_000);
     assert_eq!(ask(&mut worker, &host, "/b", &[CLAIM]).0, Counter::InvalidExpired);
+}
+
+/// As if the client had followed the redirect itself.
+#[test]
+fn a_redirect_leads_nowhere_where_the_key_may_not_be_used() {
+    let host = FakeHost::at(1_000);
+    let mut worker = worker_with(r#", "restrict": {"paths": ["/a", "/b"]}"#, ON);
+    assert_eq!(ask(&mut worker, &host, "/a", &[CREDENTIAL]).0, Counter::PermittedKey);
+    host.set_note(Some(&note(&hash())));
+    assert_eq!(ask(&mut worker, &host, "/b", &[CLAIM]).0, Counter::PermittedRedirected);
+    assert_eq!(ask(&mut worker, &host, "/c", &[CLAIM]), (Counter::ForbiddenPath, None, false));
 }

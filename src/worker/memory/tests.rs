@@ -519,6 +519,8 @@ fn no_stream_ends_when_the_configuration_says_so() {
     assert_eq!(gateway.find(2), Ok(false), "new requests are refused all the same");
 }
 
+mod plans;
+mod restricted;
 mod streams;
 mod unknown;
 mod usage;

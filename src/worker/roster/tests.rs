@@ -60,3 +60,17 @@ fn conflicts_and_errors_are_tried_again_at_the_next_tick() {
     a.announce(&host, (7, 2), 4);
     assert!(all_enforce(&read(&host).unwrap(), (7, 2), 4));
 }
+
+#[test]
+fn an_older_worker_is_known_by_its_name_while_it_lives() {
+    let host = FakeHost::at(1);
+    let understood = |now| super::understood(&read(&host).unwrap(), now);
+    assert_eq!(understood(0), Protocol::Two, "nobody would misread anything");
+    let (mut new, mut old) = (Presence::new(name(u64::MAX)), Presence::new(7));
+    assert_ne!(name(1), name(2));
+    new.announce(&host, (7, 1), 20 * MS);
+    assert_eq!(understood(30 * MS), Protocol::Two);
+    old.announce(&host, (7, 1), 20 * MS);
+    assert_eq!(understood(30 * MS), Protocol::One);
+    assert_eq!(understood(20 * MS + DEAD_AFTER_NS), Protocol::Two, "it has been silent for too long");
+}

@@ -9,11 +9,11 @@ use crate::{
     fleet::{self, Plan as FleetPlan},
     graph, haproxy,
     instructions::{FULL, Instructions, Plan},
-    keysync, limiter,
+    keysync, limiter, limits,
     measure::Effort,
     process::{FILTER, artifact, root},
     ratios, report,
-    results::{Done, FLEET, GATEWAYS, GRAPHS, LIMITER, Results, ratio_step, sync_step},
+    results::{Done, FLEET, GATEWAYS, GRAPHS, LIMITER, LIMITS, Results, ratio_step, sync_step},
     stamp::{Part, Stamps},
 };
 
@@ -57,6 +57,10 @@ pub fn run() -> Result<()> {
     run.step(FLEET, Part::Both, |results| {
         results.fleet = fleet::run(SEVERAL)?;
         results.gateways = results.fleet.first().map(|row| row.crowd.clone());
+        Ok(())
+    })?;
+    run.step(LIMITS, Part::Limits, |results| {
+        results.limits = Some(limits::run()?);
         Ok(())
     })?;
     run.step(GRAPHS, Part::Proxy, |results| {
@@ -124,6 +128,7 @@ pub fn note_versions(results: &mut Results) -> Result<()> {
         ("Envoy", envoy.as_str(), "--version"),
         ("valgrind", "valgrind", "--version"),
         ("HAProxy", haproxy::program()?, "-v"),
+        ("Redis", "redis-server", "--version"),
     ];
     for (name, program, flag) in programs {
         let output = Command::new(program).arg(flag).output();
@@ -134,6 +139,10 @@ pub fn note_versions(results: &mut Results) -> Result<()> {
         let line = line.split_once("version: ").map_or(line, |(_, version)| version);
         results.versions.insert(name.to_owned(), line.trim().to_owned());
     }
+    let lock = fs::read_to_string(root()?.join("tests/bench/limits-service/Cargo.lock"))?;
+    let limitador =
+        lock.split("name = \"limitador\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
+    results.versions.insert("limitador".to_owned(), limitador.context("limitador's version")?.to_owned());
     let bytes = fs::read(artifact(FILTER, "make wasm")?).context(FILTER)?;
     let hash = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
     results.stamps = Stamps::now()?;

@@ -1,6 +1,7 @@
 //! Envoy's configuration for each thing that is compared. Most differ in the HTTP filters only: one worker, one
 //! HTTP/1.1 listener in clear, a route that answers by itself (`direct_response`), no access log.
 
+mod limits;
 mod peers;
 
 use std::path::Path;
@@ -14,6 +15,8 @@ use crate::{
     keys::{Key, Keys},
     process::{FILTER, FILTER_FOR_RESPONSES, artifact, free_port},
 };
+
+pub use limits::{Class, Local};
 
 /// What stands in one Envoy.
 pub struct Setup {
@@ -33,6 +36,10 @@ pub struct Setup {
     pub downstream: Downstream,
     /// Request headers that the route removes.
     pub removes: &'static [&'static str],
+    /// What the route says of limits that are asked for elsewhere.
+    pub rate_limits: Vec<Value>,
+    /// Where it and its fellows are, for what is shared out among them.
+    pub fellows: Vec<u16>,
     /// Others in the same proxy, each with a listener and a VM of its own; of them only filters, guard and routes are looked at.
     pub beside: Vec<(u16, Self)>,
 }
@@ -86,6 +93,8 @@ impl Setup {
             guard: Guard::None,
             downstream: Downstream::Http1,
             removes: &[],
+            rate_limits: Vec::new(),
+            fellows: Vec::new(),
             beside: Vec::new(),
         }
     }
@@ -160,15 +169,20 @@ impl Setup {
     fn config(&self, ports: Ports) -> Result<Value> {
         let mut clusters = self.clusters.clone();
         clusters.extend(self.upstream.map(|port| cluster("upstream", port, false)));
+        clusters.extend((!self.fellows.is_empty()).then(|| cluster_of(FELLOWS, &self.fellows, false)));
         let mut listeners = vec![self.listener("gateway", ports.gateway)?];
         for (port, other) in &self.beside {
             listeners.push(other.listener(&format!("gateway-{port}"), *port)?);
         }
-        Ok(json!({
+        let mut config = json!({
             "node": {"id": "bench", "cluster": "bench"},
             "admin": {"address": address(ports.admin)},
             "bootstrap_extensions": self.bootstrap,
-            "static_resources": {"listeners": listeners, "clusters": clusters}}))
+            "static_resources": {"listeners": listeners, "clusters": clusters}});
+        if !self.fellows.is_empty() {
+            config["cluster_manager"] = json!({"local_cluster_name": FELLOWS});
+        }
+        Ok(config)
     }
 
     fn listener(&self, name: &str, port: u16) -> Result<Value> {
@@ -181,8 +195,7 @@ impl Setup {
             None => route["direct_response"] = json!({"status": 200, "body": {"inline_string": "ok"}}),
             Some(_) => route["route"] = json!({"cluster": "upstream"}),
         }
-        let mut host =
-            json!({"name": "gateway", "domains": ["*"], "request_headers_to_remove": self.removes});
+        let mut host = json!({"name": "gateway", "domains": ["*"], "request_headers_to_remove": self.removes, "rate_limits": self.rate_limits});
         if self.guard == Guard::Matcher {
             host["matcher"] = guard::matcher(&route);
         } else {
@@ -202,6 +215,9 @@ impl Setup {
 
 /// The filter's configuration as it is shipped; what it says of the sync is replaced.
 const SHIPPED: &str = include_str!("../../../envoy/filter.json");
+
+/// The cluster that a gateway and its fellows are.
+const FELLOWS: &str = "gateways";
 
 /// The environment that [`Setup::flamegate`] needs.
 pub const ENVIRONMENT: &[(&str, &str)] = &[("FLAMEGATE_SYNC_TOKEN", control::TOKEN)];

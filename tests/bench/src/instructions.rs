@@ -12,10 +12,11 @@ use crate::{
     control::Control,
     envoy::{Setup, table},
     measure::{self, Effort, Measured, Subject},
+    peers,
     process::{artifact, free_port, new_folder},
     results::{Results, Row, step},
     rows::{ROWS, Rig, Series, USUAL_KEYS, Way},
-    stamp::{Part, Stamps},
+    stamp::Stamps,
     upstream,
 };
 
@@ -108,7 +109,7 @@ impl<'a> Instructions<'a> {
     }
 
     fn stamp(&self, rig: Rig) -> &str {
-        self.stamps.of(if rig.is_ours() { Part::Proxy } else { Part::Peer })
+        self.stamps.of(rig.part())
     }
 
     /// Measures rows of one setup. The keys' control plane is started for the first that needs one.
@@ -119,6 +120,7 @@ impl<'a> Instructions<'a> {
         let mut subject = match first.rig {
             // Two programs take part.
             Rig::ExtAuthz { .. } => return rows.iter().try_for_each(|row| self.ext_authz(row, keys)),
+            Rig::RateLimit { .. } => return rows.iter().try_for_each(|row| self.rate_limit_service(row)),
             Rig::HaproxyAlone | Rig::Haproxy { .. } => self.haproxy(first.rig, &name, keys)?,
             Rig::Flamegate(..) => {
                 if control.is_none() {
@@ -203,6 +205,7 @@ fn without_control(rig: Rig, keys: u32) -> Result<Setup> {
         Rig::Empty => Setup::empty_filter(&artifact("target/bench/empty-filter.wasm", "make bench-build")?),
         Rig::ApiKeyAuth { limited, safe } => Setup::api_key_auth(keys, limited, safe),
         Rig::Lua { safe } => Setup::lua(keys, safe),
+        Rig::LocalShare => peers::local_share(),
         _ => Setup::none(),
     })
 }

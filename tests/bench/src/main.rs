@@ -20,6 +20,7 @@ mod instructions;
 mod keys;
 mod keysync;
 mod limiter;
+mod limits;
 mod load;
 mod measure;
 mod peers;
@@ -41,7 +42,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     instructions::{FULL, Instructions, Plan},
-    results::{FLEET, GATEWAYS, GRAPHS, LIMITER, Results, ratio_step, sync_step},
+    results::{FLEET, GATEWAYS, GRAPHS, LIMITER, LIMITS, Results, ratio_step, sync_step},
     stamp::Part,
 };
 
@@ -146,6 +147,12 @@ enum Command {
         #[arg(long)]
         save: bool,
     },
+    /// One limit over three gateways, by Flamegate and by what else there is
+    Limits {
+        /// Write it to tests/bench/results/results.json
+        #[arg(long)]
+        save: bool,
+    },
     /// Write docs/PERFORMANCE.md from the committed results
     Report,
     /// Everything that is not there yet of this build, one after the other, and the report
@@ -184,6 +191,12 @@ fn main() -> Result<()> {
         Command::Fleet { gateways, revocations, rounds, save } => {
             let rows = fleet::run(fleet::Plan { gateways, revocations, rounds })?;
             keep(save, vec![FLEET.to_owned()], Part::Both, started, |results| results.fleet = rows)
+        }
+        Command::Limits { save } => {
+            let outcome = limits::run()?;
+            keep(save, vec![LIMITS.to_owned()], Part::Limits, started, |results| {
+                results.limits = Some(outcome)
+            })
         }
         Command::Report => report::write(),
         Command::All => all::run(),

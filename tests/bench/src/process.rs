@@ -108,6 +108,9 @@ pub const FILTER: &str = "dist/flamegate.wasm";
 /// The filter that can add headers to responses; the other one is not called for them.
 pub const FILTER_FOR_RESPONSES: &str = "dist/flamegate-response-headers.wasm";
 
+/// The rate-limit service over limitador.
+pub const SERVICE: &str = "target/bench/limits-service";
+
 /// A file of the repository that another target makes.
 pub fn artifact(path: &str, made_by: &str) -> Result<PathBuf> {
     let path = match std::env::var_os("FLAMEGATE_WASM") {

@@ -57,6 +57,13 @@ impl Real {
     pub fn fill(&self, folder: &Path, keys: u32) -> Result<()> {
         let file = folder.join("keys.jsonl");
         write_keys(&file, keys)?;
+        let rate = f64::from(keys) / self.import(folder, &file)?.as_secs_f64();
+        println!("imported {keys} keys, {rate:.0} a second");
+        Ok(())
+    }
+
+    /// The same with the keys of a file, for a workspace called `bench`; how long that took.
+    pub fn import(&self, folder: &Path, file: &Path) -> Result<Duration> {
         let server = self.start(folder)?;
         self.call(&[
             "workspaces",
@@ -70,10 +77,9 @@ impl Real {
         ])?;
         let started = Instant::now();
         self.call(&["keys", "import", "--file", &file.display().to_string()])?;
-        let rate = f64::from(keys) / started.elapsed().as_secs_f64();
-        println!("imported {keys} keys, {rate:.0} a second");
+        let took = started.elapsed();
         drop(server);
-        Ok(())
+        Ok(took)
     }
 
     /// Starts it and waits until it is ready.

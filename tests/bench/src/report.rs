@@ -5,6 +5,7 @@ mod chart;
 mod contention;
 #[cfg(test)]
 mod figures;
+mod limits;
 mod tables;
 mod times;
 
@@ -36,12 +37,12 @@ pub fn write() -> Result<()> {
     for (name, text) in render(&results)? {
         fs::write(docs.join(name), text)?;
     }
-    println!("wrote docs/PERFORMANCE.md and four charts");
+    println!("wrote docs/PERFORMANCE.md and six charts");
     Ok(())
 }
 
 /// The files below `docs/`.
-fn render(results: &Results) -> Result<[(&'static str, String); 5]> {
+fn render(results: &Results) -> Result<[(&'static str, String); 7]> {
     ensure!(!results.instructions.is_empty(), "no results yet: run `make bench`");
     let mut text = TEMPLATE.to_owned();
     let parts = [
@@ -61,6 +62,10 @@ fn render(results: &Results) -> Result<[(&'static str, String); 5]> {
         ("locks", tables::locks(results)),
         ("contention", contention::table(results)),
         ("limiter", times::limiter(results)),
+        ("limits calm", limits::calm(results)),
+        ("limits failures", limits::failures(results)),
+        ("limits shown", limits::shown()),
+        ("limits costs", limits::costs(results)),
         ("million", times::of_largest(results, |row| row.seconds)),
         ("heap", times::of_largest(results, |row| (row.heap_bytes_per_key / 10.0).round() * 10.0)),
         ("cache", times::of_largest(results, |row| row.cache_bytes_per_worker / 1_048_576.0)),
@@ -82,6 +87,8 @@ fn render(results: &Results) -> Result<[(&'static str, String); 5]> {
         ("images/keys.svg", keys_chart(results)),
         ("images/limiter.svg", limiter_chart(results)),
         ("images/contention.svg", contention::chart(results)),
+        ("images/limits-above.svg", limits::above_chart(results)),
+        ("images/limits-hot.svg", limits::hot_chart(results)),
     ])
 }
 

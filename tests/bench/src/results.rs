@@ -15,6 +15,7 @@ use crate::{
     fleet, gateways,
     graph::Graph,
     keysync::Outcome,
+    limits,
     process::root,
     rows,
     stamp::{Part, Stamps},
@@ -44,6 +45,9 @@ pub struct Results {
     /// Several control planes beside one.
     #[serde(default)]
     pub fleet: Vec<fleet::Row>,
+    /// One limit over several gateways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<limits::Outcome>,
     /// Limiter accuracy.
     #[serde(default)]
     pub limiter: Vec<serde_json::Value>,
@@ -120,6 +124,8 @@ pub const GRAPHS: &str = "graph";
 pub const FLEET: &str = "fleet";
 /// Many gateways on one of them, which are the first of these, too.
 pub const GATEWAYS: &str = "gateways";
+/// One limit over several gateways.
+pub const LIMITS: &str = "limits";
 /// What serves keys that are computed.
 pub const STAND_IN: &str = "stand-in";
 
@@ -201,8 +207,7 @@ impl Results {
 
     /// True when a row is of the build that the versions name.
     pub fn is_current(&self, row: &Row) -> bool {
-        let part = if rows::is_ours(&row.id) { Part::Proxy } else { Part::Peer };
-        self.is_step_current(&row.step(), part)
+        self.is_step_current(&row.step(), rows::part(&row.id))
     }
 
     /// The same of anything else.

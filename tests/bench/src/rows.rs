@@ -11,6 +11,7 @@ use crate::{
     envoy::{Flamegate, Guard},
     load::Load,
     process::free_port,
+    stamp::Part,
 };
 
 pub use goals::{GOALS, Goal};
@@ -75,6 +76,13 @@ pub enum Rig {
         /// See above.
         safe: bool,
     },
+    /// Envoy's `ratelimit` filter with a service over limitador.
+    RateLimit {
+        /// Whether the service counts by itself and tells Redis later.
+        cached: bool,
+    },
+    /// A gateway's share of a limit, by `local_ratelimit`.
+    LocalShare,
     /// HAProxy without a check.
     HaproxyAlone,
     /// HAProxy doing the same job.
@@ -131,7 +139,21 @@ pub fn is_ours(id: &str) -> bool {
     find(id).is_some_and(|row| row.rig.is_ours())
 }
 
+/// What takes part in a row.
+pub fn part(id: &str) -> Part {
+    find(id).map_or(Part::Peer, |row| row.rig.part())
+}
+
 impl Rig {
+    /// What takes part in it.
+    pub const fn part(self) -> Part {
+        match self {
+            Self::Flamegate(..) => Part::Proxy,
+            Self::RateLimit { .. } => Part::Service,
+            _ => Part::Peer,
+        }
+    }
+
     /// True when the filter takes part.
     pub const fn is_ours(self) -> bool {
         matches!(self, Self::Flamegate(..))
@@ -144,13 +166,16 @@ impl Rig {
 
     /// True when it has keys in its table, so that there are rows of several sizes.
     const fn has_keys(self) -> bool {
-        !self.is_bare_proxy() && !matches!(self, Self::Guard(_) | Self::Empty)
+        !self.is_bare_proxy()
+            && !matches!(self, Self::Guard(_) | Self::Empty | Self::RateLimit { .. } | Self::LocalShare)
     }
 
     /// The way by which it is reached.
     pub const fn way(self) -> Way {
         match self {
             Self::Envoy(way) | Self::Flamegate(_, way) => way,
+            // Its filter looks at no route that answers by itself.
+            Self::RateLimit { .. } => Way::Upstream,
             _ => Way::Clear,
         }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::process::{FILTER, FILTER_FOR_RESPONSES, artifact, root};
+use crate::process::{FILTER, FILTER_FOR_RESPONSES, SERVICE, artifact, root};
 
 /// What takes part in a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,15 +19,22 @@ pub enum Part {
     Proxy,
     /// They and the control plane.
     Both,
+    /// Envoy and the rate-limit service over limitador.
+    Service,
+    /// All of them.
+    Limits,
 }
 
 /// The stamps of what lies there now: two hashes each, of the programs that take part and of the code here that measures them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stamps {
     simulation: String,
     peer: String,
     proxy: String,
     both: String,
+    service: String,
+    limits: String,
 }
 
 /// Parts of this program that say how results are written and not how they are measured.
@@ -57,6 +64,8 @@ impl Stamps {
             peer: of(Part::Peer),
             proxy: of(Part::Proxy),
             both: of(Part::Both),
+            service: of(Part::Service),
+            limits: of(Part::Limits),
         })
     }
 
@@ -67,6 +76,8 @@ impl Stamps {
             Part::Peer => &self.peer,
             Part::Proxy => &self.proxy,
             Part::Both => &self.both,
+            Part::Service => &self.service,
+            Part::Limits => &self.limits,
         }
     }
 
@@ -83,11 +94,14 @@ fn programs(part: Part) -> Option<String> {
     let peer = [("target/bench/empty-filter.wasm", "make bench-build"), (".cache/envoy", "make setup")];
     let proxy = [(FILTER, "make wasm"), (FILTER_FOR_RESPONSES, "make wasm"), (".cache/envoy", "make setup")];
     let control = [("dist/flamegate-control", "make build")];
+    let service = [(SERVICE, "make bench-build"), (".cache/envoy", "make setup")];
     let files: Vec<_> = match part {
         Part::Simulation => vec![(FILTER, "make wasm")],
         Part::Peer => peer.to_vec(),
         Part::Proxy => proxy.to_vec(),
         Part::Both => [&proxy[..], &control[..]].concat(),
+        Part::Service => service.to_vec(),
+        Part::Limits => [&proxy[..], &control[..], &service[..]].concat(),
     };
     for (path, made_by) in files {
         hash.update(fs::read(artifact(path, made_by).ok()?).ok()?);

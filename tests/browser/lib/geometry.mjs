@@ -1,6 +1,6 @@
 // What is wrong with how a page is laid out at its present width, in words; nothing when all is well. Runs in the page.
 
-/** Texts that lie over each other, stick out of their cell or of the window, or are cut off without a sign; parts that touch; a page that scrolls sideways. */
+/** Texts that lie over each other, stick out of their cell or of the window, are cut off without a sign or broken inside a word; parts that touch; a page that scrolls sideways. */
 export function flaws(leastName) {
   const found = [];
   const html = document.documentElement;
@@ -36,6 +36,21 @@ export function flaws(leastName) {
     if (left < -1 || right > html.clientWidth + 1) found.push(`outside the window: ${say(element)}`);
     const cell = element.closest("td, th, .card, .tile, .button, .badge, .tag, .note, .side")?.getBoundingClientRect();
     if (cell && (left < cell.left - 1 || right > cell.right + 1)) found.push(`sticks out: ${say(element)}`);
+  }
+  // A short word in a cell or on a button has room for its letters beside each other.
+  for (const element of document.querySelectorAll("td, thead th, .button, .badge, .tag, label, .side a")) {
+    if (unseen(element)) continue;
+    const words = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    while (words.nextNode()) {
+      for (const { 0: word, index } of words.currentNode.data.matchAll(/\p{L}{2,12}/gu)) {
+        if (/\S/.test(words.currentNode.data[index - 1] ?? " ") || /[^\s.,]/.test(words.currentNode.data[index + word.length] ?? " ")) continue;
+        const range = document.createRange();
+        range.setStart(words.currentNode, index);
+        range.setEnd(words.currentNode, index + word.length);
+        const lines = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+        if (lines.size > 1) found.push(`broken inside: “${word}” of ${say(element)}`);
+      }
+    }
   }
   texts.sort((a, b) => a.top - b.top);
   texts.forEach((one, at) => {
@@ -81,6 +96,8 @@ export function flaws(leastName) {
     for (const cell of table.querySelectorAll("tbody th")) {
       // A time is no name: it is never longer than its cell.
       if (cell.querySelector(":scope > time")) continue;
+      // In a card that is a line of words it is as wide as it is.
+      if (style(cell).display === "inline") continue;
       const width = cell.getBoundingClientRect().width;
       if (width < Math.min(leastName, html.clientWidth / 4)) found.push(`${Math.round(width)} px for ${say(cell)}`);
     }

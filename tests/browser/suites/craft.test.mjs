@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { launch } from "../lib/browser.mjs";
+import { launch, signIn } from "../lib/browser.mjs";
 import { start } from "../lib/stack.mjs";
 import { fill, tour } from "../lib/states.mjs";
 
@@ -105,4 +105,27 @@ test("the keyboard reaches the content first, then every control, visibly", asyn
     assert.ok(seen.some(({ name }) => name === wanted), `the keyboard does not reach ${wanted}`);
   }
   assert.ok(seen.some(({ name }) => name.startsWith("Actions for Production App")), "the keyboard does not reach a row's menu");
+});
+
+test("colours that were chosen are those of every page, whatever the system has", async () => {
+  const context = await browser.newContext({ colorScheme: "light" });
+  const page = await context.newPage();
+  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await signIn(page, stack.user);
+  const light = await background();
+  await page.goto(`${stack.url}/account`);
+  await page.getByRole("radio", { name: "Dark" }).check();
+  await page.getByRole("button", { name: "Use these" }).click();
+  await page.waitForURL("**/account#colours");
+  const dark = await background();
+  assert.notEqual(dark, light);
+  await page.goto(`${stack.url}/w/demo/settings/api-keys`);
+  assert.equal(await background(), dark);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.goto(`${stack.url}/account`);
+  await page.getByRole("radio", { name: "Light" }).check();
+  await page.getByRole("button", { name: "Use these" }).click();
+  await page.waitForURL("**/account#colours");
+  assert.equal(await background(), light);
+  await context.close();
 });

@@ -8,7 +8,10 @@ use std::{
 
 use flamegate_e2e::{
     Answer, Envoy, Plugin, Protocol, Request, Stack,
-    cases::{self, Case, Denial, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, Reply, UNKNOWN_KEY},
+    cases::{
+        self, Case, Denial, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, RESTRICT_JSON, Reply,
+        UNKNOWN_KEY,
+    },
     control::NewKey,
     envoy::Upstreams,
     eventually,
@@ -30,6 +33,8 @@ struct Bench {
     revoked: NewKey,
     key_limit: NewKey,
     workspace_limit: NewKey,
+    restricted: NewKey,
+    elsewhere: NewKey,
 }
 
 #[test]
@@ -71,6 +76,10 @@ impl Bench {
         control.bound("full", &json!({"workspace_limits": [shared]}));
         let [workspace_limit, used] =
             [(); 2].map(|()| control.create_key("full", "live", json!({"limits": []})));
+        let restrict: serde_json::Value = serde_json::from_str(RESTRICT_JSON).expect("JSON");
+        let restricted = control.create_key("e2e", "live", json!({"restrict": restrict}));
+        let elsewhere = json!({"restrict": {"addresses": ["192.0.2.0/24"]}});
+        let elsewhere = control.create_key("e2e", "live", elsewhere);
         let revoked = stack.accepted_key("live");
         control.revoke(&revoked.id, "30s");
         stack.wait_for_status(&revoked.key, 401);
@@ -90,7 +99,20 @@ impl Bench {
         // A limit is each Envoy's own.
         let request = Request::get("/v1/agents").bearer(&key_limit.key);
         eventually("the key is known", || sources.send(&request).expect_status(200));
-        Self { stack, live_only, unsynced, sources, live, test, expired, revoked, key_limit, workspace_limit }
+        Self {
+            stack,
+            live_only,
+            unsynced,
+            sources,
+            live,
+            test,
+            expired,
+            revoked,
+            key_limit,
+            workspace_limit,
+            restricted,
+            elsewhere,
+        }
     }
 
     fn run(&self, protocol: Protocol) {
@@ -148,6 +170,8 @@ impl Bench {
             KeyKind::Revoked => Some(&self.revoked),
             KeyKind::KeyLimitReached => Some(&self.key_limit),
             KeyKind::WorkspaceLimitReached => Some(&self.workspace_limit),
+            KeyKind::Restricted => Some(&self.restricted),
+            KeyKind::Elsewhere => Some(&self.elsewhere),
         }
     }
 }

@@ -107,6 +107,26 @@ fn without_the_filter_nothing_reaches_the_upstream() {
     }
 }
 
+/// A filter in shadow lets pass what it would refuse; a guard that was not told of it does not.
+#[test]
+fn a_guard_that_was_not_told_of_shadow_refuses_what_passes_in_it() {
+    let folder = Folder::new("guard-shadow");
+    let upstream = Upstream::start(&folder);
+    let upstreams = Upstreams { upstream: upstream.port, control: 1 };
+    let limits = json!([{"requests": 1, "window_seconds": 3600}]);
+    let key = json!({"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test", "limits": limits, "shadow": true});
+    for shadow in [true, false] {
+        let plugin = Plugin::alone(filter(&json!({"shadow": shadow, "static_keys": [key]})));
+        let envoy = Envoy::start("envoy", &folder, &plugin, upstreams);
+        let good = Request::get("/v1/agents").bearer(KEY);
+        assert_eq!(envoy.send(&good).status, 200);
+        assert_eq!(envoy.send(&Request::get("/healthz")).status, 200);
+        assert_refused(&envoy.send(&good), "over its limit");
+        let without = envoy.send(&Request::get("/v1/agents"));
+        if shadow { assert_refused(&without, "without a key") } else { assert_eq!(without.status, 401) }
+    }
+}
+
 /// Two workers, and a module that fails to be configured from the second of them on, or on both.
 #[test]
 fn a_worker_whose_vm_could_not_be_configured_lets_nothing_through() {

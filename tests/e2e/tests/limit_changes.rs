@@ -146,3 +146,30 @@ fn a_limit_of_a_workspace_is_raised_and_lowered_for_all_its_keys() {
     assert_eq!(admitted, 0);
     assert!(wait.is_some_and(|seconds| (120..=180).contains(&seconds)), "one every 180 s, so not {wait:?}");
 }
+
+/// One revision for all who have the plan, and no record is another.
+#[test]
+fn a_changed_plan_is_enforced_by_every_worker_for_all_its_keys() {
+    let mut gateway = Gateway::start("plan-changed");
+    let control = &gateway.stack.control;
+    control.data("POST", "/v1/plans", Some(&json!({"name": "gold", "limits": [an_hour(100)]})));
+    let keys = [(); 3].map(|()| control.create_key("e2e", "live", json!({"plan": "gold"})));
+    gateway.synced();
+    for key in &keys {
+        assert_eq!(gateway.send(key, 4).0, 4);
+    }
+    let control = &gateway.stack.control;
+    let revision = |id: &str| control.data("GET", &format!("/v1/api-keys/{id}"), None)["revision"].clone();
+    let before = keys.each_ref().map(|key| revision(&key.id));
+    let changes = json!({"limits": [an_hour(10)], "restrict": {"methods": ["GET"]}});
+    let changed = control.data("PATCH", "/v1/plans/gold?wait=30s", Some(&changes));
+    assert_eq!((&changed["keys"], &changed["receipt"]["enforced"]), (&json!(3), &json!(1)), "{changed}");
+    assert_eq!(keys.each_ref().map(|key| revision(&key.id)), before);
+    for key in &keys {
+        for worker in &mut gateway.workers {
+            let post = Request::new("POST", "/v1/agents").bearer(&key.key);
+            assert_eq!(worker.send(&post).expect("answer").status, 403);
+        }
+        assert_eq!(gateway.send(key, 20).0, 6, "four are used, and what is forbidden takes nothing");
+    }
+}

@@ -17,7 +17,7 @@ use std::{
 
 use flamegate_e2e::{DEADLINE, Request, eventually, http1::Connection};
 use frames::{END_HEADERS, END_STREAM, block, frame, preface};
-use path::{KEY, Path, WAYS, Way};
+use path::{KEY, OPENS, Path, READS, WAYS, Way};
 use sockets::{HEARD, Manner};
 
 /// Ways to ask for another protocol, as HTTP/1.1 lines.
@@ -98,9 +98,11 @@ fn an_upgrade_without_a_key_gets_nowhere() {
 fn an_upgrade_with_a_key_or_by_a_rule_that_says_so_works() {
     for way in WAYS {
         let path = Path::start(way);
-        let bearer = format!("authorization: Bearer {KEY}\r\n");
+        let [bearer, opens, reads] =
+            [KEY, OPENS.0, READS.0].map(|key| format!("authorization: Bearer {key}\r\n"));
         let asks = [
             ("GET", "/v1/socket", bearer.as_str()),
+            ("GET", "/v1/socket", opens.as_str()),
             ("GET", "/open/socket", bearer.as_str()),
             ("GET", "/socket", ""),
         ];
@@ -115,6 +117,21 @@ fn an_upgrade_with_a_key_or_by_a_rule_that_says_so_works() {
                 connection.send_bytes(b"ping").expect("sent");
                 let answer = connection.read_exactly(HEARD.len() + 4).expect("an answer");
                 assert_eq!(answer, [HEARD, b"ping"].concat(), "{what}");
+            }
+            path.upstream.take();
+            // What comes through a socket has no method: a key that may only read opens none.
+            let refused = [
+                ("GET", "/v1/socket", reads.as_str()),
+                ("POST", "/v1/socket", &opens),
+                ("GET", "/open/socket", &opens),
+            ];
+            for (method, target, more) in refused {
+                let what = format!("{}: {kind}: {method} {target} {more}", path.about);
+                let head = format!("{method} {target} HTTP/1.1\r\nhost: gateway.test\r\n{more}{lines}\r\n");
+                let mut connection = Connection::open(path.gateway.port).expect("connection");
+                connection.send_bytes(&[head.as_bytes(), b"ping"].concat()).expect("sent");
+                assert_eq!(connection.read_head().expect("head").0, 403, "{what}");
+                assert!(path.upstream.take().is_empty(), "{what}");
             }
         }
     }

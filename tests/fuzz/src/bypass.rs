@@ -90,7 +90,7 @@ fn is_inside(path: &[u8], asked: Asked<'_>) -> bool {
 
 /// How upstreams may read a path: decoded not at all, once or twice, with backslashes for slashes, without parameters, trimmed
 /// segment by segment, with empty and dot segments resolved, cut at a zero byte, a question mark or a hash.
-fn readings(path: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn readings(path: &[u8]) -> Vec<Vec<u8>> {
     let mut all = vec![path.to_vec(), decode(path), decode(&decode(path))];
     for change in [slashes, without_parameters, until_mark, plus, trimmed, resolve] {
         let more: Vec<Vec<u8>> = all.iter().map(|path| change(path)).collect();

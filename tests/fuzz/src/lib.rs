@@ -20,6 +20,7 @@ mod headers;
 mod input;
 mod limiter;
 mod page;
+mod restriction;
 mod throttle;
 
 pub use authorization::authorization;
@@ -29,13 +30,14 @@ pub use configuration::configuration;
 pub use headers::headers;
 pub use limiter::limiter;
 pub use page::page;
+pub use restriction::restriction;
 pub use throttle::throttle;
 
 /// A target.
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is also its folder in the corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("authorization", authorization),
     ("bypass", bypass),
     ("codecs", codecs),
@@ -43,5 +45,6 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("headers", headers),
     ("limiter", limiter),
     ("page", page),
+    ("restriction", restriction),
     ("throttle", throttle),
 ];

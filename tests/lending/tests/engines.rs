@@ -42,7 +42,9 @@ async fn raw(engine: &Engine) -> MultiplexedConnection {
 
 async fn say(connection: &mut MultiplexedConnection, words: &[&str]) {
     let mut command = redis::cmd(words[0]);
-    words[1..].iter().for_each(|word| drop(command.arg(word)));
+    for word in &words[1..] {
+        command.arg(word);
+    }
     command.query_async::<redis::Value>(connection).await.unwrap();
 }
 
@@ -143,7 +145,10 @@ async fn an_engine_keeps_the_books(mut engine: Engine) {
         match other.step(&[entry("c", Some(mark), want(1))]).await {
             Err(Away::Engine(why)) => Err(why),
             Err(Away::Silent) => Ok(()),
-            Ok(stepped) => Ok(assert_eq!(stepped.lent[0].tokens, 0, "in debt")),
+            Ok(stepped) => {
+                assert_eq!(stepped.lent[0].tokens, 0, "in debt");
+                Ok(())
+            }
         }
     })
     .await;

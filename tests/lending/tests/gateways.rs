@@ -121,7 +121,7 @@ impl World {
             book: None,
             numbers: Numbers::of(limit, 1),
             slot: Slot::new(limit, &KeyHash([7; 32]), &record),
-            random: Random(seed * 7919 | 1),
+            random: Random((seed * 7919) | 1),
             now: 0,
             admitted: Vec::new(),
             waited: 0,
@@ -302,6 +302,7 @@ fn in_calm_the_fleet_admits_nearly_what_one_bucket_would_and_never_more() {
 
 #[test]
 fn whatever_is_lost_late_or_dies_the_fleet_stays_within_the_bound() {
+    let mut admitted = 0;
     for seed in 1..=40 {
         let numbers = [(10, 1, 10), (100, 1, 50), (1_000, 1, 300)][seed as usize % 3];
         let limit = limit(numbers.0, numbers.1, numbers.2);
@@ -331,6 +332,7 @@ fn whatever_is_lost_late_or_dies_the_fleet_stays_within_the_bound() {
             }
         }
         assert!(world.excess() <= 0, "seed {seed}: {} above the bound", world.excess());
-        assert!(world.admitted.len() > 10, "seed {seed}: {}", world.admitted.len());
+        admitted += world.admitted.len();
     }
+    assert!(admitted > 5_000, "{admitted}");
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::usage::UsageArgs;
 use crate::cli::error::CliError;
 use crate::cli::limit_args::LimitArgs;
+use crate::cli::restrict_args::RestrictArgs;
 use crate::domain::limits::seconds;
 
 /// What can be done with keys.
@@ -32,7 +33,7 @@ pub(in crate::cli) enum KeysCommand {
         /// The new name
         name: String,
     },
-    /// Change a key's name, expiry, limits or note
+    /// Change a key's name, expiry, limits, restrictions or note
     Update(UpdateArgs),
     /// End a key for good and say which gateways refuse it
     Revoke {
@@ -66,6 +67,11 @@ pub(in crate::cli) struct CreateArgs {
     pub expiry: ExpiryArgs,
     #[command(flatten)]
     pub limits: LimitArgs,
+    #[command(flatten)]
+    pub restrict: RestrictArgs,
+    /// A plan, in the place of the workspace's default limits
+    #[arg(long)]
+    pub plan: Option<String>,
     /// A repeat with the same value makes no second key
     #[arg(long, value_name = "TEXT")]
     pub idempotency_key: Option<String>,
@@ -85,6 +91,9 @@ pub(in crate::cli) struct ListArgs {
     /// active, revoked, expired or all
     #[arg(long)]
     pub status: Option<String>,
+    /// Only with this plan
+    #[arg(long)]
+    pub plan: Option<String>,
     /// Only active keys that were not used for so long, and were there and counted: 90d, 12h
     #[arg(long, value_name = "TIME")]
     pub unused_for: Option<String>,
@@ -113,6 +122,17 @@ pub(in crate::cli) struct UpdateArgs {
     /// Follow the workspace's default limits again
     #[arg(long, conflicts_with_all = ["limits", "no_limits"])]
     pub inherit_limits: bool,
+    #[command(flatten)]
+    pub restrict: RestrictArgs,
+    /// The key may be used for everything
+    #[arg(long, conflicts_with_all = ["methods", "read_only", "paths", "addresses"])]
+    pub no_restrictions: bool,
+    /// Another plan
+    #[arg(long)]
+    pub plan: Option<String>,
+    /// No plan any more: the workspace's default limits, if the key has none of its own
+    #[arg(long, conflicts_with = "plan")]
+    pub no_plan: bool,
     /// Another note, one line
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
@@ -147,7 +167,7 @@ pub(in crate::cli) struct RotateArgs {
 
 #[derive(Args)]
 pub(in crate::cli) struct ImportArgs {
-    /// A file with one JSON object per line (hash, workspace, name, environment, optional key_hint, expires_at, limits); - for
+    /// A file with one JSON object per line (hash, workspace, name, environment, optional key_hint, expires_at, limits, restrict, plan); - for
     /// standard input. In place of the hash a line may have the key, of which only the hash is sent. Hashes that are known
     /// already are skipped; a line that is refused is told, and the others are imported
     #[arg(long, conflicts_with_all = ["hash", "workspace", "name", "environment", "hint"])]
@@ -171,6 +191,8 @@ pub(in crate::cli) struct ImportArgs {
     pub expiry: ExpiryArgs,
     #[command(flatten)]
     pub limits: LimitArgs,
+    #[command(flatten)]
+    pub restrict: RestrictArgs,
 }
 
 #[derive(Args)]

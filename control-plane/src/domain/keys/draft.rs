@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::end::End;
 use super::paste::{IN_NAME, holds_key};
-use crate::contract::{Environment, Limit};
+use super::restrict::RestrictDraft;
+use crate::contract::{Environment, Limit, Restrict};
 use crate::domain::error::{Error, Problems};
 use crate::domain::limits::{self, LimitDraft};
 use crate::domain::names;
@@ -28,6 +29,12 @@ pub struct KeyDraft {
     /// workspace's default. One of them must be within the workspace's ceiling, which applies beside them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Vec<LimitDraft>>,
+    /// What it may be used for; everything, when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restrict: Option<RestrictDraft>,
+    /// Its plan, in the place of the workspace's default limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// What its owners say of it: one line, up to 500 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -42,6 +49,10 @@ pub struct KeyPatch {
     pub expires_at: Option<Value>,
     /// Other limits; `null` to follow the workspace's default again.
     pub limits: Option<Option<Vec<LimitDraft>>>,
+    /// Other restrictions, where a list that is not given stays; `null` for none.
+    pub restrict: Option<Option<RestrictDraft>>,
+    /// Another plan; `null` for none.
+    pub plan: Option<Option<String>>,
     /// Another note; `null` or empty for none.
     pub note: Option<Option<String>>,
 }
@@ -53,6 +64,8 @@ pub(crate) struct Wanted {
     pub environment: Environment,
     pub expires_at: Option<End>,
     pub limits: Option<Vec<Limit>>,
+    pub restrict: Option<Restrict>,
+    pub plan: Option<String>,
     pub note: Option<String>,
 }
 
@@ -61,6 +74,8 @@ pub(crate) struct Changes {
     pub name: Option<String>,
     pub expires_at: Option<Option<End>>,
     pub limits: Option<Option<Vec<Limit>>>,
+    pub restrict: Option<Option<RestrictDraft>>,
+    pub plan: Option<Option<String>>,
     pub note: Option<Option<String>>,
 }
 
@@ -80,6 +95,10 @@ impl KeyDraft {
             .and_then(|text| check_environment("environment", &text, problems));
         let expires_at = check_expiry(self.expires_at.as_ref(), now, problems);
         let limits = self.limits.map(|drafts| limits::check(&drafts, "limits", problems));
+        let restrict = self.restrict.and_then(|draft| {
+            draft.check(problems);
+            draft.over(None)
+        });
         let note = self.note.and_then(|note| check_note(&note, problems));
         Some(Wanted {
             workspace: workspace?,
@@ -87,6 +106,8 @@ impl KeyDraft {
             environment: environment?,
             expires_at,
             limits,
+            restrict,
+            plan: self.plan,
             note,
         })
     }
@@ -99,9 +120,13 @@ impl KeyPatch {
         let expires_at = self.expires_at.map(|value| check_expiry(Some(&value), now, &mut problems));
         let limits =
             self.limits.map(|drafts| drafts.map(|drafts| limits::check(&drafts, "limits", &mut problems)));
+        let restrict = self.restrict;
+        if let Some(Some(draft)) = &restrict {
+            draft.check(&mut problems);
+        }
         let note = self.note.map(|note| note.and_then(|note| check_note(&note, &mut problems)));
         problems.check()?;
-        Ok(Changes { name, expires_at, limits, note })
+        Ok(Changes { name, expires_at, limits, restrict, plan: self.plan, note })
     }
 }
 

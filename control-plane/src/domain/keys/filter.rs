@@ -16,6 +16,8 @@ pub struct KeyFilter {
     pub status: Option<Status>,
     /// Only keys whose name, hint or id has this in it, as `fold.rs` compares text.
     pub search: Option<String>,
+    /// Only keys with this plan.
+    pub plan: Option<String>,
     /// Only keys with exactly this hint.
     pub hint: Option<String>,
     /// Only keys that somebody of this name has made.
@@ -32,6 +34,9 @@ pub struct KeyFilter {
     pub before: Option<i64>,
     /// How many of them to leave out.
     pub offset: u32,
+    /// For pages, with a workspace and without `before`: of the keys in each state no more than so many are looked at, in the list's order. What
+    /// else is asked, of an environment, a maker or a text, is asked of those.
+    pub look: Option<u32>,
 }
 
 /// In which order a list shows keys.
@@ -46,7 +51,7 @@ pub enum KeyOrder {
     Ends,
     /// Those with which somebody came last; with `refused_since`.
     LatestRefused,
-    /// Those that were unused for the longest time; with `unused_since`.
+    /// Those that were unused for the longest time, by the day (UTC); with `unused_since`, or with active keys.
     LongestUnused,
     /// What gateways accept first, each part with the newest first.
     WorkingFirst,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::draft::{KeyDraft, Wanted};
+use super::restrict::RestrictDraft;
 use super::secret;
 use crate::contract::KeyHash;
 use crate::domain::error::Problems;
@@ -30,6 +31,10 @@ pub struct ImportDraft {
     pub expires_at: Option<Value>,
     /// Own limits; when it is not given, the key follows its workspace's default.
     pub limits: Option<Vec<LimitDraft>>,
+    /// What it may be used for; everything, when it is not given.
+    pub restrict: Option<RestrictDraft>,
+    /// Its plan.
+    pub plan: Option<String>,
 }
 
 /// What became of one key of a batch.
@@ -80,6 +85,8 @@ impl ImportDraft {
             environment: self.environment,
             expires_at: self.expires_at,
             limits: self.limits,
+            restrict: self.restrict,
+            plan: self.plan,
             note: None,
         };
         let wanted = draft.check_into(now, problems)?;

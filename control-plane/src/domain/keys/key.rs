@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::end::End;
-use crate::contract::{Environment, KeyHash, Limit};
+use super::restrict;
+use crate::contract::{Environment, KeyHash, Limit, Restrict};
 use crate::domain::audit::Target;
 use crate::domain::limits;
 
@@ -33,6 +34,12 @@ pub struct Key {
     pub own_limits: Option<Vec<Limit>>,
     /// What the gateways enforce: own or default limits within the workspace's bounds.
     pub limits: Vec<Limit>,
+    /// What it may be used for; `None` for everything.
+    pub restrict: Option<Restrict>,
+    /// Its plan, whose limits and restrictions apply as well.
+    pub plan: Option<String>,
+    /// The workspace's plan.
+    pub workspace_plan: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it, as shown to people; `None` for keys older than the audit log.
@@ -92,6 +99,10 @@ pub struct NewKey {
     pub hint: String,
     /// Own limits; `None` follows the workspace.
     pub limits: Option<Vec<Limit>>,
+    /// What it may be used for; `None` for everything.
+    pub restrict: Option<Restrict>,
+    /// Its plan.
+    pub plan: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it, for people.
@@ -116,6 +127,8 @@ impl Key {
             "environment": self.environment.as_str(),
             "expires_at": self.expires_at.map(|time| time.to_string()),
             "limits": self.own_limits.as_ref().map(|_| limits),
+            "restrictions": self.restrict.as_ref().map(restrict::in_words),
+            "plan": self.plan,
         })
     }
 

@@ -37,6 +37,8 @@ pub struct WorkspacePatch {
     pub workspace_limits: Option<Vec<LimitDraft>>,
     /// Another number of active keys, which may be below what there is; `null` for as many as one likes.
     pub max_active_keys: Option<Option<i64>>,
+    /// Another plan; `null` for none. Gateways learn of it for every key.
+    pub plan: Option<Option<String>>,
 }
 
 /// What a new workspace gets that names nothing else.
@@ -55,6 +57,7 @@ pub(crate) struct Changes {
     ceiling: Option<Option<Limit>>,
     workspace_limits: Option<Vec<Limit>>,
     max_active_keys: Option<Option<u32>>,
+    plan: Option<Option<String>>,
 }
 
 impl WorkspacePatch {
@@ -71,6 +74,7 @@ impl WorkspacePatch {
                 .workspace_limits
                 .map(|drafts| bounds::check_workspace_limits(&drafts, problems)),
             max_active_keys: self.max_active_keys.map(|most| bounds::check_max_active_keys(most, problems)),
+            plan: self.plan,
         }
     }
 }
@@ -99,7 +103,8 @@ impl Changes {
         }
         problems.check()?;
         let name = self.name.unwrap_or_else(|| before.name.clone());
-        Ok(Workspace { name, default_limits, bounds, ..before.clone() })
+        let plan = self.plan.unwrap_or_else(|| before.plan.clone());
+        Ok(Workspace { name, default_limits, bounds, plan, ..before.clone() })
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Workspace {
     pub default_limits: Vec<Limit>,
     /// What an operator allows.
     pub bounds: Bounds,
+    /// Its plan, whose limits all its keys share.
+    pub plan: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -50,6 +52,7 @@ impl Workspace {
             "ceiling": self.bounds.ceiling.as_ref().map(limits::to_text),
             "workspace_limits": texts(&self.bounds.workspace_limits),
             "max_active_keys": self.bounds.max_active_keys,
+            "plan": self.plan,
         })
     }
 }

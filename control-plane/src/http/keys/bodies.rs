@@ -11,6 +11,7 @@ use crate::domain::gateways::Receipt;
 use crate::domain::keys::secret::PlaintextKey;
 use crate::domain::keys::{Imported, Key};
 use crate::http::limits::LimitBody;
+use crate::http::restrict::RestrictBody;
 use crate::http::usage::UsesBody;
 
 /// A key; never its plaintext.
@@ -47,6 +48,10 @@ pub(in crate::http) struct KeyBody {
     limits: Vec<LimitBody>,
     /// True when it follows the workspace's default and has none of its own.
     limits_inherited: bool,
+    /// What it may be used for; null for everything.
+    restrict: Option<RestrictBody>,
+    /// Its plan, whose limits and restrictions count as well; null for none.
+    plan: Option<String>,
     /// The key that this one replaced.
     rotated_from: Option<String>,
     /// The key that replaces this one.
@@ -101,7 +106,7 @@ pub(super) struct RevokedBody {
 /// Which gateways enforce a change.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Receipt)]
-pub(super) struct ReceiptBody {
+pub(in crate::http) struct ReceiptBody {
     /// Revision of the change; null for a token of one workspace, which is told of gateways only how many there are: they are numbered
     /// then.
     pub revision: Option<u64>,
@@ -193,6 +198,8 @@ impl KeyBody {
             revoked_at: key.revoked_at.map(|time| time.to_string()),
             limits: key.limits.iter().map(LimitBody::from).collect(),
             limits_inherited: key.own_limits.is_none(),
+            restrict: key.restrict.as_ref().map(RestrictBody::from),
+            plan: key.plan.clone(),
             rotated_from: key.rotated_from.clone(),
             rotated_to: key.rotated_to.clone(),
             revision: key.revision,

@@ -6,9 +6,10 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
 
-use crate::domain::keys::{ImportDraft, KeyDraft, KeyPatch, RotateDraft};
+use crate::domain::keys::{ImportDraft, KeyDraft, KeyPatch, RestrictDraft, RotateDraft};
 use crate::http::json::present;
 use crate::http::limits::{LimitBody, drafts};
+use crate::http::restrict::RestrictBody;
 
 /// A key to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -33,6 +34,13 @@ pub(super) struct CreateKey {
     /// workspace's default. One of them must be within the workspace's ceiling, which applies beside them.
     #[serde(default)]
     pub limits: Option<Vec<LimitBody>>,
+    /// What it may be used for. Everything, when it is not given.
+    #[serde(default)]
+    pub restrict: Option<RestrictBody>,
+    /// Name of a plan, which takes the place of the workspace's default limits. Only operators give plans.
+    #[serde(default)]
+    #[schema(example = "gold")]
+    pub plan: Option<String>,
     /// What its owners say of it: one line, up to 500 characters. For people.
     #[serde(default)]
     #[schema(max_length = 500)]
@@ -56,6 +64,14 @@ pub(super) struct UpdateKey {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<LimitBody>>)]
     pub limits: Option<Option<Vec<LimitBody>>>,
+    /// Other restrictions: a list that is not given stays as it is, an empty one restricts nothing; `null` for none at all.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<RestrictBody>)]
+    pub restrict: Option<Option<RestrictBody>>,
+    /// Another plan; `null` for none. Only operators give plans.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub plan: Option<Option<String>>,
     /// Another note; `null` for none.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 500)]
@@ -110,6 +126,12 @@ pub(crate) struct ImportKey {
     /// Own limits; when it is not given, the key follows its workspace's default.
     #[serde(default)]
     pub limits: Option<Vec<LimitBody>>,
+    /// What it may be used for. Everything, when it is not given.
+    #[serde(default)]
+    pub restrict: Option<RestrictBody>,
+    /// Name of a plan.
+    #[serde(default)]
+    pub plan: Option<String>,
 }
 
 impl From<CreateKey> for KeyDraft {
@@ -120,6 +142,8 @@ impl From<CreateKey> for KeyDraft {
             environment: body.environment,
             expires_at: body.expires_at,
             limits: body.limits.map(drafts),
+            restrict: body.restrict.map(RestrictDraft::from),
+            plan: body.plan,
             note: body.note,
         }
     }
@@ -131,6 +155,8 @@ impl From<UpdateKey> for KeyPatch {
             name: body.name,
             expires_at: body.expires_at,
             limits: body.limits.map(|limits| limits.map(drafts)),
+            restrict: body.restrict.map(|restrict| restrict.map(RestrictDraft::from)),
+            plan: body.plan,
             note: body.note,
         }
     }
@@ -152,6 +178,8 @@ impl From<ImportKey> for ImportDraft {
             key_hint: body.key_hint,
             expires_at: body.expires_at,
             limits: body.limits.map(drafts),
+            restrict: body.restrict.map(RestrictDraft::from),
+            plan: body.plan,
         }
     }
 }

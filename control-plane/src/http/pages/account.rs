@@ -2,11 +2,12 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::chrome::{Chrome, Section};
+use super::colours::Colours;
 use super::device::Devices;
 use super::error::PageError;
 use super::form::Posted;
@@ -102,6 +103,12 @@ pub(super) async fn end_session(State(app): State<App>, posted: Posted) -> Resul
     let by = signed_in.actor();
     app.users.end_session(&signed_in.user, fields.text("session"), by).await?;
     Ok(Redirect::to("/account?ended=1"))
+}
+
+/// Keeps the colours that were chosen.
+pub(super) async fn choose_colours(State(app): State<App>, posted: Posted) -> Result<Response, PageError> {
+    let cookie = Colours::of(posted.fields.text("colours")).cookie(&app)?;
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/account#colours")).into_response())
 }
 
 /// Gives the user another password and ends all their sessions.

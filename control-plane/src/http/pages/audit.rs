@@ -14,6 +14,7 @@ use super::query::query_of;
 use super::view::{Moment, Pager, html};
 use crate::domain::audit::{Action, AuditFilter, Entry};
 use crate::domain::keys::paste::may_hold_key;
+use crate::domain::lists::MOST_COUNTED;
 use crate::domain::users::Role;
 use crate::http::app::App;
 use crate::http::extract::Query;
@@ -38,6 +39,10 @@ struct AuditPage {
     /// The query of the list, without the page.
     query: String,
     pager: Pager,
+    /// True on the last page that is shown, when there are more entries.
+    cut: bool,
+    /// True when there are more entries than were looked at.
+    partly: bool,
 }
 
 /// An entry: who did what to what, when and from where.
@@ -56,6 +61,8 @@ struct Row {
 }
 
 const PAGE: u32 = 50;
+/// The last page that is shown, as in the list of keys.
+const LAST_PAGE: u32 = MOST_COUNTED / PAGE;
 
 impl AuditQuery {
     fn action(&self) -> Option<Action> {
@@ -76,8 +83,8 @@ impl AuditQuery {
             workspace_seq: Some(place.membership.workspace_seq),
             action: self.action(),
             target_id: self.target().map(str::to_owned),
-            before: None,
             offset,
+            ..AuditFilter::default()
         }
     }
 
@@ -95,21 +102,24 @@ pub(super) async fn show(
     Query(query): Query<AuditQuery>,
 ) -> Result<Response, PageError> {
     place.need(Role::Owner)?;
-    let page = page_number(query.page.as_deref());
-    let filter = query.filter(&place, (page - 1) * PAGE);
+    let page = page_number(query.page.as_deref()).min(LAST_PAGE);
+    let filter = AuditFilter { look: Some(MOST_COUNTED), ..query.filter(&place, (page - 1) * PAGE) };
     let lists = app.audit.over(app.for_lists());
     let read = async move {
         let (entries, next) = lists.list(&filter, PAGE).await?;
         let more = next.is_some();
         let beyond = entries.is_empty() && page > 1;
         let total = if more || beyond {
-            Some(lists.count(&AuditFilter { offset: 0, ..filter }).await?)
+            Some(lists.count(&AuditFilter { offset: 0, ..filter.clone() }).await?)
         } else {
             None
         };
-        Ok((entries, more, total))
+        let looks = filter.action.is_some() && filter.target_id.is_none();
+        let everything = AuditFilter { action: None, offset: 0, ..filter };
+        let partly = looks && lists.count(&everything).await? > MOST_COUNTED.into();
+        Ok((entries, more, total, partly))
     };
-    let (entries, more, total) = app.turns.run(&place.signed_in.user.id, read).await?;
+    let (entries, more, total, partly) = app.turns.run(&place.signed_in.user.id, read).await?;
     let last = total.map(|total| total.div_ceil(PAGE.into())).filter(|last| *last > 0);
     if let (true, Some(last)) = (entries.is_empty(), last) {
         // An empty page must not say that nothing has happened.
@@ -122,12 +132,16 @@ pub(super) async fn show(
     let (shown, chosen) = (entries.len(), query.action());
     let actions =
         Action::ALL.into_iter().map(|action| (action.as_str(), words(action), Some(action) == chosen));
+    let mut pager = Pager::new(page, PAGE, (shown, more), total, &query.text());
+    let cut = page == LAST_PAGE && pager.next.take().is_some();
     Ok(html(&AuditPage {
         chrome: place.chrome("Audit log", Section::Audit),
         rows: entries.into_iter().map(row).collect(),
         actions: actions.collect(),
         target: query.target().map(str::to_owned),
-        pager: Pager::new(page, PAGE, (shown, more), total, &query.text()),
+        pager,
+        cut,
+        partly,
         query: query.text(),
     }))
 }
@@ -240,6 +254,9 @@ const fn did(action: Action, alone: bool) -> &'static str {
         (Action::SessionEnded, false) => "ended a session of",
         (Action::TokenCreated, _) => "made the operator token",
         (Action::TokenRevoked, _) => "revoked the operator token",
+        (Action::PlanCreated, _) => "made the plan",
+        (Action::PlanUpdated, _) => "changed the plan",
+        (Action::PlanDeleted, _) => "removed the plan",
         (Action::SignedOutEverywhere, true) => "signed out everywhere",
         (Action::SignedOutEverywhere, false) => "ended all sessions of",
     }
@@ -275,5 +292,8 @@ pub(super) const fn words(action: Action) -> &'static str {
         Action::SessionEnded => "Session ended",
         Action::TokenCreated => "Operator token made",
         Action::TokenRevoked => "Operator token revoked",
+        Action::PlanCreated => "Plan made",
+        Action::PlanUpdated => "Plan changed",
+        Action::PlanDeleted => "Plan removed",
     }
 }

@@ -33,13 +33,15 @@ enum Kind {
 }
 
 /// What describes a thing, in the order of the pages: its field, label and kind. A change names all of it, and shows what is another.
-const STATE: [(&str, &str, Kind); 11] = [
+const STATE: [(&str, &str, Kind); 13] = [
     ("name", "Name", Kind::Plain("none")),
     ("slug", "Short name", Kind::Plain("none")),
     ("role", "Role", Kind::Plain("none")),
     ("environment", "Environment", Kind::Environment),
     ("expires_at", "Expires", Kind::Time),
     ("limits", "Limit", Kind::Limits("Workspace default", "No limit of its own")),
+    ("restrictions", "Restrictions", Kind::Plain("none")),
+    ("plan", "Plan", Kind::Plain("none")),
     ("default_limits", "Default limit", Kind::Limits("No limit", "No limit")),
     ("ceiling", "Most for each key", Kind::Limits("No limit", "No limit")),
     ("workspace_limits", "All keys together", Kind::Limits("No limit", "No limit")),

@@ -15,6 +15,7 @@ pub(super) enum Section {
     Members,
     Account,
     Tokens,
+    Plans,
 }
 
 /// The frame of a page for a signed-in user.
@@ -70,6 +71,7 @@ impl Chrome {
             Section::Members => section == "settings" || section == "members",
             Section::Account => section == "account",
             Section::Tokens => section == "tokens",
+            Section::Plans => section == "plans",
         }
     }
 
@@ -86,7 +88,7 @@ impl Chrome {
             Section::ApiKeys => "/settings/api-keys",
             Section::Members => "/settings/members",
             // Not everybody sees the audit log everywhere.
-            Section::Overview | Section::Audit | Section::Account | Section::Tokens => "",
+            Section::Overview | Section::Audit | Section::Account | Section::Tokens | Section::Plans => "",
         }
     }
 

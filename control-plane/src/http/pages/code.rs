@@ -1,39 +1,24 @@
 //! The second step of signing in, for whoever has a second factor: the code. Between the steps the form has a text under our signature that
 //! says whose password was right, a moment ago.
 
-use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use tower_sessions::Session;
 
+use super::code_form::page;
 use super::device::Devices;
 use super::error::PageError;
 use super::fields::Fields;
 use super::query::escape_place;
 use super::session;
 use super::sign_in::{own_path, told};
-use super::view::{Assets, html};
 use crate::http::app::App;
 use crate::http::caller::Address;
 use crate::http::error::Failure;
 use crate::service::users::{HalfWay, SignIn};
 
-#[derive(Template)]
-#[template(path = "sign_in_code.html")]
-struct CodePage<'a> {
-    assets: Assets,
-    half: String,
-    next: &'a str,
-    problem: &'a str,
-}
-
 const OVER: &str = "The password was typed too long ago, or it is another one by now. Begin again.";
-
-/// The form, for somebody who has shown the password.
-pub(super) fn ask(app: &App, half: &HalfWay, next: &str) -> Response {
-    page(half.seal(&app.signer), next, "")
-}
 
 /// Checks the code and begins a session.
 pub(super) async fn enter(
@@ -79,8 +64,4 @@ pub(super) async fn enter(
         }
         None => Ok(told(&app, next, StatusCode::BAD_REQUEST, OVER)),
     }
-}
-
-fn page(half: String, next: &str, problem: &str) -> Response {
-    html(&CodePage { assets: Assets::new(), half, next, problem })
 }

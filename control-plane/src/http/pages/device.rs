@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponseParts, ResponseParts};
 
 use super::cookies;
@@ -29,12 +29,8 @@ const MAX_AGE_SECONDS: u32 = 365 * 24 * 3600;
 impl Devices {
     /// Those of a request, when our signature is on them.
     pub fn of(app: &App, headers: &HeaderMap) -> Self {
-        let name = cookies::name(app, "device");
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let cookies =
-            cookies.flat_map(|value| value.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
-        let mut signed = cookies.filter(|(found, _)| *found == name).map(|(_, value)| value);
-        let text = signed.next().and_then(|value| app.signer.verify(PURPOSE, value));
+        let signed = cookies::value(&cookies::name(app, "device"), headers);
+        let text = signed.and_then(|value| app.signer.verify(PURPOSE, value));
         Self(text.map(device::read).unwrap_or_default())
     }
 

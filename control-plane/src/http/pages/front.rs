@@ -18,6 +18,7 @@ use super::usage::{Chart, LastUsed, Line, Span, refused};
 use super::view::{counted, grouped, html};
 use crate::domain::error::Error;
 use crate::domain::keys::{Key, KeyFilter, Status};
+use crate::domain::lists::MOST_COUNTED;
 use crate::domain::receipts::Speed;
 use crate::domain::usage::{Bucket, Headroom, Lines, Minute, Period, Step, Tally, minute_of};
 use crate::domain::users::Role;
@@ -140,7 +141,8 @@ async fn read(
     period: Period,
     now: Minute,
 ) -> Result<Found, Error> {
-    let mine = KeyFilter { workspace_seq: Some(workspace_seq), ..KeyFilter::default() };
+    let (here, look) = (Some(workspace_seq), Some(MOST_COUNTED));
+    let mine = KeyFilter { workspace_seq: here, look, ..KeyFilter::default() };
     let active = keys.count(&KeyFilter { status: Some(Status::Active), ..mine.clone() }).await?;
     let used = usage.of_workspace(&id, &period).await?;
     let is_used = |buckets: &[Bucket]| buckets.iter().any(|bucket| bucket.tally.total() > 0);

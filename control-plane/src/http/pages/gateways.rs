@@ -9,6 +9,7 @@ use super::chrome::{Chrome, Section};
 use super::error::PageError;
 use super::place::Place;
 use super::view::{Moment, html};
+use crate::contract::Protocol;
 use crate::domain::credentials::StoredCredential;
 use crate::domain::gateways::{GatewayView, PUSHED_OUT};
 use crate::domain::replicas::Replica;
@@ -26,6 +27,8 @@ struct GatewaysPage {
     pushed_out: bool,
     without_session: usize,
     other_database: usize,
+    /// How many refuse keys with restrictions because their filters do not know them.
+    without_restrictions: usize,
     credentials: Vec<CredentialLine>,
     /// Empty where there can be one only.
     replicas: Vec<ReplicaLine>,
@@ -56,6 +59,7 @@ struct Row {
     stale: bool,
     serves_nobody: bool,
     other_database: bool,
+    knows_restrictions: bool,
     leaving: bool,
     revision: Option<u64>,
     behind: u64,
@@ -107,6 +111,7 @@ pub(super) async fn show(State(app): State<App>, place: Place) -> Result<Respons
         glance,
         pushed_out: rows.iter().any(|row| row.id.ends_with(&format!("/{PUSHED_OUT}"))),
         without_session: rows.iter().filter(|row| row.connected && !row.has_session).count(),
+        without_restrictions: rows.iter().filter(|row| row.connected && !row.knows_restrictions).count(),
         other_database: rows.iter().filter(|row| row.connected && row.other_database).count(),
         rows,
         credentials,
@@ -165,6 +170,7 @@ impl Row {
             stale: gateway.stale,
             serves_nobody: gateway.workers == Some(0),
             other_database: gateway.other_database,
+            knows_restrictions: gateway.accepts != Protocol::One,
             leaving: gateway.leaving,
             revision: gateway.acknowledged,
             behind: gateway.acknowledged.map_or(revision, |at| revision.saturating_sub(at)),

@@ -23,7 +23,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::Timestamp;
 
-use self::chosen::{Choice, Chosen, ListQuery, PAGE};
+use self::chosen::{Choice, Chosen, LAST_PAGE, ListQuery, PAGE};
 use self::row::Row;
 use super::audit::page_number;
 use super::chrome::{Chrome, Section};
@@ -57,6 +57,10 @@ struct KeysPage {
     states: Vec<Choice>,
     environments: Vec<Choice>,
     orders: Vec<Choice>,
+    /// True when there are more keys than were looked at for this.
+    partly: bool,
+    /// True on the last page that is shown, when there are more keys.
+    cut: bool,
     /// True when somebody has pasted a key that is not here.
     pasted: bool,
     /// What was done with several keys.
@@ -99,7 +103,7 @@ pub(super) async fn list(
         // It came in the address, where nobody should put it. It must not stay there.
         return Ok(Redirect::to(&key).into_response());
     }
-    let (page, now) = (page_number(query.page.as_deref()), app.clock.now());
+    let (page, now) = (page_number(query.page.as_deref()).min(LAST_PAGE), app.clock.now());
     let chosen = Chosen::of(&query, search::bounded(search));
     let filter = chosen.filter(place.membership.workspace_seq, now);
     let work = read(app.clone(), filter, chosen.clone(), page);
@@ -109,10 +113,14 @@ pub(super) async fn list(
         let place = format!("/w/{}/settings/api-keys?{}&page={last}", place.membership.slug, chosen.query());
         return Ok(Redirect::to(&place).into_response());
     }
+    let mut pager = Pager::new(page, PAGE, (read.keys.len(), read.more), read.total, &chosen.query());
+    let cut = page == LAST_PAGE && pager.next.take().is_some();
     Ok(html(&KeysPage {
         chrome: place.chrome("API Keys", Section::ApiKeys),
         rows: read.keys.iter().map(|key| listed(key, &read.lines, now)).collect(),
-        pager: Pager::new(page, PAGE, (read.keys.len(), read.more), read.total, &chosen.query()),
+        pager,
+        cut,
+        partly: chosen.is_partly(&read.counts),
         states: chosen.states(&read.counts),
         environments: chosen.environments(),
         orders: chosen.orders(),
@@ -148,7 +156,8 @@ async fn read(app: App, filter: KeyFilter, chosen: Chosen, page: u32) -> Result<
         }
         None => None,
     };
-    let everything = KeyFilter { workspace_seq: Some(workspace_seq), ..KeyFilter::default() };
+    let everything =
+        KeyFilter { workspace_seq: Some(workspace_seq), look: filter.look, ..KeyFilter::default() };
     let none_yet = is_empty && lists.list(&everything, 1).await?.0.is_empty();
     let anywhere = KeyFilter { search: filter.search.clone(), ..everything };
     let elsewhere = is_empty && !none_yet && page == 1 && !lists.list(&anywhere, 1).await?.0.is_empty();

@@ -15,6 +15,7 @@ use super::query::query_of;
 use super::view::{Moment, counted, html};
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{KeyFilter, Status};
+use crate::domain::lists::MOST_COUNTED;
 use crate::domain::users::{Invitation, Role, User};
 use crate::http::app::App;
 use crate::http::extract::Query;
@@ -42,6 +43,8 @@ struct MemberPage {
     /// How many active keys they have made.
     keys: String,
     /// The query of the list that shows them.
+    /// True when the workspace has more keys than were looked at.
+    partly: bool,
     query: String,
     problem: Option<String>,
 }
@@ -182,14 +185,22 @@ async fn one(app: &App, place: &Place, problem: Option<String>) -> Result<Respon
     let member = member(place, &user).ok_or(Error::NotFound("member"))?;
     let workspace_seq = Some(place.membership.workspace_seq);
     let created_by = Some(user.email.clone());
-    let filter =
-        KeyFilter { workspace_seq, created_by, status: Some(Status::Active), ..KeyFilter::default() };
+    let active = KeyFilter {
+        workspace_seq,
+        status: Some(Status::Active),
+        look: Some(MOST_COUNTED),
+        ..KeyFilter::default()
+    };
     let lists = app.keys.over(app.for_lists());
-    let count = async move { lists.count(&filter).await };
-    let keys = counted(app.turns.run(&place.signed_in.user.id, count).await?);
+    let count = async move {
+        let all = lists.count(&active).await?;
+        Ok((lists.count(&KeyFilter { created_by, ..active }).await?, all > MOST_COUNTED.into()))
+    };
+    let (keys, partly) = app.turns.run(&place.signed_in.user.id, count).await?;
+    let keys = counted(keys);
     let query = query_of(&[("by", &user.email)]);
     let chrome = place.chrome("Member", Section::Members);
-    Ok(html(&MemberPage { chrome, member, keys, query, problem }))
+    Ok(html(&MemberPage { chrome, member, keys, partly, query, problem }))
 }
 
 async fn page(app: &App, place: &Place) -> Result<MembersPage, PageError> {

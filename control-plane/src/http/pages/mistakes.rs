@@ -26,6 +26,8 @@ impl Mistakes {
                 found.0.push(Mistake { field, label, words: words(field, message) });
             }
         }
+        // As the fields stand in the form, whichever rule was checked first.
+        found.0.sort_by_key(|mistake| ORDER.iter().position(|field| *field == mistake.field));
         found
     }
 
@@ -64,6 +66,9 @@ impl Mistakes {
     }
 }
 
+/// The fields of forms with several, from top to bottom. What is about no field, or about one of another form, stands above them.
+const ORDER: [&str; 8] = ["name", "environment", "expiry", "limit", "requests", "burst", "note", "new"];
+
 /// The field that a path of a request stands for, and its label.
 fn field_of(path: &str) -> (&'static str, &'static str) {
     match path {
@@ -76,6 +81,9 @@ fn field_of(path: &str) -> (&'static str, &'static str) {
         "password" => ("new", "New password"),
         "email" => ("email", "E-mail address"),
         "role" => ("role", "Role"),
+        path if path.starts_with("restrict.methods") => ("methods", "Methods"),
+        path if path.starts_with("restrict.paths") => ("paths", "Paths"),
+        path if path.starts_with("restrict.addresses") => ("addresses", "Addresses"),
         path if path.contains("limits") && path.ends_with(".requests") => ("requests", "Requests"),
         path if path.contains("limits") && path.ends_with(".burst") => ("burst", "Burst"),
         path if path.contains("limits") => ("limit", "Limit"),
@@ -113,8 +121,8 @@ mod tests {
 
     #[test]
     fn each_field_is_told_once_and_in_words_for_people() {
-        let mut problems = Problems::one("name", "1 to 100 characters, no control characters");
-        problems.add("limits[0].requests", "at least 1");
+        let mut problems = Problems::one("limits[0].requests", "at least 1");
+        problems.add("name", "1 to 100 characters, no control characters");
         problems.add("limits[0].requests", "too large");
         problems.add("quota", "the workspace may have 1 active keys and has 1");
         let mistakes = Mistakes::new(&problems);
@@ -122,9 +130,9 @@ mod tests {
         assert_eq!(
             told,
             [
+                ("", "The workspace may have 1 active keys and has 1."),
                 ("name", "Enter a name (up to 100 characters)."),
                 ("requests", "Enter a number from 1 to 1,000,000."),
-                ("", "The workspace may have 1 active keys and has 1."),
             ]
         );
         assert_eq!(

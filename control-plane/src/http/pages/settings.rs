@@ -17,6 +17,7 @@ use crate::contract::Limit;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::paste::may_hold_key;
 use crate::domain::keys::{KeyFilter, Status};
+use crate::domain::lists::MOST_COUNTED;
 use crate::domain::users::Role;
 use crate::domain::workspaces::{Workspace, WorkspacePatch};
 use crate::http::app::App;
@@ -129,8 +130,8 @@ async fn page(
 
 /// How many keys work. Looking at the rows is a list.
 async fn active_keys(app: &App, place: &Place) -> Result<u64, Error> {
-    let workspace_seq = Some(place.membership.workspace_seq);
-    let filter = KeyFilter { workspace_seq, status: Some(Status::Active), ..KeyFilter::default() };
+    let (workspace_seq, look) = (Some(place.membership.workspace_seq), Some(MOST_COUNTED));
+    let filter = KeyFilter { workspace_seq, status: Some(Status::Active), look, ..KeyFilter::default() };
     let lists = app.keys.over(app.for_lists());
     app.turns.run(&place.signed_in.user.id, async move { lists.count(&filter).await }).await
 }

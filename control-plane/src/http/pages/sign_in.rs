@@ -16,7 +16,7 @@ use super::fields::Fields;
 use super::form::Posted;
 use super::query::escape_place;
 use super::view::{Assets, html};
-use super::{code, session, way_back};
+use super::{code_form, session, way_back};
 use crate::domain::error::Error;
 use crate::domain::users::password::Password;
 use crate::http::app::App;
@@ -128,7 +128,7 @@ pub(super) async fn sign_in(
             let back = Redirect::to(&format!("/sign-in?entered=1&next={}", escape_place(next)));
             Ok((devices.remember(&app, &user)?, back).into_response())
         }
-        SignIn::CodeNext(half) => Ok(code::ask(&app, &half, next)),
+        SignIn::CodeNext(half) => Ok(code_form::ask(&app, &half, next)),
         SignIn::Refused => {
             app.sign_in_failures.is_first(address);
             Ok(refuse(StatusCode::UNAUTHORIZED, "The e-mail address or the password is not right."))

@@ -16,7 +16,7 @@ use crate::domain::operators::{OperatorToken, TokenStatus};
 use crate::http::app::App;
 
 /// A person who is an operator.
-pub(super) struct Operator(SignedIn);
+pub(super) struct Operator(pub SignedIn);
 
 /// The same with a form that a page of this session has sent.
 pub(super) struct PostedByOperator(SignedIn);

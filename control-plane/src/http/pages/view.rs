@@ -5,16 +5,18 @@ use axum::response::{Html, IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 
 use super::assets;
+use super::colours::Colours;
 use crate::domain::error::Error;
 use crate::domain::keys::End;
 use crate::domain::lists::MOST_COUNTED;
 
-/// Where stylesheet, script and icon are.
+/// Where stylesheet, script and icon are, and in which colours the reader wants them.
 #[derive(Clone, Copy)]
 pub(super) struct Assets {
     pub style: &'static str,
     pub script: &'static str,
     pub icon: &'static str,
+    pub colours: Colours,
 }
 
 /// A moment: in UTC for everyone, in the reader's zone by the script, exact on hover.
@@ -54,7 +56,8 @@ pub(super) struct PageLink {
 
 impl Assets {
     pub fn new() -> Self {
-        Self { style: &assets::STYLE.path, script: &assets::SCRIPT.path, icon: &assets::ICON.path }
+        let colours = Colours::chosen();
+        Self { style: &assets::STYLE.path, script: &assets::SCRIPT.path, icon: &assets::ICON.path, colours }
     }
 }
 

@@ -58,6 +58,10 @@ pub(super) struct UpdateWorkspace {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000)]
     pub max_active_keys: Option<Option<i64>>,
+    /// Name of another plan of workspaces; `null` for none. Gateways learn of it for every key.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub plan: Option<Option<String>>,
 }
 
 impl From<CreateWorkspace> for WorkspaceDraft {
@@ -81,6 +85,7 @@ impl From<UpdateWorkspace> for WorkspacePatch {
             ceiling: body.ceiling.map(|limit| limit.map(LimitDraft::from)),
             workspace_limits: body.workspace_limits.map(drafts),
             max_active_keys: body.max_active_keys,
+            plan: body.plan,
         }
     }
 }

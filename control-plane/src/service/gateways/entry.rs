@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
+use crate::contract::Protocol;
 use crate::domain::credentials::Credential;
 use crate::domain::gateways::GatewayView;
 use crate::domain::replicas::SharedGateway;
@@ -45,6 +46,8 @@ pub(super) struct Gateway {
     pub stale: bool,
     /// What its last poll said, if it did: how many workers have the table.
     pub workers: Option<u32>,
+    /// What its last poll said: the protocol that every worker understands.
+    pub accepts: Protocol,
     /// Polls in progress.
     pub held: u32,
     /// Ends the newest of them.
@@ -105,6 +108,7 @@ impl Gateway {
             last_seen,
             stale: false,
             workers: None,
+            accepts: Protocol::One,
             held: 0,
             newest: None,
             expected_until,
@@ -140,6 +144,7 @@ impl Gateway {
         self.last_seen = row.last_seen;
         self.stale = row.stale;
         self.workers = row.workers;
+        self.accepts = row.accepts;
         self.has_table = row.has_table;
         self.other_database = row.other_database;
         self.expected_until = now + row.expected_for;
@@ -167,6 +172,7 @@ impl Gateway {
             expected_for: self.expected_until.saturating_duration_since(now),
             stale: self.stale,
             workers: self.workers,
+            accepts: self.accepts,
             other_database: self.other_database,
             leaving_for: self.leaving.map_or(Duration::ZERO, left),
             forgotten: false,
@@ -263,6 +269,7 @@ impl Gateway {
             connected: self.is_connected(now),
             stale: self.stale,
             workers: self.workers,
+            accepts: self.accepts,
             other_database: self.other_database,
             leaving: self.is_leaving(now),
             acknowledged: last.map(|ack| ack.revision),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::contract::Protocol;
 use crate::domain::credentials::Credential;
 
 /// How long a gateway whose connection broke is expected back: its longest back-off is 5 s, with jitter.
@@ -27,4 +28,6 @@ pub struct Hello {
     pub stale: bool,
     /// How many of its workers have the table; `None` for a filter that does not say.
     pub workers: Option<u32>,
+    /// What every worker of it understands.
+    pub accepts: Protocol,
 }

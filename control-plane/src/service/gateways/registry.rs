@@ -94,14 +94,14 @@ impl Entries {
             self.bound_those_without_table(now);
         }
         let claims = self.shared.as_ref().is_some_and(Shared::has_others);
-        let Hello { credential, session, version, wait, stale, workers, .. } = hello;
+        let Hello { credential, session, version, wait, stale, workers, accepts, .. } = hello;
         let new = || Gateway::seen(credential, session, (time, time), now);
         let gateway = self.by_id.entry(id.clone()).or_insert_with(new);
         let is_news = claims
             || !gateway.is_known
             || gateway.keeper != Keeper::Us
             || (gateway.session.is_none() && session.is_some())
-            || (gateway.stale, gateway.workers) != (stale, workers);
+            || (gateway.stale, gateway.workers, gateway.accepts) != (stale, workers, accepts);
         gateway.take(if is_news { News::Now } else { News::Later });
         gateway.claims |= claims;
         // One held poll per gateway: whoever asks again has lost the answer to the last one.
@@ -111,6 +111,7 @@ impl Entries {
         gateway.version = version;
         gateway.stale = stale;
         gateway.workers = workers;
+        gateway.accepts = accepts;
         gateway.last_seen = time;
         gateway.held += 1;
         gateway.expected_until = now + wait * 2 + MARGIN;

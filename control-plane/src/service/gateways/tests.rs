@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::hello::MARGIN;
 use super::registry::MAX_GATEWAYS;
+use crate::contract::Protocol;
 use crate::domain::audit::Actor;
 use crate::domain::credentials::Credential;
 use crate::domain::gateways::Receipt;
@@ -19,6 +20,7 @@ const WAIT: Duration = Duration::from_secs(25);
 /// A poll of `name` under a credential, from the process with this session (0 is none).
 fn hello(credential: &str, name: &str, session: u8) -> Hello {
     Hello {
+        accepts: Protocol::Two,
         credential: Credential::named(credential),
         name: name.to_owned(),
         session: (session > 0).then_some([session; 32]),

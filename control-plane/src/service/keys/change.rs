@@ -8,6 +8,7 @@ use serde_json::json;
 use super::named::refuse_key_in;
 use super::once::{refuse_repeat, remember};
 use super::service::{Keys, existing, fitting};
+use crate::contract::Scope;
 use crate::domain::audit::{Action, Actor};
 use crate::domain::audit_text::changed_from;
 use crate::domain::error::Error;
@@ -15,7 +16,7 @@ use crate::domain::keys::rotate::not_near;
 use crate::domain::keys::secret::{GeneratedKey, PlaintextKey};
 use crate::domain::keys::{End, IdempotencyKey, Idempotent, Key, KeyPatch, NewKey, RotateDraft, Status};
 use crate::domain::random;
-use crate::service::{quota, workspaces};
+use crate::service::{plans, quota, workspaces};
 use crate::store::{Tx, View, Written};
 
 /// A key that is revoked.
@@ -40,7 +41,7 @@ pub struct Rotated {
 const MOST_ROTATIONS: u32 = 32;
 
 impl Keys {
-    /// Changes name, expiry or limits. A revoked key can only be renamed.
+    /// Changes name, expiry, limits or restrictions. A revoked key can only be renamed.
     pub async fn update(&self, id: &str, patch: KeyPatch, by: Actor) -> Result<Written<Key>, Error> {
         let now = self.clock.now();
         self.fleet.check("limits", patch.limits.iter().flatten().flatten())?;
@@ -50,7 +51,10 @@ impl Keys {
             .write(move |tx| {
                 Box::pin(async move {
                     let key = existing(tx, &id).await?;
-                    let visible = changes.expires_at.is_some() || changes.limits.is_some();
+                    let visible = changes.expires_at.is_some()
+                        || changes.limits.is_some()
+                        || changes.restrict.is_some()
+                        || changes.plan.is_some();
                     if visible && key.revoked_at.is_some() {
                         return Err(conflict("a revoked key stays revoked", &key.id));
                     }
@@ -74,6 +78,16 @@ impl Keys {
                     if let Some(limits) = changes.limits {
                         let limits = fitting(&workspace, limits, "limits")?;
                         tx.set_key_limits(key.seq, limits.as_deref()).await?;
+                    }
+                    if let Some(draft) = changes.restrict {
+                        let restrict = draft.and_then(|draft| draft.over(key.restrict.as_ref()));
+                        if restrict != key.restrict {
+                            tx.set_key_restrict(key.seq, restrict.as_ref()).await?;
+                        }
+                    }
+                    if let Some(plan) = changes.plan {
+                        plans::check_named(tx, plan.as_deref(), Scope::Key).await?;
+                        tx.set_key_plan(key.seq, plan.as_deref()).await?;
                     }
                     let changed = existing(tx, &id).await?;
                     note_changes(tx, &by, now, &key, &changed).await?;
@@ -216,6 +230,8 @@ fn successor(old: &Key, id: String, now: Timestamp, by: &Actor) -> NewKey {
         name: old.name.clone(),
         hint: String::new(),
         limits: old.own_limits.clone(),
+        restrict: old.restrict.clone(),
+        plan: old.plan.clone(),
         created_at: now,
         created_by: by.name.clone(),
         expires_at: old.expires_at,
@@ -236,7 +252,11 @@ async fn note_changes(
         by.did(tx, now, Action::KeyRenamed, after.as_target(), details).await?;
     }
     let is_noted = before.note != after.note;
-    if before.expires_at != after.expires_at || before.own_limits != after.own_limits || is_noted {
+    let is_other = before.expires_at != after.expires_at
+        || before.own_limits != after.own_limits
+        || before.restrict != after.restrict
+        || before.plan != after.plan;
+    if is_other || is_noted {
         let mut details = after.audited();
         details["before"] = changed_from(&before.audited(), &details);
         if is_noted {

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::contract::{Environment, KeyHash};
+use crate::contract::{Environment, KeyHash, Scope};
 use crate::domain::audit::Actor;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::import::Ready;
 use crate::domain::keys::{Imported, Key, NewKey, Status, paste};
 use crate::domain::random;
 use crate::domain::workspaces::Workspace;
-use crate::service::{quota, workspaces};
+use crate::service::{plans, quota, workspaces};
 use crate::store::View;
 
 /// The rows to be stored and, in the order of the request, what becomes of each key.
@@ -89,6 +89,10 @@ impl<'a> Plan<'a> {
         if paste::hashes(&wanted.name).iter().any(|hash| self.secrets.contains(hash)) {
             problems.add("name", paste::IN_NAME);
         }
+        if let Err(error) = plans::check_named(tx, wanted.plan.as_deref(), Scope::Key).await {
+            let Error::Invalid(unknown) = error else { return Err(error) };
+            problems.extend(unknown);
+        }
         let limits = wanted.limits.map(|own| workspace.bounds.fit(own, "limits", &mut problems));
         if !problems.is_empty() {
             return Ok(Imported::Refused(problems));
@@ -104,6 +108,8 @@ impl<'a> Plan<'a> {
             name: wanted.name,
             hint,
             limits,
+            restrict: wanted.restrict,
+            plan: wanted.plan,
             created_at: self.now,
             created_by: self.by.name.clone(),
             expires_at: wanted.expires_at,

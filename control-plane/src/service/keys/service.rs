@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::named::refuse_key_in;
 use super::once::{refuse_repeat, remember};
-use crate::contract::Limit;
+use crate::contract::{Limit, Scope};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::secret::{GeneratedKey, PlaintextKey};
@@ -21,7 +21,7 @@ use crate::domain::lending::Possible;
 use crate::domain::workspaces::Workspace;
 use crate::domain::{lists, random};
 use crate::service::clock::Clock;
-use crate::service::{quota, workspaces};
+use crate::service::{plans, quota, workspaces};
 use crate::store::{Store, View, Written};
 
 /// A key that was just made, with the only copy of its plaintext.
@@ -104,6 +104,7 @@ impl Keys {
                     }
                     let workspace = workspaces::named(tx, "workspace", &wanted.workspace).await?;
                     let limits = fitting(&workspace, wanted.limits, "limits")?;
+                    plans::check_named(tx, wanted.plan.as_deref(), Scope::Key).await?;
                     quota::admit(tx, &workspace, 1, now).await?;
                     let row = NewKey {
                         id,
@@ -113,6 +114,8 @@ impl Keys {
                         name: wanted.name,
                         hint,
                         limits,
+                        restrict: wanted.restrict,
+                        plan: wanted.plan,
                         created_at: now,
                         created_by: by.name.clone(),
                         expires_at: wanted.expires_at,
@@ -184,6 +187,7 @@ impl Keys {
         let of = |status| KeyFilter {
             workspace_seq: Some(workspace_seq),
             status: Some(status),
+            look: Some(lists::MOST_COUNTED),
             ..KeyFilter::default()
         };
         let soon = KeyFilter { ends_before: Some(soon(now)), ..of(Status::Active) };

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Mutex as Lane, OwnedMutexGuard};
 
-use super::page::{ChangesRequest, Difference, encode};
-use crate::contract::KeyHash;
+use super::page::{self, ChangesRequest, Difference, encode};
+use crate::contract::page::{MAX_PAGE_RECORDS, Page};
+use crate::contract::{KeyHash, Protocol};
 use crate::domain::addresses::neighbourhood;
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
@@ -50,8 +51,8 @@ struct Latest {
 
 #[derive(PartialEq, Eq)]
 enum Question {
-    Since { after: u64, tag: Option<String>, limit: u32 },
-    Table { cursor: Option<KeyHash>, limit: u32 },
+    Since { after: u64, tag: Option<String>, limit: u32, accepts: Protocol },
+    Table { cursor: Option<KeyHash>, limit: u32, accepts: Protocol },
 }
 
 impl Lanes {
@@ -62,8 +63,8 @@ impl Lanes {
     /// What changed after the gateway's revision.
     pub async fn difference(&self, request: &ChangesRequest) -> Result<Difference, Error> {
         let mut turn = self.enter(request).await?;
-        let ChangesRequest { after, tag, limit, .. } = request.clone();
-        let (head, question) = (self.store.head(), Question::Since { after, tag, limit });
+        let ChangesRequest { after, tag, limit, accepts, .. } = request.clone();
+        let (head, question) = (self.store.head(), Question::Since { after, tag, limit, accepts });
         if let Some(body) = known(turn.latest.as_ref(), &head, &question) {
             return Ok(Difference::Page(body));
         }
@@ -76,7 +77,7 @@ impl Lanes {
             Since::Unknown => return Ok(Difference::Unknown),
         };
         self.metrics.sync_page("difference");
-        let body = encode(page, false)?;
+        let body = encode(page::difference(page), accepts)?;
         *turn.latest = Some(Latest { head, question, body: body.clone() });
         Ok(Difference::Page(body))
     }
@@ -84,18 +85,25 @@ impl Lanes {
     /// The part of the whole table behind the gateway's cursor.
     pub async fn part_of_reset(&self, request: &ChangesRequest) -> Result<Bytes, Error> {
         let mut turn = self.enter(request).await?;
-        let (cursor, limit) = (request.cursor, request.limit);
-        let (head, question) = (self.store.head(), Question::Table { cursor, limit });
+        let ChangesRequest { cursor, limit, accepts, .. } = *request;
+        let (head, question) = (self.store.head(), Question::Table { cursor, limit, accepts });
         if let Some(body) = known(turn.latest.as_ref(), &head, &question) {
             return Ok(body);
         }
-        let mut connection = self.store.read().await?;
-        let page = connection.part_of_table(cursor, limit).await?;
-        drop(connection);
+        let mut page = self.part(cursor, limit).await?;
+        // Nothing of it is for this gateway: it goes on behind it, or it would ask for the same again.
+        while accepts == Protocol::One && page.more && page.for_old().upserts.is_empty() {
+            page = self.part(page.cursor(), u32::try_from(MAX_PAGE_RECORDS).unwrap_or(limit)).await?;
+        }
         self.metrics.sync_page("reset");
-        let body = encode(page, true)?;
+        let body = encode(page, accepts)?;
         *turn.latest = Some(Latest { head, question, body: body.clone() });
         Ok(body)
+    }
+
+    async fn part(&self, cursor: Option<KeyHash>, limit: u32) -> Result<Page, Error> {
+        let mut connection = self.store.read().await?;
+        connection.part_of_table(cursor, limit).await.map(page::part)
     }
 
     /// When it is this request's turn, if its credential is still good then: many may have waited. Of one neighbourhood one

@@ -1,13 +1,12 @@
 //! What a gateway asks for, and the page that it gets.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::contract::KeyHash;
 use crate::contract::page::{self, MAX_PAGE_RECORDS, Upsert, WireHash};
+use crate::contract::{KeyHash, Protocol};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
 use crate::domain::log::{Head, Page};
@@ -31,6 +30,10 @@ pub struct ChangesRequest {
     pub after: u64,
     /// The tag of that; `None` for a filter that knows none.
     pub tag: Option<String>,
+    /// What every worker of it understands.
+    pub accepts: Protocol,
+    /// What its table was made for.
+    pub shown: Protocol,
     /// Most records in the answer.
     pub limit: u32,
     /// How long it is ready to wait.
@@ -78,13 +81,25 @@ pub fn page_limit(asked: Option<u32>) -> u32 {
     asked.unwrap_or(DEFAULT_LIMIT).clamp(1, most)
 }
 
-pub(super) fn empty_page(head: Head) -> Result<Bytes, Error> {
+pub(super) fn empty_page(head: Head, accepts: Protocol) -> Result<Bytes, Error> {
     let (revision, tag) = (head.revision, head.tag.clone());
-    encode(Page { head, revision, tag, changes: Vec::new(), more: false }, false)
+    encode(
+        difference(Page { head, revision, tag, plans: Vec::new(), changes: Vec::new(), more: false }),
+        accepts,
+    )
 }
 
-/// The page as JSON.
-pub(super) fn encode(page: Page, reset: bool) -> Result<Bytes, Error> {
+/// What changed.
+pub(super) fn difference(page: Page) -> page::Page {
+    whole(page, false)
+}
+
+/// A part of the whole table.
+pub(super) fn part(page: Page) -> page::Page {
+    whole(page, true)
+}
+
+fn whole(page: Page, reset: bool) -> page::Page {
     let (mut upserts, mut removals) = (Vec::new(), Vec::new());
     for change in page.changes {
         let hash = WireHash(change.hash);
@@ -94,6 +109,15 @@ pub(super) fn encode(page: Page, reset: bool) -> Result<Bytes, Error> {
         }
     }
     let (epoch, revision, tag, more) = (page.head.epoch, page.revision, Some(page.tag), page.more);
-    let page = page::Page { epoch, revision, tag, more, reset, plans: BTreeMap::new(), upserts, removals };
+    let plans = page.plans.iter().map(|plan| (plan.name.clone(), plan.for_gateways())).collect();
+    page::Page { epoch, revision, tag, more, reset, plans, upserts, removals }
+}
+
+/// The page as JSON, as a gateway may see it that understands this.
+pub(super) fn encode(mut page: page::Page, accepts: Protocol) -> Result<Bytes, Error> {
+    if accepts == Protocol::One {
+        page = page.for_old();
+    }
+    page.tag = page.tag.map(|tag| accepts.mark(&tag));
     serde_json::to_vec(&page).map(Bytes::from).map_err(Error::internal)
 }

@@ -1,7 +1,8 @@
 //! The last few changes, ready to be sent: what gateways ask for that are up to date, or nearly.
 //!
 //! A change wakes a thousand polls that all ask for the same, and a revocation must not wait behind whoever asks for
-//! something else. Between two changes there are at most [`WINDOW`] different questions here, and each is read once.
+//! something else. Between two changes there are at most [`WINDOW`] different questions here of gateways of each version, and each is read
+//! once.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,7 +10,8 @@ use std::collections::hash_map::Entry;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::page::{ChangesRequest, Difference, encode};
+use super::page::{self, ChangesRequest, Difference, encode};
+use crate::contract::Protocol;
 use crate::domain::error::Error;
 use crate::domain::log::{Head, Since};
 use crate::service::metrics::Metrics;
@@ -24,11 +26,11 @@ pub(super) struct Recent {
     known: Mutex<Known>,
 }
 
-/// What was read since the last change, by the revision that was asked for.
+/// What was read since the last change, by the revision that was asked for and what the gateway understands.
 #[derive(Default)]
 struct Known {
     head: Option<Head>,
-    found: HashMap<u64, Found>,
+    found: HashMap<(u64, Protocol), Found>,
 }
 
 enum Found {
@@ -63,9 +65,9 @@ impl Recent {
         if known.head.as_ref() != Some(head) {
             *known = Known { head: Some(head.clone()), found: HashMap::new() };
         }
-        let found = match known.found.entry(after) {
+        let found = match known.found.entry((after, request.accepts)) {
             Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(place) => place.insert(self.read(after).await?),
+            Entry::Vacant(place) => place.insert(self.read(after, request.accepts).await?),
         };
         Ok(match found {
             Found::Page { tag, changes, body } => {
@@ -82,7 +84,7 @@ impl Recent {
         })
     }
 
-    async fn read(&self, after: u64) -> Result<Found, Error> {
+    async fn read(&self, after: u64, accepts: Protocol) -> Result<Found, Error> {
         let most = u32::try_from(WINDOW).unwrap_or(u32::MAX);
         let mut connection = self.store.read().await?;
         let found = connection.changes_since(after, None, most).await?;
@@ -91,7 +93,7 @@ impl Recent {
             Since::Changes { page, base_tag } if !page.more => {
                 self.metrics.sync_page("difference");
                 let changes = page.changes.len();
-                Found::Page { tag: base_tag, changes, body: encode(page, false)? }
+                Found::Page { tag: base_tag, changes, body: encode(page::difference(page), accepts)? }
             }
             Since::TooOld => Found::TooOld,
             Since::Changes { .. } | Since::Unknown => Found::NotHere,

@@ -1,4 +1,4 @@
-//! Pages for gateways (sync protocol v1): answers at once when there is something new, otherwise holds the poll.
+//! Pages for gateways (sync protocol 1 and 2): answers at once when there is something new, otherwise holds the poll.
 //!
 //! No state per gateway is needed to answer: a difference follows from the gateway's revision and its tag, a part of a reset
 //! from its cursor. A gateway whose revision is not of our history (it is ahead of us, or its tag is another) gets a reset of
@@ -91,6 +91,7 @@ impl Sync {
             wait: request.wait,
             stale: request.stale,
             workers: request.workers,
+            accepts: request.accepts,
         };
         let poll = self.gateways.admit(hello).await?;
         let body = self.answer(&request, &poll).await?;
@@ -116,6 +117,11 @@ impl Sync {
             if begins && !self.replaces_tables && !head.is_restored() {
                 return Err(Error::Unavailable(KEEPS_ITS_TABLE));
             }
+            return self.lanes.part_of_reset(request).await;
+        }
+        // Its table was made for a filter of another version: one that misread it would let pass what it ought to refuse.
+        if request.shown != request.accepts {
+            poll.acknowledges(None, &head);
             return self.lanes.part_of_reset(request).await;
         }
         if request.is_at(&head) {
@@ -167,7 +173,7 @@ impl Sync {
     async fn difference(&self, request: &ChangesRequest) -> Result<Difference, Error> {
         let head = self.store.head();
         if request.is_at(&head) {
-            return empty_page(head).map(Difference::Page);
+            return empty_page(head, request.accepts).map(Difference::Page);
         }
         match self.recent.difference(request, &head).await? {
             Some(found) => Ok(found),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::contract::Protocol;
 use crate::domain::audit::{Actor, Via};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
@@ -35,6 +36,8 @@ async fn service(directory: &tempfile::TempDir) -> (Sync, watch::Sender<bool>) {
 /// A poll without a table, from this address.
 fn request(last: u8) -> ChangesRequest {
     ChangesRequest {
+        accepts: Protocol::Two,
+        shown: Protocol::Two,
         credential: Credential::named("eu"),
         address: Some([192, 0, 2, last].into()),
         gateway: "gw".to_owned(),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::contract::{KeyHash, Limit};
+use crate::contract::{KeyHash, Limit, Restrict};
 use crate::domain::error::Error;
 use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, NewKey};
 
@@ -52,6 +52,9 @@ pub trait WriteKeys: ReadKeys {
 
     /// Changes the key's own limits; `None` follows the workspace again.
     async fn set_key_limits(&mut self, seq: i64, limits: Option<&[Limit]>) -> Result<(), Error>;
+
+    /// Changes what the key may be used for; `None` for everything.
+    async fn set_key_restrict(&mut self, seq: i64, restrict: Option<&Restrict>) -> Result<(), Error>;
 
     /// Takes the key out of the gateways' table for good.
     async fn revoke_key(&mut self, seq: i64, now: Timestamp) -> Result<(), Error>;

@@ -12,6 +12,7 @@ use super::keys::{ReadKeys, WriteKeys};
 use super::lending::WriteLending;
 use super::log::{ReadLog, WriteLog};
 use super::operators::{ReadOperators, WriteOperators};
+use super::plans::{ReadPlans, WritePlans};
 use super::receipts::{ReadReceipts, WriteReceipts};
 use super::replicas::{ReadReplicas, WriteReplicas};
 use super::second_factors::{ReadSecondFactors, WriteSecondFactors};
@@ -36,7 +37,7 @@ macro_rules! sum {
 
 sum! {
     /// Everything that can be read.
-    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadOperators ReadSigningKeys ReadGateways ReadReplicas ReadLog ReadUsage ReadUsageLines ReadReceipts ReadInvitations ReadSecondFactors
+    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadOperators ReadSigningKeys ReadGateways ReadReplicas ReadLog ReadUsage ReadUsageLines ReadReceipts ReadInvitations ReadSecondFactors ReadPlans
 }
 
 sum! {
@@ -44,7 +45,7 @@ sum! {
     ///
     /// What a transaction has found stays as it is until its end: nobody else changes it meanwhile. Whatever changes what gateways see of a
     /// key takes the next revision in the same call.
-    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteOperators WriteSigningKeys WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts WriteInvitations WriteLending WriteSecondFactors
+    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteOperators WriteSigningKeys WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts WriteInvitations WriteLending WriteSecondFactors WritePlans
 }
 
 /// What a reader sees; each call sees everything that was committed before it began.

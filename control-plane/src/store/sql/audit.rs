@@ -17,21 +17,24 @@ const SELECT: &str = "SELECT a.seq, a.at, a.actor_kind, a.actor_id, a.actor, a.v
 /// Kind of all tokens: the table knows no other, and to change that would be to write every entry anew. Only those that have a name have
 /// an id.
 const TOKEN: &str = "admin_token";
-const FROM: &str = " FROM audit_log a LEFT JOIN workspaces w ON w.seq = a.workspace_seq WHERE a.seq < ";
+const JOIN: &str = " a LEFT JOIN workspaces w ON w.seq = a.workspace_seq WHERE a.seq < ";
 
 #[async_trait]
 impl<S: Sql> ReadAudit for S {
     async fn list_entries(&mut self, filter: &AuditFilter, limit: u32) -> Result<Vec<Entry>, Error> {
         let mut sql = Statement::new(SELECT);
         restrict(&mut sql, filter);
-        sql.push(" ORDER BY a.seq DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(filter.offset);
+        sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(limit);
+        sql.push(" OFFSET ").push_bind(filter.offset);
         self.rows(sql).await?.iter().map(entry).collect()
     }
 
     async fn count_entries(&mut self, filter: &AuditFilter) -> Result<u64, Error> {
         let mut sql = Statement::new("SELECT count(*) AS n FROM (SELECT 1");
         restrict(&mut sql, filter);
-        sql.push(" LIMIT ").push_bind(MOST_COUNTED.saturating_add(1)).push(") AS counted");
+        // In order, so that it is the index's rows that are counted and not whichever come first.
+        sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(MOST_COUNTED.saturating_add(1));
+        sql.push(") AS counted");
         unsigned(self.number(sql).await?)
     }
 }
@@ -61,15 +64,44 @@ impl<S: Sql> WriteAudit for S {
 }
 
 fn restrict(sql: &mut Statement, filter: &AuditFilter) {
-    sql.push(FROM).push_bind(filter.before.unwrap_or(i64::MAX));
+    let is_one_thing = filter.target_id.is_some();
+    match (filter.look, filter.workspace_seq) {
+        (Some(look), Some(seq)) if filter.action.is_some() && !is_one_thing => {
+            sql.push(" FROM (SELECT * FROM audit_log a WHERE TRUE");
+            of_workspace(sql, seq);
+            sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(look).push(")");
+        }
+        _ => {
+            sql.push(" FROM audit_log");
+        }
+    }
+    sql.push(JOIN).push_bind(filter.before.unwrap_or(i64::MAX));
     if let Some(seq) = filter.workspace_seq {
-        sql.push(" AND a.workspace_seq = ").push_bind(seq);
+        if is_one_thing {
+            sql.push(" AND a.workspace_seq = ").push_bind(seq);
+        } else {
+            of_workspace(sql, seq);
+        }
     }
     if let Some(action) = filter.action {
         sql.push(" AND a.action = ").push_bind(action.as_str());
     }
     if let Some(id) = &filter.target_id {
         sql.push(" AND a.target_id = ").push_bind(id.clone());
+    }
+}
+
+/// From this workspace to this one, in the order of its index: a server that is asked for the order of `seq` alone may walk the entries of all
+/// of them.
+fn of_workspace(sql: &mut Statement, seq: i64) {
+    sql.push(" AND a.workspace_seq >= ").push_bind(seq).push(" AND a.workspace_seq <= ").push_bind(seq);
+}
+
+const fn order(filter: &AuditFilter) -> &'static str {
+    if filter.workspace_seq.is_some() && filter.target_id.is_none() {
+        "a.workspace_seq DESC, a.seq DESC"
+    } else {
+        "a.seq DESC"
     }
 }
 

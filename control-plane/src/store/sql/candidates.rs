@@ -41,6 +41,7 @@ impl Candidates {
     /// For a filter that asks for use; `None` for others.
     pub async fn of(sql: &mut impl Sql, filter: &KeyFilter) -> Result<Option<Self>, Error> {
         let source = match (filter.unused_since, filter.refused_since) {
+            (None, None) if filter.order == KeyOrder::LongestUnused => Source::Idle(Minute::MAX),
             (None, None) => return Ok(None),
             (Some(since), None) => {
                 // Of a time before anybody counted nothing is known.

@@ -9,16 +9,19 @@ use async_trait::async_trait;
 use super::columns::Columns;
 use super::statement::{Sql, Statement};
 use super::tags;
-use super::values::{enforced, environment, hash, limits, signed, unsigned};
+use super::values::{enforced, environment, hash, limits, restrictions, signed, unsigned};
 use crate::contract::{KeyHash, KeyRecord};
 use crate::domain::error::Error;
 use crate::domain::log::{Change, Head, Page, RESTORED_EPOCH, Since};
+use crate::domain::plans::Plan;
 use crate::domain::random;
 use crate::store::seam::log::{ReadLog, WriteLog};
+use crate::store::seam::plans::ReadPlans as _;
 
 const RECORD: &str = "SELECT k.hash, k.id, w.id AS workspace, k.environment, k.expires_at, k.listed,
-        COALESCE(k.revision, 0) AS revision, COALESCE(k.limits, w.default_limits) AS limits,
-        w.ceiling, w.workspace_limits
+        COALESCE(k.revision, 0) AS revision, 
+        COALESCE(k.limits, CASE WHEN k.plan IS NULL THEN w.default_limits ELSE '[]' END) AS limits, k.plan, w.plan AS workspace_plan,
+        w.ceiling, w.workspace_limits, k.restrictions
     FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
 
 #[async_trait]
@@ -35,7 +38,11 @@ impl<S: Sql> ReadLog for S {
                 let part = format!("{RECORD} WHERE k.listed = 1 AND k.hash > $1 ORDER BY k.hash LIMIT $2");
                 let from = cursor.map(|hash| hash.0.to_vec()).unwrap_or_default();
                 let rows = sql.rows(Statement::new(part).bind(from).bind(i64::from(limit) + 1)).await?;
-                page(head, &rows, limit)
+                let mut page = page(head, &rows, limit)?;
+                if cursor.is_none() {
+                    page.plans = sql.list_plans().await?;
+                }
+                Ok(page)
             })
         })
         .await
@@ -115,6 +122,7 @@ async fn changes_since(
     let changes = format!("{RECORD} WHERE k.revision > $1 ORDER BY k.revision LIMIT $2");
     let rows = sql.rows(Statement::new(changes).bind(signed(after)?).bind(i64::from(limit) + 1)).await?;
     let mut page = page(head, &rows, limit)?;
+    page.plans = plans_since(sql, after).await?;
     // With more to come, the gateway is only as far as the last change that it got.
     if let Some(last) = page.changes.last().filter(|_| page.more) {
         page.revision = last.revision;
@@ -123,17 +131,26 @@ async fn changes_since(
     Ok(Since::Changes { page, base_tag })
 }
 
+/// All plans, when one of them has changed after this revision.
+async fn plans_since(sql: &mut impl Sql, after: u64) -> Result<Vec<Plan>, Error> {
+    let newest = sql.number(Statement::new("SELECT COALESCE(MAX(revision), 0) AS n FROM plans")).await?;
+    if unsigned(newest)? > after { sql.list_plans().await } else { Ok(Vec::new()) }
+}
+
 fn page(head: Head, rows: &[impl Columns], limit: u32) -> Result<Page, Error> {
     let limit = usize::try_from(limit).map_err(Error::internal)?;
     let changes = rows.iter().take(limit).map(change).collect::<Result<_, _>>()?;
     let (revision, tag) = (head.revision, head.tag.clone());
-    Ok(Page { head, revision, tag, changes, more: rows.len() > limit })
+    Ok(Page { head, revision, tag, plans: Vec::new(), changes, more: rows.len() > limit })
 }
 
 fn change(row: &impl Columns) -> Result<Change, Error> {
     let record = KeyRecord {
         expires_at: row.maybe_number("expires_at")?.map(unsigned).transpose()?,
         limits: enforced(row, limits(row.text("limits")?)?)?,
+        restrict: restrictions(row)?,
+        plan: row.maybe_text("plan")?,
+        workspace_plan: row.maybe_text("workspace_plan")?,
         ..KeyRecord::new(row.text("id")?, row.text("workspace")?, environment(row.text("environment")?)?)
     };
     let revision = unsigned(row.number("revision")?)?;

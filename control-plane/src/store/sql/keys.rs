@@ -1,33 +1,35 @@
 //! Rows of `api_keys`: insert, find, list and the changes that take a revision.
 
+mod lists;
+mod ranges;
+
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use self::lists::FROM;
 use super::candidates::Candidates;
 use super::columns::Columns;
-use super::statement::{Dialect, Sql, Statement, Value};
-use super::values::{end, enforced, environment, hash, limits, limits_json, timestamp, unsigned};
+use super::statement::{Sql, Statement, Value};
+use super::values::{
+    end, enforced, environment, hash, limits, limits_json, restrict_json, restrictions, timestamp, unsigned,
+};
 use super::{changes, folded};
-use crate::contract::{KeyHash, Limit};
+use crate::contract::{KeyHash, Limit, Restrict};
 use crate::domain::error::Error;
-use crate::domain::fold::fold;
 use crate::domain::keys::key::NewKey;
-use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, KeyOrder, Status, Uses};
+use crate::domain::keys::{End, Key, KeyCounts, KeyFilter, Uses};
 use crate::domain::lists::MOST_COUNTED;
-use crate::domain::usage::{minute_of, time_of};
+use crate::domain::usage::time_of;
 use crate::store::seam::keys::{ReadKeys, WriteKeys};
 
 const SELECT: &str =
-    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.created_at, k.expires_at,
+    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.restrictions, k.plan, k.created_at, k.expires_at,
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits, w.ceiling,
-        w.workspace_limits, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
+        w.workspace_limits, w.plan AS workspace_plan, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
 
-const FROM: &str = " FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq
-    LEFT JOIN key_uses u ON u.key_seq = k.seq";
-
-/// Most rows in one statement: 13 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
+/// Most rows in one statement: 15 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
 const ROWS_PER_INSERT: usize = 1_000;
 
 #[async_trait]
@@ -74,9 +76,12 @@ impl<S: Sql> ReadKeys for S {
         if let Some(candidates) = Candidates::of(self, filter).await? {
             return few(self, candidates, filter, now, limit).await;
         }
+        if let Some(look) = filter.look {
+            return looked_at(self, filter, look, now, limit).await;
+        }
         let mut sql = Statement::new(SELECT);
-        restrict(&mut sql, S::DIALECT, filter, now, None);
-        sql.push(" ORDER BY ").push(order(filter)).push(" LIMIT ").push_bind(limit);
+        lists::restrict(&mut sql, S::DIALECT, filter, now, None);
+        sql.push(" ORDER BY ").push(lists::order(filter)).push(" LIMIT ").push_bind(limit);
         sql.push(" OFFSET ").push_bind(filter.offset);
         self.rows(sql).await?.iter().map(key).collect()
     }
@@ -84,18 +89,27 @@ impl<S: Sql> ReadKeys for S {
     async fn count_keys(&mut self, filter: &KeyFilter, now: Timestamp) -> Result<u64, Error> {
         let most = MOST_COUNTED.saturating_add(1);
         if let Some(mut candidates) = Candidates::of(self, filter).await? {
-            let mut count = 0;
+            let (mut count, mut looked) = (0, 0);
             while count < u64::from(most)
+                && looked < filter.look.unwrap_or(u32::MAX) as usize
                 && let Some(some) = candidates.next(self).await?
             {
+                looked += some.len();
                 let mut sql = Statement::new("SELECT count(*) AS n");
-                restrict(&mut sql, S::DIALECT, filter, now, Some(&some));
+                lists::restrict(&mut sql, S::DIALECT, filter, now, Some(&some));
                 count += unsigned(self.number(sql).await?)?;
             }
             return Ok(count.min(most.into()));
         }
+        if let Some(look) = filter.look {
+            let mut count = 0;
+            for range in ranges::ranges(filter) {
+                count += count_looked_at(self, filter, range, look, now).await?;
+            }
+            return Ok(count.min(most.into()));
+        }
         let mut sql = Statement::new("SELECT count(*) AS n FROM (SELECT 1");
-        restrict(&mut sql, S::DIALECT, filter, now, None);
+        lists::restrict(&mut sql, S::DIALECT, filter, now, None);
         sql.push(" LIMIT ").push_bind(most).push(") AS counted");
         unsigned(self.number(sql).await?)
     }
@@ -120,7 +134,7 @@ impl<S: Sql> WriteKeys for S {
             let first = changes::take_revisions(self, chunk.len() as u64).await?;
             let mut sql = Statement::new(
                 "INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, limits, created_at, created_by,
-                     expires_at, rotated_from, revision, folded) VALUES ",
+                     expires_at, rotated_from, revision, folded, restrictions, plan) VALUES ",
             );
             for (key, revision) in chunk.iter().zip(first..) {
                 sql.push(if revision == first { "(" } else { ", (" })
@@ -166,6 +180,15 @@ impl<S: Sql> WriteKeys for S {
         self.run(set).await.map(drop)
     }
 
+    async fn set_key_restrict(&mut self, seq: i64, restrict: Option<&Restrict>) -> Result<(), Error> {
+        let revision = changes::take_revisions(self, 1).await?;
+        let set = Statement::new("UPDATE api_keys SET restrictions = $1, revision = $2 WHERE seq = $3")
+            .bind(restrict.map(restrict_json).transpose()?)
+            .bind(revision)
+            .bind(seq);
+        self.run(set).await.map(drop)
+    }
+
     async fn revoke_key(&mut self, seq: i64, now: Timestamp) -> Result<(), Error> {
         let revision = changes::take_revisions(self, 1).await?;
         let revoke =
@@ -197,20 +220,8 @@ impl<S: Sql> WriteKeys for S {
     }
 }
 
-/// How a list is sorted. Each is the order of an index, but for what was searched: that is looked at whole anyway.
-const fn order(filter: &KeyFilter) -> &'static str {
-    match (filter.order, filter.status) {
-        // Those that candidates come in have their order from them.
-        (KeyOrder::Newest | KeyOrder::LatestRefused | KeyOrder::LongestUnused, _) => "k.seq DESC",
-        (KeyOrder::Oldest, _) => "k.seq",
-        (KeyOrder::Ends, Some(Status::Expired)) => "k.expires_at DESC, k.seq DESC",
-        (KeyOrder::Ends, _) => "k.expires_at NULLS LAST, k.seq",
-        (KeyOrder::WorkingFirst, _) => "k.listed DESC, k.seq DESC",
-    }
-}
-
 /// The values of a new row.
-fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
+fn row(key: &NewKey, revision: i64) -> Result<[Value; 15], Error> {
     Ok([
         (&key.id).into(),
         key.hash.0.to_vec().into(),
@@ -225,6 +236,8 @@ fn row(key: &NewKey, revision: i64) -> Result<[Value; 13], Error> {
         (&key.rotated_from).into(),
         revision.into(),
         folded::text(&key.name, &key.hint, &key.id).into(),
+        key.restrict.as_ref().map(restrict_json).transpose()?.into(),
+        (&key.plan).into(),
     ])
 }
 
@@ -237,11 +250,14 @@ async fn few<S: Sql>(
     limit: u32,
 ) -> Result<Vec<Key>, Error> {
     let (mut found, wanted) = (Vec::new(), filter.offset.saturating_add(limit) as usize);
+    let mut looked = 0;
     while found.len() < wanted
+        && looked < filter.look.unwrap_or(u32::MAX) as usize
         && let Some(some) = candidates.next(sql).await?
     {
+        looked += some.len();
         let mut find = Statement::new(SELECT);
-        restrict(&mut find, S::DIALECT, filter, now, Some(&some));
+        lists::restrict(&mut find, S::DIALECT, filter, now, Some(&some));
         let mut keys: Vec<Key> = sql.rows(find).await?.iter().map(key).collect::<Result<_, _>>()?;
         let places: HashMap<_, _> = some.iter().enumerate().map(|(place, seq)| (*seq, place)).collect();
         keys.sort_by_key(|key| places.get(&key.seq).copied());
@@ -250,65 +266,68 @@ async fn few<S: Sql>(
     Ok(found.into_iter().skip(filter.offset as usize).take(limit as usize).collect())
 }
 
-/// `few`: only these.
-fn restrict(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter, now: Timestamp, few: Option<&[i64]>) {
-    sql.push(FROM);
-    if let Some(few) = few {
-        sql.push(" WHERE k.seq IN (").push_list(few.iter().map(|seq| Value::from(*seq))).push(")");
-    } else {
-        sql.push(" WHERE TRUE");
-    }
-    if let Some(since) = filter.unused_since {
-        // Never used is unused since it was made.
-        sql.push(" AND COALESCE(u.last_used_at, k.created_at / 60000) < ").push_bind(minute_of(since));
-        active(sql, now);
-    }
-    if filter.refused_since.is_some() {
-        sql.push(" AND (k.revoked_at IS NOT NULL OR k.expires_at <= ").push_bind(now.as_second()).push(")");
-    }
-    if let Some(before) = filter.before {
-        sql.push(" AND k.seq < ").push_bind(before);
-    }
-    if let Some(seq) = filter.workspace_seq {
-        sql.push(" AND k.workspace_seq = ").push_bind(seq);
-    }
-    if let Some(environment) = filter.environment {
-        sql.push(" AND k.environment = ").push_bind(environment.as_str());
-    }
-    if let Some(text) = &filter.search {
-        // Not LIKE: nothing in what people type is special.
-        sql.push(&format!(" AND {}(k.folded, ", dialect.contains())).push_bind(fold(text)).push(") > 0");
-    }
-    if let Some(hint) = &filter.hint {
-        sql.push(" AND k.hint = ").push_bind(hint.clone());
-    }
-    if let Some(by) = &filter.created_by {
-        sql.push(" AND k.created_by = ").push_bind(by.clone());
-    }
-    if let Some(before) = filter.ends_before {
-        sql.push(" AND k.expires_at < ").push_bind(before.as_second());
-    }
-    match filter.status {
-        None => {}
-        Some(Status::Revoked) => {
-            sql.push(" AND k.revoked_at IS NOT NULL");
+/// Keys of ranges, one after the other, until there are enough.
+async fn looked_at<S: Sql>(
+    sql: &mut S,
+    filter: &KeyFilter,
+    look: u32,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Key>, Error> {
+    let (mut found, mut before) = (Vec::new(), filter.offset);
+    for range in ranges::ranges(filter) {
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+        // Where nothing else is asked, no more than are shown; and some more, should the clock have ended some just now.
+        let is_plain = range.is_exact() && !lists::is_narrowed(filter);
+        let (rows, offset) =
+            if is_plain { ((left.saturating_add(limit), before), 0) } else { ((look, 0), before) };
+        // What belongs to a key beside its row is looked up for those that are shown only.
+        let (before_keys, behind) = FROM.split_once("api_keys").unwrap_or((FROM, ""));
+        let mut find = Statement::new(SELECT);
+        find.push(before_keys).push("(SELECT *");
+        lists::push_range(&mut find, S::DIALECT, filter, range, now, rows);
+        find.push(" ORDER BY ").push(range.order()).push(" LIMIT ").push_bind(left);
+        find.push(" OFFSET ").push_bind(offset).push(")").push(behind);
+        find.push(" ORDER BY ").push(range.order());
+        let rows = sql.rows(find).await?;
+        for row in &rows {
+            found.push(key(row)?);
         }
-        Some(Status::Expired) => {
-            sql.push(" AND k.revoked_at IS NULL AND k.expires_at <= ").push_bind(now.as_second());
+        if rows.len() >= left as usize {
+            break;
         }
-        Some(Status::Active) => active(sql, now),
+        before = if rows.is_empty() && before > 0 {
+            let of_this = count_looked_at(sql, filter, range, look, now).await?;
+            before.saturating_sub(u32::try_from(of_this).unwrap_or(u32::MAX))
+        } else {
+            0
+        };
     }
+    Ok(found)
 }
 
-/// What was revoked is not listed. So this is a range of `api_keys_active`, whatever else the workspace once had.
-fn active(sql: &mut Statement, now: Timestamp) {
-    sql.push(" AND k.listed = 1 AND (k.expires_at IS NULL OR k.expires_at > ");
-    sql.push_bind(now.as_second()).push(")");
+/// How many keys of a range the filter leaves.
+async fn count_looked_at<S: Sql>(
+    sql: &mut S,
+    filter: &KeyFilter,
+    range: ranges::Range,
+    look: u32,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let mut count = Statement::new("SELECT count(*) AS n");
+    lists::push_range(&mut count, S::DIALECT, filter, range, now, (look.saturating_add(1), 0));
+    unsigned(sql.number(count).await?)
 }
 
 fn key(row: &impl Columns) -> Result<Key, Error> {
     let own = row.maybe_text("limits")?.map(limits).transpose()?;
-    let base = own.clone().map_or_else(|| limits(row.text("default_limits")?), Ok)?;
+    let plan = row.maybe_text("plan")?;
+    let base = match (&own, &plan) {
+        (Some(own), _) => own.clone(),
+        // The plan's come at the gateway.
+        (None, Some(_)) => Vec::new(),
+        (None, None) => limits(row.text("default_limits")?)?,
+    };
     Ok(Key {
         seq: row.number("seq")?,
         id: row.text("id")?,
@@ -322,6 +341,9 @@ fn key(row: &impl Columns) -> Result<Key, Error> {
         hint: row.text("hint")?,
         own_limits: own,
         limits: enforced(row, base)?,
+        restrict: restrictions(row)?,
+        plan,
+        workspace_plan: row.maybe_text("workspace_plan")?,
         created_at: timestamp(row.number("created_at")?)?,
         expires_at: row.maybe_number("expires_at")?.map(end).transpose()?,
         revoked_at: row.maybe_number("revoked_at")?.map(timestamp).transpose()?,

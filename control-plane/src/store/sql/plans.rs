@@ -1,4 +1,4 @@
-//! No query about use looks at every row: their plans on both engines, with a year of counts of many keys.
+//! No query about use, and none of the list of keys, looks at every row: their plans on both engines, with a year of counts of many keys.
 //!
 //! `FLAMEGATE_PLANS_KEYS` and `FLAMEGATE_PLANS_DAYS` say how many keys there are, 100,000 on PostgreSQL, and on how many days of the year each
 //! was used (`make usage-plans` takes 52 days, and both engines as many keys).
@@ -7,6 +7,9 @@ use async_trait::async_trait;
 use flamegate_engines::Postgres as Cluster;
 use jiff::{SignedDuration, Timestamp};
 
+mod lists;
+
+use self::lists::{LARGE, SMALL, ago, now};
 use super::columns::Columns as _;
 use super::statement::{Dialect, Sql, Statement};
 use crate::config::database::DatabaseAddress;
@@ -23,9 +26,6 @@ use crate::store::seam::usage::{ReadUsage as _, WriteUsage as _};
 use crate::store::seam::usage_lines::ReadUsageLines as _;
 use crate::store::sqlite::Sqlite;
 
-/// The workspace with half of all keys, and one of the others.
-const LARGE: i64 = 1;
-const SMALL: i64 = 3;
 const WORKSPACES: i64 = 50;
 /// Most rows that one query may look at. A tenth of all keys are unused here, and who lists them newest first looks at all of those; everything
 /// else looks at some hundred.
@@ -36,6 +36,8 @@ const FEW_ROWS: [&str; 4] = ["usage_log", "workspaces", "idle_keys_log", "revisi
 /// A connection that asks for the plan of each statement before it runs it.
 struct Explained<'c, S> {
     connection: &'c mut S,
+    /// Most rows that a query may look at now.
+    most: u64,
     scans: Vec<String>,
 }
 
@@ -74,9 +76,11 @@ impl<S: Sql> Explained<'_, S> {
         };
         let rows = self.connection.rows(statement.after(words)).await?;
         let lines: Vec<String> = rows.iter().map(|row| row.text(column)).collect::<Result<_, _>>()?;
-        let scans = lines.iter().any(|line| scans(line));
+        // A part that is made first, row by row, is read whole; what is in it is told by lines of its own.
+        let parts = lines.iter().filter(|line| line.starts_with("CO-ROUTINE ")).count();
+        let scans = lines.iter().filter(|line| scans(line)).count() > parts;
         let looked_at: u64 = lines.iter().map(|line| looked_at(line)).sum();
-        if scans || looked_at > MOST_ROWS {
+        if scans || looked_at > self.most {
             self.scans.push(format!("{}\n  {}", statement.text(), lines.join("\n  ")));
         }
         Ok(())
@@ -113,10 +117,6 @@ fn looked_at(line: &str) -> u64 {
 
 fn setting(name: &str, default: i64) -> i64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_second(1_900_000_000).unwrap()
 }
 
 /// Keys in all states, and a year of what they were used for. Of each hundred keys one is revoked, one has expired, one ends soon, and ten
@@ -186,6 +186,11 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
         of_all(60, 744),
         of_all(1, 600),
         format!("INSERT INTO usage_log (only_row, since) VALUES (1, {})", minute - year),
+        format!(
+            "{} INSERT INTO audit_log (at, workspace_seq, actor_kind, actor, via, action, target_id, target, details)
+             SELECT i, {workspace}, 'user', 'ada', 'page', 'api_key.created', 'key_' || i, 'Key', '{{}}' FROM n",
+            numbers(keys)
+        ),
         "UPDATE idle_keys_log SET revision = (SELECT max(revision) FROM api_keys)".to_owned(),
         format!("UPDATE revision_log SET revision = {keys}"),
     ];
@@ -195,6 +200,7 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
     if dialect == Dialect::Postgres {
         for table in [
             "api_keys",
+            "audit_log",
             "key_usage",
             "workspace_usage",
             "key_uses",
@@ -205,10 +211,6 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
             sql.run(Statement::new(format!("ANALYZE {table}"))).await.unwrap();
         }
     }
-}
-
-fn ago(days: i64) -> Timestamp {
-    now() - SignedDuration::from_hours(24 * days)
 }
 
 /// What lists and notices ask for.
@@ -278,13 +280,15 @@ fn posted(minute: Minute) -> Rows {
 
 async fn no_query_scans<S: Sql>(connection: &mut S) {
     fill(connection, S::DIALECT).await;
-    let mut explained = Explained { connection, scans: Vec::new() };
+    let mut explained = Explained { connection, most: MOST_ROWS, scans: Vec::new() };
     ask(&mut explained).await;
+    explained.most = lists::MOST_ROWS;
+    lists::ask(&mut explained).await;
     assert!(explained.scans.is_empty(), "{}", explained.scans.join("\n\n"));
     // It would have noticed.
     let all = KeyFilter { search: Some("nothing".to_owned()), ..KeyFilter::default() };
     assert!(explained.list_keys(&all, now(), 1).await.unwrap().is_empty());
-    assert_eq!(explained.scans.len(), 1, "a search looks at all keys");
+    assert_eq!(explained.scans.len(), 1, "a search without a bound looks at all keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,11 +10,12 @@ use super::columns::Columns;
 use super::dialect::{duration, millis, sql};
 use super::statement::{Dialect, Sql, Statement};
 use super::values::{signed, timestamp, unsigned};
+use crate::contract::Protocol;
 use crate::domain::error::Error;
 use crate::domain::replicas::{Line, MOST_SEEN_AT_ONCE, Publication, SharedGateway};
 
 /// The columns of a gateway's row, and each one's value of a line `v.value`; `$2` is the keeper, `$3` its count.
-const COLUMNS: [(&str, &str); 17] = [
+const COLUMNS: [(&str, &str); 18] = [
     ("id", "v.value ->> 'id'"),
     ("session", "SESSION"),
     ("version", "v.value ->> 'version'"),
@@ -29,6 +30,7 @@ const COLUMNS: [(&str, &str); 17] = [
     ("expected_until", "NOW_MS + CAST(v.value ->> 'expected_for' AS BIGINT)"),
     ("stale", "CAST(v.value ->> 'stale' AS BIGINT)"),
     ("workers", "CAST(v.value ->> 'workers' AS BIGINT)"),
+    ("accepts", "CAST(v.value ->> 'accepts' AS BIGINT)"),
     ("other_database", "CAST(v.value ->> 'other_database' AS BIGINT)"),
     ("leaving_until", "NOW_MS + CAST(v.value ->> 'leaving_for' AS BIGINT)"),
     ("forgotten", "CAST(v.value ->> 'forgotten' AS BIGINT)"),
@@ -105,7 +107,8 @@ fn as_json(line: &Line) -> Json {
         "first_seen": gateway.first_seen.as_millisecond(), "last_seen": gateway.last_seen.as_millisecond(),
         "has_table": i64::from(gateway.has_table), "acknowledged": gateway.acknowledged,
         "acknowledged_ago": millis(gateway.acknowledged_ago), "expected_for": millis(gateway.expected_for),
-        "stale": i64::from(gateway.stale), "workers": gateway.workers, "other_database": i64::from(gateway.other_database),
+        "stale": i64::from(gateway.stale), "workers": gateway.workers,
+        "accepts": gateway.accepts.accepts().unwrap_or(1), "other_database": i64::from(gateway.other_database),
         "leaving_for": millis(gateway.leaving_for), "forgotten": i64::from(gateway.forgotten),
     })
 }
@@ -133,6 +136,8 @@ pub fn gateway(row: &impl Columns) -> Result<SharedGateway, Error> {
     let now = row.number("now")?;
     let left = |column| Ok::<_, Error>(duration(row.number(column)?.saturating_sub(now)));
     let workers = row.maybe_number("workers")?.map(u32::try_from).transpose().map_err(Error::internal)?;
+    let accepts = u32::try_from(row.number("accepts")?).map_err(Error::internal)?;
+    let accepts = Protocol::from_accepts(accepts);
     Ok(SharedGateway {
         id: row.text("id")?,
         session: row.maybe_bytes("session")?.and_then(|session| session.try_into().ok()),
@@ -145,6 +150,7 @@ pub fn gateway(row: &impl Columns) -> Result<SharedGateway, Error> {
         expected_for: left("expected_until")?,
         stale: row.flag("stale")?,
         workers,
+        accepts,
         other_database: row.flag("other_database")?,
         leaving_for: left("leaving_until")?,
         forgotten: row.flag("forgotten")?,

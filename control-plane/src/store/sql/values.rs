@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::columns::Columns;
-use crate::contract::{Environment, KeyHash, Limit};
+use crate::contract::{Environment, KeyHash, Limit, Restrict};
 use crate::domain::bounds;
 use crate::domain::error::Error;
 use crate::domain::keys::End;
@@ -37,6 +37,16 @@ pub fn limits(json: String) -> Result<Vec<Limit>, Error> {
 
 pub fn limits_json(limits: &[Limit]) -> Result<String, Error> {
     serde_json::to_string(limits).map_err(Error::internal)
+}
+
+/// The column `restrictions` of a key's row.
+pub fn restrictions(row: &impl Columns) -> Result<Option<Restrict>, Error> {
+    let json = row.maybe_text("restrictions")?;
+    json.map(|json| serde_json::from_str(&json).map_err(Error::internal)).transpose()
+}
+
+pub fn restrict_json(restrict: &Restrict) -> Result<String, Error> {
+    serde_json::to_string(restrict).map_err(Error::internal)
 }
 
 pub fn timestamp(milliseconds: i64) -> Result<Timestamp, Error> {

@@ -13,7 +13,7 @@ use crate::domain::error::Error;
 use crate::domain::workspaces::{Renewed, Workspace};
 use crate::store::seam::workspaces::{ReadWorkspaces, WriteWorkspaces};
 
-const SELECT: &str = "SELECT seq, id, slug, name, default_limits, ceiling, workspace_limits, max_active_keys, created_at FROM workspaces";
+const SELECT: &str = "SELECT seq, id, slug, name, default_limits, ceiling, workspace_limits, max_active_keys, plan, created_at FROM workspaces";
 
 #[async_trait]
 impl<S: Sql> ReadWorkspaces for S {
@@ -126,6 +126,7 @@ fn workspace(row: &impl Columns) -> Result<Workspace, Error> {
             workspace_limits: limits(row.text("workspace_limits")?)?,
             max_active_keys: most.map(u32::try_from).transpose().map_err(Error::internal)?,
         },
+        plan: row.maybe_text("plan")?,
         created_at: timestamp(row.number("created_at")?)?,
     })
 }

@@ -6,7 +6,7 @@ use crate::contract::record::Limit;
 use crate::contract::usage::UsageOutcome;
 use crate::worker::usage::{Bag, CELLS, make_cells, take};
 
-fn key_of(text: &str) -> KeyHash {
+pub fn key_of(text: &str) -> KeyHash {
     crate::contract::key::ApiKey::from_bytes(text.as_bytes()).unwrap().hash()
 }
 
@@ -29,7 +29,7 @@ fn gateway() -> Gateway {
     gateway
 }
 
-fn handed_over(gateway: &mut Gateway) -> Bag {
+pub fn handed_over(gateway: &mut Gateway) -> Bag {
     gateway.host.advance_ns(10_000_000_000);
     gateway.worker.tick(&gateway.host);
     let mut bag = Bag::default();
@@ -37,7 +37,7 @@ fn handed_over(gateway: &mut Gateway) -> Bag {
     bag
 }
 
-fn count(bag: &Bag, id: &str, outcome: UsageOutcome) -> u64 {
+pub fn count(bag: &Bag, id: &str, outcome: UsageOutcome) -> u64 {
     bag.counts.iter().filter(|((_, of), _)| of == id).map(|(_, tally)| tally[outcome as usize]).sum()
 }
 

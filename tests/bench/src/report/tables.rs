@@ -7,7 +7,7 @@ use crate::{
     envoy::Flamegate,
     graph::{Graph, HOST_CALLS},
     ratios,
-    results::{FLEET, GRAPHS, LIMITER, Results, Row, sync_step},
+    results::{FLEET, GRAPHS, LIMITER, LIMITS, Results, Row, sync_step},
     rows::{self, GOALS, ROWS, Rig, Way},
     stamp::Part,
 };
@@ -21,7 +21,7 @@ pub fn is_ours(row: &Row) -> bool {
 }
 
 /// A figure, marked when it is of another build.
-fn figure(results: &Results, row: &Row, value: f64) -> String {
+pub fn figure(results: &Results, row: &Row, value: f64) -> String {
     let mark = if results.is_current(row) { "" } else { OLD };
     format!("{}{mark}", thousands(value))
 }
@@ -41,6 +41,7 @@ pub fn builds(results: &Results) -> String {
         (GRAPHS.to_owned(), Part::Proxy),
         (FLEET.to_owned(), Part::Both),
         (LIMITER.to_owned(), Part::Simulation),
+        (LIMITS.to_owned(), Part::Limits),
     ]);
     let old_wholes = whole.filter(|(step, part)| !results.is_step_current(step, *part)).count();
     let minutes = |seconds: f64| format!("{:.0} minutes", (seconds / 60.0).max(1.0));

@@ -57,7 +57,7 @@ const fn by_rbac(way: Way) -> Rig {
 }
 
 /// All of them.
-pub const ROWS: [Series; 49] = [
+pub const ROWS: [Series; 52] = [
     // What the proxies alone need, by each way.
     row("none", NONE, "no filter"),
     row("none-forged-one", NONE, "no filter, one more request header").forging(FORGED_ONE),
@@ -132,6 +132,22 @@ pub const ROWS: [Series; 49] = [
         "HAProxy doing the same job, the key's id passed on, the key removed",
     )
     .compared("HAProxy, with the identity"),
+    // One limit for several gateways, without a look at the key.
+    row(
+        "local-share",
+        Rig::LocalShare,
+        "Envoy `local_ratelimit`, a third of the limit (`local_cluster_rate_limit`)",
+    ),
+    row(
+        "rate-limit-redis",
+        Rig::RateLimit { cached: false },
+        "Envoy `ratelimit` and a service over limitador with Redis, both sides",
+    ),
+    row(
+        "rate-limit-cached",
+        Rig::RateLimit { cached: true },
+        "Envoy `ratelimit` and a service over limitador with cached Redis, both sides",
+    ),
     // Flamegate, one state after the other.
     row("bare-hot", BARE, "Flamegate bare: accepted, one busy key").compared("Flamegate bare"),
     row("bare-unlimited", BARE, "Flamegate bare: accepted, a key without limits")

@@ -11,8 +11,16 @@ use crate::sockets::{Manner, Sockets};
 
 /// SHA-256 of [`KEY`], computed elsewhere.
 const HASH: &str = "68eade98c9651b765058d6875a435a2b575b4a2962f1f70d90cd00e1d7a0a14d";
-/// The one key that is good.
+/// The key that is good for everything.
 pub const KEY: &str = "sk_test_staticKeyOfTheEndToEndTests";
+
+/// A key that may only read, and one that may open sockets as well, with their SHA-256.
+pub const READS: (&str, &str) = (
+    "sk_test_thisOneReadsAndNothingElse",
+    "40651c796664af9cab71377af4930425e18c9b51b399320ec1753d25853d4db3",
+);
+pub const OPENS: (&str, &str) =
+    ("sk_test_thisOneOpensSocketsToo", "9c1fd828dd3b2b98c42e3a05675b48d0a48cb3f18b3f4e7c9bc894437baa2132");
 
 /// What stands between the client and the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +65,21 @@ impl Path {
                 fill_file("tests/e2e/configs/second-hop.yaml", &values)
             })
         });
-        let record = json!({"hash": HASH, "id": "static_1", "workspace": "ws_1", "environment": "test"});
+        let record = |hash: &str, restrict| {
+            json!({"hash": hash, "id": format!("static_{}", &hash[..4]), "workspace": "ws_1", "environment": "test",
+                "restrict": restrict})
+        };
+        let keys = [
+            record(HASH, json!({})),
+            record(READS.1, json!({"methods": ["GET", "HEAD", "OPTIONS"]})),
+            record(OPENS.1, json!({"methods": ["GET", "CONNECT"], "paths": ["/v1/*"]})),
+        ];
         let bypass = json!([
             {"path": "/open/", "match": "prefix"},
             {"path": "/socket", "upgrade": true},
             {"path": "/post", "methods": ["POST", "CONNECT"], "upgrade": true},
         ]);
-        let plugin = Plugin::alone(json!({"static_keys": [record], "bypass": bypass}));
+        let plugin = Plugin::alone(json!({"static_keys": keys, "bypass": bypass}));
         let next = second.as_ref().map_or(upstream.port, |second| second.port);
         let gateway = Envoy::start_with("envoy", &folder, |ports, log| {
             let text = render(&plugin, Upstreams { upstream: next, control: 1 }, ports, log);

@@ -13,6 +13,8 @@ use crate::service::usage::STILL_USED;
 
 /// Keys on a page of the list.
 pub(super) const PAGE: u32 = 50;
+/// The last page that is shown: what is left out on the way to a page is looked at.
+pub(super) const LAST_PAGE: u32 = MOST_COUNTED / PAGE;
 
 /// What the address says. What is not understood is as if it were not there: a page is not an API.
 #[derive(Deserialize)]
@@ -61,7 +63,8 @@ const STATES: [(&str, &str, &str); 7] = [
     ("still-used", "Ended and still used", "ended and still used"),
 ];
 const ENVIRONMENTS: [(&str, &str); 3] = [("", "All"), ("live", "Live"), ("test", "Test")];
-const ORDERS: [(&str, &str); 3] = [("", "Newest"), ("oldest", "Oldest"), ("ends", "Ends first")];
+const ORDERS: [(&str, &str); 4] =
+    [("", "Newest"), ("oldest", "Oldest"), ("ends", "Ends first"), ("unused", "Longest unused")];
 const UNUSED: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 impl Chosen {
@@ -87,7 +90,8 @@ impl Chosen {
 
     /// The filter of one page of the list.
     pub fn filter(&self, workspace_seq: i64, now: Timestamp) -> KeyFilter {
-        let everything = KeyFilter { workspace_seq: Some(workspace_seq), ..KeyFilter::default() };
+        let look = Some(MOST_COUNTED);
+        let everything = KeyFilter { workspace_seq: Some(workspace_seq), look, ..KeyFilter::default() };
         let active = KeyFilter { status: Some(Status::Active), ..everything.clone() };
         let filter = match self.status {
             "active" => active,
@@ -99,10 +103,13 @@ impl Chosen {
             _ => everything,
         };
         let order = match self.sort {
-            "oldest" => KeyOrder::Oldest,
-            "ends" if self.has_ends() => KeyOrder::Ends,
-            // What ends next, and what has ended last.
+            // What ends next, what has ended last, what has waited longest: these lists have one order.
             _ if matches!(self.status, "ending" | "expired") => KeyOrder::Ends,
+            _ if self.status == "unused" => KeyOrder::LongestUnused,
+            _ if self.status == "still-used" => KeyOrder::LatestRefused,
+            "oldest" => KeyOrder::Oldest,
+            "ends" if self.status == "active" => KeyOrder::Ends,
+            "unused" if self.status == "active" => KeyOrder::LongestUnused,
             _ if self.status == "all" && !self.search.is_empty() => KeyOrder::WorkingFirst,
             _ => KeyOrder::Newest,
         };
@@ -146,9 +153,27 @@ impl Chosen {
         self.search.is_empty() && self.environment.is_empty() && self.by.is_empty() && self.status == "active"
     }
 
-    /// True when the number of keys it leaves is that of a state, which is counted anyway.
+    /// True when something is asked that no index knows.
+    pub fn is_narrowed(&self) -> bool {
+        !self.search.is_empty() || !self.environment.is_empty() || !self.by.is_empty()
+    }
+
+    /// True when there are more keys in the state than are looked at, so that some of those that were asked for may not be there.
+    pub fn is_partly(&self, counts: &StateCounts) -> bool {
+        let StateCounts { active, expired, revoked, .. } = *counts;
+        let of_state = match self.status {
+            "expired" => expired,
+            "revoked" => revoked,
+            "all" | "still-used" => active + expired + revoked,
+            _ => active,
+        };
+        let asks = self.is_narrowed() || self.sort == "ends";
+        asks && of_state > MOST_COUNTED.into()
+    }
+
+    /// The number of keys it leaves when that is the number of a state, which is counted anyway.
     pub fn counted(&self, counts: &StateCounts) -> Option<u64> {
-        if !self.search.is_empty() || !self.environment.is_empty() || !self.by.is_empty() {
+        if self.is_narrowed() {
             return None;
         }
         match self.status {
@@ -180,13 +205,13 @@ impl Chosen {
     /// Links to the states. The last two are there when they are chosen: one comes to them by other pages.
     pub fn states(&self, counts: &StateCounts) -> Vec<Choice> {
         let shown = STATES.iter().filter(|(name, ..)| !name.contains("used") || *name == self.status);
-        let plain = Self { environment: "", search: String::new(), by: String::new(), ..self.clone() };
         shown
             .map(|(name, words, _)| Choice {
                 words,
                 query: Self { status: name, ..self.clone() }.query(),
                 chosen: *name == self.status,
-                count: Self { status: name, ..plain.clone() }.counted(counts).map(short),
+                // Of what was searched for nobody has counted how many are in each state.
+                count: Self { status: name, ..self.clone() }.counted(counts).map(short),
             })
             .collect()
     }
@@ -203,8 +228,8 @@ impl Chosen {
     /// Links to the orders, where there is a choice.
     pub fn orders(&self) -> Vec<Choice> {
         let orders = match self.status {
-            "ending" | "expired" => &[],
-            _ if self.has_ends() => &ORDERS[..],
+            "ending" | "expired" | "unused" | "still-used" => &[],
+            "active" => &ORDERS[..],
             _ => &ORDERS[..2],
         };
         let link = |(name, words): &(&'static str, &'static str)| {
@@ -212,11 +237,6 @@ impl Chosen {
             Choice { words, query, chosen: *name == self.sort, count: None }
         };
         orders.iter().map(link).collect()
-    }
-
-    /// True when the list can be sorted by when keys end, by an index.
-    fn has_ends(&self) -> bool {
-        self.status == "active"
     }
 }
 
@@ -262,12 +282,30 @@ mod tests {
     }
 
     #[test]
+    fn each_list_has_an_order_that_an_index_has_and_says_when_it_does_not_look_at_all() {
+        let now = Timestamp::UNIX_EPOCH;
+        let order = |status, sort| chosen("", status, sort).filter(1, now).order;
+        assert_eq!(order("expired", "oldest"), KeyOrder::Ends);
+        assert_eq!(order("unused", "oldest"), KeyOrder::LongestUnused);
+        assert_eq!(order("still-used", ""), KeyOrder::LatestRefused);
+        assert_eq!(order("active", "unused"), KeyOrder::LongestUnused);
+        assert_eq!(order("all", "ends"), KeyOrder::Newest);
+        assert_eq!(chosen("", "unused", "").orders().len(), 0);
+        let counts = StateCounts { active: 10_001, ending: 0, expired: 0, revoked: 10_000 };
+        assert!(chosen("x", "", "").is_partly(&counts) && chosen("x", "active", "").is_partly(&counts));
+        assert!(!chosen("x", "revoked", "").is_partly(&counts), "all of those are looked at");
+        assert!(!chosen("", "active", "").is_partly(&counts), "the order is the index's");
+    }
+
+    #[test]
     fn links_keep_the_rest_of_the_address() {
         let counts = StateCounts { active: 3, ending: 1, expired: 0, revoked: 20_000 };
         let states = chosen("a&b", "active", "oldest").states(&counts);
+        assert!(states.iter().all(|state| state.count.is_none()), "those are not the search's");
         let told: Vec<_> = states.iter().map(|link| (link.words, link.query.as_str(), link.chosen)).collect();
         assert_eq!(told[3], ("Revoked", "q=a%26b&status=revoked&sort=oldest", false));
         assert_eq!((told.len(), told[0].2), (5, true));
+        let states = chosen("", "active", "").states(&counts);
         assert_eq!((states[0].count.as_deref(), states[3].count.as_deref()), (Some("3"), Some("10,000+")));
     }
 }

@@ -24,6 +24,7 @@ use crate::http::pages::limits::{BoundsText, limits_text};
 use crate::http::pages::limits_form::limit_of;
 use crate::http::pages::mistakes::Mistakes;
 use crate::http::pages::place::{Place, PostedIn};
+use crate::http::pages::restrict_form::restrict_of;
 use crate::http::pages::view::html;
 use crate::service::keys::Created;
 
@@ -69,6 +70,8 @@ pub(in crate::http::pages) async fn create(
         environment: Some(fields.text("environment").to_owned()),
         expires_at,
         limits: limits(&fields, &mut problems),
+        restrict: restrict_of(&fields, &mut problems),
+        plan: None,
         note: Some(fields.text("note").to_owned()).filter(|note| !note.is_empty()),
     };
     // Everything that is wrong at once, also what the fields alone do not show.

@@ -25,6 +25,7 @@ use crate::http::pages::limits::{BoundsText, limits_text};
 use crate::http::pages::limits_form::{REACH, limit_of, reach_of};
 use crate::http::pages::mistakes::Mistakes;
 use crate::http::pages::place::{Place, PostedIn};
+use crate::http::pages::restrict_form::{filled_in, restrict_of};
 use crate::http::pages::view::html;
 
 #[derive(Template)]
@@ -38,6 +39,8 @@ struct EditPage {
     default_limits: String,
     bounds: BoundsText,
     tomorrow: String,
+    /// Plans of keys, for operators; empty where there is nothing to choose.
+    plans: Vec<String>,
 }
 
 /// Lengths of windows that can be chosen.
@@ -65,6 +68,8 @@ pub(in crate::http::pages) async fn edit(
         name: Some(fields.text("name").to_owned()).filter(|name| *name != key.name),
         expires_at: expiry(&fields, app.clock.now(), &mut problems),
         limits: limits(&fields, &mut problems),
+        restrict: restrict_of(&fields, &mut problems).map(Some),
+        plan: plan_of(&place, &fields, &key),
         note: fields
             .has("note")
             .then(|| fields.text("note").to_owned())
@@ -112,6 +117,8 @@ async fn page(
         .or("window_seconds", window_seconds)
         .or("burst", burst)
         .or(REACH, reach);
+    let typed =
+        filled_in(typed, key.restrict.as_ref()).or_absent("plan", key.plan.as_deref().unwrap_or_default());
     let title = if problems.is_empty() { "Edit key" } else { "Error: Edit key" };
     Ok(html(&EditPage {
         chrome: place.chrome("Edit key", Section::ApiKeys).titled(title),
@@ -121,7 +128,23 @@ async fn page(
         default_limits: limits_text(&workspace.default_limits),
         bounds: BoundsText::new(&workspace.bounds),
         tomorrow: tomorrow.to_string(),
+        plans: plans_of(app, place).await?,
     }))
+}
+
+/// The plans that a person may give: operators all of keys, everybody else none.
+async fn plans_of(app: &App, place: &Place) -> Result<Vec<String>, PageError> {
+    if !place.is_operator() {
+        return Ok(Vec::new());
+    }
+    let all = app.plans.names(Scope::Key).await?;
+    Ok(all)
+}
+
+/// Another plan than the key has; `None` when it stays, or is not the person's to give.
+fn plan_of(place: &Place, fields: &Fields, key: &Key) -> Option<Option<String>> {
+    let chosen = Some(fields.text("plan").to_owned()).filter(|name| !name.is_empty());
+    (place.is_operator() && fields.has("plan") && chosen != key.plan).then_some(chosen)
 }
 
 /// The numbers of a key's limit, where it has one and the form can show it: requests, seconds, burst, reach.

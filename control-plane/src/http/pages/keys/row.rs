@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::keys::{End, Key, Status};
+use crate::domain::keys::{End, Key, Status, restrict};
 use crate::http::pages::limits::KeyLimits;
 use crate::http::pages::view::Moment;
 
@@ -24,6 +24,10 @@ pub(super) struct Row {
     pub rotated_to: Option<String>,
     pub limits: KeyLimits,
     pub limits_inherited: bool,
+    /// Its plan.
+    pub plan: Option<String>,
+    /// What it may be used for, list by list; empty for everything.
+    pub restrictions: Vec<(&'static str, String)>,
     /// `active`, `ending` (rotated, still in its grace), `revoked` or `expired`.
     pub status: &'static str,
 }
@@ -56,6 +60,8 @@ impl Row {
             rotated_to: key.rotated_to.clone(),
             limits: KeyLimits::new(&key.limits),
             limits_inherited: key.own_limits.is_none(),
+            plan: key.plan.clone(),
+            restrictions: restrictions(key),
             status,
         }
     }
@@ -85,6 +91,18 @@ impl Row {
     pub fn works(&self) -> bool {
         matches!(self.status, "active" | "ending")
     }
+}
+
+/// Labels and lists.
+fn restrictions(key: &Key) -> Vec<(&'static str, String)> {
+    let label = |name| match name {
+        "methods" if restrict::is_read_only(key.restrict.as_ref()) => "Read only",
+        "methods" => "Methods",
+        "paths" => "Paths",
+        _ => "Addresses",
+    };
+    let lines = restrict::lines(key.restrict.as_ref());
+    lines.into_iter().map(|(name, list)| (label(name), list)).collect()
 }
 
 fn is_near(end: End, now: Timestamp) -> bool {

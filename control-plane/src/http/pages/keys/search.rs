@@ -4,6 +4,7 @@
 use axum::extract::State;
 use axum::response::Redirect;
 
+use crate::domain::error::Error;
 use crate::http::app::App;
 use crate::http::pages::error::PageError;
 use crate::http::pages::place::{Place, Uncounted};
@@ -32,15 +33,21 @@ pub(in crate::http::pages) async fn search(
     Ok(Redirect::to(&format!("/w/{}/settings/api-keys{query}", posted.place.membership.slug)))
 }
 
-/// The row of the key that the text holds, whatever its state; `None` for text. A key of another workspace is as unknown as one of
-/// nobody.
+/// The page of the key that the text holds or whose id it is, whatever its state; `None` for other text. A key of another workspace is as
+/// unknown as one of nobody.
 pub(super) async fn place_of_key(app: &App, place: &Place, text: &str) -> Result<Option<String>, PageError> {
-    let list = format!("/w/{}/settings/api-keys?status=all", place.membership.slug);
-    let found = app.keys.pasted(place.membership.workspace_seq, text).await?;
-    Ok(match found {
+    let (list, workspace_seq) =
+        (format!("/w/{}/settings/api-keys", place.membership.slug), place.membership.workspace_seq);
+    let page = |id: &str| Some(format!("{list}/{id}"));
+    Ok(match app.keys.pasted(workspace_seq, text).await? {
+        Pasted::Unknown => Some(format!("{list}?status=all&pasted=unknown")),
+        Pasted::Here(key) => page(&key.id),
+        Pasted::Text if text.starts_with("key_") => match app.keys.find(text).await {
+            Ok(key) if key.workspace_seq == workspace_seq => page(&key.id),
+            Ok(_) | Err(Error::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        },
         Pasted::Text => None,
-        Pasted::Unknown => Some(format!("{list}&pasted=unknown")),
-        Pasted::Here(key) => Some(format!("{list}&q={}", key.id)),
     })
 }
 

@@ -89,6 +89,7 @@ pub(super) fn poll_of(plane: &Plane, session: u8) -> Poll {
 /// The same, under this credential and name.
 pub(super) fn poll_under(plane: &Plane, credential: Credential, name: &str, session: u8) -> Poll {
     plane.gateways.begin(Hello {
+        accepts: crate::contract::Protocol::Two,
         credential,
         name: name.to_owned(),
         session: Some([session; 32]),

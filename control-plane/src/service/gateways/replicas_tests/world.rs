@@ -214,6 +214,7 @@ impl World {
         let process = &mut self.processes[chosen];
         let plane = &self.planes[to];
         let poll = plane.gateways.begin(Hello {
+            accepts: crate::contract::Protocol::Two,
             credential: Credential::shared(),
             name: process.name.clone(),
             session: Some([process.session; 32]),

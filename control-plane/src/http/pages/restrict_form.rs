@@ -1,0 +1,44 @@
+//! What a key may be used for, as forms ask for it: everything, reading, or what lists name.
+
+use super::fields::Fields;
+use crate::contract::Restrict;
+use crate::domain::error::Problems;
+use crate::domain::keys::RestrictDraft;
+use crate::domain::keys::restrict::READ_ONLY;
+
+/// What the form says; `None` when it does not ask.
+pub(super) fn restrict_of(fields: &Fields, problems: &mut Problems) -> Option<RestrictDraft> {
+    let [methods, paths, addresses] = ["methods", "paths", "addresses"].map(|name| list(fields.text(name)));
+    let [methods, paths, addresses] = match fields.text("access") {
+        "all" => [const { Vec::new() }; 3],
+        "read" => [READ_ONLY.map(str::to_owned).to_vec(), Vec::new(), Vec::new()],
+        "some" => [methods, paths, addresses],
+        _ => return None,
+    };
+    if fields.text("access") == "some" && methods.is_empty() && paths.is_empty() && addresses.is_empty() {
+        problems.add("restrict.methods", "name a method, a path or an address, or choose everything");
+    }
+    Some(RestrictDraft { methods: Some(methods), paths: Some(paths), addresses: Some(addresses) })
+}
+
+/// The form as it is filled in for what there is.
+pub(super) fn filled_in(fields: Fields, restrict: Option<&Restrict>) -> Fields {
+    let Restrict { methods, paths, addresses } = restrict.cloned().unwrap_or_default();
+    let reads = methods == READ_ONLY && paths.is_empty() && addresses.is_empty();
+    let access = match restrict {
+        None => "all",
+        Some(_) if reads => "read",
+        Some(_) => "some",
+    };
+    fields
+        .or_absent("access", access)
+        .or_absent("methods", &methods.join(", "))
+        .or_absent("paths", &paths.join("\n"))
+        .or_absent("addresses", &addresses.join("\n"))
+}
+
+/// Entries between commas, blanks and ends of lines, none of which is in one.
+fn list(text: &str) -> Vec<String> {
+    let entries = text.split(|letter: char| letter == ',' || letter.is_whitespace());
+    entries.filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+}
