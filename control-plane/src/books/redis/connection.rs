@@ -68,7 +68,13 @@ pub(super) async fn open(address: &LimitStore, rows: Rows) -> Result<Connected, 
     let lag_us = if has_replicas { lag_seconds(&mut connection).await * 1_000_000 } else { 0 };
     let (name, pause_us) = (Arc::from(name), LEASE_US + lag_us);
     let (history, now) = begin(&mut connection, &name, pause_us, 0, rows).await.map_err(text)?;
-    Ok(Connected { connection, history, name, pause_us, clock: Arc::new(Mutex::new((now, asked, Instant::now()))) })
+    Ok(Connected {
+        connection,
+        history,
+        name,
+        pause_us,
+        clock: Arc::new(Mutex::new((now, asked, Instant::now()))),
+    })
 }
 
 impl Connected {
