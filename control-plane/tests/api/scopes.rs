@@ -22,7 +22,7 @@ const fn call(operation: &'static str, path: &'static str, elsewhere: u16) -> Ca
     Call { operation, path, elsewhere, body: |_| None }
 }
 
-const CALLS: [Call; 12] = [
+const CALLS: [Call; 13] = [
     Call {
         body: |ws| Some(json!({"workspace": ws, "name": "n", "environment": "live"})),
         ..call("create_api_key", "/v1/api-keys", 422)
@@ -36,6 +36,7 @@ const CALLS: [Call; 12] = [
     },
     call("revoke_api_key", "/v1/api-keys/{key}/revoke", 404),
     call("get_api_key_usage", "/v1/api-keys/{key}/usage", 404),
+    call("get_api_key_fleet_limits", "/v1/api-keys/{key}/fleet-limits", 404),
     call("get_workspace_usage", "/v1/workspaces/{ws}/usage", 404),
     call("list_workspaces", "/v1/workspaces", 200),
     call("get_workspace", "/v1/workspaces/{ws}", 404),

@@ -24,8 +24,8 @@ pub(super) struct Connected {
     pub history: History,
     name: Arc<str>,
     pause_us: u64,
-    /// What the engine's clock said last, and when that was asked.
-    clock: Arc<Mutex<(u64, Instant)>>,
+    /// What the engine's clock said last, when that was asked, and when it was answered.
+    clock: Arc<Mutex<(u64, Instant, Instant)>>,
 }
 
 /// Why something did not work.
@@ -68,7 +68,13 @@ pub(super) async fn open(address: &LimitStore, rows: Rows) -> Result<Connected, 
     let lag_us = if has_replicas { lag_seconds(&mut connection).await * 1_000_000 } else { 0 };
     let (name, pause_us) = (Arc::from(name), LEASE_US + lag_us);
     let (history, now) = begin(&mut connection, &name, pause_us, 0, rows).await.map_err(text)?;
-    Ok(Connected { connection, history, name, pause_us, clock: Arc::new(Mutex::new((now, asked))) })
+    Ok(Connected {
+        connection,
+        history,
+        name,
+        pause_us,
+        clock: Arc::new(Mutex::new((now, asked, Instant::now()))),
+    })
 }
 
 impl Connected {
@@ -79,8 +85,8 @@ impl Connected {
 
     /// Whether the history surely has not opened yet.
     pub fn opens_later(&self) -> bool {
-        let (engine, at) = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        engine.saturating_add(micros(at.elapsed())) < self.history.opens_at
+        let (engine, _, answered) = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        engine.saturating_add(micros(answered.elapsed())) < self.history.opens_at
     }
 
     /// Runs one function for each entry, all in one round trip.
@@ -120,15 +126,15 @@ impl Connected {
         let answers =
             answers.into_iter().map(|answer| Answer::read(&answer?)).collect::<RedisResult<Vec<_>>>()?;
         if let Some(last) = answers.last().filter(|last| !self.has_leapt(last.now)) {
-            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = (last.now, asked);
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = (last.now, asked, Instant::now());
         }
         Ok(answers)
     }
 
     /// Whether the engine's clock is further than it can be by ours.
     pub fn has_leapt(&self, now: u64) -> bool {
-        let (engine, at) = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        now > engine.saturating_add(micros(at.elapsed())).saturating_add(LEAP_US)
+        let (engine, asked, _) = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        now > engine.saturating_add(micros(asked.elapsed())).saturating_add(LEAP_US)
     }
 
     /// Says that the history is over.

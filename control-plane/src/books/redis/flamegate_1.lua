@@ -35,8 +35,9 @@ end
 local function store(key, book)
   local text = string.format('%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f', book.tat, book.lent_now, book.lent_before, book.generation,
                              book.last, book.emission, book.burst, book.revision)
-  -- It covers all that is owed, and what is out.
-  local rests = math.max(book.tat, (book.generation + 2) * LEASE)
+  -- It covers all that is owed, and what is out, which counts once more when its generation ends.
+  local rests = math.max(book.tat, (book.generation + 1) * LEASE + (book.lent_now + book.lent_before) * book.emission,
+                         (book.generation + 2) * LEASE + book.lent_now * book.emission)
   redis.call('SET', key, text, 'PX', div(rests - book.last, 1000) + 1000)
 end
 

@@ -138,7 +138,12 @@ impl Book {
 
     /// When the book says nothing any more that one at rest does not: it may be forgotten then.
     pub fn rests_at(&self) -> u64 {
-        self.tat.max((self.generation + 2) * LEASE_US)
+        // What is out then counts once more when its generation ends.
+        let end = |generations: u64, lent: u64| {
+            let end = (self.generation + generations) * LEASE_US;
+            end.saturating_add(lent.saturating_mul(self.emission_us))
+        };
+        self.tat.max(end(1, self.lent())).max(end(2, self.lent_now))
     }
 
     /// Tokens that are out.
