@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use flamegate_engines::Postgres as Cluster;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 mod lists;
 
