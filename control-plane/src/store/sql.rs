@@ -42,13 +42,17 @@ mod plans;
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::{Path, PathBuf};
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
 
     /// A server refuses a prepared statement whose columns a migration of the next release has made others.
     #[test]
     fn every_column_that_is_read_is_named() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/sql");
-        for file in fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
+        for path in files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/sql"))) {
             let text = fs::read_to_string(&path).unwrap();
             let words: Vec<_> = text.split_whitespace().collect();
             let is_all =
