@@ -266,7 +266,9 @@ async fn workspaces_and_gateways_are_tables() {
     failed(&cli(&control, &["workspaces", "update", "acme", "--max-active-keys", "many"]).await, 2);
     Gateway::new(&control, "gw-1").catch_up(&control).await;
     for args in [&["gateways"][..], &["gateways", "list"]] {
-        assert!(words(&succeeded(&cli(&control, args).await)).contains("shared/gw-1 9.8.7 yes no no - 1 yes"));
+        assert!(
+            words(&succeeded(&cli(&control, args).await)).contains("shared/gw-1 9.8.7 yes no no - 1 yes")
+        );
     }
 }
 
