@@ -2,7 +2,7 @@
 //!
 //! Nothing is kept here between the two: what a sign-in is made of goes with the browser, in a cookie signed and good for ten
 //! minutes. So whoever only goes costs no memory, and any replica can take back whom another one has sent. Which tickets came back is kept
-//! ([`used`]): each is good for one answer of a process.
+//! (`used`): each is good for one answer of a process.
 
 mod provider;
 mod ticket;
