@@ -15,7 +15,7 @@ use crate::host::{Monotonic, Now};
 pub struct Term {
     /// The first moment at which it may not, on the monotonic clock.
     pub end: Monotonic,
-    /// How far the wall clock was ahead of the monotonic one when it was asked for. When it is more than [`SLEPT_NS`] further ahead, the
+    /// How far the wall clock was ahead of the monotonic one when it was asked for. When it is more than `SLEPT_NS` further ahead, the
     /// machine slept: the monotonic clock stood still, and the lease ended meanwhile.
     pub ahead: u64,
 }

@@ -5,9 +5,9 @@
 //! version u8 = 2 │ count u32 │ sets u16 │ count × hash [u8; 32], sorted │ count × (length of record u8 │ set u16)
 //!   │ sets × length u16 │ sets │ records
 //! ```
-//! Little-endian. A record: flags u8 (bit 0 test, bit 1 expires, bit 2 plan, bit 3 shadow) │ id │ workspace │ [expires_at u64] │ [plan].
+//! Little-endian. A record: flags u8 (bit 0 test, bit 1 expires, bit 2 plan, bit 3 shadow) │ id │ workspace │ [expires_at u64] │ \[plan\].
 //! A set: limits u8 × (name │ scope u8 │ requests u32 │ window u32 │ burst u32, 0 for none) │ [what protocol 2 has beside them: for each
-//! limit u8 (bit 0 fleet, bit 1 refuse) │ u8 (bit 0 restricted, bit 1 workspace's plan) │ [three lists: count u8 × text] │ [plan]].
+//! limit u8 (bit 0 fleet, bit 1 refuse) │ u8 (bit 0 restricted, bit 1 workspace's plan) │ [three lists: count u8 × text] │ \[plan\]].
 //! Texts carry a length byte.
 //!
 //! What stands in brackets at the end is there when there is something to say, and a filter that knows protocol 1 alone takes such a
