@@ -247,7 +247,7 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
             }
             open(worker, id, permit, grpc);
         }
-        Pass::Shadowed(shadowed) => pass_in_shadow(id, grpc, worker, shadowed, (overwritten, notes_key))?,
+        Pass::Shadowed(shadowed) => pass_in_shadow(id, grpc, worker, *shadowed, (overwritten, notes_key))?,
     }
     Ok(())
 }

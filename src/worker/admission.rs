@@ -55,9 +55,13 @@ fn spend_all(limiter: &mut Limiter, fleet: &mut Fleet, slots: &[Slot]) -> bool {
 }
 
 /// What is left of each limit, as this worker saw it last.
-pub fn remaining(limiter: &Limiter, fleet: &Fleet, slots: &[Slot]) -> Vec<Remaining> {
-    let own = limiter.remaining(slots);
-    slots.iter().zip(own).map(|(slot, own)| fleet.remaining(slot).unwrap_or(own)).collect()
+pub fn remaining<'a>(
+    limiter: &'a Limiter,
+    fleet: &'a Fleet,
+    slots: &'a [Slot],
+) -> impl Iterator<Item = Remaining> + 'a {
+    let lent = |slot: &Slot| if slot.is_fleet() { fleet.remaining(slot) } else { None };
+    slots.iter().zip(limiter.remaining(slots)).map(move |(slot, own)| lent(slot).unwrap_or(own))
 }
 
 /// Gets a token into the lease of every limit, or the longest refusal and whether a token may come soon. After the first refusal nothing

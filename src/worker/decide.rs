@@ -122,8 +122,9 @@ pub enum Pass {
     Returned(Permit),
     /// It needs no key and has no identity.
     Bypass(Bypass),
-    /// It would be refused, and the configuration or its key says that it is not.
-    Shadowed(Shadowed),
+    /// It would be refused, and the configuration or its key says that it is not. In a box: whoever is not in shadow does not carry
+    /// its size around.
+    Shadowed(Box<Shadowed>),
 }
 
 /// A request that would be refused and passes in shadow.
@@ -200,7 +201,7 @@ pub fn decide<'a, H: SharedData + Clock + Peer>(
     };
     let pass = match verdict {
         Ok(pass) => pass,
-        Err(denial) if worker.config().shadow => Pass::Shadowed(Shadowed { denial, permit: None }),
+        Err(denial) if worker.config().shadow => Pass::Shadowed(Box::new(Shadowed { denial, permit: None })),
         Err(denial) => {
             let outcome = Outcome::Answer(worker.replies.to(&denial, request.grpc));
             return Decision { outcome, counter, shadow: false };
@@ -266,7 +267,7 @@ fn check_key<H: SharedData + Clock + Peer>(
 /// What becomes of a request whose key is good and that the key may not be used for.
 fn in_shadow(worker: &Worker, permit: Permit, denial: Denial) -> Result<Pass, Denial> {
     if is_in_shadow(worker, permit.key()) {
-        Ok(Pass::Shadowed(Shadowed { denial, permit: Some(permit) }))
+        Ok(Pass::Shadowed(Box::new(Shadowed { denial, permit: Some(permit) })))
     } else {
         Err(denial)
     }

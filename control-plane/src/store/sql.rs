@@ -58,7 +58,9 @@ mod tests {
             let is_all =
                 |word: &str| word.trim_end_matches(',').trim_matches('"').ends_with(".*") || word == "*";
             let asks = words.windows(2).find(|pair| {
+                // What a subquery has is named by the query around it.
                 ["SELECT", "DISTINCT", "RETURNING"].iter().any(|verb| pair[0].ends_with(verb))
+                    && !pair[0].ends_with("(SELECT")
                     && is_all(pair[1])
             });
             assert!(asks.is_none(), "{}: {asks:?}", path.display());
