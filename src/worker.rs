@@ -5,6 +5,7 @@ pub mod admission;
 pub mod cache;
 pub mod decide;
 pub mod denied;
+pub mod edits;
 pub mod hashers;
 pub mod held;
 pub mod internal_redirect;

@@ -34,7 +34,8 @@ use flamegate::host::Clock as _;
 use flamegate::host::fake::FakeHost;
 use flamegate::table::writer::TableWriter;
 use flamegate::worker::Worker;
-use flamegate::worker::decide::{Edits, IDENTITY_HEADERS, Outcome, Pass, decide, identity};
+use flamegate::worker::decide::{Outcome, decide};
+use flamegate::worker::edits::{Edits, IDENTITY_HEADERS, Pass, identity};
 
 const KEYS: [KeyKind; 8] = [
     KeyKind::Live,

@@ -12,10 +12,11 @@ use crate::decision::request::{self, Request, SHADOW_HEADER};
 use crate::decision::sources::{Change, Found};
 use crate::host::HostError;
 use crate::worker::Worker;
-use crate::worker::decide::{
-    Edits, IDENTITY_HEADERS, Outcome, Pass, Shadowed, decide, has_credential_in_authorization, identity,
-};
+use crate::worker::decide::{Outcome, decide};
 use crate::worker::denied::denied;
+use crate::worker::edits::{
+    Edits, IDENTITY_HEADERS, Pass, Shadowed, has_credential_in_authorization, identity,
+};
 use crate::worker::held::HeldRequest;
 use crate::worker::internal_redirect;
 use crate::worker::log_limit::LogLimit;

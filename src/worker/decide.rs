@@ -4,23 +4,22 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::admission::{self, Admission};
+use super::edits::{Edits, Pass, Shadowed, edits};
 use super::internal_redirect;
 use super::memory::Worker;
 use crate::config::FilterConfig;
 use crate::contract::key::KeyHash;
 use crate::contract::usage::UsageOutcome;
 use crate::decision::auth::{Permit, authenticate};
-use crate::decision::bypass::{Bypass, bypass};
-use crate::decision::credential::{Authorization, NoToken, Presented};
+use crate::decision::bypass::bypass;
+use crate::decision::credential::{NoToken, Presented};
 use crate::decision::denial::{Denial, InvalidApiKey, RateLimited, Unavailable};
 use crate::decision::fingerprint::Fingerprint;
 use crate::decision::known_key::KnownKey;
 use crate::decision::metrics::Counter;
 use crate::decision::rate_limit::rate_limit;
 use crate::decision::reply::Reply;
-pub use crate::decision::request::IDENTITY_HEADERS;
-use crate::decision::request::{Forged, Request};
-use crate::decision::sources::{Change, Found, KeySources};
+use crate::decision::request::Request;
 use crate::decision::throttle::ClientAddress;
 use crate::host::{Clock, Monotonic, Peer, SharedData};
 
@@ -46,100 +45,6 @@ pub enum Outcome<'a> {
     Hold,
     /// It waits for a token of a fleet limit until then, and is decided anew; nothing was taken for it.
     Await(Monotonic),
-}
-
-/// Changes to the headers of a request that goes on.
-#[derive(Debug)]
-pub struct Edits<'a> {
-    /// Whether `authorization` is removed.
-    strips: bool,
-    /// What stands in other places of a key, which goes, too.
-    found: Option<&'a Found<'a>>,
-    /// What the client sent below the identity's prefix.
-    forged: &'a Forged<'a>,
-    /// Whether [`IDENTITY_HEADERS`] are set.
-    sets_identity: bool,
-    /// Whether `connection` is set to `upgrade` and nothing more. Envoy passes the client's list on with an upgrade, and the next hop
-    /// removes every header that is named in it (RFC 9110 section 7.6.1): the identity, too.
-    pub upgrades: bool,
-    /// Whether the key is noted for the case that the proxy redirects the request.
-    pub notes_key: bool,
-    /// Why it may pass.
-    pub pass: Pass,
-}
-
-impl<'a> Edits<'a> {
-    /// Whether the credential is removed. It comes first: Envoy finds it by a pointer, and every other name by a map of all headers that
-    /// are there by then.
-    pub const fn strips(&self) -> bool {
-        self.strips
-    }
-
-    /// What else changes so that no credential is left.
-    pub fn changes(&self) -> impl Iterator<Item = Change<'a>> {
-        self.found.into_iter().flat_map(Found::changes)
-    }
-
-    /// Whether the client sent anything below the identity's prefix.
-    pub const fn cleans(&self) -> bool {
-        !self.forged.is_empty()
-    }
-
-    /// What of that is removed, all copies of each, before anything is set.
-    pub fn cleaned(&self) -> impl Iterator<Item = &'a [u8]> {
-        let sent = IDENTITY_HEADERS.iter().zip(self.forged.copies()).zip(self.overwritten());
-        let identity = sent.filter(|((_, copies), overwritten)| *copies > 0 && !overwritten);
-        identity.map(|((name, _), _)| name.as_bytes()).chain(self.forged.others())
-    }
-
-    /// All that is removed, in that order.
-    pub fn removals(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.strips.then_some(&b"authorization"[..]).into_iter().chain(self.cleaned())
-    }
-
-    /// True when no header changes at all: then the host keeps the route that it found before.
-    pub fn leaves_headers(&self) -> bool {
-        !self.sets_identity
-            && !self.upgrades
-            && !matches!(self.pass, Pass::Shadowed(_))
-            && self.removals().next().is_none()
-            && !self.found.is_some_and(Found::changes_headers)
-    }
-
-    /// Which of [`IDENTITY_HEADERS`] are there and are overwritten, when all are set: those of which the client sent one copy. It
-    /// is cheaper than to remove and add. Of several copies Envoy would overwrite the first and keep the others.
-    pub fn overwritten(&self) -> [bool; IDENTITY_HEADERS.len()] {
-        self.forged.copies().map(|copies| self.sets_identity && copies == 1)
-    }
-}
-
-/// Why a request may pass.
-#[derive(Debug)]
-pub enum Pass {
-    /// Its key is good; the identity is the key's.
-    Permit(Permit),
-    /// The proxy has redirected it, and the key that it came with at first is still good.
-    Returned(Permit),
-    /// It needs no key and has no identity.
-    Bypass(Bypass),
-    /// It would be refused, and the configuration or its key says that it is not. In a box: whoever is not in shadow does not carry
-    /// its size around.
-    Shadowed(Box<Shadowed>),
-}
-
-/// A request that would be refused and passes in shadow.
-#[derive(Debug)]
-pub struct Shadowed {
-    /// What it would be told.
-    pub denial: Denial,
-    /// Who is calling, where the key is good and something else would refuse the request: an identity that was earned.
-    pub permit: Option<Permit>,
-}
-
-/// Who is calling: workspace id, key id, environment.
-pub fn identity(key: &KnownKey) -> [&str; 3] {
-    let record = key.record();
-    [&record.workspace, &record.id, record.environment.as_str()]
 }
 
 /// Why a request does not pass now.
@@ -409,36 +314,6 @@ fn first_seen<H: SharedData + Clock>(
 /// The hash of a well-formed key.
 pub(super) fn hash_of(presented: Presented<'_>) -> Option<KeyHash> {
     Some(presented.token().ok()?.api_key()?.hash())
-}
-
-fn edits<'a>(pass: Pass, config: &FilterConfig, request: &'a Request<'_>) -> Edits<'a> {
-    let is_known = match &pass {
-        Pass::Permit(_) | Pass::Returned(_) => true,
-        Pass::Bypass(_) => false,
-        Pass::Shadowed(shadowed) => shadowed.permit.is_some(),
-    };
-    let sets_identity = config.identity_headers && is_known;
-    // On a bypassed path the credential is not ours to look at, but it is not the upstream's either. In shadow it is: the API behind has
-    // asked for it so far.
-    let keeps = config.forward_authorization || config.shadow;
-    let strips = !keeps && has_credential_in_authorization(config, request);
-    let found = request.found.filter(|_| !config.shadow);
-    let notes_key = config.internal_redirects && is_known && !matches!(pass, Pass::Returned(_));
-    Edits {
-        strips,
-        found,
-        sets_identity,
-        upgrades: request.upgrade,
-        notes_key,
-        forged: &request.forged,
-        pass,
-    }
-}
-
-/// Whether there is an `authorization`, and it is a place of keys: else it is the upstream's.
-pub fn has_credential_in_authorization(config: &FilterConfig, request: &Request<'_>) -> bool {
-    let is_ours = || config.key_sources.as_deref().is_none_or(KeySources::use_authorization);
-    !matches!(request.authorization, Authorization::Absent) && is_ours()
 }
 
 /// Headers for an admitted response when the configuration asks for them: `RateLimit-Policy` and `RateLimit`.

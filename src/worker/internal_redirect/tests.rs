@@ -8,7 +8,8 @@ use crate::contract::key::ApiKey;
 use crate::decision::headers::serialize_map;
 use crate::decision::metrics::Counter;
 use crate::host::fake::FakeHost;
-use crate::worker::decide::{Decision, Outcome, Pass, decide};
+use crate::worker::decide::{Decision, Outcome, decide};
+use crate::worker::edits::Pass;
 
 const KEY: &str = "sk_live_redirected";
 

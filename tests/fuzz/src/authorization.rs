@@ -10,7 +10,8 @@ use flamegate::decision::metrics::{COUNTERS, Counter};
 use flamegate::decision::request::Request;
 use flamegate::host::fake::FakeHost;
 use flamegate::worker::Worker;
-use flamegate::worker::decide::{Outcome, Pass, decide};
+use flamegate::worker::decide::{Outcome, decide};
+use flamegate::worker::edits::Pass;
 use serde_json::json;
 
 const LIVE: &[u8] = b"sk_live_fuzz";

@@ -107,7 +107,7 @@ fn nothing_is_noted_when_nobody_will_ask() {
         };
         let decision = crate::worker::decide::decide(&mut gateway.worker, &gateway.host, &request);
         let crate::worker::decide::Outcome::Pass(edits) = decision.outcome else { panic!("refused") };
-        let crate::worker::decide::Pass::Permit(permit) = edits.pass else { panic!("bypassed") };
+        let crate::worker::edits::Pass::Permit(permit) = edits.pass else { panic!("bypassed") };
         gateway.worker.opened(1, permit, false);
         assert_eq!(gateway.worker.streams.len(), noted, "{json}");
     }
