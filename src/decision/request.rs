@@ -107,7 +107,8 @@ impl<'a> Request<'a> {
         read_map(map, |header| self.note(header))
     }
 
-    /// The same, and what stands in the places of a key, which is then [`Self::found`].
+    /// The same, and what stands in the places of a key, which is then [`Self::found`]. Apart, so that [`Self::read`] is one loop.
+    #[inline(never)]
     pub fn read_with(&mut self, map: &'a [u8], found: &mut Found<'a>) -> Option<()> {
         self.map = map;
         read_map(map, |header| {
@@ -127,6 +128,7 @@ impl<'a> Request<'a> {
     }
 
     /// Takes one header into account; names are lower-case, as Envoy has them.
+    #[inline(always)]
     fn note(&mut self, header: Header<'a>) {
         // One look at the first byte settles most headers.
         match header.first_byte() {
@@ -151,17 +153,17 @@ impl<'a> Request<'a> {
     /// A browser's question before a cross-origin request (Fetch standard, CORS-preflight request). Browsers put neither
     /// credentials nor a body on it, and do not ask for another protocol; a request that does is none.
     pub fn is_cors_preflight(&self) -> bool {
-        self.asks_like_a_preflight() && !self.body
+        self.method == b"OPTIONS" && !self.body && self.asks_like_a_preflight()
     }
 
     /// A request that would be a preflight if it ended with its headers.
     pub fn is_preflight_with_body(&self) -> bool {
-        self.body && self.asks_like_a_preflight()
+        self.method == b"OPTIONS" && self.body && self.asks_like_a_preflight()
     }
 
+    /// Whether an OPTIONS is, but for its body.
     fn asks_like_a_preflight(&self) -> bool {
-        self.method == b"OPTIONS"
-            && self.origin == Once::One
+        self.origin == Once::One
             && self.requested_method == Once::One
             && matches!(self.authorization, Authorization::Absent)
             && !self.upgrade

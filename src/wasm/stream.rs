@@ -138,46 +138,47 @@ fn count(worker: &mut Worker, result: &Result<(Next, Counted), Failure>) {
 
 fn carry_out(id: u32, body: bool, worker: &mut Worker) -> Result<(Next, Counted), Failure> {
     abi::with_header_map(Map::Request, |map| {
-        let key_sources = worker.config().key_sources.clone();
-        let mut found;
         let mut request = Request::with_body(body);
-        match &key_sources {
-            None => request.read(map).ok_or(Failure::NoHeaders)?,
-            Some(sources) => {
-                found = Found::new(sources);
-                request.read_with(map, &mut found).ok_or(Failure::NoHeaders)?;
-                request.found = Some(&found);
-            }
+        if let Some(sources) = worker.config().key_sources.clone() {
+            let mut found = Found::new(&sources);
+            request.read_with(map, &mut found).ok_or(Failure::NoHeaders)?;
+            request.found = Some(&found);
+            return act(id, body, worker, &request);
         }
-        let decision = decide(worker, &Envoy, &request);
-        let next = match decision.outcome {
-            Outcome::Answer(reply) => {
-                clean_refused(worker, &request)?;
-                tell_whose(worker, &request, decision.counter);
-                send(&reply)?;
-                Next::Stop
-            }
-            Outcome::Hold => {
-                // Without attributes it could not be woken.
-                abi::property(DURATION)?;
-                worker.held.add(HeldRequest { id, body });
-                Next::Stop
-            }
-            Outcome::Await(until) => {
-                abi::property(DURATION)?;
-                worker.await_token(&Envoy, HeldRequest { id, body }, until);
-                Next::Stop
-            }
-            Outcome::Pass(edits) => {
-                if decision.shadow {
-                    tell_whose(worker, &request, decision.counter);
-                }
-                pass(id, request.grpc, worker, edits)?;
-                Next::Continue
-            }
-        };
-        Ok((next, Counted { counter: decision.counter, shadow: decision.shadow }))
+        request.read(map).ok_or(Failure::NoHeaders)?;
+        act(id, body, worker, &request)
     })?
+}
+
+fn act(id: u32, body: bool, worker: &mut Worker, request: &Request<'_>) -> Result<(Next, Counted), Failure> {
+    let decision = decide(worker, &Envoy, request);
+    let next = match decision.outcome {
+        Outcome::Answer(reply) => {
+            clean_refused(worker, request)?;
+            tell_whose(worker, request, decision.counter);
+            send(&reply)?;
+            Next::Stop
+        }
+        Outcome::Hold => {
+            // Without attributes it could not be woken.
+            abi::property(DURATION)?;
+            worker.held.add(HeldRequest { id, body });
+            Next::Stop
+        }
+        Outcome::Await(until) => {
+            abi::property(DURATION)?;
+            worker.await_token(&Envoy, HeldRequest { id, body }, until);
+            Next::Stop
+        }
+        Outcome::Pass(edits) => {
+            if decision.shadow {
+                tell_whose(worker, request, decision.counter);
+            }
+            pass(id, request.grpc, worker, edits)?;
+            Next::Continue
+        }
+    };
+    Ok((next, Counted { counter: decision.counter, shadow: decision.shadow }))
 }
 
 /// What the access log of a request that is refused must not have: what the client says that it is, and, where the configuration says in which
@@ -227,11 +228,12 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
     }
     let overwritten = edits.cleans().then(|| edits.overwritten());
     let notes_key = edits.notes_key;
-    match edits.pass {
+    let permit = match edits.pass {
         Pass::Bypass(bypass) => {
             if published.bypass() {
                 abi::set_filter_state(published::BYPASS, bypass.as_str().as_bytes())?;
             }
+            return Ok(());
         }
         Pass::Permit(permit) | Pass::Returned(permit) => {
             let values = identity(permit.key());
@@ -246,42 +248,40 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
             if notes_key {
                 note_key(permit.key().hash())?;
             }
-            open(worker, id, permit, grpc);
+            permit
         }
-        Pass::Shadowed(shadowed) => pass_in_shadow(id, grpc, worker, *shadowed, (overwritten, notes_key))?,
+        Pass::Shadowed(shadowed) => match pass_in_shadow(worker, *shadowed, overwritten, notes_key)? {
+            Some(permit) => permit,
+            None => return Ok(()),
+        },
+    };
+    // A stream ends with its key; a filter in shadow ends nothing.
+    if !worker.config().shadow {
+        worker.opened(id, permit, grpc);
     }
     Ok(())
 }
 
-/// A request that would be refused: says so to the upstream, and to guards that know of it.
+/// A request that would be refused: says so to the upstream, and to guards that know of it. Gives the permit of an identity that was earned.
 #[cold]
 fn pass_in_shadow(
-    id: u32,
-    grpc: bool,
-    worker: &mut Worker,
+    worker: &Worker,
     shadowed: Shadowed,
-    (overwritten, notes_key): (Option<[bool; 3]>, bool),
-) -> Result<(), HostError> {
+    overwritten: Option<[bool; 3]>,
+    notes_key: bool,
+) -> Result<Option<Permit>, HostError> {
     abi::add_header(Map::Request, SHADOW_HEADER, reply::code(&shadowed.denial))?;
     if worker.config().published.bypass() {
         abi::set_filter_state(published::BYPASS, published::SHADOW.as_bytes())?;
     }
-    let Some(permit) = shadowed.permit else { return Ok(()) };
+    let Some(permit) = shadowed.permit else { return Ok(None) };
     if worker.config().identity_headers {
         set_identity(identity(permit.key()), overwritten)?;
     }
     if notes_key {
         note_key(permit.key().hash())?;
     }
-    open(worker, id, permit, grpc);
-    Ok(())
-}
-
-/// Notes that a request of this key goes on, and ends with it; a filter in shadow ends nothing.
-fn open(worker: &mut Worker, id: u32, permit: Permit, grpc: bool) {
-    if !worker.config().shadow {
-        worker.opened(id, permit, grpc);
-    }
+    Ok(Some(permit))
 }
 
 fn change(change: Change<'_>) -> Result<(), HostError> {

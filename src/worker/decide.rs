@@ -72,17 +72,34 @@ pub fn decide<'a, H: SharedData + Clock + Peer>(
         Some(bypass) => Ok(Pass::Bypass(bypass)),
         None => check_key(worker, host, request),
     };
-    let verdict = match verdict {
+    let pass = match verdict {
+        Ok(pass) => pass,
+        Err(Stop::Denied(denial)) => match denied(worker, host, request, denial) {
+            Ok(pass) => pass,
+            Err(decision) => return decision,
+        },
         Err(Stop::Await(until)) => {
-            let outcome = Outcome::Await(until);
-            return Decision { outcome, counter: Counter::FleetHeld, shadow: false };
+            return Decision { outcome: Outcome::Await(until), counter: Counter::FleetHeld, shadow: false };
         }
-        Err(Stop::Denied(denial)) => Err(denial),
-        Ok(pass) => Ok(pass),
     };
-    let verdict = verdict.map_err(|denial| match denial {
-        // It has no key because a preflight has none, and nothing but its body is wrong: worth a reason of its own. Asked here, it
-        // costs an accepted request nothing.
+    let (counter, shadow) = match &pass {
+        Pass::Permit(permit) => (Counter::from(permit), false),
+        Pass::Returned(_) => (Counter::PermittedRedirected, false),
+        Pass::Bypass(bypass) => (Counter::from(*bypass), false),
+        Pass::Shadowed(shadowed) => (Counter::from(&shadowed.denial), true),
+    };
+    Decision { outcome: Outcome::Pass(edits(pass, worker.config(), request)), counter, shadow }
+}
+
+/// The decision on a request that is denied, unless the filter is in shadow. Nobody who sends an accepted key gets here.
+fn denied<'a, H: SharedData + Clock>(
+    worker: &mut Worker,
+    host: &H,
+    request: &Request<'_>,
+    denial: Denial,
+) -> Result<Pass, Decision<'a>> {
+    let denial = match denial {
+        // It has no key because a preflight has none, and nothing but its body is wrong: worth a reason of its own.
         Denial::Unauthorized(NoToken::Missing)
             if worker.config().cors_preflight && request.is_preflight_with_body() =>
         {
@@ -92,28 +109,16 @@ pub fn decide<'a, H: SharedData + Clock + Peer>(
             Denial::Unauthorized(NoToken::Redirected)
         }
         other => other,
-    });
-    let counter = match &verdict {
-        Ok(Pass::Permit(permit)) => Counter::from(permit),
-        Ok(Pass::Returned(_)) => Counter::PermittedRedirected,
-        Ok(Pass::Bypass(bypass)) => Counter::from(*bypass),
-        Ok(Pass::Shadowed(shadowed)) => Counter::from(&shadowed.denial),
-        // Nobody who sends an accepted key gets here.
-        Err(denial) => match instead_of(denial, worker, host, request) {
-            Some(decision) => return decision,
-            None => Counter::from(denial),
-        },
     };
-    let pass = match verdict {
-        Ok(pass) => pass,
-        Err(denial) if worker.config().shadow => Pass::Shadowed(Box::new(Shadowed { denial, permit: None })),
-        Err(denial) => {
-            let outcome = Outcome::Answer(worker.replies.to(&denial, request.grpc));
-            return Decision { outcome, counter, shadow: false };
-        }
-    };
-    let shadow = matches!(pass, Pass::Shadowed(_));
-    Decision { outcome: Outcome::Pass(edits(pass, worker.config(), request)), counter, shadow }
+    if let Some(decision) = instead_of(&denial, worker, host, request) {
+        return Err(decision);
+    }
+    if worker.config().shadow {
+        return Ok(Pass::Shadowed(Box::new(Shadowed { denial, permit: None })));
+    }
+    let counter = Counter::from(&denial);
+    let outcome = Outcome::Answer(worker.replies.to(&denial, request.grpc));
+    Err(Decision { outcome, counter, shadow: false })
 }
 
 /// What becomes of a request that would be denied otherwise: a probe is answered, and one that comes too early waits.
@@ -190,7 +195,10 @@ fn allowed<H: SharedData + Clock + Peer>(
     request: &Request<'_>,
     permit: &Permit,
 ) -> Result<(), Stop> {
-    restricted(worker, host, request, permit)?;
+    // Nearly no key is; asked here, the others do not pay for the call.
+    if !permit.key().restrictions().is_empty() {
+        restricted(worker, host, request, permit)?;
+    }
     match admit(worker, host, permit.key()) {
         Ok(()) => {
             worker.usage.count(permit.key(), UsageOutcome::Admitted);
