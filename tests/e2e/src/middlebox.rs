@@ -1,9 +1,9 @@
-//! What may stand between a gateway and its control plane: a balancer that cuts polls, and a long way.
+//! What may stand between a gateway and its control plane: a balancer that cuts polls, a long way, and a control plane that is slow with one path.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -46,6 +46,9 @@ struct State {
     rule: Mutex<(Cut, Duration)>,
     round_trip: Duration,
     seen: Mutex<Vec<Seen>>,
+    /// Requests for this path are not passed on.
+    held: Mutex<Option<&'static str>>,
+    released: Condvar,
 }
 
 /// Longer than any poll.
@@ -56,8 +59,14 @@ impl Middlebox {
     pub fn start(target: u16, cut: (Cut, Duration), round_trip: Duration) -> Self {
         let port = free_port();
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the middlebox's port");
-        let state =
-            Arc::new(State { target, rule: Mutex::new(cut), round_trip, seen: Mutex::new(Vec::new()) });
+        let state = Arc::new(State {
+            target,
+            rule: Mutex::new(cut),
+            round_trip,
+            seen: Mutex::default(),
+            held: Mutex::default(),
+            released: Condvar::new(),
+        });
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -73,6 +82,17 @@ impl Middlebox {
         *self.state.rule.lock().expect("rule") = cut;
     }
 
+    /// Requests for this path stay here from now on; the others pass.
+    pub fn hold(&self, path: &'static str) {
+        *self.state.held.lock().expect("held") = Some(path);
+    }
+
+    /// Passes on what stays here.
+    pub fn release(&self) {
+        *self.state.held.lock().expect("held") = None;
+        self.state.released.notify_all();
+    }
+
     /// All requests so far whose end is known.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().expect("seen").clone()
@@ -86,15 +106,17 @@ impl State {
         let mut client = BufReader::new(client);
         let mut server = http1::Connection::open(self.target)?;
         loop {
-            let head = read_head(&mut client)?;
-            let path = String::from_utf8_lossy(&head).split(' ').nth(1).unwrap_or_default().to_owned();
+            let request = read_request(&mut client)?;
+            let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap_or_default().to_owned();
+            let held = self.held.lock().expect("held");
+            drop(self.released.wait_while(held, |held| *held == Some(path.as_str())).expect("held"));
             let (mut cut, life) = *self.rule.lock().expect("rule");
             if cut == Cut::Held504 && (!path.contains("epoch=") || path.contains("&wait=0s")) {
                 cut = Cut::Never;
             }
             server.set_timeout(if cut == Cut::Never { NO_CUT } else { life })?;
             let begun = Instant::now();
-            server.send_bytes(&head)?;
+            server.send_bytes(&request)?;
             // A thread that was late has not let the poll live longer.
             let in_time = || cut == Cut::Never || begun.elapsed() < life;
             let answer = server.read_answer(false);
@@ -123,15 +145,18 @@ impl State {
     }
 }
 
-/// A request without a body, byte by byte.
-fn read_head(client: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if client.read_until(b'\n', &mut head)? == 0 {
+/// A request, byte by byte; the gateway says how long its body is.
+fn read_request(client: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        if client.read_until(b'\n', &mut request)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    Ok(head)
+    let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    client.by_ref().take(length.unwrap_or(0)).read_to_end(&mut request)?;
+    Ok(request)
 }
 
 fn encode(answer: &Answer) -> Vec<u8> {
