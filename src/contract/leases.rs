@@ -78,6 +78,9 @@ pub struct Grant {
     /// When it is worth asking again, in milliseconds; 0 when tokens were granted.
     #[serde(default)]
     pub retry_after_ms: u64,
+    /// Tokens that other gateways hold after this, as far as the control plane has lent them; some may come back unused.
+    #[serde(default)]
+    pub held_elsewhere: u32,
 }
 
 impl LeaseCall {
@@ -146,7 +149,11 @@ mod tests {
         assert_eq!((parsed.asks[0].want, parsed.asks[0].spent, parsed.asks[0].generation), (20, 0, 0));
         assert_eq!(LeaseCall::parse(&serde_json::to_vec(&parsed).unwrap()), Ok(parsed));
         let answer = br#"{"lease_ms":1000,"grants":[{"tokens":20,"generation":3}]}"#;
-        assert_eq!(LeaseAnswer::parse(answer, 1).unwrap().grants[0].retry_after_ms, 0);
+        let grant = LeaseAnswer::parse(answer, 1).unwrap().grants[0];
+        assert_eq!((grant.left, grant.retry_after_ms, grant.held_elsewhere), (0, 0, 0));
+        let newer =
+            br#"{"lease_ms":1000,"grants":[{"tokens":0,"generation":3,"held_elsewhere":7,"later":1}]}"#;
+        assert_eq!(LeaseAnswer::parse(newer, 1).unwrap().grants[0].held_elsewhere, 7);
         assert_eq!(LeaseAnswer::parse(answer, 2), Err("1 grants for 2 asks".to_owned()));
     }
 

@@ -52,10 +52,11 @@ pub enum Counter {
     FleetAlone,
     FleetCalls,
     FleetFailures,
+    FleetRefusedWhileHeld,
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 39] = [
+pub const COUNTERS: [&str; 40] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.permitted.redirected",
     "flamegate_requests_total.bypassed.path",
@@ -95,6 +96,7 @@ pub const COUNTERS: [&str; 39] = [
     "flamegate_fleet_alone_total",
     "flamegate_fleet_calls_total",
     "flamegate_fleet_failures_total",
+    "flamegate_fleet_refused_while_held_total",
 ];
 
 /// Names of the gauges: number of keys; revision; age of the table in seconds; whether there is a table (1) or none (0); and when

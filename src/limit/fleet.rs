@@ -1,10 +1,10 @@
 //! One worker's part of the fleet's limits: tokens that it has taken from the pools of its process ([`super::lending`]) and spends without
 //! a host call, and what it has to tell of them ([`super::fleet_lease`]).
 //!
-//! **Ends.** A token is not used when its lease may be over. To read a clock for every request costs too much, so tokens that end within
-//! 0.15 s are dropped whenever the clocks are read, on every tick, and between two readings they are used only while the wall
-//! clock, which every fourth request asks, is less than that ahead. It is the wall clock that also shows that the machine slept. A
-//! thread that stood still for longer than the margin, between a tick and a request, may use three tokens before it sees that.
+//! **Ends.** A token is not used when its lease may be over. To read a clock for every request costs too much (1,400 instructions), so tokens
+//! that end within 0.15 s are dropped whenever the clocks are read, on every tick; those that end within 0.6 s are used by requests that read
+//! them; and the others only while the wall clock, which every fourth request asks, is less than 0.15 s ahead. It is the wall clock that also shows
+//! that the machine slept. A thread that stood still for more than 0.45 s, between a tick and a request, may use three tokens before it sees that.
 //!
 //! **All or none.** A token that was taken for a request that another limit refuses stays in the lease for the next one.
 
@@ -28,6 +28,7 @@ pub struct Fleet {
     /// How lending goes, and when that was read.
     lending: Option<(Lending, Monotonic)>,
     alone: u64,
+    refused_while_held: u64,
 }
 
 /// How old what is known of lending may be, in nanoseconds.
@@ -59,16 +60,32 @@ impl Fleet {
         self.unchecked = UNCHECKED;
     }
 
-    /// Uses one token of the account; false when there is none. `alone` is asked while nothing can be lent.
+    /// Uses one token of the account; false when there is none that may be used without a look at the clocks. `alone` is asked while nothing can be
+    /// lent.
     #[inline]
     pub fn spend(&mut self, slot: &Slot, alone: impl FnOnce() -> bool) -> bool {
+        self.spend_by(slot, alone, Lease::spend)
+    }
+
+    /// The same right after [`Self::refill`]; false when there is none.
+    pub fn spend_now(&mut self, slot: &Slot, alone: impl FnOnce() -> bool) -> bool {
+        self.spend_by(slot, alone, Lease::spend_now)
+    }
+
+    #[inline]
+    fn spend_by(
+        &mut self,
+        slot: &Slot,
+        alone: impl FnOnce() -> bool,
+        spend: impl FnOnce(&mut Lease) -> bool,
+    ) -> bool {
         match self.leases.get_mut(&slot.account) {
             Some(lease) if lease.is_alone => {
                 let admitted = alone();
                 lease.alone = lease.alone.saturating_add(u32::from(admitted));
                 admitted
             }
-            Some(lease) => lease.spend(),
+            Some(lease) => spend(lease),
             None => false,
         }
     }
@@ -94,6 +111,7 @@ impl Fleet {
         }
         let lease = self.leases.entry(slot.account).or_default();
         lease.used_at = now.monotonic;
+        lease.look(now);
         if lease.lent.tokens > 0 {
             return Answer::Token;
         }
@@ -101,10 +119,16 @@ impl Fleet {
             return lease.alone(slot);
         };
         lease.is_alone = false;
-        if lease.ask_at > now.monotonic {
-            return Answer::Refused(lease.wait_ns.max(lease.ask_at.saturating_sub(now.monotonic)));
+        let answer = if lease.ask_at > now.monotonic {
+            Answer::Refused(lease.wait_ns.max(lease.ask_at.saturating_sub(now.monotonic)))
+        } else {
+            lease.refill(host, slot, terms, now, ask, lending)
+        };
+        // Who only looks is refused by another limit.
+        if lease.is_held_elsewhere && ask != Ask::Look && matches!(answer, Answer::Refused(_)) {
+            self.refused_while_held = self.refused_while_held.saturating_add(1);
         }
-        lease.refill(host, slot, terms, now, ask, lending)
+        answer
     }
 
     /// Tells what was used, puts back what is not, and forgets who is at rest. To be called once per tick; bounded work.
@@ -167,6 +191,11 @@ impl Fleet {
         std::mem::take(&mut self.alone)
     }
 
+    /// Requests that were refused since the last call while other gateways held tokens of the limit, as far as was known.
+    pub fn take_refused_while_held(&mut self) -> u64 {
+        std::mem::take(&mut self.refused_while_held)
+    }
+
     /// Tokens that this worker holds.
     pub fn tokens(&self) -> u64 {
         self.leases.values().fold(0, |sum, lease| sum.saturating_add(u64::from(lease.lent.tokens)))
@@ -181,9 +210,7 @@ impl Fleet {
     }
 
     fn drop_ended(&mut self, now: Now) {
-        for lease in self.leases.values_mut().filter(|lease| lease.lent.term.is_over(now, MARGIN_NS)) {
-            lease.lent.tokens = 0;
-        }
+        self.leases.values_mut().for_each(|lease| lease.look(now));
         self.seen = now.wall;
     }
 }

@@ -14,6 +14,8 @@ use crate::host::{Monotonic, Now, SharedData};
 pub struct Lease {
     /// Tokens to be used.
     pub(super) lent: Lent,
+    /// They end so soon that they are used right after a look at the clocks alone.
+    pub(super) is_near_end: bool,
     /// How many `lent` were taken at once, and when.
     pub(super) granted: u32,
     pub(super) granted_at: Monotonic,
@@ -25,8 +27,9 @@ pub struct Lease {
     /// Refused: the pool is not asked before this moment, and a request is admitted so much later.
     pub(super) ask_at: Monotonic,
     pub(super) wait_ns: u64,
-    /// What the fleet had left.
+    /// What the fleet had left; and whether it is refused while others hold tokens.
     pub(super) left: u32,
+    pub(super) is_held_elsewhere: bool,
     pub(super) used_at: Monotonic,
 }
 
@@ -56,6 +59,9 @@ pub enum Answer {
 
 /// Tokens that end within this time are not used any more, in nanoseconds: so late a thread may be.
 pub const MARGIN_NS: u64 = 150_000_000;
+/// Tokens that end within this time of the last look at the clocks are not used without another one, in nanoseconds. Those of a limit in steady
+/// use are younger than that when they are used.
+const NEAR_NS: u64 = 600_000_000;
 /// How long unused tokens stay with a worker, in nanoseconds.
 const HOLD_NS: u64 = 100_000_000;
 /// How long a refusal is believed without a look at the pool, in nanoseconds: tokens may have come by then.
@@ -70,22 +76,36 @@ pub const ALONE_WAIT_NS: u64 = 1_000_000_000;
 /// What was found in a pool.
 enum Found {
     Tokens { lent: Lent, left: u32, low: bool },
-    None { wait_ns: u64, left: u32 },
+    None { wait_ns: u64, left: u32, is_held_elsewhere: bool },
     Awaited,
     NoRoom,
 }
 
 impl Lease {
-    /// Uses one token; false when there is none.
+    /// Uses one token; false when there is none that may be used without a look at the clocks.
     pub fn spend(&mut self) -> bool {
+        !self.is_near_end && self.spend_now()
+    }
+
+    /// Uses one token right after such a look; false when there is none.
+    pub fn spend_now(&mut self) -> bool {
         let Some(rest) = self.lent.tokens.checked_sub(1) else { return false };
         self.lent.tokens = rest;
         self.spent = self.spent.saturating_add(1);
         true
     }
 
+    /// The clocks were looked at: tokens that have ended, or will within [`MARGIN_NS`], are not used any more.
+    pub fn look(&mut self, now: Now) {
+        if self.lent.term.is_over(now, MARGIN_NS) {
+            self.lent.tokens = 0;
+        }
+        self.is_near_end = self.lent.term.is_over(now, NEAR_NS);
+    }
+
     /// Nothing can be lent.
     pub const fn alone(&mut self, slot: &Slot) -> Answer {
+        self.is_held_elsewhere = false;
         if slot.refuses_alone() {
             return Answer::Refused(ALONE_WAIT_NS);
         }
@@ -119,14 +139,15 @@ impl Lease {
                 self.left = left;
                 if ask != Ask::Look {
                     (self.lent, self.granted, self.granted_at) = (lent, lent.tokens, now.monotonic);
+                    self.is_near_end = lent.term.is_over(now, NEAR_NS);
                 }
                 if low {
                     wake(host, bucket, lending);
                 }
                 Answer::Token
             }
-            Found::None { wait_ns, left } => {
-                (self.left, self.wait_ns) = (left, wait_ns);
+            Found::None { wait_ns, left, is_held_elsewhere } => {
+                (self.left, self.wait_ns, self.is_held_elsewhere) = (left, wait_ns, is_held_elsewhere);
                 self.ask_at = now.monotonic.saturating_add(wait_ns.min(BELIEVED_NS));
                 Answer::Refused(wait_ns)
             }
@@ -194,14 +215,15 @@ impl Lease {
 /// Looks into an entry: tokens, a refusal that stands, or a wish for a token. `true` when the entry is another one now.
 fn find(entry: &mut Entry, wanted: u32, now: Now, ask: Ask) -> (bool, Found) {
     let demand = entry.demand;
+    let (left, is_held_elsewhere) = (demand.left, demand.held_elsewhere > 0);
     let most = wanted.min(entry.pool.tokens() / SHARE).clamp(1, MAX_LEASE);
     if ask == Ask::Look {
         let lent = entry.pool.clone().take(1, now, MARGIN_NS);
         let wait_ns = demand.refused_until.saturating_sub(now.monotonic);
         let found = if lent.tokens > 0 || wait_ns == 0 {
-            Found::Tokens { lent, left: demand.left, low: false }
+            Found::Tokens { lent, left, low: false }
         } else {
-            Found::None { wait_ns, left: demand.left }
+            Found::None { wait_ns, left, is_held_elsewhere }
         };
         return (false, found);
     }
@@ -209,11 +231,11 @@ fn find(entry: &mut Entry, wanted: u32, now: Now, ask: Ask) -> (bool, Found) {
     let is_asked = entry.is_asked(now.monotonic);
     if lent.tokens > 0 {
         let low = entry.pool.tokens() < demand.low && !is_asked;
-        return (true, Found::Tokens { lent, left: demand.left, low });
+        return (true, Found::Tokens { lent, left, low });
     }
     if demand.ask_again_at > now.monotonic {
         let wait_ns = demand.refused_until.max(demand.ask_again_at).saturating_sub(now.monotonic);
-        return (false, Found::None { wait_ns, left: demand.left });
+        return (false, Found::None { wait_ns, left, is_held_elsewhere });
     }
     // Who has asked before asks again only when nobody is asking any more.
     let asks = ask == Ask::Take || (demand.want == 0 && !is_asked);

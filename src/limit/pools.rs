@@ -20,6 +20,8 @@ pub struct Demand {
     pub low: u32,
     /// What the fleet had left.
     pub left: u32,
+    /// What other gateways held.
+    pub held_elsewhere: u32,
     /// When the ask that is out was sent; 0 when none is.
     pub asked_at: Monotonic,
     /// There are no tokens before this moment, as the control plane said.
@@ -144,7 +146,8 @@ fn write_entry(out: &mut Vec<u8>, entry: &Entry) {
         put(out, report.generation);
         [report.spent, report.returned].iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
     }
-    [demand.want, demand.low, demand.left].iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+    let numbers = [demand.want, demand.low, demand.left, demand.held_elsewhere];
+    numbers.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
     for moment in [demand.asked_at, demand.refused_until, demand.ask_again_at, demand.alone, demand.used_at] {
         put(out, moment);
     }
@@ -164,10 +167,11 @@ fn read_entry(reader: &mut Reader<'_>) -> Option<Entry> {
     for report in &mut pool.reports {
         *report = Report { generation: reader.u64()?, spent: reader.u32()?, returned: reader.u32()? };
     }
-    let (want, low, left) = (reader.u32()?, reader.u32()?, reader.u32()?);
+    let (want, low, left, held_elsewhere) = (reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?);
     let (asked_at, refused_until, ask_again_at) = (reader.u64()?, reader.u64()?, reader.u64()?);
     let (alone, used_at) = (reader.u64()?, reader.u64()?);
-    let demand = Demand { want, low, left, asked_at, refused_until, ask_again_at, alone, used_at };
+    let demand =
+        Demand { want, low, left, held_elsewhere, asked_at, refused_until, ask_again_at, alone, used_at };
     Some(Entry { account: Account { subject, quota }, terms, pool, demand })
 }
 

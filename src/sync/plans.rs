@@ -104,7 +104,7 @@ pub fn take_in(entry: &mut Entry, ask: &Asked, grant: &Grant, term: Term, now: M
     entry.pool.put(Lent { tokens: grant.tokens.min(ask.want), generation: grant.generation, term });
     let quota = entry.account.quota;
     let demand = &mut entry.demand;
-    (demand.asked_at, demand.left) = (0, grant.left);
+    (demand.asked_at, demand.left, demand.held_elsewhere) = (0, grant.left, grant.held_elsewhere);
     // Who waits for it takes it soon.
     demand.used_at = now;
     if grant.tokens >= ask.want {

@@ -16,7 +16,7 @@ pub enum Admission {
 }
 
 /// Takes one token from every limit, or none. Without `waiting` no request waits for one. No host call while leases last, but one look at the
-/// wall clock in four requests.
+/// wall clock in four requests, and at both for tokens that end soon.
 pub fn admit<H: SharedData + Clock>(
     limiter: &mut Limiter,
     fleet: &mut Fleet,
@@ -25,7 +25,7 @@ pub fn admit<H: SharedData + Clock>(
     slots: &[Slot],
 ) -> Result<(), Admission> {
     fleet.check(host);
-    if spend_all(limiter, fleet, slots) {
+    if spend_all::<false>(limiter, fleet, slots) {
         return Ok(());
     }
     if let Some((refusal, awaits)) = ask(limiter, fleet, host, slots, waiting.is_some_and(Waiting::is_again))
@@ -34,14 +34,18 @@ pub fn admit<H: SharedData + Clock>(
         return Err(until.map_or(Admission::Refused(refusal), Admission::Awaited));
     }
     // Each has one now.
-    spend_all(limiter, fleet, slots);
+    spend_all::<true>(limiter, fleet, slots);
     Ok(())
 }
 
-fn spend_all(limiter: &mut Limiter, fleet: &mut Fleet, slots: &[Slot]) -> bool {
+/// One of each, or none. `LOOKED`: the clocks were looked at just now.
+fn spend_all<const LOOKED: bool>(limiter: &mut Limiter, fleet: &mut Fleet, slots: &[Slot]) -> bool {
     for (index, slot) in slots.iter().enumerate() {
-        let spent =
-            if slot.is_fleet() { fleet.spend(slot, || limiter.spend(slot)) } else { limiter.spend(slot) };
+        let spent = match slot.is_fleet() {
+            true if LOOKED => fleet.spend_now(slot, || limiter.spend(slot)),
+            true => fleet.spend(slot, || limiter.spend(slot)),
+            false => limiter.spend(slot),
+        };
         if !spent {
             for spent in slots.iter().take(index) {
                 if !spent.is_fleet() || fleet.unspend(spent) {

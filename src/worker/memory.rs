@@ -234,6 +234,7 @@ impl Worker {
         self.limiter.tick(host);
         self.fleet.tick(host);
         self.counts.add(Counter::FleetAlone, self.fleet.take_alone());
+        self.counts.add(Counter::FleetRefusedWhileHeld, self.fleet.take_refused_while_held());
         self.counts.add(Counter::LimiterFallback, self.limiter.take_fallbacks());
         self.recheck_streams(host);
         self.expire_streams();

@@ -41,7 +41,7 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
     tag = "sync", security(("sync" = [])),
     request_body(content = Object, description = "gateway, asks (owner, scope, name, want, spent, returned, generation, alone)"),
     responses(
-    (status = 200, description = "lease_ms, grants (tokens, generation, left, retry_after_ms), one for each ask", body = Object),
+    (status = 200, description = "lease_ms, grants (tokens, generation, left, retry_after_ms, held_elsewhere), one for each ask", body = Object),
     (status = 401, body = ErrorEnvelope),
     (status = 422, body = ErrorEnvelope),
     (status = 503, description = "Nothing can be lent now", body = ErrorEnvelope)))]

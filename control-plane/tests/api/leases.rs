@@ -50,13 +50,19 @@ async fn tokens_are_lent_by_the_limit_as_the_database_has_it() {
     let key = fleet_key(&control, slow()).await;
     let first = ask(&control, "gw-1", wants(&key, 12)).await;
     assert_eq!(
-        (&first["tokens"], &first["left"], &first["retry_after_ms"]),
-        (&json!(12), &json!(8), &json!(0))
+        (&first["tokens"], &first["left"], &first["retry_after_ms"], &first["held_elsewhere"]),
+        (&json!(12), &json!(8), &json!(0), &json!(0))
     );
     let second = ask(&control, "gw-2", wants(&key, 12)).await;
-    assert_eq!((&second["tokens"], &second["left"]), (&json!(8), &json!(0)));
+    assert_eq!(
+        (&second["tokens"], &second["left"], &second["held_elsewhere"]),
+        (&json!(8), &json!(0), &json!(12))
+    );
     let none = ask(&control, "gw-2", wants(&key, 1)).await;
-    assert_eq!((&none["tokens"], &none["retry_after_ms"]), (&json!(0), &json!(10_000)));
+    assert_eq!(
+        (&none["tokens"], &none["retry_after_ms"], &none["held_elsewhere"]),
+        (&json!(0), &json!(10_000), &json!(12))
+    );
     let shown = control.get(&format!("/v1/api-keys/{key}/fleet-limits")).await.expect(200);
     let holders = json!([{"gateway": "shared/gw-1", "tokens": 12}, {"gateway": "shared/gw-2", "tokens": 8}]);
     let limit = &shown["limits"][0];
@@ -65,7 +71,10 @@ async fn tokens_are_lent_by_the_limit_as_the_database_has_it() {
     let mut back = wants(&key, 1);
     (back["returned"], back["generation"]) = (json!(5), first["generation"].clone());
     let again = ask(&control, "gw-1", back).await;
-    assert_eq!((&again["tokens"], &again["left"]), (&json!(1), &json!(4)));
+    assert_eq!(
+        (&again["tokens"], &again["left"], &again["held_elsewhere"]),
+        (&json!(1), &json!(4), &json!(8))
+    );
     let two = json!([wants(&key, 3), {"owner": "key_nobodys", "name": "default", "want": 3}]);
     let answer = call(&control, "gw-1", two).await;
     let tokens: Vec<_> =

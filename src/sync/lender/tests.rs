@@ -41,13 +41,16 @@ struct Process {
     /// What every ask gets, at once.
     lends: Option<u32>,
 }
+    /// What other gateways hold.
+    elsewhere: u32,
 
 impl Process {
     fn new() -> Self {
         let host = FakeHost::at(1_000);
         let lender = Lender::new(&host, "gw-1".to_owned(), None);
         let (worker, counts, calls) = (Fleet::default(), Counts::default(), Vec::new());
-        let mut process = Self { host, lender, worker, counts, calls, refuses: false, lends: None };
+        let (refuses, lends, elsewhere) = (false, None, 0);
+        let mut process = Self { host, lender, worker, counts, calls, refuses, lends, elsewhere };
         process.pass(1);
         process
     }
@@ -84,7 +87,7 @@ impl Process {
         let asks = &self.calls[number - 1].asks;
         let grant = |ask: &Ask| {
             let tokens = tokens.min(ask.want);
-            Grant { tokens, generation, left: 5, retry_after_ms }
+            Grant { tokens, generation, left: 5, retry_after_ms, held_elsewhere: self.elsewhere }
         };
         let answer = LeaseAnswer { lease_ms: 1_000, grants: asks.iter().map(grant).collect() };
         self.answered_to(number, Ok(&serde_json::to_vec(&answer).unwrap()));
@@ -108,7 +111,7 @@ impl Process {
         }
         let answer = self.worker.refill(&self.host, slot, self.host.now(), Wish::Take);
         if answer == Answer::Token {
-            assert!(self.worker.spend(slot, || false));
+            assert!(self.worker.spend_now(slot, || false));
         }
         answer
     }

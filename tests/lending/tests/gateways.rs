@@ -104,7 +104,7 @@ impl Gateway {
         }
         let answer = fleet.refill(host, slot, host.now(), ask);
         if answer == Answer::Token {
-            assert!(fleet.spend(slot, || false));
+            assert!(fleet.spend_now(slot, || false));
         }
         answer
     }
@@ -200,6 +200,7 @@ impl World {
                         generation: lent.generation,
                         left: u32::try_from(lent.left).unwrap(),
                         retry_after_ms: lent.wait_us.div_ceil(1_000),
+                        held_elsewhere: 0,
                     }
                 });
                 let answer = LeaseAnswer { lease_ms: LEASE_MS, grants: grants.collect() };

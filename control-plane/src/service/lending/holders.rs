@@ -1,4 +1,5 @@
-//! Who holds how many tokens, as far as this control plane has lent them: for people. The bound rests on the book alone.
+//! Who holds how many tokens, as far as this control plane has lent them: for people, and for a gateway that counts refusals while others hold
+//! some. The bound rests on the book alone.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -27,17 +28,18 @@ struct Held {
 const MOST: usize = 100_000;
 
 impl Holders {
-    /// Notes what came of a step of a gateway.
-    pub fn note(&self, subject: &str, gateway: &str, step: &Step, lent: &Lent) {
-        if lent.tokens == 0 && step.spent == 0 && step.returned == 0 {
-            return;
-        }
+    /// Notes what came of a step of a gateway; what it holds after that.
+    pub fn note(&self, subject: &str, gateway: &str, step: &Step, lent: &Lent) -> u64 {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lent.tokens == 0 && step.spent == 0 && step.returned == 0 {
+            let held = inner.held.get(subject).and_then(|of_subject| of_subject.get(gateway)).copied();
+            return held.map_or(0, |held| held.at(lent.generation));
+        }
         if inner.entries >= MOST {
             inner.sweep(lent.generation);
         }
         if inner.entries >= MOST && inner.held.get(subject).is_none_or(|of| !of.contains_key(gateway)) {
-            return;
+            return lent.tokens;
         }
         let of_subject = inner.held.entry(subject.to_owned()).or_default();
         let before = of_subject.len();
@@ -50,8 +52,10 @@ impl Holders {
             held.before = held.before.saturating_sub(told);
         }
         held.now += lent.tokens;
+        let holds = held.now + held.before;
         let added = of_subject.len() - before;
         inner.entries += added;
+        holds
     }
 
     /// Gateways that hold tokens of a limit, those with most first. `generation` is the book's.
@@ -59,11 +63,7 @@ impl Holders {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let held = inner.held.get(subject).into_iter().flatten();
         let mut held: Vec<_> = held
-            .map(|(gateway, held)| {
-                let mut held = *held;
-                held.move_to(generation);
-                (gateway.clone(), held.now + held.before)
-            })
+            .map(|(gateway, held)| (gateway.clone(), held.at(generation)))
             .filter(|(_, tokens)| *tokens > 0)
             .collect();
         held.sort_by(|one, other| (other.1, &one.0).cmp(&(one.1, &other.0)));
@@ -84,6 +84,12 @@ impl Inner {
 }
 
 impl Held {
+    /// What is held in a generation, if nobody says anything.
+    fn at(mut self, generation: u64) -> u64 {
+        self.move_to(generation);
+        self.now + self.before
+    }
+
     fn move_to(&mut self, generation: u64) {
         if generation == self.generation {
             return;
@@ -102,10 +108,13 @@ mod tests {
         let holders = Holders::default();
         let lent = |tokens, generation| Lent { tokens, generation, ..Lent::default() };
         let told = |spent, generation| Step { spent, generation, ..Step::default() };
-        holders.note("s", "a", &Step::default(), &lent(5, 10));
-        holders.note("s", "b", &Step::default(), &lent(7, 10));
+        assert_eq!(holders.note("s", "a", &Step::default(), &lent(5, 10)), 5);
+        assert_eq!(holders.note("s", "b", &Step::default(), &lent(7, 10)), 7);
         assert_eq!(holders.of("s", 10), [("b".to_owned(), 7), ("a".to_owned(), 5)]);
-        holders.note("s", "b", &told(4, 10), &lent(0, 11));
+        assert_eq!(holders.note("s", "b", &told(4, 10), &lent(0, 11)), 3);
+        // Who is lent nothing and tells nothing holds what it held, and in the end nothing.
+        assert_eq!([11, 12].map(|now| holders.note("s", "b", &Step::default(), &lent(0, now))), [3, 0]);
+        assert_eq!(holders.note("t", "b", &Step::default(), &lent(0, 11)), 0);
         assert_eq!(holders.of("s", 11), [("a".to_owned(), 5), ("b".to_owned(), 3)]);
         assert!(holders.of("s", 12).is_empty() && holders.of("t", 10).is_empty());
     }

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::holders::Holders;
 use super::owners::{Known, Owners};
-use crate::books::{Away, Books, Entry, History, Rows, Stepped};
+use crate::books::{Away, Books, Entry, History, Rows};
 use crate::contract::leases::{Ask, Grant, LEASE_MS, LeaseAnswer};
 use crate::contract::{Limit, Reach, Scope};
 use crate::domain::error::Error;
 use crate::domain::keys::Key;
-use crate::domain::lending::{NO_ENGINE, Possible, Step};
+use crate::domain::lending::{Lent, NO_ENGINE, Possible, Step};
 use crate::service::clock::Clock;
 use crate::service::metrics::LendingMetrics;
 use crate::store::{Purpose, Store};
@@ -82,10 +82,11 @@ impl Lending {
         let begun = Instant::now();
         let stepped = books.step(&known).await.map_err(|away| inner.away(&away))?;
         inner.metrics.lent(&stepped.lent, asks, begun.elapsed());
-        known.iter().zip(&stepped.lent).for_each(|(entry, lent)| {
-            inner.holders.note(&entry.subject, gateway, &entry.step, lent);
+        let elsewhere = known.iter().zip(&stepped.lent).map(|(entry, lent)| {
+            lent.out.saturating_sub(inner.holders.note(&entry.subject, gateway, &entry.step, lent))
         });
-        Ok(LeaseAnswer { lease_ms: LEASE_MS, grants: grants(&entries, &stepped) })
+        let grants = grants(&entries, stepped.lent.iter().zip(elsewhere));
+        Ok(LeaseAnswer { lease_ms: LEASE_MS, grants })
     }
 
     /// The fleet limits of a key, its workspace's among them, as they stand.
@@ -178,17 +179,18 @@ fn step(ask: &Ask) -> Step {
     }
 }
 
-/// In the order of the asks; nothing for limits that are not there.
-fn grants(entries: &[Option<Entry>], stepped: &Stepped) -> Vec<Grant> {
+/// In the order of the asks, from what was lent and what others hold; nothing for limits that are not there.
+fn grants<'l>(entries: &[Option<Entry>], mut lent: impl Iterator<Item = (&'l Lent, u64)>) -> Vec<Grant> {
     let short = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let mut lent = stepped.lent.iter();
     let grant = |entry: &Option<Entry>| {
         let lent = entry.as_ref().and_then(|_| lent.next());
-        lent.map_or(Grant { retry_after_ms: UNKNOWN_RETRY_MS, ..Grant::default() }, |lent| Grant {
+        let unknown = Grant { retry_after_ms: UNKNOWN_RETRY_MS, ..Grant::default() };
+        lent.map_or(unknown, |(lent, elsewhere)| Grant {
             tokens: short(lent.tokens),
             generation: lent.generation,
             left: short(lent.left),
             retry_after_ms: lent.wait_us.div_ceil(1_000),
+            held_elsewhere: short(elsewhere),
         })
     };
     entries.iter().map(grant).collect()
