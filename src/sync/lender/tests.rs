@@ -10,6 +10,7 @@ use crate::host::Clock as _;
 use crate::host::fake::FakeHost;
 use crate::limit::Slot;
 use crate::limit::fleet::{Answer, Ask as Wish, Fleet};
+use crate::limit::pool::{Lent, Pool};
 
 const TICK_NS: u64 = 20_000_000;
 const MILLI: u64 = 1_000_000;
@@ -40,9 +41,9 @@ struct Process {
     refuses: bool,
     /// What every ask gets, at once.
     lends: Option<u32>,
-}
     /// What other gateways hold.
     elsewhere: u32,
+}
 
 impl Process {
     fn new() -> Self {
@@ -242,4 +243,104 @@ fn a_new_leader_goes_on_with_what_lies_in_shared_data() {
     process.lender = Lender::new(&process.host, "gw-1".to_owned(), None);
     let asks: Vec<_> = process.pass(10).into_iter().flat_map(|call| call.asks).collect();
     assert_eq!(asks.iter().map(|ask| ask.spent).sum::<u32>(), 1);
+}
+
+#[test]
+fn a_refusal_counts_as_one_while_others_hold_tokens_when_the_last_answer_said_that_they_do() {
+    let mut process = Process::new();
+    let slot = slot(100, 60, 20, WhenUnreachable::Refuse);
+    assert_eq!(process.request(&slot), Answer::Awaited);
+    process.pass(1);
+    process.elsewhere = 3;
+    process.answer(0, 7, 600);
+    // By the pool, and by what the worker believes of it for a while.
+    assert!((0..2).all(|_| matches!(process.request(&slot), Answer::Refused(_))));
+    let looked = process.worker.refill(&process.host, &slot, process.host.now(), Wish::Look);
+    assert!(matches!(looked, Answer::Refused(_)), "by another limit: {looked:?}");
+    assert_eq!((process.worker.take_refused_while_held(), process.worker.take_refused_while_held()), (2, 0));
+    // They have used theirs.
+    process.pass(50);
+    assert_eq!(process.request(&slot), Answer::Awaited);
+    process.pass(1);
+    process.elsewhere = 0;
+    process.answer(0, 8, 600);
+    assert!(matches!(process.request(&slot), Answer::Refused(_)));
+    // Nobody knows what others hold while nothing is lent.
+    process.elsewhere = 3;
+    process.pass(50);
+    process.request(&slot);
+    process.pass(1);
+    process.answer(0, 9, 600);
+    assert!(matches!(process.request(&slot), Answer::Refused(_)));
+    assert_eq!(process.worker.take_refused_while_held(), 1);
+    process.pass(50);
+    process.request(&slot);
+    process.pass(1);
+    process.answered(Err(Failure::new(Kind::Refused, "away".to_owned())));
+    process.pass(4);
+    assert!(matches!(process.request(&slot), Answer::Refused(_)));
+    assert_eq!(process.worker.take_refused_while_held(), 0);
+}
+
+/// A client that sends its next request when it has an answer, five in a tick where it waits for nothing.
+#[test]
+fn a_client_that_sends_one_request_after_the_other_waits_for_the_first_ones_alone() {
+    let mut process = Process { lends: Some(u32::MAX), ..Process::new() };
+    let slot = slot(1_000, 1, 1_000, WhenUnreachable::Refuse);
+    let (mut waited, mut admitted) = (0, 0);
+    for _ in 0..100 {
+        for _ in 0..5 {
+            match process.request(&slot) {
+                Answer::Token => admitted += 1,
+                Answer::Awaited => {
+                    waited += 1;
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        process.pass(1);
+    }
+    assert!(waited <= 10 && admitted >= 450, "{waited} waited, {admitted} were admitted");
+}
+
+/// The thread stands still between a tick and a request.
+#[test]
+fn no_token_is_used_that_ended_while_a_thread_stood_still_for_less_than_half_a_second() {
+    for (age_ms, still_ms, uses) in [
+        // So far from their end that they have not ended.
+        (200, 440, true),
+        // Near it, each request looks: before the margin, and after it.
+        (400, 300, true),
+        (400, 440, false),
+        (700, 160, false),
+    ] {
+        let mut process = Process { lends: Some(u32::MAX), ..Process::new() };
+        let slot = slot(1_000, 1, 1_000, WhenUnreachable::Refuse);
+        process.request(&slot);
+        process.pass(1);
+        let term = Term::new(process.host.now(), 1_000 * MILLI);
+        for bucket in 0..BUCKETS {
+            lending::update(&process.host, bucket, process.host.now().monotonic, |pools| {
+                for entry in &mut pools.0 {
+                    entry.pool = Pool::default();
+                    entry.pool.put(Lent { tokens: 40, generation: 7, term });
+                }
+                (true, ())
+            })
+            .unwrap();
+        }
+        process.lends = None;
+        process.host.advance_ns(age_ms * MILLI);
+        process.worker.tick(&process.host);
+        // A lease of several, and a tick's look at them.
+        (0..4).for_each(|_| assert_eq!(process.request(&slot), Answer::Token));
+        assert!(process.worker.tokens() >= 3);
+        process.worker.tick(&process.host);
+        process.host.advance_ns(still_ms * MILLI);
+        let is_over = term.is_over(process.host.now(), 0);
+        let used = (0..3).map(|_| process.request(&slot) == Answer::Token).all(|used| used);
+        assert_eq!(used, uses, "{age_ms} ms old, {still_ms} ms later");
+        assert!(!(used && is_over), "{age_ms} ms old, {still_ms} ms later: ended");
+    }
 }
