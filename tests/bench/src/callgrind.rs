@@ -54,7 +54,8 @@ impl Callgrind {
             ["valgrind", "--tool=callgrind", "--smc-check=all-non-file", "--instr-atstart=no"]
                 .map(str::to_owned)
                 .to_vec();
-        line.push("--separate-threads=yes".to_owned());
+        // Whoever waits for the others' lock gets it: the main thread, too, which asks for tokens, while a worker is busy.
+        line.extend(["--separate-threads=yes", "--fair-sched=try"].map(str::to_owned));
         if by_address || keeps_dumps() {
             line.push("--dump-instr=yes".to_owned());
         }

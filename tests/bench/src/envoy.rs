@@ -79,6 +79,8 @@ pub enum Flamegate {
     ShippedRbac,
     /// Bare, and `RateLimit` headers on what is admitted.
     RateLimit,
+    /// Bare, and requests wait for tokens of fleet limits as long as they may: under callgrind answers take their time.
+    Patient,
 }
 
 impl Setup {
@@ -129,6 +131,9 @@ impl Setup {
             Flamegate::Headers => json!({"filter_state": []}),
             Flamegate::Bare => {
                 json!({"identity_headers": false, "filter_state": [], "forward_authorization": true})
+            }
+            Flamegate::Patient => {
+                json!({"identity_headers": false, "filter_state": [], "forward_authorization": true, "fleet_wait_ms": 10_000})
             }
             Flamegate::RateLimit => {
                 json!({"identity_headers": false, "filter_state": [], "forward_authorization": true,

@@ -6,14 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     control::Control,
-    envoy::{Setup, table},
+    envoy::{Flamegate, Setup, table},
+    keys::{Key, Kind},
     measure::{self, Effort, Measured, Subject},
     peers,
     process::{artifact, free_port, new_folder},
+    real,
     results::{Results, Row, step},
     rows::{ROWS, Rig, Series, USUAL_KEYS, Way},
     stamp::Stamps,
@@ -42,6 +44,12 @@ pub struct Plan {
 /// The tick of the measured filter: the longest that it takes. A program under callgrind is about fifty times slower, and
 /// as many requests should come between two ticks as in a proxy that is not watched, where one comes every 20 ms.
 const TICK_MS: u32 = 500;
+
+/// The same where time passes more slowly.
+const SLOW_TICK_MS: u32 = 20;
+
+/// Requests that a fleet limit did not decide by tokens.
+const ALONE: &str = "flamegate_fleet_alone_total";
 
 /// A run over all that the plan names; rows are put into `results` and printed as they come.
 pub struct Instructions<'a> {
@@ -121,6 +129,7 @@ impl<'a> Instructions<'a> {
             // Two programs take part.
             Rig::ExtAuthz { .. } => return rows.iter().try_for_each(|row| self.ext_authz(row, keys)),
             Rig::RateLimit { .. } => return rows.iter().try_for_each(|row| self.rate_limit_service(row)),
+            Rig::Fleet => return self.fleet(rows, keys),
             Rig::HaproxyAlone | Rig::Haproxy { .. } => self.haproxy(first.rig, &name, keys)?,
             Rig::Flamegate(..) => {
                 if control.is_none() {
@@ -155,6 +164,34 @@ impl<'a> Instructions<'a> {
             let effort = self.plan.effort.of(row);
             let measured = subject.measure(row.load(keys), row.forged, row.status, effort, port);
             let mut measured = measured.context(row.id)?;
+            self.put(row, keys, &measured, None)?;
+            self.dumps.extend(measured.dump.take().map(|dump| (row.id.to_owned(), dump)));
+        }
+        Ok(())
+    }
+
+    /// Rows of limits that a control plane counts with us: a real one, which is not counted itself.
+    fn fleet(&mut self, rows: &[&Series], keys: u32) -> Result<()> {
+        let name = format!("{}-{keys}", rows[0].id);
+        let real = real::at(self.folder.join(format!("{name}.db")).display().to_string())?;
+        let file = self.folder.join(format!("{name}.jsonl"));
+        let limited = [Kind::Fleet, Kind::Gateway].map(|kind| Key { kind, number: 0 });
+        let all: Vec<Key> = (0..keys).map(Key::ordinary).chain(limited).collect();
+        real::write_keys(&file, all.iter().map(|key| (*key, key.record().limits)))?;
+        let _server = real.start_lending(&self.folder)?;
+        real.import(&file)?;
+        let setup = Setup::flamegate(Flamegate::Patient, real.port, SLOW_TICK_MS)?;
+        let by_address = self.plan.by_address;
+        let mut subject = Subject::slow_envoy(&name, &self.folder, &setup, Some(all.len()), by_address)?;
+        subject.must_refuse_unknown()?;
+        for row in rows {
+            // What one of them left to the sync is none of the other's.
+            subject.forget_idle();
+            let (load, effort) = (row.load(keys), self.plan.effort.of(row));
+            subject.warm_up(load, effort.warm_up)?;
+            let alone = subject.counter(ALONE)?;
+            let mut measured = subject.measure(load, row.forged, row.status, effort, None).context(row.id)?;
+            ensure!(subject.counter(ALONE)? == alone, "{}: tokens did not come in time", row.id);
             self.put(row, keys, &measured, None)?;
             self.dumps.extend(measured.dump.take().map(|dump| (row.id.to_owned(), dump)));
         }

@@ -1,7 +1,7 @@
 //! The keys of a measurement: made from their number, so that every run has the same ones and nothing is stored.
 
 use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, checksum};
-use flamegate::contract::record::{KeyRecord, Limit};
+use flamegate::contract::record::{KeyRecord, Limit, Reach};
 use sha2::{Digest as _, Sha256};
 
 /// What a key is limited to.
@@ -16,6 +16,10 @@ pub enum Kind {
     Exact,
     /// One request in 31 days: refused from the second on.
     UsedUp,
+    /// 600,000 a minute, all of them at once if need be, counted by all gateways together: the fastest of those limits.
+    Fleet,
+    /// The same, counted by each gateway for itself.
+    Gateway,
 }
 
 /// A key by kind and number.
@@ -63,6 +67,8 @@ impl Key {
             Kind::Unlimited => Vec::new(),
             Kind::Exact => vec![limit(1_000_000, 60, 100)],
             Kind::UsedUp => vec![limit(1, 2_678_400, 1)],
+            Kind::Fleet => vec![Limit { reach: Reach::Fleet, ..limit(600_000, 60, 600_000) }],
+            Kind::Gateway => vec![limit(600_000, 60, 600_000)],
         };
         let id = format!("key_{}{:017}", self.kind as u8, self.number);
         let workspace = format!("ws_{:019}", self.number / 10);

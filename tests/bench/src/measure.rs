@@ -1,8 +1,8 @@
 //! Instructions per request of a proxy under callgrind: warm-up, an idle period, then runs of a fixed number of requests.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     callgrind::{Callgrind, Count},
@@ -10,7 +10,7 @@ use crate::{
     connection::{Connection, Downstream},
     envoy::{ENVIRONMENT, Ports, Setup},
     load::Load,
-    process::Process,
+    process::{Process, root},
     rows::Series,
 };
 
@@ -50,6 +50,8 @@ pub struct Subject {
     port: u16,
     /// How.
     downstream: Downstream,
+    /// Where its statistics are, when it is Envoy.
+    admin: Option<u16>,
 }
 
 /// Instructions per request.
@@ -67,6 +69,8 @@ pub struct Measured {
 
 /// How long a proxy under callgrind may take to start.
 pub const START: Duration = Duration::from_secs(120);
+/// How many times slower a program is there than alone, about: 500 ms are as 20.
+const SLOWER: u32 = 25;
 /// How long a million keys may take under it.
 const SYNC: Duration = Duration::from_secs(900);
 
@@ -79,10 +83,40 @@ impl Subject {
         keys: Option<usize>,
         by_address: bool,
     ) -> Result<Self> {
+        Self::envoy_in(name, folder, setup, keys, by_address, ENVIRONMENT)
+    }
+
+    /// The same where time passes as much more slowly as a program is slower under callgrind (`slow_clock.c`): for what goes by the clock. What
+    /// comes late, such as asking for streams that are a second old, is not among what is counted then.
+    pub fn slow_envoy(
+        name: &str,
+        folder: &Path,
+        setup: &Setup,
+        keys: Option<usize>,
+        by_address: bool,
+    ) -> Result<Self> {
+        let (source, library) = (root()?.join("tests/bench/src/slow_clock.c"), folder.join("slow_clock.so"));
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(source);
+        ensure!(compiler.status().context("cc: run `make setup`")?.success(), "slow_clock.c");
+        let (library, slower) = (library.display().to_string(), SLOWER.to_string());
+        let slow = [("LD_PRELOAD", library.as_str()), ("SLOW_CLOCK", slower.as_str())];
+        Self::envoy_in(name, folder, setup, keys, by_address, &[ENVIRONMENT, &slow].concat())
+    }
+
+    fn envoy_in(
+        name: &str,
+        folder: &Path,
+        setup: &Setup,
+        keys: Option<usize>,
+        by_address: bool,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let (line, ports) = setup.write(name, folder)?;
-        let mut callgrind = Callgrind::start(name, folder, &line, ENVIRONMENT, by_address)?;
+        let mut callgrind = Callgrind::start(name, folder, &line, environment, by_address)?;
         wait_for_envoy(&mut callgrind.process, ports, keys)?;
-        Ok(Self { callgrind, counts: false, idle: None, port: ports.gateway, downstream: setup.downstream })
+        let (port, downstream, admin) = (ports.gateway, setup.downstream, Some(ports.admin));
+        Ok(Self { callgrind, counts: false, idle: None, port, downstream, admin })
     }
 
     /// Starts another program under callgrind and waits until its port is open.
@@ -90,7 +124,7 @@ impl Subject {
         let mut callgrind = Callgrind::start(name, folder, line, &[], false)?;
         let open = || Client::connect(port).is_ok();
         callgrind.process.wait_until("the port is open", START, open)?;
-        Ok(Self { callgrind, counts: false, idle: None, port, downstream: Downstream::Http1 })
+        Ok(Self { callgrind, counts: false, idle: None, port, downstream: Downstream::Http1, admin: None })
     }
 
     /// An error when it lets an unknown key through.
@@ -118,10 +152,7 @@ impl Subject {
         };
         // The first request with a used-up limit is admitted, and a table reaches the workers with their next tick.
         settle(open, &load.request(0, forged), status)?;
-        if !self.counts {
-            self.callgrind.instrument()?;
-            self.counts = true;
-        }
+        self.instrument()?;
         send(effort.warm_up.max(load.period()))?;
         std::thread::sleep(effort.late);
         let idle = match self.idle.clone() {
@@ -145,6 +176,28 @@ impl Subject {
         process.sort_by(f64::total_cmp);
         locks.sort_by(f64::total_cmp);
         Ok(Measured { worker, process, locks, dump })
+    }
+
+    fn instrument(&mut self) -> Result<()> {
+        if !self.counts {
+            self.callgrind.instrument()?;
+            self.counts = true;
+        }
+        Ok(())
+    }
+
+    /// Sends requests whatever comes of them, until all that they need, on other threads, too, has been translated.
+    pub fn warm_up(&mut self, load: Load, count: u32) -> Result<()> {
+        let open = || Connection::open(self.downstream, self.port);
+        settle(open, &load.request(0, ""), 200)?;
+        let mut client = open()?;
+        self.instrument()?;
+        (0..count).try_for_each(|number| client.send(&load.request(number, "")).map(drop))
+    }
+
+    /// A counter of the filter's.
+    pub fn counter(&self, name: &str) -> Result<u64> {
+        counter(self.admin.context("no Envoy")?, name)
     }
 
     /// Measures the idle period again before the next row: what was measured meanwhile may have left something to do.
@@ -194,6 +247,15 @@ pub fn wait_for_envoy(process: &mut Process, ports: Ports, keys: Option<usize>) 
 pub fn keys_in(admin: u16) -> Option<usize> {
     let text = get(admin, "/stats?filter=flamegate_keys").ok()?;
     text.lines().find_map(|line| line.strip_prefix("wasmcustom.flamegate_keys: ")?.trim().parse().ok())
+}
+
+/// A counter of the filter's in this gateway; 0 before it has counted.
+pub fn counter(admin: u16, name: &str) -> Result<u64> {
+    let text = get(admin, &format!("/stats?filter={name}"))?;
+    let value = |line: &str| {
+        Some(line.strip_prefix("wasmcustom.")?.strip_prefix(name)?.strip_prefix(": ")?.to_owned())
+    };
+    Ok(text.lines().find_map(value).map_or(Ok(0), |value| value.trim().parse())?)
 }
 
 /// An error when an unknown key gets through: what is compared has to do the job.

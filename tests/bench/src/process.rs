@@ -31,6 +31,12 @@ impl Process {
         Ok(Self { child, log })
     }
 
+    /// Ends it at once, whatever it is doing.
+    pub fn end(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -92,8 +98,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.end();
     }
 }
 

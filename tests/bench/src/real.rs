@@ -9,10 +9,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use flamegate::contract::leases::{LEASES_PATH, LeaseCall};
+use flamegate::contract::record::Limit;
 use serde_json::json;
 
 use crate::{
-    client::get,
+    client::{Client, get},
     control::TOKEN,
     keys::Key,
     process::{Process, artifact, free_port},
@@ -56,15 +58,17 @@ impl Real {
     /// Imports `keys` keys with `flamegate-control keys import`.
     pub fn fill(&self, folder: &Path, keys: u32) -> Result<()> {
         let file = folder.join("keys.jsonl");
-        write_keys(&file, keys)?;
-        let rate = f64::from(keys) / self.import(folder, &file)?.as_secs_f64();
+        let keys_of = (0..keys).map(Key::ordinary);
+        write_keys(&file, keys_of.map(|key| (key, key.record().limits)))?;
+        let server = self.start(folder)?;
+        let rate = f64::from(keys) / self.import(&file)?.as_secs_f64();
+        drop(server);
         println!("imported {keys} keys, {rate:.0} a second");
         Ok(())
     }
 
-    /// The same with the keys of a file, for a workspace called `bench`; how long that took.
-    pub fn import(&self, folder: &Path, file: &Path) -> Result<Duration> {
-        let server = self.start(folder)?;
+    /// The same with the keys of a file, for a new workspace called `bench`, while it runs; how long that took.
+    pub fn import(&self, file: &Path) -> Result<Duration> {
         self.call(&[
             "workspaces",
             "create",
@@ -77,9 +81,22 @@ impl Real {
         ])?;
         let started = Instant::now();
         self.call(&["keys", "import", "--file", &file.display().to_string()])?;
-        let took = started.elapsed();
-        drop(server);
-        Ok(took)
+        Ok(started.elapsed())
+    }
+
+    /// Starts it and waits until it lends tokens of fleet limits. Keys that are made after that are known to have used nothing.
+    pub fn start_lending(&self, folder: &Path) -> Result<Process> {
+        let mut process = self.start(folder)?;
+        let call = serde_json::to_string(&LeaseCall { gateway: "bench".to_owned(), asks: Vec::new() })?;
+        let request = format!(
+            "POST {LEASES_PATH} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{call}",
+            call.len()
+        );
+        let lends =
+            || Client::connect(self.port).is_ok_and(|mut it| it.expect(request.as_bytes(), 200).is_ok());
+        process.wait_until("tokens are lent", START, lends)?;
+        Ok(process)
     }
 
     /// Starts it and waits until it is ready.
@@ -112,13 +129,13 @@ impl Real {
     }
 }
 
-fn write_keys(path: &Path, keys: u32) -> Result<()> {
+/// Writes keys with their limits to a file, as [`Real::import`] takes them.
+pub fn write_keys(path: &Path, keys: impl Iterator<Item = (Key, Vec<Limit>)>) -> Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
-    for number in 0..keys {
-        let key = Key::ordinary(number);
+    for (key, limits) in keys {
         let hash = key.hash().to_hex();
         let line = json!({"hash": hash, "workspace": "bench", "name": "bench", "environment": "live",
-                          "limits": key.record().limits});
+                          "limits": limits});
         writeln!(file, "{line}")?;
     }
     file.flush()?;

@@ -14,7 +14,7 @@ use crate::{
     stamp::Part,
 };
 
-pub use goals::{GOALS, Goal};
+pub use goals::{BESIDE, GOALS, Goal};
 pub use table::ROWS;
 
 /// The size of table at which everything is measured and compared; at others what could depend on it.
@@ -92,6 +92,8 @@ pub enum Rig {
     },
     /// The filter in this state, reached by this way.
     Flamegate(Flamegate, Way),
+    /// The filter, bare, with a control plane that lends tokens of fleet limits.
+    Fleet,
 }
 
 /// How a request comes to the gateway, and what answers it.
@@ -149,6 +151,7 @@ impl Rig {
     pub const fn part(self) -> Part {
         match self {
             Self::Flamegate(..) => Part::Proxy,
+            Self::Fleet => Part::Both,
             Self::RateLimit { .. } => Part::Service,
             _ => Part::Peer,
         }
@@ -156,7 +159,7 @@ impl Rig {
 
     /// True when the filter takes part.
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Flamegate(..))
+        matches!(self, Self::Flamegate(..) | Self::Fleet)
     }
 
     /// True when nothing is there whose cost is asked for.
@@ -213,6 +216,7 @@ impl Series {
             | Rig::Lua { safe }
             | Rig::ExtAuthz { safe, .. }
             | Rig::Haproxy { safe } => !safe,
+            Rig::Fleet => false,
             rig => rig.way() == Way::Clear,
         };
         (least..=most).contains(&keys) && (anywhere || keys == USUAL_KEYS)

@@ -101,6 +101,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Where Flamegate's control plane is told that it is: a primary with replicas it finds by the Sentinel.
+    pub fn address(&self) -> String {
+        match &self.guarded {
+            None => format!("redis://127.0.0.1:{}", self.way.port),
+            Some(guarded) => format!("redis+sentinel://127.0.0.1:{}/{MASTER}", guarded.port),
+        }
+    }
+
     /// How many scripts and functions it has run: what a client's call is here. What scripts do inside counts for nothing.
     pub fn calls(&self) -> Result<u64> {
         let text = ask(self.primary.port, &["INFO", "commandstats"])?;

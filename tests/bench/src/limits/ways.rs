@@ -1,21 +1,23 @@
 //! The ways to limit over several gateways that are compared: what runs for each.
 
-use std::{fs::File, io::Write as _, path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
-use flamegate::contract::record::Limit;
+use flamegate::contract::record::{Limit, Reach, WhenUnreachable};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{
     engine::Engine,
     streams::{self, LIMITS, Rate, USES},
 };
 use crate::{
-    client::{Client, get},
+    client::Client,
     envoy::{Class, ENVIRONMENT, Flamegate, Local, Setup},
     keys::Key,
-    measure::keys_in,
+    measure::{counter, wait_for_envoy},
     process::{Process, SERVICE, artifact, free_port},
     real::{self, Real},
 };
@@ -25,6 +27,12 @@ use crate::{
 pub enum Way {
     /// Flamegate, each gateway for itself.
     Gateway,
+    /// Flamegate, all gateways together by tokens out of the memory of the one control plane.
+    FleetMemory,
+    /// The same by tokens out of Redis.
+    FleetRedis,
+    /// The same, and what nobody lends tokens for is refused.
+    FleetRefuse,
     /// Envoy's `ratelimit` with a service over limitador that asks Redis for each request.
     Redis,
     /// The same, and what no service has decided is refused.
@@ -37,12 +45,24 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Gateway, Self::Redis, Self::Strict, Self::Cached, Self::Share];
+    pub const ALL: [Self; 8] = [
+        Self::Gateway,
+        Self::FleetMemory,
+        Self::FleetRedis,
+        Self::FleetRefuse,
+        Self::Redis,
+        Self::Strict,
+        Self::Cached,
+        Self::Share,
+    ];
 
     /// Its name for people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "Flamegate, `gateway` limits (each gateway for itself)",
+            Self::FleetMemory => "Flamegate, `fleet` limits, one control plane's memory",
+            Self::FleetRedis => "Flamegate, `fleet` limits, Redis",
+            Self::FleetRefuse => "the same, `when_unreachable: refuse`",
             Self::Redis => "Envoy `ratelimit`, service over limitador with Redis",
             Self::Strict => "the same, `failure_mode_deny`",
             Self::Cached => "Envoy `ratelimit`, service over limitador with cached Redis",
@@ -54,6 +74,9 @@ impl Way {
     pub const fn short(self) -> &'static str {
         match self {
             Self::Gateway => "Flamegate gateway",
+            Self::FleetMemory => "Flamegate fleet, memory",
+            Self::FleetRedis => "Flamegate fleet, Redis",
+            Self::FleetRefuse => "Flamegate fleet, refuse",
             Self::Redis => "limitador, Redis",
             Self::Strict => "limitador, Redis, deny",
             Self::Cached => "limitador, cached",
@@ -63,12 +86,39 @@ impl Way {
 
     /// Whether limits are kept in an engine.
     pub const fn has_engine(self) -> bool {
-        matches!(self, Self::Redis | Self::Strict | Self::Cached)
+        matches!(self, Self::FleetRedis | Self::FleetRefuse | Self::Redis | Self::Strict | Self::Cached)
     }
 
-    /// Whether it differs from another way only when the engine is away.
+    /// Whether limits are kept where they can be lost.
+    pub const fn can_lose(self) -> bool {
+        self.has_engine() || matches!(self, Self::FleetMemory)
+    }
+
+    /// Whether it differs from another way only when nobody counts.
     pub const fn is_for_failures(self) -> bool {
-        matches!(self, Self::Strict)
+        matches!(self, Self::FleetRefuse | Self::Strict)
+    }
+
+    /// Whether it is Flamegate.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Gateway) || self.is_fleet()
+    }
+
+    const fn is_fleet(self) -> bool {
+        matches!(self, Self::FleetMemory | Self::FleetRedis | Self::FleetRefuse)
+    }
+
+    /// A limit as this way has it.
+    fn limit(self, rate: &Rate) -> Result<Limit> {
+        let number = |number: u32| number.try_into().context("not 0");
+        let mut limit = Limit::per(number(rate.requests)?, number(rate.seconds)?);
+        if self.is_fleet() {
+            limit.reach = Reach::Fleet;
+        }
+        if self == Self::FleetRefuse {
+            limit.when_unreachable = WhenUnreachable::Refuse;
+        }
+        Ok(limit)
     }
 }
 
@@ -78,7 +128,17 @@ pub struct Site {
     pub gateways: [u16; 3],
     /// Where limits are kept.
     pub engine: Option<Engine>,
+    /// The gateways' statistics.
+    admins: [u16; 3],
+    control: Option<ControlPlane>,
     _processes: Vec<Process>,
+}
+
+/// A control plane that runs.
+struct ControlPlane {
+    real: Real,
+    process: Process,
+    folder: PathBuf,
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,13 +147,12 @@ impl Site {
     /// Starts all of it; requests that are let through go to `upstream`.
     pub fn start(way: Way, engine: Option<Engine>, upstream: u16, folder: &Path) -> Result<Self> {
         let name = format!("{way:?}-{}", free_port());
-        let (mut processes, mut keys) = (Vec::new(), None);
+        let (mut processes, mut control) = (Vec::new(), None);
         let setups = match way {
-            Way::Gateway => {
-                let real = control_plane(folder, &name)?;
-                processes.push(real.start(folder)?);
-                keys = Some(streams::keys().count());
-                three(|_| Setup::flamegate(Flamegate::Bare, real.port, 20))?
+            Way::Gateway | Way::FleetMemory | Way::FleetRedis | Way::FleetRefuse => {
+                let plane = ControlPlane::start(way, engine.as_ref(), folder, &name)?;
+                let port = control.insert(plane).real.port;
+                three(|_| Setup::flamegate(Flamegate::Bare, port, 20))?
             }
             Way::Share => {
                 // Nobody is called there: it is their number that says how large a share is.
@@ -112,23 +171,43 @@ impl Site {
                 })?
             }
         };
-        let mut admins = Vec::new();
-        let mut gateways = [0; 3];
+        let (mut gateways, mut admins, mut envoys) = ([0; 3], [0; 3], Vec::new());
         for (number, setup) in setups.into_iter().enumerate() {
             let setup = Setup { workers: 2, upstream: Some(upstream), ..setup };
             let name = format!("{name}-{number}");
             let (line, ports) = setup.write(&name, folder)?;
-            let envoy = Process::start(&name, folder, &line, ENVIRONMENT)?;
-            gateways[number] = ports.gateway;
-            admins.push((ports.admin, processes.len()));
+            envoys.push((Process::start(&name, folder, &line, ENVIRONMENT)?, ports));
+            (gateways[number], admins[number]) = (ports.gateway, ports.admin);
+        }
+        let keys = control.as_ref().map(|_| streams::keys().count());
+        for (mut envoy, ports) in envoys {
+            wait_for_envoy(&mut envoy, ports, keys)?;
             processes.push(envoy);
         }
-        for (admin, process) in admins {
-            processes[process].wait_until("a gateway is ready", PATIENCE, || {
-                get(admin, "/ready").is_ok() && (keys.is_none() || keys_in(admin) == keys)
-            })?;
+        Ok(Self { gateways, engine, admins, control, _processes: processes })
+    }
+
+    /// How often that was asked which counts for all: the engine; or, where it is a control plane's memory, the control plane. `None` where
+    /// nothing does.
+    pub fn calls(&self, way: Way) -> Result<Option<u64>> {
+        if way == Way::FleetMemory {
+            let calls = self.admins.map(|admin| counter(admin, "flamegate_fleet_calls_total"));
+            return Ok(Some(calls.into_iter().sum::<Result<u64>>()?));
         }
-        Ok(Self { gateways, engine, _processes: processes })
+        self.engine.as_ref().map(Engine::calls).transpose()
+    }
+
+    /// What counts for all ends, and begins again with nothing.
+    pub fn restart_empty(&mut self) -> Result<()> {
+        match (&mut self.engine, &mut self.control) {
+            (Some(engine), _) => engine.restart_empty(),
+            (None, Some(plane)) => {
+                plane.process.end();
+                plane.process = plane.real.start(&plane.folder)?;
+            }
+            (None, None) => {}
+        }
+        Ok(())
     }
 }
 
@@ -158,18 +237,16 @@ fn shares() -> Vec<Local> {
     LIMITS.iter().flat_map(|rate| USES.map(|of| limit(rate, streams::key(rate, of)))).collect()
 }
 
-/// A control plane whose keys have the limits.
-fn control_plane(folder: &Path, name: &str) -> Result<Real> {
-    let real = real::at(folder.join(format!("{name}.db")).display().to_string())?;
-    let path = folder.join(format!("{name}.jsonl"));
-    let mut file = File::create(&path)?;
-    for (key, rate) in streams::keys() {
-        let number = |number: u32| number.try_into().context("not 0");
-        let limit = Limit::per(number(rate.requests)?, number(rate.seconds)?);
-        let line = json!({"hash": key.hash().to_hex(), "workspace": "bench", "name": "bench",
-                          "environment": "live", "limits": [limit]});
-        writeln!(file, "{line}")?;
+impl ControlPlane {
+    /// Starts one whose keys have the limits, and have used nothing of them.
+    fn start(way: Way, engine: Option<&Engine>, folder: &Path, name: &str) -> Result<Self> {
+        let mut real = real::at(folder.join(format!("{name}.db")).display().to_string())?;
+        real.environment.extend(engine.map(|engine| ("FLAMEGATE_LIMIT_STORE", engine.address())));
+        let path = folder.join(format!("{name}.jsonl"));
+        let limited = streams::keys().map(|(key, rate)| Ok((key, vec![way.limit(rate)?])));
+        real::write_keys(&path, limited.collect::<Result<Vec<_>>>()?.into_iter())?;
+        let process = real.start_lending(folder)?;
+        real.import(&path)?;
+        Ok(Self { real, process, folder: folder.to_owned() })
     }
-    real.import(folder, &path)?;
-    Ok(real)
 }

@@ -34,7 +34,7 @@ fn header(first: &str, columns: impl Iterator<Item = String>) -> String {
 }
 
 fn ways(calm: bool) -> impl Iterator<Item = Way> {
-    Way::ALL.into_iter().filter(move |way| if calm { !way.is_for_failures() } else { way.has_engine() })
+    Way::ALL.into_iter().filter(move |way| if calm { !way.is_for_failures() } else { way.can_lose() })
 }
 
 /// What was admitted in calm.
@@ -96,17 +96,12 @@ fn above(row: &Row) -> String {
 pub fn costs(results: &Results) -> String {
     let Some(seen) = &results.limits else { return NONE.to_owned() };
     let old = mark(results, LIMITS, Part::Limits);
-    let columns = [
-        "instructions added, hot",
-        "engine calls per 1,000 requests",
-        "a cold request, p50",
-        "p99",
-        "refused",
-    ];
+    let columns =
+        ["instructions added, hot", "calls per 1,000 requests", "a cold request, p50", "p99", "refused"];
     let mut text = header("", columns.into_iter().map(str::to_owned));
     for way in ways(true) {
         let none = || "–".to_owned();
-        let hot = hot(results, way).map_or_else(none, |row| figure(results, row, row.added()));
+        let hot = hot(results, way).map_or_else(none, |(row, added)| figure(results, row, added));
         let calls = seen.row(way, SHOWN, Event::Calm, Dealt::Askew).and_then(|row| row.calls);
         let calls = calls.map_or_else(none, |calls| format!("{}{old}", thousands(calls)));
         let cold = seen.cold.iter().find(|cold| cold.way == way).map_or_else(none, |cold| {
@@ -118,14 +113,26 @@ pub fn costs(results: &Results) -> String {
     text
 }
 
-/// The row of a busy key by this way.
-fn hot(results: &Results, way: Way) -> Option<&crate::results::Row> {
-    match way {
-        Way::Gateway => results.row("bare-hot", super::KEYS),
-        Way::Redis | Way::Strict => results.row("rate-limit-redis", 0),
-        Way::Cached => results.row("rate-limit-cached", 0),
-        Way::Share => results.row("local-share", 0),
-    }
+/// The row of a busy key by this way, and what it adds.
+fn hot(results: &Results, way: Way) -> Option<(&crate::results::Row, f64)> {
+    let (id, keys) = match way {
+        Way::Gateway => ("bare-hot", super::KEYS),
+        Way::FleetMemory | Way::FleetRedis | Way::FleetRefuse => {
+            // Counted in a time of their own: beside each other they are true.
+            let (own, fleet) = (
+                results.row("gateway-limit-hot", super::KEYS)?,
+                results.row("fleet-limit-hot", super::KEYS)?,
+            );
+            return Some((
+                fleet,
+                results.row("bare-hot", super::KEYS)?.added() + fleet.added() - own.added(),
+            ));
+        }
+        Way::Redis | Way::Strict => ("rate-limit-redis", 0),
+        Way::Cached => ("rate-limit-cached", 0),
+        Way::Share => ("local-share", 0),
+    };
+    results.row(id, keys).map(|row| (row, row.added()))
 }
 
 /// The most above the bucket in calm and in trouble.
@@ -139,11 +146,7 @@ pub fn above_chart(results: &Results) -> String {
                 Event::Restart => "restarted empty",
                 Event::FailOver => "failed over",
             };
-            Bar {
-                label: format!("{}: {event}", row.way.short()),
-                value: row.above,
-                ours: row.way == Way::Gateway,
-            }
+            Bar { label: format!("{}: {event}", row.way.short()), value: row.above, ours: row.way.is_ours() }
         })
         .collect();
     chart::bars("The most requests above the bucket, 1,000 a second over three gateways", &bars)
@@ -153,8 +156,8 @@ pub fn above_chart(results: &Results) -> String {
 pub fn hot_chart(results: &Results) -> String {
     let bars: Vec<Bar> = ways(true)
         .filter_map(|way| {
-            let value = hot(results, way)?.added();
-            Some(Bar { label: way.short().to_owned(), value, ours: way == Way::Gateway })
+            let (_, value) = hot(results, way)?;
+            Some(Bar { label: way.short().to_owned(), value, ours: way.is_ours() })
         })
         .collect();
     chart::bars("Instructions that a limit adds to an accepted request, hot", &bars)

@@ -8,7 +8,7 @@ use crate::{
     graph::{Graph, HOST_CALLS},
     ratios,
     results::{FLEET, GRAPHS, LIMITER, LIMITS, Results, Row, sync_step},
-    rows::{self, GOALS, ROWS, Rig, Way},
+    rows::{self, BESIDE, GOALS, ROWS, Rig, Way},
     stamp::Part,
 };
 
@@ -197,6 +197,12 @@ pub fn target(results: &Results) -> String {
         if let Some(row) = results.row(id, KEYS) {
             let what = format!("{} at 1,000,000 keys: at most 5 % more", rows::what(id));
             line(&what, row.added() * 1.05, &[], results.row(id, 1_000_000));
+        }
+    }
+    for (id, beside, most) in BESIDE {
+        if let Some(row) = results.row(beside, KEYS) {
+            let what = format!("{}: at most {most} more than {}", rows::what(id), rows::what(beside));
+            line(&what, row.added() + most, &[], results.row(id, KEYS));
         }
     }
     text

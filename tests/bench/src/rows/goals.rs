@@ -103,6 +103,9 @@ pub const GOALS: [Goal; 9] = [
     },
 ];
 
+/// Rows that are held against another one: what the first may add beyond the second.
+pub const BESIDE: [(&str, &str, f64); 1] = [("fleet-limit-hot", "gateway-limit-hot", 500.0)];
+
 impl Goal {
     /// What came since, together.
     pub fn since(&self) -> f64 {

@@ -57,7 +57,7 @@ const fn by_rbac(way: Way) -> Rig {
 }
 
 /// All of them.
-pub const ROWS: [Series; 52] = [
+pub const ROWS: [Series; 54] = [
     // What the proxies alone need, by each way.
     row("none", NONE, "no filter"),
     row("none-forged-one", NONE, "no filter, one more request header").forging(FORGED_ONE),
@@ -192,6 +192,13 @@ pub const ROWS: [Series; 52] = [
     .compared("Flamegate, guarded by RBAC"),
     row("ratelimit-hot", ours(Flamegate::RateLimit), "Flamegate bare, with RateLimit headers on success")
         .short("Flamegate, RateLimit headers"),
+    // One limit of one key, counted in both ways, with a control plane that lends.
+    row("gateway-limit-hot", Rig::Fleet, "Flamegate bare, a limit of 600,000 a minute of each gateway")
+        .sends(Load::Hot(Kind::Gateway), 200)
+        .short("Flamegate, a gateway's limit"),
+    row("fleet-limit-hot", Rig::Fleet, "the same limit of all gateways together")
+        .sends(Load::Hot(Kind::Fleet), 200)
+        .short("Flamegate, a fleet limit"),
     // By other ways, as shipped and with the other guard.
     row("shipped-upstream", shipped(Way::Upstream), "Flamegate as shipped, to an upstream"),
     row("shipped-rbac-upstream", by_rbac(Way::Upstream), "Flamegate with the RBAC guard, to an upstream"),

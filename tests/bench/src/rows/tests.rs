@@ -44,6 +44,7 @@ fn a_row_is_measured_at_the_sizes_at_which_it_says_something() {
     assert_eq!(at("lua"), [1, 1_000]);
     assert_eq!(at("shipped-tls"), [1_000]);
     assert_eq!(at("safe-lua"), [1_000]);
+    assert_eq!(at("fleet-limit-hot"), [1_000]);
     let cycle = find("bare-cycle").expect("a row");
     assert_eq!((cycle.load(1), cycle.load(1_000_000)), (Load::Cycle(1), Load::Cycle(1_000)));
     assert_eq!(find("bare-hot").expect("a row").load(7), Load::Hot(Kind::Ordinary));
