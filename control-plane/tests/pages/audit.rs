@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, PASSWORD};
+use crate::browser::{Browser, PASSWORD, Page};
 use crate::common::{Control, database};
 
 const KEYS: &str = "/w/demo/settings/api-keys";
@@ -163,4 +163,37 @@ async fn the_page_tells_changes_in_its_own_words_and_times() {
     for notation in ["/60s", "@workspace", "default=", ">2099-"] {
         page.hides(notation);
     }
+}
+
+/// Whoever takes the file for the whole log must not be wrong, and a seldom action must not cost a walk through all of it.
+#[tokio::test]
+async fn the_file_has_the_newest_entries_and_says_so_when_there_are_more() {
+    let control = Control::with_workspace().await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    let name = |page: &Page| page.headers["content-disposition"].to_str().unwrap().to_owned();
+    let lines = |page: &Page| page.text.lines().count() - 1;
+    let whole = browser.get("/w/demo/audit/export").await;
+    assert_eq!((name(&whole).as_str(), lines(&whole)), ("attachment; filename=\"audit-demo.csv\"", 3));
+    let note = "The file has the newest 5,000.";
+    browser.get("/w/demo/audit").await.hides(note);
+    control
+        .sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+             INSERT INTO audit_log (at, workspace_seq, actor_kind, actor, via, action, target, details)
+             SELECT at, workspace_seq, actor_kind, actor, via, 'session.signed_out', target, details
+             FROM audit_log JOIN n ON TRUE WHERE action = 'session.signed_in'",
+        )
+        .await;
+    for query in ["", "?action=session.signed_out"] {
+        let cut = browser.get(&format!("/w/demo/audit/export{query}")).await;
+        let newest = "attachment; filename=\"audit-demo-newest-5000.csv\"";
+        assert_eq!((name(&cut).as_str(), lines(&cut)), (newest, 5_000), "{query}");
+        for page in [1, 200] {
+            let sign = if query.is_empty() { '?' } else { '&' };
+            browser.get(&format!("/w/demo/audit{query}{sign}page={page}")).await.shows(note);
+        }
+    }
+    // The one sign-in is older than what is looked at, on the page and for the file.
+    assert_eq!(lines(&browser.get("/w/demo/audit/export?action=session.signed_in").await), 0);
+    browser.get("/w/demo/audit?action=session.signed_in").await.shows("were looked at, for the file, too");
 }

@@ -43,6 +43,8 @@ struct AuditPage {
     cut: bool,
     /// True when there are more entries than were looked at.
     partly: bool,
+    /// True when the file has only the newest of them.
+    file_is_cut: bool,
 }
 
 /// An entry: who did what to what, when and from where.
@@ -84,6 +86,7 @@ impl AuditQuery {
             action: self.action(),
             target_id: self.target().map(str::to_owned),
             offset,
+            look: Some(MOST_COUNTED),
             ..AuditFilter::default()
         }
     }
@@ -103,7 +106,7 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     place.need(Role::Owner)?;
     let page = page_number(query.page.as_deref()).min(LAST_PAGE);
-    let filter = AuditFilter { look: Some(MOST_COUNTED), ..query.filter(&place, (page - 1) * PAGE) };
+    let filter = query.filter(&place, (page - 1) * PAGE);
     let lists = app.audit.over(app.for_lists());
     let read = async move {
         let (entries, next) = lists.list(&filter, PAGE).await?;
@@ -120,6 +123,8 @@ pub(super) async fn show(
         Ok((entries, more, total, partly))
     };
     let (entries, more, total, partly) = app.turns.run(&place.signed_in.user.id, read).await?;
+    let until_here = u64::from((page - 1) * PAGE) + entries.len() as u64;
+    let file_is_cut = total.unwrap_or(until_here) > MOST_EXPORTED.into();
     let last = total.map(|total| total.div_ceil(PAGE.into())).filter(|last| *last > 0);
     if let (true, Some(last)) = (entries.is_empty(), last) {
         // An empty page must not say that nothing has happened.
@@ -142,6 +147,7 @@ pub(super) async fn show(
         pager,
         cut,
         partly,
+        file_is_cut,
         query: query.text(),
     }))
 }
@@ -149,7 +155,8 @@ pub(super) async fn show(
 /// Most entries in one file.
 const MOST_EXPORTED: u32 = 5_000;
 
-/// The newest entries of the same choice as a file for a spreadsheet.
+/// The newest entries of the same choice as a file for a spreadsheet. It looks at as many as the page does: an action that hardly anybody has
+/// done is not worth a walk through the whole log.
 pub(super) async fn export(
     State(app): State<App>,
     place: Place,
@@ -159,7 +166,8 @@ pub(super) async fn export(
     let filter = query.filter(&place, 0);
     let lists = app.audit.over(app.for_lists());
     let read = async move { lists.list(&filter, MOST_EXPORTED).await };
-    let (entries, _) = app.turns.run(&place.signed_in.user.id, read).await?;
+    let (entries, more) = app.turns.run(&place.signed_in.user.id, read).await?;
+    let newest = more.map(|_| format!("-newest-{MOST_EXPORTED}")).unwrap_or_default();
     let mut text = String::from("time,actor,action,target,target_id,via,address,details\r\n");
     for entry in entries {
         let cells = [
@@ -175,7 +183,7 @@ pub(super) async fn export(
         text.push_str(&cells.map(|text| cell(&text)).join(","));
         text.push_str("\r\n");
     }
-    let name = format!("attachment; filename=\"audit-{}.csv\"", place.membership.slug);
+    let name = format!("attachment; filename=\"audit-{}{newest}.csv\"", place.membership.slug);
     Ok((
         [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)],
         text,

@@ -41,7 +41,7 @@ pub(super) async fn ask(sql: &mut impl Sql) {
     }
 }
 
-/// The audit log of a workspace: everything, what was done to one thing, and an action that nobody has done.
+/// The audit log of a workspace: everything, what was done to one thing, and an action that nobody has done; a page of it, and its file.
 async fn ask_log(sql: &mut impl Sql) {
     for workspace in [LARGE, SMALL] {
         let all = AuditFilter {
@@ -53,7 +53,9 @@ async fn ask_log(sql: &mut impl Sql) {
         let one = AuditFilter { target_id: Some("key_4".to_owned()), ..all.clone() };
         let never = AuditFilter { action: Some(Action::KeyRevoked), ..all.clone() };
         for filter in [&all, &late, &one, &never] {
-            sql.list_entries(filter, 51).await.unwrap();
+            for limit in [51, 5_001] {
+                sql.list_entries(filter, limit).await.unwrap();
+            }
             sql.count_entries(filter).await.unwrap();
         }
         assert_eq!(sql.list_entries(&all, 51).await.unwrap().len(), 51);
