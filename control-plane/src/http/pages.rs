@@ -7,6 +7,7 @@
 
 mod account;
 mod assets;
+mod astray;
 mod audit;
 mod audit_details;
 mod chrome;
@@ -80,6 +81,10 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     if let Some(origin) = &app.pages.public_origin {
         same_origin = same_origin.add_trusted_origin(origin)?;
     }
+    let nowhere = Router::new()
+        .fallback(astray::nowhere)
+        .layer(middleware::from_fn_with_state(app.clone(), colours::note))
+        .layer(middleware::from_fn_with_state(app.clone(), headers::protect));
     Ok(Router::new()
         .route("/", get(front::home))
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
@@ -101,6 +106,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
+        .method_not_allowed_fallback(astray::action)
         .layer(session::layer(app))
         .layer(middleware::from_fn_with_state(app.clone(), headers::secure_cookies))
         .layer(middleware::from_fn_with_state(app.clone(), headers::admit))
@@ -109,6 +115,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .layer(middleware::from_fn_with_state(app.clone(), colours::note))
         .merge(assets::routes())
         .layer(middleware::from_fn_with_state(app.clone(), headers::protect))
+        .merge(nowhere)
         .with_state(app.clone()))
 }
 

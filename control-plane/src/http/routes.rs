@@ -70,7 +70,7 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
 /// What the listener for metrics answers.
 pub fn metrics_router(app: App) -> Router {
     let (router, _) = metrics(&app).merge(health::routes()).split_for_parts();
-    finish(router, app)
+    finish(router.fallback(async || Failure::NoRoute), app)
 }
 
 fn metrics(app: &App) -> OpenApiRouter<App> {
@@ -81,7 +81,6 @@ fn metrics(app: &App) -> OpenApiRouter<App> {
 fn finish(router: Router<App>, app: App) -> Router {
     router
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
-        .fallback(async || Failure::NoRoute)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(layers::bound_in_time))
         .layer(middleware::from_fn_with_state(app.clone(), layers::observe))

@@ -51,7 +51,10 @@ async fn a_link_makes_an_account_once() {
     assert_eq!(role_of(&control, "bob@example.com").await[0]["role"], "member");
     // It is used up, and nobody learns more of it than of one that never was.
     for gone in [link, "/join/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx".to_owned(), "/join/x".to_owned()] {
-        assert_eq!(Browser::new(&control).get(&gone).await.status, 404);
+        let page = Browser::new(&control).get(&gone).await;
+        assert_eq!(page.status, 404);
+        page.shows("This invitation does not work");
+        page.shows("Ask whoever sent it for a new one.");
         assert_eq!(
             Browser::new(&control).post(&format!("{gone}/new"), &[("new", PASSWORD)]).await.status,
             404

@@ -193,6 +193,81 @@ async fn the_way_back_leads_to_this_site_only_and_holds_no_key() {
     }
 }
 
+/// A form that came back with everything but what restricts the key would make one that may be used for everything.
+#[tokio::test]
+async fn what_a_key_may_be_used_for_comes_back_whole_or_nothing_does() {
+    let (control, browser) = start().await;
+    let key = control.create_key().await["key"].as_str().unwrap().to_owned();
+    let paths = (0..60).map(|number| format!("/v1/agents/number-{number}")).collect::<Vec<_>>().join("\r\n");
+    for (paths, comes_back) in [
+        ("/v1/agents/*\r\n/v1/socket", true),
+        (paths.as_str(), true),
+        (paths.repeat(3).as_str(), false),
+        (format!("/v1/{key}").as_str(), false),
+    ] {
+        browser.sign_in("ada@example.com", PASSWORD).await;
+        let form = browser.get(NEW).await;
+        end_sessions(&control).await;
+        let typed = [
+            ("name", "Partner"),
+            ("environment", "live"),
+            ("access", "some"),
+            ("methods", "GET"),
+            ("paths", paths),
+        ];
+        let sent = browser.submit_from(&form, KEYS, &typed).await;
+        let kept = browser.get(sent.location()).await;
+        if !comes_back {
+            kept.hides("is kept");
+            assert_eq!(sign_in_again(&browser, &sent).await, NEW);
+            continue;
+        }
+        kept.shows("what you had filled in is kept");
+        let again = browser.get(&sign_in_again(&browser, &sent).await).await;
+        again.shows("<option value=\"some\" selected>");
+        again.shows("name=\"methods\" placeholder=\"GET, POST\" autocapitalize=\"characters\" spellcheck=\"false\" value=\"GET\"");
+        again.shows(&format!("{paths}</textarea>"));
+    }
+}
+
+/// What stands in the address after a mistake in a form takes forms only.
+#[tokio::test]
+async fn whoever_opens_the_address_of_a_form_is_led_to_it_and_nobody_reads_json() {
+    let (control, browser) = start().await;
+    let open = async |path: &str| {
+        let request = browser
+            .request(reqwest::Method::GET, path)
+            .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        browser.send(request).await
+    };
+    for (action, form) in [
+        ("/account/password", "/account"),
+        ("/account/second-factor/remove", "/account"),
+        ("/sign-in/code", "/sign-in"),
+        ("/sign-out", "/"),
+        ("/join/abc/new", "/join/abc"),
+        ("/w/demo/settings/api-keys/search", KEYS),
+        ("/w/demo/settings/api-keys/copied", KEYS),
+        ("/w/demo/settings/members/withdraw", "/w/demo/settings/members"),
+        ("/w/demo/settings/members/usr_x/role", "/w/demo/settings/members/usr_x"),
+    ] {
+        let page = open(action).await;
+        assert_eq!((page.status, page.location()), (303, form), "{action}");
+        assert_eq!(browser.get(action).await.status, 405, "a program: {action}");
+    }
+    for path in ["/nothing", "/w", "/login", "/operators", "/assets/gone.css"] {
+        let page = open(path).await;
+        assert_eq!(page.status, 404, "{path}");
+        page.shows("<h1>Page not found</h1>");
+        assert!(page.headers.contains_key("content-security-policy"), "{path}");
+        browser.get(path).await.shows("\"code\":\"NOT_FOUND\"");
+    }
+    for path in ["/v1/nothing", "/v1", "/sync/v1/nothing"] {
+        open(path).await.shows("\"code\":\"NOT_FOUND\"");
+    }
+    drop(control);
+}
+
 #[tokio::test]
 async fn what_is_too_long_is_left_out_of_the_way_back() {
     let (_control, browser) = start().await;

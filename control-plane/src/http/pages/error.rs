@@ -17,6 +17,8 @@ pub(super) enum PageError {
     SignInFirst(WayBack),
     /// The user's role does not allow it.
     Forbidden,
+    /// The link of an invitation that is not good, for whatever reason: which one is told to nobody.
+    NoInvitation,
     /// Another site's page sent the request.
     Forgery,
     /// The form does not come from a page of this session; where it can be opened again.
@@ -47,6 +49,11 @@ impl PageError {
                 StatusCode::FORBIDDEN,
                 "Your role does not allow this",
                 "Ask an owner of the workspace, or whoever runs Flamegate, for another role.",
+            ),
+            Self::NoInvitation => (
+                StatusCode::NOT_FOUND,
+                "This invitation does not work",
+                "It was used, withdrawn or has ended, or a part of its link is missing. Ask whoever sent it for a new one.",
             ),
             Self::Forgery => (
                 StatusCode::FORBIDDEN,
@@ -113,7 +120,9 @@ impl IntoResponse for PageError {
         }
         let (status, title, text) = self.explain();
         let link = match &self {
-            Self::Stale(back) => (back.place(), "Open it again, as you had filled it in"),
+            Self::Stale(back) if back.keeps() => (back.place(), "Open it again, as you had filled it in"),
+            Self::Stale(back) => (back.place(), "Open it again"),
+            Self::NoInvitation => ("/sign-in", "Sign in"),
             _ => ("/", "Back to Overview"),
         };
         let page = ErrorPage { assets: Assets::new(), status: status.as_u16(), title, text, link };

@@ -45,7 +45,7 @@ pub(super) async fn ask(
     Path(secret): Path<String>,
     session: Session,
 ) -> Result<Response, PageError> {
-    let open = app.users.invitation(&secret).await?;
+    let open = app.users.invitation(&secret).await.map_err(gone)?;
     page(&app, &session, secret, open, Problems::default()).await
 }
 
@@ -56,9 +56,9 @@ pub(super) async fn accept(
     posted: Posted,
 ) -> Result<Redirect, PageError> {
     let signed_in = posted.signed_in;
-    let open = app.users.invitation(&secret).await?;
+    let open = app.users.invitation(&secret).await.map_err(gone)?;
     let by = signed_in.actor();
-    let user = app.users.accept(&secret, &signed_in.user, by).await?;
+    let user = app.users.accept(&secret, &signed_in.user, by).await.map_err(gone)?;
     let joined = user.memberships.iter().find(|one| one.workspace_seq == open.workspace_seq);
     Ok(Redirect::to(&joined.map_or_else(|| "/".to_owned(), |joined| format!("/w/{}", joined.slug))))
 }
@@ -80,7 +80,7 @@ pub(super) async fn accept_as_new(
     if !headers.contains_key("sec-fetch-site") && !headers.contains_key(header::ORIGIN) {
         return Err(PageError::Forgery);
     }
-    let open = app.users.invitation(&secret).await?;
+    let open = app.users.invitation(&secret).await.map_err(gone)?;
     let password = Password::new(fields.raw("new").to_owned());
     match app.users.accept_as_new(&secret, password, address).await {
         Ok(user) => {
@@ -100,8 +100,13 @@ pub(super) async fn accept_as_new(
             let page = page(&app, &session, secret, open, Problems::one("account", message)).await?;
             Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response())
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(gone(error)),
     }
+}
+
+/// A link that is not good is no page that is missing: whoever has it can do something about it.
+fn gone(error: Error) -> PageError {
+    if matches!(error, Error::NotFound("invitation")) { PageError::NoInvitation } else { error.into() }
 }
 
 async fn page(

@@ -33,8 +33,9 @@ enum Left {
     WithPassword,
 }
 
-/// The fields of forms that may stand in an address.
-const KEPT: [&str; 17] = [
+/// The fields of forms that may stand in an address: all that a form of keys or of a workspace asks for. One that is missing here would come
+/// back as its default, and what a key may be used for would be everything.
+const KEPT: [&str; 22] = [
     "name",
     "note",
     "environment",
@@ -45,6 +46,11 @@ const KEPT: [&str; 17] = [
     "window_seconds",
     "burst",
     "reach",
+    "plan",
+    "access",
+    "methods",
+    "paths",
+    "addresses",
     "grace_seconds",
     "email",
     "role",
@@ -53,7 +59,9 @@ const KEPT: [&str; 17] = [
     "status",
     "page",
 ];
-/// Longest value that is kept, in bytes: a name of 100 characters.
+/// What a key may be used for. A form that has lost one of these must not look as if it were as it was.
+const RESTRICTING: [&str; 3] = ["methods", "paths", "addresses"];
+/// Longest value that is kept, in bytes: a name of 100 characters. Lists are longer, and bounded with everything else.
 const MAX_VALUE: usize = 400;
 /// Longest way back, in bytes; of a longer one the query is left out. Our own are shorter.
 const MAX_PLACE: usize = 4_000;
@@ -79,15 +87,32 @@ impl WayBack {
         Self { place: format!("{}{query}", uri.path()), left: left_page }
     }
 
-    /// The same with what was filled in.
+    /// The same with what was filled in, unless that would come back as a key that may be used for more.
     pub fn with(self, fields: &Fields) -> Self {
-        let kept = |value: &str| !value.is_empty() && value.len() <= MAX_VALUE && !may_hold_key(value);
-        let parts = KEPT.map(|name| (name, fields.text(name)));
-        let parts: Vec<_> = parts.into_iter().filter(|(_, value)| kept(value)).collect();
-        match query_of(&parts) {
-            none if none.is_empty() => self,
-            query => Self { place: format!("{}?{query}", self.place), left: Left::WithFields },
+        let is_list = |name: &str| RESTRICTING.contains(&name);
+        let kept =
+            |name: &str, value: &str| (is_list(name) || value.len() <= MAX_VALUE) && !may_hold_key(value);
+        let parts =
+            KEPT.map(|name| (name, fields.text(name))).into_iter().filter(|(_, value)| !value.is_empty());
+        let (parts, lost): (Vec<_>, Vec<_>) = parts.partition(|(name, value)| kept(name, value));
+        let query = query_of(&parts);
+        let fits = self.place.len() + query.len() < MAX_PLACE && !lost.iter().any(|(name, _)| is_list(name));
+        if query.is_empty() || !fits {
+            return self;
         }
+        Self { place: format!("{}?{query}", self.place), left: Left::WithFields }
+    }
+
+    /// True when what was filled in comes back.
+    pub fn keeps(&self) -> bool {
+        self.left == Left::WithFields
+    }
+
+    /// The page of the form that goes to a path, for somebody who opens that path itself, as by going to what stands in the address after a mistake;
+    /// `None` when there is none.
+    pub fn from_action(path: &str) -> Option<String> {
+        let page = page_of(path);
+        (page != path && !may_hold_key(path)).then_some(page)
     }
 
     /// Where they were.
@@ -137,6 +162,8 @@ fn uri(parts: &Parts) -> &Uri {
 fn page_of(action: &str) -> String {
     match action {
         "/sign-out" => "/".to_owned(),
+        "/sign-in/code" => "/sign-in".to_owned(),
+        action if action.starts_with("/join/") => action.strip_suffix("/new").unwrap_or(action).to_owned(),
         action if action.starts_with("/account/") => "/account".to_owned(),
         action if action.ends_with(API_KEYS) => format!("{action}/new"),
         action => {
