@@ -184,7 +184,7 @@ async fn a_fleet_limit_is_chosen_in_the_form_and_its_page_says_what_is_left() {
     assert_eq!(Answer::of(call).await.body["grants"][0]["tokens"], 12);
     let page = browser.get(&path(key)).await;
     page.shows("100 per hour, 20 at once, all gateways together, strictly");
-    page.shows("8 left now; gateways have 12 that they have not used");
+    page.shows("8 left now, and 12 lent to gateways that have not used them yet");
     page.hides("shared/edge");
     browser.get(&format!("{}/edit", path(key))).await.shows("<option value=\"fleet-refuse\" selected>");
 }

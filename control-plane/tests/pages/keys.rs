@@ -227,7 +227,10 @@ async fn a_key_that_may_only_read_is_one_choice_and_more_is_typed() {
         ("paths", "/v1/agents\r\n/v1/agents/*\r\n"),
         ("addresses", "203.0.113.7"),
     ];
-    browser.follow(&browser.submit(&edit, &edit, &some).await).await.shows("/v1/agents, /v1/agents/*");
+    browser
+        .follow(&browser.submit(&edit, &edit, &some).await)
+        .await
+        .shows("<dd class=\"wrap\">/v1/agents<br>/v1/agents/*</dd>");
     let key = async || control.get(&format!("/v1/api-keys/{id}")).await.expect(200)["restrict"].clone();
     let expected = json!({"methods": ["GET", "POST"], "paths": ["/v1/agents", "/v1/agents/*"], "addresses": ["203.0.113.7"]});
     assert_eq!(key().await, expected);
@@ -239,17 +242,69 @@ async fn a_key_that_may_only_read_is_one_choice_and_more_is_typed() {
     assert_eq!(key().await, expected);
     for (fields, told) in [
         (&[("name", "B"), ("access", "some")][..], "Name a method, a path or an address"),
-        (&[("name", "B"), ("access", "some"), ("methods", "get")], "A method in capitals"),
-        (&[("name", "B"), ("access", "some"), ("paths", "/a/../b")], "A path with one reading"),
-        (&[("name", "B"), ("access", "some"), ("addresses", "10.0.0.1/8")], "An IP address, or a network"),
+        (&[("name", "B"), ("access", "some"), ("methods", "get, G@T")], "“G@T” is no method, such as GET."),
+        (
+            &[("name", "B"), ("access", "some"), ("paths", "/a/../b\r\n/ok\r\n/a/../b\r\nv1")],
+            "“/a/../b”, “v1” are no path that reads in one way only",
+        ),
+        (
+            &[("name", "B"), ("access", "some"), ("addresses", "10.0.0.1/8")],
+            "“10.0.0.1/8” is no address or network",
+        ),
     ] {
         let page = browser.submit(&edit, &edit, fields).await;
         assert_eq!(page.status, 422, "{fields:?}");
         page.shows(told);
     }
     assert_eq!(key().await, expected);
+    browser.get(KEYS).await.shows("<span class=\"tag\">Restricted</span>");
+    // Whoever types methods in small letters means these.
+    let small = [("name", "B"), ("access", "some"), ("methods", "get, head")];
+    browser.follow(&browser.submit(&edit, &edit, &small).await).await;
+    assert_eq!(key().await["methods"], json!(["GET", "HEAD"]));
+    browser.get(KEYS).await.shows("<span class=\"tag\">Read only</span>");
     browser.follow(&browser.submit(&edit, &edit, &[("name", "B"), ("access", "all")]).await).await;
+    browser.get(KEYS).await.hides("<span class=\"tag\">Re");
     assert_eq!(key().await, json!(null));
+}
+
+/// One round for all of it, in the order of the fields, and what somebody has emptied stays empty: it is not saved as it was before.
+#[tokio::test]
+async fn every_mistake_is_told_at_once_where_a_form_has_several() {
+    let (control, browser) = start().await;
+    let edit = path(&control.create_key_id().await, "edit");
+    let wrong = [
+        ("name", ""),
+        ("environment", "moon"),
+        ("expiry", "date"),
+        ("limit", "own"),
+        ("requests", ""),
+        ("window_seconds", "60"),
+        ("burst", "x"),
+        ("access", "some"),
+        ("methods", "G@T"),
+        ("paths", "v1"),
+        ("addresses", "host"),
+    ];
+    let note = "x".repeat(501);
+    let wrong = [&wrong[..], &[("note", note.as_str())]].concat();
+    for (form, action, is_new) in [(NEW, KEYS, true), (edit.as_str(), edit.as_str(), false)] {
+        let page = browser.submit(form, action, &wrong).await;
+        assert_eq!(page.status, 422);
+        let told: Vec<_> =
+            page.text.split("<li><a href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        let fields =
+            ["name", "environment", "expiry", "requests", "burst", "methods", "paths", "addresses", "note"];
+        let expected: Vec<_> = fields.into_iter().filter(|field| is_new || *field != "environment").collect();
+        assert_eq!(told, expected, "{form}");
+        for field in expected.iter().filter(|field| !matches!(**field, "environment")) {
+            page.shows(&format!("id=\"{field}-problem\""));
+        }
+        page.shows("id=\"name\" name=\"name\" value=\"\"");
+    }
+    let settings =
+        [("name", ""), ("limit", "own"), ("requests", "0"), ("window_seconds", "60"), ("burst", "x")];
+    browser.submit("/w/demo/settings", "/w/demo/settings", &settings).await.shows("3 things to fix.");
 }
 
 #[tokio::test]
@@ -356,7 +411,7 @@ async fn what_the_workspace_sets_is_shown_and_no_limit_is_none_of_its_own() {
         page.shows(&format!("<dt>{name}</dt><dd>{value}</dd>"));
     }
     let list = browser.get(KEYS).await;
-    list.shows("Also, for the whole workspace: 5 per hour, 5 at once, whatever is chosen for a key.");
+    list.shows("All keys together: 5 per hour, 5 at once.");
     list.shows("class=\"limit\">No limit of its own</td>");
     let loose = [("name", "typed name"), ("environment", "test"), ("limit", "own"), ("requests", "9999")];
     let loose = [&loose[..], &[("window_seconds", "60"), ("burst", "20")]].concat();

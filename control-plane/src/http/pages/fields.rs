@@ -28,15 +28,6 @@ impl Fields {
         self
     }
 
-    /// The same with a value for what is empty.
-    pub fn or(mut self, name: &str, value: String) -> Self {
-        let found = self.0.entry(name.to_owned()).or_default();
-        if found.trim().is_empty() {
-            *found = value;
-        }
-        self
-    }
-
     /// The same with a value for what was not sent: what was emptied stays empty.
     pub fn or_absent(mut self, name: &str, value: &str) -> Self {
         self.0.entry(name.to_owned()).or_insert_with(|| value.to_owned());

@@ -17,6 +17,8 @@ pub(super) struct BoundsText {
 
 /// The limits of a key in words: its own choice, and what holds besides.
 pub(super) struct KeyLimits {
+    /// Its own choice, a limit a line.
+    pub lines: Vec<String>,
     pub own: String,
     /// The same in the shortest words, for a row of a list.
     pub short: String,
@@ -50,8 +52,10 @@ impl KeyLimits {
         let is_bounded = own.len() < enforced.len();
         let none = own.is_empty() && is_bounded;
         let short = if none { "No limit of its own".to_owned() } else { short_text(&own) };
+        let lines: Vec<_> = own.iter().map(limit_text).collect();
         let own = if none { "No limit of its own".to_owned() } else { limits_text(&own) };
-        Self { own, short, bounds: BoundsText::new(&bounds) }
+        let lines = if lines.is_empty() { vec![own.clone()] } else { lines };
+        Self { lines, own, short, bounds: BoundsText::new(&bounds) }
     }
 }
 
@@ -77,7 +81,7 @@ fn short_text(limits: &[Limit]) -> String {
     } else {
         format!(" · burst {}", grouped(first.burst().get().into()))
     };
-    let fleet = if first.reach == Reach::Fleet { " · fleet" } else { "" };
+    let fleet = if first.reach == Reach::Fleet { " · all gateways" } else { "" };
     let more = if rest.is_empty() { String::new() } else { format!(", {} more", rest.len()) };
     format!("{}/{window}{burst}{fleet}{more}", grouped(first.requests.get().into()))
 }
@@ -132,12 +136,13 @@ mod tests {
     #[test]
     fn what_a_key_has_of_its_own_is_told_apart_from_what_the_workspace_sets() {
         let limits = parse_list("100/1m+20,ceiling=500/1m,shared=10/1m@workspace").unwrap();
-        let KeyLimits { own, short, bounds } = KeyLimits::new(&limits);
+        let KeyLimits { lines, own, short, bounds } = KeyLimits::new(&limits);
         assert_eq!((own.as_str(), short.as_str()), ("100 per minute, 20 at once", "100/min · burst 20"));
+        assert_eq!(lines, [own]);
         assert_eq!(bounds.ceiling.as_deref(), Some("500 per minute, 500 at once"));
         assert_eq!(bounds.workspace.as_deref(), Some("10 per minute, 10 at once"));
         let bounded = KeyLimits::new(&limits[1..]);
-        assert_eq!(bounded.own, "No limit of its own");
+        assert_eq!((bounded.own.as_str(), bounded.lines), ("No limit of its own", vec![bounded.own.clone()]));
         let free = KeyLimits::new(&[]);
         assert_eq!((free.own.as_str(), free.bounds.ceiling, free.bounds.workspace), ("No limit", None, None));
     }

@@ -1,5 +1,7 @@
 //! What is wrong with a form, in words beside its fields, and once more above it with links to them.
 
+use super::fields::Fields;
+use super::restrict_form::entries;
 use crate::domain::error::Problems;
 
 /// What is wrong with one field.
@@ -29,6 +31,23 @@ impl Mistakes {
         // As the fields stand in the form, whichever rule was checked first.
         found.0.sort_by_key(|mistake| ORDER.iter().position(|field| *field == mistake.field));
         found
+    }
+
+    /// The same, and of the lists of what a key may be used for which entries are wrong: the field has many lines, and one mistake.
+    pub fn naming(mut self, problems: &Problems, typed: &Fields) -> Self {
+        for mistake in &mut self.0 {
+            let listed = entries(typed, mistake.field);
+            let wrong = problems.iter().filter(|(path, _)| field_of(path).0 == mistake.field);
+            let wrong: Vec<_> = wrong
+                .filter_map(|(path, _)| path.strip_suffix(']')?.rsplit_once('[')?.1.parse::<usize>().ok())
+                .filter_map(|index| listed.get(index).map(|entry| format!("“{entry}”")))
+                .collect();
+            if !wrong.is_empty() {
+                mistake.words =
+                    format!("{} {}", wrong.join(", "), words_of_entries(mistake.field, wrong.len() > 1));
+            }
+        }
+        self
     }
 
     /// A page with two forms has another id for the same field of the other one.
@@ -66,8 +85,25 @@ impl Mistakes {
     }
 }
 
-/// The fields of forms with several, from top to bottom. What is about no field, or about one of another form, stands above them.
-const ORDER: [&str; 8] = ["name", "environment", "expiry", "limit", "requests", "burst", "note", "new"];
+/// The fields of all forms, from top to bottom. What is about no field stands above them.
+const ORDER: [&str; 16] = [
+    "name",
+    "environment",
+    "expiry",
+    "limit",
+    "requests",
+    "burst",
+    "reach",
+    "methods",
+    "paths",
+    "addresses",
+    "note",
+    "email",
+    "role",
+    "current",
+    "new",
+    "code",
+];
 
 /// The field that a path of a request stands for, and its label.
 fn field_of(path: &str) -> (&'static str, &'static str) {
@@ -83,12 +119,29 @@ fn field_of(path: &str) -> (&'static str, &'static str) {
         "role" => ("role", "Role"),
         path if path.starts_with("restrict.methods") => ("methods", "Methods"),
         path if path.starts_with("restrict.paths") => ("paths", "Paths"),
-        path if path.starts_with("restrict.addresses") => ("addresses", "Addresses"),
+        path if path.starts_with("restrict.addresses") => ("addresses", "Client addresses"),
         path if path.contains("limits") && path.ends_with(".requests") => ("requests", "Requests"),
         path if path.contains("limits") && path.ends_with(".burst") => ("burst", "Burst"),
+        path if path.ends_with(".reach") || path.ends_with(".when_unreachable") => ("reach", "Counted by"),
         path if path.contains("limits") => ("limit", "Limit"),
         _ => ("", ""),
     }
+}
+
+/// What is wrong with entries of a list, behind them.
+fn words_of_entries(field: &str, many: bool) -> String {
+    let are = if many { "are" } else { "is" };
+    let what = match field {
+        "methods" => "no method, such as GET.",
+        "paths" => {
+            "no path that reads in one way only: it begins with “/”, has no “?”, “//”, “..” or encoded slash, and “*” only at its end, behind a \
+             “/”."
+        }
+        _ => {
+            "no address or network, such as 203.0.113.7 or 203.0.113.0/24. Behind the length of a network all is 0: 10.0.0.0/8, not 10.0.0.1/8."
+        }
+    };
+    format!("{are} {what}")
 }
 
 fn words(field: &str, message: &str) -> String {
@@ -118,6 +171,41 @@ fn words(field: &str, message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every form of the pages, as its template has it: what can be told beside a field is told above in the same order.
+    #[test]
+    fn the_order_is_that_of_every_form() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/");
+        let read = |name: &str| std::fs::read_to_string(format!("{folder}{name}")).unwrap();
+        let mut seen = Vec::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let text = read(&name);
+            let mut parts = text.split("{% include \"");
+            let mut whole = parts.next().unwrap().to_owned();
+            for part in parts {
+                let (included, rest) = part.split_once("\" %}").unwrap();
+                whole.push_str(&read(included));
+                whole.push_str(rest);
+            }
+            for form in whole.split("<form") {
+                let fields: Vec<_> = form
+                    .split("mistakes.of(\"")
+                    .skip(1)
+                    .map(|rest| rest.split('"').next().unwrap())
+                    .collect();
+                let fields = fields.into_iter().map(|field| field.strip_prefix("second-").unwrap_or(field));
+                let places: Vec<_> = fields
+                    .inspect(|field| seen.push((*field).to_owned()))
+                    .map(|field| ORDER.iter().position(|known| *known == field).ok_or(field))
+                    .collect();
+                assert!(places.is_sorted() && places.iter().all(Result::is_ok), "{name}: {places:?}");
+            }
+        }
+        for field in ORDER.iter().filter(|field| **field != "role") {
+            assert!(seen.iter().any(|found| found == field), "no form has {field}");
+        }
+    }
 
     #[test]
     fn each_field_is_told_once_and_in_words_for_people() {

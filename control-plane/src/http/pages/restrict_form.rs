@@ -8,7 +8,7 @@ use crate::domain::keys::restrict::READ_ONLY;
 
 /// What the form says; `None` when it does not ask.
 pub(super) fn restrict_of(fields: &Fields, problems: &mut Problems) -> Option<RestrictDraft> {
-    let [methods, paths, addresses] = ["methods", "paths", "addresses"].map(|name| list(fields.text(name)));
+    let [methods, paths, addresses] = ["methods", "paths", "addresses"].map(|name| entries(fields, name));
     let [methods, paths, addresses] = match fields.text("access") {
         "all" => [const { Vec::new() }; 3],
         "read" => [READ_ONLY.map(str::to_owned).to_vec(), Vec::new(), Vec::new()],
@@ -37,8 +37,15 @@ pub(super) fn filled_in(fields: Fields, restrict: Option<&Restrict>) -> Fields {
         .or_absent("addresses", &addresses.join("\n"))
 }
 
-/// Entries between commas, blanks and ends of lines, none of which is in one.
-fn list(text: &str) -> Vec<String> {
-    let entries = text.split(|letter: char| letter == ',' || letter.is_whitespace());
-    entries.filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+/// Entries of a list between commas, blanks and ends of lines, none of which is in one; each once, so that what is told of one by its number is of
+/// the same one here. Methods in small letters are meant to be methods.
+pub(super) fn entries(fields: &Fields, name: &str) -> Vec<String> {
+    let mut kept = Vec::new();
+    for entry in fields.text(name).split(|letter: char| letter == ',' || letter.is_whitespace()) {
+        let entry = if name == "methods" { entry.to_ascii_uppercase() } else { entry.to_owned() };
+        if !entry.is_empty() && !kept.contains(&entry) {
+            kept.push(entry);
+        }
+    }
+    kept
 }

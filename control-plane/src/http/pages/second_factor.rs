@@ -31,6 +31,8 @@ struct SetUpPage {
     mistakes: Mistakes,
     /// The code to scan, as SVG.
     image: String,
+    /// What the image says, for an app on the same device, which cannot scan its own screen.
+    uri: String,
     /// The secret in groups of four.
     secret: String,
     codes: Vec<String>,
@@ -143,10 +145,12 @@ fn set_up_page(
     let place = origin.map_or_else(|| "Flamegate".to_owned(), |(_, host)| format!("Flamegate {host}"));
     let title = if problems.is_empty() { "Second factor" } else { "Error: Second factor" };
     let text = set_up.secret.text();
+    let uri = set_up.secret.uri(&signed_in.user.email, &place);
     Ok(html(&SetUpPage {
         chrome: Chrome::new("Second factor", Section::Account, signed_in, None).titled(title),
         mistakes: Mistakes::new(&problems),
-        image: qr::svg(&set_up.secret.uri(&signed_in.user.email, &place), "QR code for the app")?,
+        image: qr::svg(&uri, "QR code for the app")?,
+        uri,
         secret: text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" "),
         codes: set_up.codes.iter().map(RecoveryCode::shown).collect(),
         sealed: set_up.seal(&app.signer),

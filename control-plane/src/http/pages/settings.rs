@@ -75,6 +75,10 @@ pub(super) async fn change(State(app): State<App>, posted: PostedIn) -> Result<R
         default_limits,
         ..WorkspacePatch::default()
     };
+    // Everything that is wrong at once, also what the fields alone do not show.
+    if !problems.is_empty() {
+        patch.clone().check(&mut problems);
+    }
     let changed = match problems.check() {
         Ok(()) => app.workspaces.update(&workspace.id, patch, place.signed_in.actor()).await.map(drop),
         Err(error) => Err(error),

@@ -105,11 +105,10 @@ impl Chosen {
         let order = match self.sort {
             // What ends next, what has ended last, what has waited longest: these lists have one order.
             _ if matches!(self.status, "ending" | "expired") => KeyOrder::Ends,
-            _ if self.status == "unused" => KeyOrder::LongestUnused,
+            _ if self.is_by_use() => KeyOrder::LongestUnused,
             _ if self.status == "still-used" => KeyOrder::LatestRefused,
             "oldest" => KeyOrder::Oldest,
             "ends" if self.status == "active" => KeyOrder::Ends,
-            "unused" if self.status == "active" => KeyOrder::LongestUnused,
             _ if self.status == "all" && !self.search.is_empty() => KeyOrder::WorkingFirst,
             _ => KeyOrder::Newest,
         };
@@ -121,6 +120,11 @@ impl Chosen {
         let search = (!self.search.is_empty()).then(|| self.search.clone());
         let created_by = (!self.by.is_empty()).then(|| self.by.clone());
         KeyFilter { search, environment, order, created_by, ..filter }
+    }
+
+    /// True when those come first that were not used for the longest time.
+    pub fn is_by_use(&self) -> bool {
+        self.status == "unused" || (self.status == "active" && self.sort == "unused")
     }
 
     /// What was searched for.

@@ -116,6 +116,7 @@ async fn refused(
 }
 
 async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Result<Response, PageError> {
+    let typed = typed.without_keys();
     let workspace = app.workspaces.find(&place.membership.workspace).await?;
     let tomorrow = app.clock.now().to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
     Ok(html(&NewPage {
@@ -126,8 +127,8 @@ async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Re
         }),
         workspace: workspace.name.clone(),
         once: random::base62(20)?.to_string(),
-        mistakes: Mistakes::new(&problems),
-        typed: typed.without_keys(),
+        mistakes: Mistakes::new(&problems).naming(&problems, &typed),
+        typed,
         default_limits: limits_text(&workspace.default_limits),
         bounds: BoundsText::new(&workspace.bounds),
         tomorrow: tomorrow.to_string(),

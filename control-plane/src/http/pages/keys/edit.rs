@@ -63,10 +63,10 @@ pub(in crate::http::pages) async fn edit(
 ) -> Result<Response, PageError> {
     let PostedIn { place, fields } = posted;
     let key = place.key_to_change(&app).await?;
-    let mut problems = Problems::default();
+    let (now, mut problems) = (app.clock.now(), Problems::default());
     let patch = KeyPatch {
         name: Some(fields.text("name").to_owned()).filter(|name| *name != key.name),
-        expires_at: expiry(&fields, app.clock.now(), &mut problems),
+        expires_at: expiry(&fields, now, &mut problems),
         limits: limits(&fields, &mut problems),
         restrict: restrict_of(&fields, &mut problems).map(Some),
         plan: plan_of(&place, &fields, &key),
@@ -76,6 +76,10 @@ pub(in crate::http::pages) async fn edit(
             .filter(|note| key.note.as_deref().unwrap_or_default() != note)
             .map(Some),
     };
+    // Everything that is wrong at once, also what the fields alone do not show.
+    if let (false, Err(Error::Invalid(more))) = (problems.is_empty(), patch.clone().check(now)) {
+        problems.extend(more);
+    }
     let checked = if problems.is_empty() {
         app.keys.update(&key.id, patch, place.signed_in.actor()).await
     } else {
@@ -111,20 +115,20 @@ async fn page(
     let tomorrow = now.to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
     let [requests, window_seconds, burst, reach] = own_numbers(key);
     let typed = typed
-        .or("name", key.name.clone())
+        .or_absent("name", &key.name)
         .or_absent("note", key.note.as_deref().unwrap_or_default())
-        .or("requests", requests)
-        .or("window_seconds", window_seconds)
-        .or("burst", burst)
-        .or(REACH, reach);
+        .or_absent("requests", &requests)
+        .or_absent("window_seconds", &window_seconds)
+        .or_absent("burst", &burst)
+        .or_absent(REACH, &reach);
     let typed =
         filled_in(typed, key.restrict.as_ref()).or_absent("plan", key.plan.as_deref().unwrap_or_default());
     let title = if problems.is_empty() { "Edit key" } else { "Error: Edit key" };
     Ok(html(&EditPage {
         chrome: place.chrome("Edit key", Section::ApiKeys).titled(title),
         key: Row::new(key, now),
+        mistakes: Mistakes::new(&problems).naming(&problems, &typed),
         typed,
-        mistakes: Mistakes::new(&problems),
         default_limits: limits_text(&workspace.default_limits),
         bounds: BoundsText::new(&workspace.bounds),
         tomorrow: tomorrow.to_string(),

@@ -1,5 +1,6 @@
 //! What is left of the limits of a key that all gateways count together, and which gateways hold how much: that is for operators.
 
+use crate::contract::WhenUnreachable;
 use crate::domain::error::Error;
 use crate::domain::keys::{Key, Status};
 use crate::http::app::App;
@@ -12,8 +13,10 @@ pub(super) struct Fleet {
     pub limit: String,
     /// What can be admitted now; `None` while nothing counts for all.
     pub left: Option<String>,
-    /// Tokens that gateways have.
-    pub lent: String,
+    /// Tokens that gateways have; `None` for none.
+    pub lent: Option<String>,
+    /// True when gateways refuse while nothing counts for all.
+    pub refuses: bool,
     /// Gateways with their tokens.
     pub holders: Vec<(String, String)>,
 }
@@ -31,7 +34,8 @@ impl Fleet {
             Self {
                 limit: limits_text(std::slice::from_ref(&found.limit)),
                 left: state.as_ref().map(|state| grouped(state.left)),
-                lent: grouped(state.as_ref().map_or(0, |state| state.lent)),
+                lent: state.as_ref().map(|state| state.lent).filter(|lent| *lent > 0).map(grouped),
+                refuses: found.limit.when_unreachable == WhenUnreachable::Refuse,
                 holders: holders.map(|(gateway, tokens)| (gateway.clone(), grouped(*tokens))).collect(),
             }
         });

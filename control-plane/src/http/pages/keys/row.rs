@@ -3,6 +3,7 @@
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::contract::Restrict;
 use crate::domain::keys::{End, Key, Status, restrict};
 use crate::http::pages::limits::KeyLimits;
 use crate::http::pages::view::Moment;
@@ -27,7 +28,9 @@ pub(super) struct Row {
     /// Its plan.
     pub plan: Option<String>,
     /// What it may be used for, list by list; empty for everything.
-    pub restrictions: Vec<(&'static str, String)>,
+    pub restrictions: Vec<(&'static str, Vec<String>)>,
+    /// The same in a word, for a row of a list; empty for everything.
+    pub restricted: &'static str,
     /// `active`, `ending` (rotated, still in its grace), `revoked` or `expired`.
     pub status: &'static str,
 }
@@ -62,6 +65,14 @@ impl Row {
             limits_inherited: key.own_limits.is_none(),
             plan: key.plan.clone(),
             restrictions: restrictions(key),
+            restricted: match &key.restrict {
+                None => "",
+                Some(Restrict { paths, addresses, .. }) if !paths.is_empty() || !addresses.is_empty() => {
+                    "Restricted"
+                }
+                some if restrict::is_read_only(some.as_ref()) => "Read only",
+                Some(_) => "Restricted",
+            },
             status,
         }
     }
@@ -93,16 +104,17 @@ impl Row {
     }
 }
 
-/// Labels and lists.
-fn restrictions(key: &Key) -> Vec<(&'static str, String)> {
-    let label = |name| match name {
-        "methods" if restrict::is_read_only(key.restrict.as_ref()) => "Read only",
-        "methods" => "Methods",
-        "paths" => "Paths",
-        _ => "Addresses",
-    };
-    let lines = restrict::lines(key.restrict.as_ref());
-    lines.into_iter().map(|(name, list)| (label(name), list)).collect()
+/// Labels and lists. Methods are short, and stand in one line.
+fn restrictions(key: &Key) -> Vec<(&'static str, Vec<String>)> {
+    let Some(Restrict { methods, paths, addresses }) = key.restrict.clone() else { return Vec::new() };
+    let reads = restrict::is_read_only(key.restrict.as_ref());
+    let methods = Some(methods.join(", ")).filter(|methods| !methods.is_empty());
+    let lists = [
+        (if reads { "Read only" } else { "Methods" }, methods.into_iter().collect()),
+        ("Paths", paths),
+        ("Client addresses", addresses),
+    ];
+    lists.into_iter().filter(|(_, list)| !list.is_empty()).collect()
 }
 
 fn is_near(end: End, now: Timestamp) -> bool {
