@@ -5,7 +5,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr as _;
 
-use crate::contract::path::is_unambiguous;
+use crate::bytes::equal;
+use crate::contract::path::before_query;
 use crate::contract::restrict::Restrict;
 use crate::decision::request::Request;
 
@@ -73,7 +74,7 @@ impl Restriction {
         if self.methods.as_deref().is_some_and(|methods| !admit_method(methods, request)) {
             return Err(Forbidden::Method);
         }
-        if self.paths.as_deref().is_some_and(|paths| !admit_path(paths, request.path_without_query())) {
+        if self.paths.as_deref().is_some_and(|paths| !admit_path(paths, request.path)) {
             return Err(Forbidden::Path);
         }
         let is_inside = |networks: &[Network]| address().is_some_and(|text| admit_address(networks, &text));
@@ -97,16 +98,12 @@ fn holds_all<T: PartialEq>(list: Option<&[T]>, other: Option<&[T]>) -> bool {
 /// Behind an HTTP/2 hop an upgrade arrives as GET, whatever its method was, and what comes then has no method at all: so all three are
 /// named by whoever wants that.
 fn admit_method(methods: &[String], request: &Request<'_>) -> bool {
-    let admits = |method: &[u8]| methods.iter().any(|open| open.as_bytes() == method);
+    let admits = |method: &[u8]| methods.iter().any(|open| equal(open.as_bytes(), method));
     admits(request.method) && (!request.is_upgrade() || (admits(b"CONNECT") && admits(b"GET")))
 }
 
-fn admit_path(rules: &[PathRule], path: &[u8]) -> bool {
-    let matches = |rule: &PathRule| {
-        let wanted = rule.path.as_bytes();
-        if rule.below { path.starts_with(wanted) } else { path == wanted }
-    };
-    rules.iter().any(matches) && is_unambiguous(path)
+fn admit_path(rules: &[PathRule], target: &[u8]) -> bool {
+    before_query(target).is_some_and(|path| rules.iter().any(|rule| rule.matches(path)))
 }
 
 /// `text` is Envoy's: an IP address, with or without a port. Whoever comes by a Unix socket has no address.
@@ -131,6 +128,12 @@ impl PathRule {
             Some(path) => Self { path: path.to_owned(), below: true },
             None => Self { path: text.to_owned(), below: false },
         }
+    }
+
+    fn matches(&self, path: &[u8]) -> bool {
+        let wanted = self.path.as_bytes();
+        let compared = if self.below { path.get(..wanted.len()) } else { Some(path) };
+        compared.is_some_and(|compared| equal(compared, wanted))
     }
 }
 
