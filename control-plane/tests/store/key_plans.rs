@@ -1,7 +1,7 @@
 //! Plans: who has them, what gateways hear of them, and that a change of one is one revision.
 
 use flamegate::contract::restrict::Restrict;
-use flamegate_control::domain::keys::{KeyFilter, NewKey};
+use flamegate_control::domain::keys::{Key, KeyFilter, NewKey};
 use flamegate_control::domain::log::Since;
 use flamegate_control::domain::plans::{Plan, PlanUses};
 
@@ -68,6 +68,18 @@ pub async fn a_change_of_a_plan_is_one_revision_for_all_who_have_it(database: Da
     assert_eq!(reader.plan_uses("house").await.unwrap(), PlanUses { keys: 0, workspaces: 1 });
     let filter = KeyFilter { plan: Some("gold".to_owned()), ..KeyFilter::default() };
     assert_eq!(reader.list_keys(&filter, at(9), 100).await.unwrap().len(), 50);
+    let gone = database.find_key("key_k7").await.unwrap().seq;
+    database.write(move |tx| Box::pin(async move { tx.revoke_key(gone, at(8)).await })).await;
+    // For pages: who is on it, newest first, without those that are revoked.
+    let on_it = KeyFilter { look: Some(10_000), offset: 40, ..filter };
+    let ids = |keys: Vec<Key>| keys.into_iter().map(|key| key.id).collect::<Vec<_>>();
+    let late = ids(reader.list_keys(&on_it, at(9), 5).await.unwrap());
+    assert_eq!(late, ["key_k9", "key_k8", "key_k6", "key_k5", "key_k4"]);
+    assert_eq!(reader.count_keys(&KeyFilter { offset: 0, ..on_it }, at(9)).await.unwrap(), 49);
+    let there: Vec<_> = reader.workspaces_on_plan("house", 0, 9).await.unwrap();
+    assert_eq!((there.len(), there[0].seq), (1, seq));
+    assert!(reader.workspaces_on_plan("house", 1, 9).await.unwrap().is_empty());
+    assert!(reader.workspaces_on_plan("gold", 0, 9).await.unwrap().is_empty());
     let part = reader.part_of_table(None, 10).await.unwrap();
     assert_eq!((part.plans.len(), part.changes.len()), (2, 10));
     let record = part.changes[0].record.as_ref().unwrap();

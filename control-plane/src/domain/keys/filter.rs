@@ -16,7 +16,7 @@ pub struct KeyFilter {
     pub status: Option<Status>,
     /// Only keys whose name, hint or id has this in it, as `fold.rs` compares text.
     pub search: Option<String>,
-    /// Only keys with this plan.
+    /// Only keys with this plan; for pages without a workspace, those of them that are not revoked.
     pub plan: Option<String>,
     /// Only keys with exactly this hint.
     pub hint: Option<String>,
@@ -34,7 +34,7 @@ pub struct KeyFilter {
     pub before: Option<i64>,
     /// How many of them to leave out.
     pub offset: u32,
-    /// For pages, with a workspace and without `before`: of the keys in each state no more than so many are looked at, in the list's order. What
+    /// For pages, with a workspace or a plan and without `before`: of the keys in each state no more than so many are looked at, in the list's order. What
     /// else is asked, of an environment, a maker or a text, is asked of those.
     pub look: Option<u32>,
 }

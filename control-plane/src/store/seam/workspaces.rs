@@ -17,6 +17,14 @@ pub trait ReadWorkspaces: Send {
     /// Workspaces in order of creation from behind `after`.
     async fn list_workspaces(&mut self, after: i64, limit: u32) -> Result<Vec<Workspace>, Error>;
 
+    /// Workspaces with this plan in order of creation, without the first `offset`.
+    async fn workspaces_on_plan(
+        &mut self,
+        plan: &str,
+        offset: u32,
+        limit: u32,
+    ) -> Result<Vec<Workspace>, Error>;
+
     /// Ids and names of all workspaces, or of those alone whose names are not plain ASCII.
     async fn workspace_names(&mut self, also_plain: bool) -> Result<Vec<(String, String)>, Error>;
 

@@ -20,6 +20,7 @@ use crate::domain::usage::{KeyRow, Lines, Minute, Period, Rows, Step, Tally, Use
 use crate::store::postgres::Postgres;
 use crate::store::seam::engine::Engine as _;
 use crate::store::seam::keys::ReadKeys as _;
+use crate::store::seam::plans::ReadPlans as _;
 use crate::store::seam::receipts::ReadReceipts as _;
 use crate::store::seam::tx::Work;
 use crate::store::seam::usage::{ReadUsage as _, WriteUsage as _};
@@ -158,11 +159,18 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
              SELECT 'ws_' || i, 'w' || i, 'W', '[]', 0 FROM n",
             numbers(WORKSPACES + 2)
         ),
+        "INSERT INTO plans (name, scope, limits, revision, created_at)
+             SELECT name, CASE name WHEN 'house' THEN 'workspace' ELSE 'key' END, '[]', 1, 0
+             FROM (SELECT 'gold' AS name UNION ALL SELECT 'few' UNION ALL SELECT 'house') AS n"
+            .to_owned(),
+        "UPDATE workspaces SET plan = 'house' WHERE seq > 2".to_owned(),
+        // Half of all keys are on one plan, and few on another.
         format!(
-            "{} INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, created_at, expires_at, revoked_at, listed, revision, folded)
+            "{} INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, created_at, expires_at, revoked_at, listed, revision, folded, plan)
              SELECT 'key_' || i, {hash}, {workspace}, 'live', 'Key', 'sk_live_…a1B2', {created},
                  CASE WHEN {state} = 7 THEN {now} - 60 WHEN {state} = 8 THEN {now} + 86400 * (1 + i % 40) END,
-                 CASE WHEN {state} = 9 THEN {created} END, CASE WHEN {state} IN (7, 9) THEN 0 ELSE 1 END, i, 'key' FROM n",
+                 CASE WHEN {state} = 9 THEN {created} END, CASE WHEN {state} IN (7, 9) THEN 0 ELSE 1 END, i, 'key',
+                 CASE WHEN i % 1000 = 5 THEN 'few' WHEN i % 2 = 1 THEN 'gold' END FROM n",
             numbers(keys),
             created = (now - 400 * 86_400) * 1_000,
         ),
@@ -284,6 +292,8 @@ async fn no_query_scans<S: Sql>(connection: &mut S) {
     ask(&mut explained).await;
     explained.most = lists::MOST_ROWS;
     lists::ask(&mut explained).await;
+    lists::ask_plans(&mut explained).await;
+    explained.plan_uses("few").await.unwrap();
     assert!(explained.scans.is_empty(), "{}", explained.scans.join("\n\n"));
     // It would have noticed.
     let all = KeyFilter { search: Some("nothing".to_owned()), ..KeyFilter::default() };

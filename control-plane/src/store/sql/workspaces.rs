@@ -27,6 +27,17 @@ impl<S: Sql> ReadWorkspaces for S {
         self.rows(Statement::new(list).bind(after).bind(limit)).await?.iter().map(workspace).collect()
     }
 
+    async fn workspaces_on_plan(
+        &mut self,
+        plan: &str,
+        offset: u32,
+        limit: u32,
+    ) -> Result<Vec<Workspace>, Error> {
+        let list = format!("{SELECT} WHERE plan = $1 ORDER BY seq LIMIT $2 OFFSET $3");
+        let list = Statement::new(list).bind(plan).bind(limit).bind(offset);
+        self.rows(list).await?.iter().map(workspace).collect()
+    }
+
     async fn workspace_names(&mut self, also_plain: bool) -> Result<Vec<(String, String)>, Error> {
         let sql =
             "SELECT id, name FROM workspaces WHERE $1 OR octet_length(name) <> length(name) ORDER BY seq";

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::ranges::Range;
+use super::ranges::{Range, is_of_plan};
 use crate::domain::fold::fold;
 use crate::domain::keys::{KeyFilter, KeyOrder, Status};
 use crate::domain::usage::minute_of;
@@ -108,7 +108,7 @@ fn narrow(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter) {
 pub(super) const fn is_narrowed(filter: &KeyFilter) -> bool {
     filter.environment.is_some()
         || filter.search.is_some()
-        || filter.plan.is_some()
+        || (filter.plan.is_some() && !is_of_plan(filter))
         || filter.hint.is_some()
         || filter.created_by.is_some()
 }

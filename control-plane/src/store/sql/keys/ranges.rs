@@ -21,6 +21,8 @@ pub enum Range {
     Revoked(Seq),
     /// All of them: `api_keys_workspace`.
     All(Seq),
+    /// Those on a plan, of whatever workspace, that are not revoked, newest first: `api_keys_plan`.
+    OnPlan,
 }
 
 /// The order in which keys were made.
@@ -34,6 +36,9 @@ pub enum Seq {
 
 /// The ranges of a list, one after the other.
 pub fn ranges(filter: &KeyFilter) -> Vec<Range> {
+    if is_of_plan(filter) {
+        return vec![Range::OnPlan];
+    }
     let seq = if filter.order == KeyOrder::Oldest { Seq::Up } else { Seq::Down };
     match (filter.status, filter.order) {
         (Some(Status::Active), _) if filter.ends_before.is_some() => vec![Range::Ending],
@@ -48,6 +53,11 @@ pub fn ranges(filter: &KeyFilter) -> Vec<Range> {
     }
 }
 
+/// Whether it asks who is on a plan, wherever they are.
+pub const fn is_of_plan(filter: &KeyFilter) -> bool {
+    filter.plan.is_some() && filter.workspace_seq.is_none()
+}
+
 impl Range {
     /// In which order its keys are: its index's, workspace and all, which is the same in one workspace. A server that is asked for the order of
     /// `seq` alone may walk the keys of all of them.
@@ -60,6 +70,8 @@ impl Range {
                 "k.workspace_seq, k.seq"
             }
             Self::Ending => "k.workspace_seq, k.expires_at, k.seq",
+            // None of them is revoked; but the index has them behind that.
+            Self::OnPlan => "k.plan DESC, k.revoked_at DESC, k.seq DESC",
             Self::Expired => "k.workspace_seq DESC, k.expires_at DESC, k.seq DESC",
         }
     }
@@ -68,11 +80,16 @@ impl Range {
     /// past the most.
     pub fn push(self, sql: &mut Statement, filter: &KeyFilter, now: Timestamp, (most, behind): (u32, u32)) {
         let now = now.as_second();
-        // From this workspace to this one: what is equal to something needs no order, and the index would be forgotten with it.
-        sql.push("(SELECT * FROM api_keys k WHERE k.workspace_seq >= ").push_bind(filter.workspace_seq);
-        sql.push(" AND k.workspace_seq <= ").push_bind(filter.workspace_seq);
+        sql.push("(SELECT * FROM api_keys k WHERE ");
+        if self == Self::OnPlan {
+            sql.push("k.plan = ").push_bind(filter.plan.clone()).push(" AND k.revoked_at IS NULL");
+        } else {
+            // From this workspace to this one: what is equal to something needs no order, and the index would be forgotten with it.
+            sql.push("k.workspace_seq >= ").push_bind(filter.workspace_seq);
+            sql.push(" AND k.workspace_seq <= ").push_bind(filter.workspace_seq);
+        }
         match self {
-            Self::All(_) => {}
+            Self::All(_) | Self::OnPlan => {}
             // Those of the last second, which nobody has taken off the list yet, are left out of it below.
             Self::Working(_) | Self::Endless => {
                 sql.push(" AND k.listed = 1");
@@ -105,7 +122,7 @@ impl Range {
             Self::Endless => {
                 sql.push(" AND k.expires_at IS NULL");
             }
-            Self::Ending | Self::Expired | Self::Revoked(_) | Self::All(_) => {}
+            Self::Ending | Self::Expired | Self::Revoked(_) | Self::All(_) | Self::OnPlan => {}
         }
     }
 
@@ -128,6 +145,10 @@ mod tests {
         assert_eq!(of(Some(Status::Expired), KeyOrder::Oldest), [Range::Expired]);
         assert_eq!(of(None, KeyOrder::WorkingFirst).len(), 3, "what works, what ended, what was ended");
         let ends_before = Some(Timestamp::UNIX_EPOCH);
+        let on_plan = KeyFilter { plan: Some("gold".to_owned()), ..KeyFilter::default() };
+        assert_eq!(ranges(&on_plan), [Range::OnPlan]);
+        let here = KeyFilter { workspace_seq: Some(1), ..on_plan };
+        assert_eq!(ranges(&here), [Range::All(Seq::Down)], "of one workspace it is asked of its keys");
         let ending = KeyFilter { status: Some(Status::Active), ends_before, ..KeyFilter::default() };
         assert_eq!(ranges(&ending), [Range::Ending]);
     }

@@ -9,6 +9,7 @@ use crate::domain::keys::{KeyFilter, KeyOrder, Status};
 use crate::domain::lists::MOST_COUNTED;
 use crate::store::seam::audit::ReadAudit as _;
 use crate::store::seam::keys::ReadKeys as _;
+use crate::store::seam::workspaces::ReadWorkspaces as _;
 use crate::store::sql::statement::Sql;
 
 /// The workspace with half of all keys, and one of the others.
@@ -39,6 +40,24 @@ pub(super) async fn ask(sql: &mut impl Sql) {
         let first = sql.list_keys(&filter, now(), 51).await.unwrap();
         assert_eq!(first.len() as u64, found.min(51), "{filter:?}");
     }
+}
+
+/// The page of a plan: who is on it, on the first page and on a late one; and what the API lists of it.
+pub(super) async fn ask_plans(sql: &mut impl Sql) {
+    for plan in ["gold", "few"] {
+        let on_it = KeyFilter { plan: Some(plan.to_owned()), ..KeyFilter::default() };
+        let of_pages = KeyFilter { look: Some(MOST_COUNTED), ..on_it.clone() };
+        let first = sql.list_keys(&of_pages, now(), 51).await.unwrap();
+        assert!(
+            first.len() > 4 && first.iter().all(|key| key.plan == on_it.plan && key.revoked_at.is_none())
+        );
+        assert!(first.is_sorted_by_key(|key| -key.seq));
+        let late = KeyFilter { offset: MOST_COUNTED - 100, ..of_pages };
+        sql.list_keys(&late, now(), 51).await.unwrap();
+        let before = first.first().map(|key| key.seq);
+        assert!(!sql.list_keys(&KeyFilter { before, ..on_it }, now(), 4).await.unwrap().is_empty());
+    }
+    assert_eq!(sql.workspaces_on_plan("house", 10, 51).await.unwrap().len(), 40);
 }
 
 /// The audit log of a workspace: everything, what was done to one thing, and an action that nobody has done; a page of it, and its file.
