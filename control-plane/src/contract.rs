@@ -5,7 +5,7 @@ pub(crate) use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, 
 pub(crate) use flamegate::contract::leases;
 pub(crate) use flamegate::contract::page;
 pub(crate) use flamegate::contract::page::WireHash;
-pub(crate) use flamegate::contract::plan::{MAX_PLANS, Plan};
+pub(crate) use flamegate::contract::plan::{MAX_PLANS, Plan, limit_name};
 pub(crate) use flamegate::contract::protocol::Protocol;
 pub(crate) use flamegate::contract::record::{
     KeyRecord, Limit, MAX_LIMITS, MAX_WINDOW_SECONDS, Reach, Scope, WhenUnreachable, is_name,

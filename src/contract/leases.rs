@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::json::read;
+use super::plan::is_limit_name;
 use super::record::{MAX_REQUESTS, Scope, is_name};
 
 /// Path of the endpoint on the control plane.
@@ -37,7 +38,7 @@ pub struct Ask {
     /// Which of the two.
     #[serde(default)]
     pub scope: Scope,
-    /// The limit's name.
+    /// The limit's name; of a plan's limit as [`limit_name`](super::plan::limit_name) makes it.
     pub name: String,
     /// Tokens that are wanted now; 0 to report only.
     #[serde(default)]
@@ -104,8 +105,8 @@ impl LeaseCall {
 
 impl Ask {
     fn problem(&self) -> Option<(&'static str, String)> {
-        let names = [("owner", &self.owner), ("name", &self.name)];
-        if let Some((path, _)) = names.into_iter().find(|(_, name)| !is_name(name)) {
+        let names = [("owner", is_name(&self.owner)), ("name", is_limit_name(&self.name))];
+        if let Some((path, _)) = names.into_iter().find(|(_, is_one)| !is_one) {
             return Some((path, "not a name".to_owned()));
         }
         let numbers =
@@ -148,6 +149,9 @@ mod tests {
         let parsed = parse(&call()).unwrap();
         assert_eq!((parsed.asks[0].want, parsed.asks[0].spent, parsed.asks[0].generation), (20, 0, 0));
         assert_eq!(LeaseCall::parse(&serde_json::to_vec(&parsed).unwrap()), Ok(parsed));
+        let mut of_plan = call();
+        of_plan["asks"][0]["name"] = json!("plan:default");
+        assert_eq!(parse(&of_plan).unwrap().asks[0].name, "plan:default");
         let answer = br#"{"lease_ms":1000,"grants":[{"tokens":20,"generation":3}]}"#;
         let grant = LeaseAnswer::parse(answer, 1).unwrap().grants[0];
         assert_eq!((grant.left, grant.retry_after_ms, grant.held_elsewhere), (0, 0, 0));
@@ -163,6 +167,8 @@ mod tests {
             ("/gateway", json!("a b"), "gateway: not a name"),
             ("/asks/0/owner", json!(""), "asks[0].owner: not a name"),
             ("/asks/0/name", json!("a b"), "asks[0].name: not a name"),
+            ("/asks/0/name", json!("plan:plan:a"), "asks[0].name: not a name"),
+            ("/asks/0/owner", json!("plan:a"), "asks[0].owner: not a name"),
             ("/asks/0/want", json!(1_000_001), "asks[0].want: at most 1000000"),
             ("/asks", json!(vec![call()["asks"][0].clone(); MAX_ASKS + 1]), "asks: at most 500"),
         ] {

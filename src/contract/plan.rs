@@ -5,11 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Limit, MAX_LIMITS, Scope};
+use super::record::{Limit, MAX_LIMITS, Scope, is_name};
 use super::restrict::Restrict;
 
 /// Most plans of an installation.
 pub const MAX_PLANS: usize = 100;
+
+/// What stands before the name of a plan's limit where limits are told apart: no limit of a key or a workspace begins with it.
+const LIMIT: &str = "plan:";
 
 /// A named set of limits and restrictions; of one scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,16 @@ pub struct Plan {
     /// See [`KeyRecord::restrict`](super::record::KeyRecord::restrict).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restrict: Option<Restrict>,
+}
+
+/// The name by which a plan's limit is counted and told to clients.
+pub fn limit_name(own: &str) -> String {
+    format!("{LIMIT}{own}")
+}
+
+/// True for the name of a limit, of a plan or not, as [`limit_name`] makes it.
+pub fn is_limit_name(text: &str) -> bool {
+    is_name(text.strip_prefix(LIMIT).unwrap_or(text))
 }
 
 impl Plan {

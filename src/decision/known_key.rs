@@ -4,7 +4,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 
 use crate::contract::key::KeyHash;
-use crate::contract::plan::Plan;
+use crate::contract::plan::{Plan, limit_name};
 use crate::contract::record::{KeyRecord, Limit};
 use crate::decision::headers::Headers;
 use crate::decision::rate_limit;
@@ -46,7 +46,7 @@ impl KnownKey {
         let mut restrictions: Vec<_> = record.restrict.iter().map(Restriction::new).collect();
         for plan in plans {
             restrictions.extend(plan.restrict.iter().map(Restriction::new));
-            let named = |limit: &Limit| Limit { name: format!("plan:{}", limit.name), ..limit.clone() };
+            let named = |limit: &Limit| Limit { name: limit_name(&limit.name), ..limit.clone() };
             record.limits.extend(plan.limits.iter().map(named));
         }
         let slots: Vec<Slot> = record.limits.iter().map(|limit| Slot::new(limit, &hash, &record)).collect();

@@ -12,7 +12,7 @@ use super::error::{Error, Problems};
 use super::keys::RestrictDraft;
 use super::keys::restrict::in_words;
 use super::limits::{self, LimitDraft};
-use crate::contract::{self, Limit, Reach, Restrict, Scope};
+use crate::contract::{self, Limit, Restrict, Scope};
 
 /// A plan as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct PlanPatch {
     pub limits: Option<Vec<LimitDraft>>,
     /// Other restrictions, where a list that is not given stays; `null` for none.
     pub restrict: Option<Option<RestrictDraft>>,
+    /// The revision of the plan that is to be changed; whatever it is, when it is not given.
+    pub seen: Option<u64>,
 }
 
 impl PlanDraft {
@@ -118,14 +120,7 @@ fn check_limits(drafts: Vec<LimitDraft>, scope: Scope, problems: &mut Problems) 
         }
         scoped.push(LimitDraft { scope: Some(word.to_owned()), ..draft });
     }
-    let limits = limits::check(&scoped, "limits", problems);
-    for (index, _) in limits.iter().enumerate().filter(|(_, limit)| limit.reach == Reach::Fleet) {
-        problems.add(
-            format!("limits[{index}].reach"),
-            "must be gateway: the limits of a plan are counted by each gateway",
-        );
-    }
-    limits
+    limits::check(&scoped, "limits", problems)
 }
 
 impl Plan {

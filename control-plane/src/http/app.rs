@@ -245,7 +245,7 @@ impl App {
                 .with_fleet_limits(lending.possible()),
             users: Users::new(store.clone(), clock.clone(), config.pages.session_max)
                 .map_err(BuildError::Other)?,
-            plans: Plans::new(store.clone(), clock.clone()),
+            plans: Plans::new(store.clone(), clock.clone()).with_fleet_limits(lending.possible()),
             audit: Audit::new(store.clone()),
             usage: Usage::new(store.clone(), clock.clone(), metrics.of_keys().cloned()),
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),
@@ -315,6 +315,7 @@ impl App {
             receipts: self.receipts.over(store.clone()),
             credentials: self.credentials.over(store.clone()),
             operators: self.operators.over(store.clone()),
+            plans: self.plans.over(store.clone()),
             store,
             ..self.clone()
         }

@@ -140,7 +140,7 @@ async fn update(
     let wait = wait_of(&query)?;
     let UpdatePlan { limits, restrict } = patch;
     let restrict = restrict.map(|restrict| restrict.map(RestrictDraft::from));
-    let patch = PlanPatch { limits: limits.map(drafts), restrict };
+    let patch = PlanPatch { limits: limits.map(drafts), restrict, seen: None };
     let written = caller.app.plans.update(&name, patch, caller.by.clone()).await?;
     let receipt = receipt_if_asked(&caller, wait, &written).await;
     let (plan, uses) = caller.app.plans.find(&name).await?;

@@ -7,8 +7,10 @@ use crate::contract::{MAX_PLANS, Scope};
 use crate::domain::audit::{Action, Actor};
 use crate::domain::audit_text::changed_from;
 use crate::domain::error::Error;
+use crate::domain::lending::Possible;
 use crate::domain::limits::scope_name;
 use crate::domain::plans::{Plan, PlanDraft, PlanPatch, PlanUses};
+use crate::domain::workspaces::Workspace;
 use crate::store::{Store, View, Written};
 
 /// The service.
@@ -16,12 +18,24 @@ use crate::store::{Store, View, Written};
 pub struct Plans {
     store: Store,
     clock: Clock,
+    fleet: Possible,
 }
 
 impl Plans {
     /// The service over a database.
-    pub const fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    pub fn new(store: Store, clock: Clock) -> Self {
+        let fleet = Possible(!store.is_shared());
+        Self { store, clock, fleet }
+    }
+
+    /// The same service, where something counts for the whole fleet or not.
+    pub fn with_fleet_limits(self, fleet: Possible) -> Self {
+        Self { fleet, ..self }
+    }
+
+    /// The same service, reading by the readers of another store.
+    pub fn over(&self, store: Store) -> Self {
+        Self { store, ..self.clone() }
     }
 
     /// All plans in order of their names, and how many have each.
@@ -35,10 +49,32 @@ impl Plans {
         Ok(found)
     }
 
-    /// Names of the plans of this scope.
-    pub async fn names(&self, scope: Scope) -> Result<Vec<String>, Error> {
+    /// The plans of this scope in order of their names.
+    pub async fn of_scope(&self, scope: Scope) -> Result<Vec<Plan>, Error> {
         let all = self.store.read().await?.list_plans().await?;
-        Ok(all.into_iter().filter(|plan| plan.scope == scope).map(|plan| plan.name).collect())
+        Ok(all.into_iter().filter(|plan| plan.scope == scope).collect())
+    }
+
+    /// The plan of a key or a workspace, if it has one.
+    pub async fn named(&self, name: Option<&str>) -> Result<Option<Plan>, Error> {
+        match name {
+            Some(name) => self.store.read().await?.find_plan(name).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Workspaces with this plan, oldest first, without the first `offset`; and whether there are more.
+    pub async fn workspaces(
+        &self,
+        name: &str,
+        offset: u32,
+        limit: u32,
+    ) -> Result<(Vec<Workspace>, bool), Error> {
+        let mut view = self.store.read().await?;
+        let mut found = view.workspaces_on_plan(name, offset, limit.saturating_add(1)).await?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        Ok((found, more))
     }
 
     /// One plan, and how many have it.
@@ -52,6 +88,7 @@ impl Plans {
     /// Makes a plan. A name that is taken is a conflict.
     pub async fn create(&self, draft: PlanDraft, by: Actor) -> Result<Written<Plan>, Error> {
         let now = self.clock.now();
+        self.fleet.check("limits", draft.limits.iter().flatten())?;
         let plan = draft.check(now)?;
         self.store
             .write(move |tx| {
@@ -75,16 +112,21 @@ impl Plans {
             .await
     }
 
-    /// Changes limits or restrictions of a plan, for all who have it.
+    /// Changes limits or restrictions of a plan, for all who have it. A conflict, when the patch was made for another revision.
     pub async fn update(&self, name: &str, patch: PlanPatch, by: Actor) -> Result<Written<Plan>, Error> {
         let (now, name) = (self.clock.now(), name.to_owned());
+        self.fleet.check("limits", patch.limits.iter().flatten())?;
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     let before = existing(tx, &name).await?;
+                    let seen = patch.seen;
                     let wanted = patch.apply(&before)?;
                     if wanted == before {
                         return Ok(before);
+                    }
+                    if seen.is_some_and(|seen| seen != before.revision) {
+                        return Err(conflict("somebody has changed the plan meanwhile", &name));
                     }
                     tx.change_plan(&wanted).await?;
                     let changed = existing(tx, &name).await?;

@@ -84,6 +84,43 @@ async fn tokens_are_lent_by_the_limit_as_the_database_has_it() {
     assert_eq!(ask(&control, "gw-1", wants(&plain, 1)).await["tokens"], 0, "nor of a gateway's own");
 }
 
+#[tokio::test]
+async fn the_limits_of_a_plan_are_lent_for_each_key_and_for_each_workspace() {
+    if is_on_server() {
+        return;
+    }
+    let control = lending().await;
+    control.post("/v1/plans", json!({"name": "gold", "limits": [slow()]})).await.expect(201);
+    let house = json!({"name": "house", "scope": "workspace", "limits": [slow()]});
+    control.post("/v1/plans", house).await.expect(201);
+    let workspace = control.patch("/v1/workspaces/demo", json!({"plan": "house"})).await.expect(200);
+    let key = async || {
+        let body = json!({"workspace": "demo", "name": "On it", "environment": "live", "plan": "gold"});
+        control.post("/v1/api-keys", body).await.expect(201)["id"].as_str().unwrap().to_owned()
+    };
+    let (one, other) = (key().await, key().await);
+    let of = |owner: &str, scope: &str, want: u64| json!({"owner": owner, "scope": scope, "name": "plan:default", "want": want});
+    assert_eq!(ask(&control, "gw-1", of(&one, "key", 15)).await["tokens"], 15);
+    assert_eq!(ask(&control, "gw-2", of(&one, "key", 15)).await["tokens"], 5, "of the same key");
+    assert_eq!(ask(&control, "gw-2", of(&other, "key", 15)).await["tokens"], 15, "each key for itself");
+    assert_eq!(ask(&control, "gw-1", wants(&one, 1)).await["tokens"], 0, "it has no such limit of its own");
+    let workspace = workspace["id"].as_str().unwrap();
+    assert_eq!(ask(&control, "gw-1", of(workspace, "workspace", 30)).await["tokens"], 20);
+    let shown = control.get(&format!("/v1/api-keys/{one}/fleet-limits")).await.expect(200);
+    let told: Vec<_> =
+        shown["limits"].as_array().unwrap().iter().map(|one| (&one["limit"]["name"], &one["left"])).collect();
+    assert_eq!(told, [(&json!("plan:default"), &json!(0)), (&json!("plan:default"), &json!(0))]);
+    // Another plan is other numbers of the same book: what was used stays used.
+    let mut larger = slow();
+    larger["burst"] = json!(30);
+    control.patch("/v1/plans/gold", json!({"limits": [larger]})).await.expect(200);
+    control.clock.advance(Duration::from_secs(1));
+    assert_eq!(ask(&control, "gw-2", of(&one, "key", 30)).await["tokens"], 10);
+    control.patch("/v1/plans/gold", json!({"limits": []})).await.expect(200);
+    control.clock.advance(Duration::from_secs(1));
+    assert_eq!(ask(&control, "gw-2", of(&other, "key", 1)).await["tokens"], 0, "the limit is gone");
+}
+
 /// What a crash would not have written.
 fn forget_books(database: &Path) {
     let forget = database::run(database, "DELETE FROM saved_books");

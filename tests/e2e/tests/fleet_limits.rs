@@ -47,7 +47,19 @@ impl Pair {
     fn key(&self, limit: &Value) -> NewKey {
         let mut limit = limit.clone();
         limit["reach"] = json!("fleet");
-        let key = self.stack.control.create_key("e2e", "live", json!({"limits": [limit]}));
+        self.known(json!({"limits": [limit]}))
+    }
+
+    /// The same of which the limit is a plan's.
+    fn key_on_plan(&self, limit: &Value) -> NewKey {
+        let mut limit = limit.clone();
+        limit["reach"] = json!("fleet");
+        self.stack.control.data("POST", "/v1/plans", Some(&json!({"name": "gold", "limits": [limit]})));
+        self.known(json!({"plan": "gold"}))
+    }
+
+    fn known(&self, more: Value) -> NewKey {
+        let key = self.stack.control.create_key("e2e", "live", more);
         let later = self.stack.accepted_key("live");
         self.second.wait_for(&Request::get("/v1/agents").bearer(&later.key), 200);
         key
@@ -86,12 +98,13 @@ fn counter(metrics: &Metrics, name: &str) -> f64 {
 #[test]
 fn two_gateways_admit_together_what_one_limiter_would() {
     let pair = Pair::start("fleet-limit", &Plugin::singleton(json!({})));
-    for (limit, interval_ms, burst, shares) in [
-        (json!({"requests": 100, "window_seconds": 60, "burst": 20}), 600, 20, [4, 4]),
-        (json!({"requests": 6_000, "window_seconds": 600, "burst": 400}), 100, 400, [4, 4]),
-        (json!({"requests": 6_000, "window_seconds": 600, "burst": 400}), 100, 400, [7, 1]),
+    for (limit, interval_ms, burst, shares, is_plans) in [
+        (json!({"requests": 100, "window_seconds": 60, "burst": 20}), 600, 20, [4, 4], false),
+        (json!({"requests": 6_000, "window_seconds": 600, "burst": 400}), 100, 400, [4, 4], false),
+        (json!({"requests": 6_000, "window_seconds": 600, "burst": 400}), 100, 400, [7, 1], false),
+        (json!({"requests": 100, "window_seconds": 60, "burst": 20}), 600, 20, [4, 4], true),
     ] {
-        let key = pair.key(&limit);
+        let key = if is_plans { pair.key_on_plan(&limit) } else { pair.key(&limit) };
         let Sent { admitted, took } = pair.send(&key, 4_000, shares);
         let most = burst + u64::try_from(took.as_millis()).unwrap() / interval_ms;
         println!("{limit} {shares:?}: admitted {admitted} of 4000 in {took:?}; the bound is {most}");

@@ -8,10 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::contract::leases::Ask;
-use crate::contract::{Limit, Reach, Scope};
+use crate::contract::{Limit, Reach, Scope, limit_name};
 use crate::domain::error::Error;
 use crate::domain::keys::{Key, Status};
 use crate::domain::lending::Numbers;
+use crate::domain::plans::Plan;
 use crate::domain::workspaces::Workspace;
 use crate::service::clock::Clock;
 use crate::store::{Store, View};
@@ -96,15 +97,19 @@ impl Owners {
                 .collect::<Vec<_>>()
         };
         let time = self.clock.now();
+        // All in one: there are few of them, and who has one is not known before its row is read.
+        let plans = view.list_plans().await?;
         let mut found = HashMap::new();
         for key in view.keys_of_ids(&ids(Scope::Key)).await? {
             if key.status(time) == Status::Active {
-                found.insert((Scope::Key, key.id.clone()), Known::of_key(&key, revision, now));
+                let plan = of_name(&plans, key.plan.as_deref());
+                found.insert((Scope::Key, key.id.clone()), Known::of_key(&key, plan, revision, now));
             }
         }
         for id in ids(Scope::Workspace) {
             if let Some(workspace) = view.find_workspace(&id).await?.filter(|found| found.id == id) {
-                found.insert((Scope::Workspace, id), Known::of_workspace(&workspace, revision, now));
+                let plan = of_name(&plans, workspace.plan.as_deref());
+                found.insert((Scope::Workspace, id), Known::of_workspace(&workspace, plan, revision, now));
             }
         }
         Ok(found)
@@ -125,18 +130,32 @@ impl Owners {
     }
 }
 
+fn of_name<'p>(plans: &'p [Plan], name: Option<&str>) -> Option<&'p Plan> {
+    plans.iter().find(|plan| Some(plan.name.as_str()) == name)
+}
+
 impl Known {
-    pub fn of_key(key: &Key, revision: u64, now: Instant) -> Self {
-        Self::new(key.seq, key.limits.iter().filter(|limit| limit.scope == Scope::Key), revision, now)
+    pub fn of_key(key: &Key, plan: Option<&Plan>, revision: u64, now: Instant) -> Self {
+        let own = key.limits.iter().filter(|limit| limit.scope == Scope::Key);
+        Self::new(key.seq, own, plan, revision, now)
     }
 
-    pub fn of_workspace(workspace: &Workspace, revision: u64, now: Instant) -> Self {
-        Self::new(workspace.seq, workspace.bounds.workspace_limits.iter(), revision, now)
+    pub fn of_workspace(workspace: &Workspace, plan: Option<&Plan>, revision: u64, now: Instant) -> Self {
+        Self::new(workspace.seq, workspace.bounds.workspace_limits.iter(), plan, revision, now)
     }
 
-    fn new<'l>(seq: i64, limits: impl Iterator<Item = &'l Limit>, revision: u64, now: Instant) -> Self {
-        let fleet = limits.filter(|limit| limit.reach == Reach::Fleet);
-        let limits = fleet.map(|limit| (limit.name.clone(), Numbers::of(limit, revision))).collect();
+    fn new<'l>(
+        seq: i64,
+        own: impl Iterator<Item = &'l Limit>,
+        plan: Option<&Plan>,
+        revision: u64,
+        now: Instant,
+    ) -> Self {
+        let own = own.map(|limit| (limit.name.clone(), limit));
+        let of_plan = plan.into_iter().flat_map(|plan| &plan.limits);
+        let all = own.chain(of_plan.map(|limit| (limit_name(&limit.name), limit)));
+        let fleet = all.filter(|(_, limit)| limit.reach == Reach::Fleet);
+        let limits = fleet.map(|(name, limit)| (name, Numbers::of(limit, revision))).collect();
         Self { seq, limits, read_at: now }
     }
 

@@ -7,7 +7,7 @@ use super::holders::Holders;
 use super::owners::{Known, Owners};
 use crate::books::{Away, Books, Entry, History, Rows};
 use crate::contract::leases::{Ask, Grant, LEASE_MS, LeaseAnswer};
-use crate::contract::{Limit, Reach, Scope};
+use crate::contract::{Limit, Reach, Scope, limit_name};
 use crate::domain::error::Error;
 use crate::domain::keys::Key;
 use crate::domain::lending::{Lent, NO_ENGINE, Possible, Step};
@@ -89,21 +89,24 @@ impl Lending {
         Ok(LeaseAnswer { lease_ms: LEASE_MS, grants })
     }
 
-    /// The fleet limits of a key, its workspace's among them, as they stand.
+    /// The fleet limits of a key as they stand, those of its workspace and of both plans among them: a plan's by the name that clients see.
     pub async fn of_key(&self, key: &Key) -> Result<Vec<FleetLimit>, Error> {
-        let limits: Vec<_> = key.limits.iter().filter(|limit| limit.reach == Reach::Fleet).collect();
-        if limits.is_empty() {
-            return Ok(Vec::new());
-        }
         let inner = &*self.0;
+        let mut limits = key.limits.clone();
+        for name in key.plan.iter().chain(&key.workspace_plan) {
+            let plan = inner.store.read().await?.find_plan(name).await?;
+            let named = |limit: Limit| Limit { name: limit_name(&limit.name), ..limit };
+            limits.extend(plan.into_iter().flat_map(|plan| plan.limits).map(named));
+        }
+        limits.retain(|limit| limit.reach == Reach::Fleet);
         let mut found = Vec::new();
         for limit in limits {
             let owner = match limit.scope {
                 Scope::Key => &key.id,
                 Scope::Workspace => &key.workspace,
             };
-            let state = inner.look(owner, limit).await;
-            found.push(FleetLimit { limit: limit.clone(), state });
+            let state = inner.look(owner, &limit).await;
+            found.push(FleetLimit { limit, state });
         }
         Ok(found)
     }
