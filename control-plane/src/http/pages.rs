@@ -29,10 +29,13 @@ mod limits_form;
 mod members;
 mod mistakes;
 mod oidc;
+mod operator;
 mod place;
+mod plan_words;
 mod plans;
 mod qr;
 mod query;
+mod receipt;
 mod restrict_form;
 mod second_factor;
 mod session;
@@ -59,6 +62,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
     let workspace = Router::new()
         .route("/", get(front::show))
         .route("/settings", get(settings::show).post(settings::change))
+        .route("/settings/plan", post(settings::change_plan))
         .route("/settings/members", get(members::show).post(members::invite))
         .route("/settings/members/withdraw", post(members::withdraw))
         .route("/settings/members/{id}", get(members::show_one))
@@ -102,7 +106,11 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/join/{secret}", get(join::ask).post(join::accept))
         .route("/join/{secret}/new", post(join::accept_as_new))
         .route("/operators/tokens", get(tokens::show))
-        .route("/operators/plans", get(plans::show))
+        .route("/operators/plans", get(plans::list).post(plans::create))
+        .route("/operators/new-plan", get(plans::new))
+        .route("/operators/plans/{name}", get(plans::show))
+        .route("/operators/plans/{name}/edit", get(plans::ask_edit).post(plans::edit))
+        .route("/operators/plans/{name}/delete", get(plans::ask_delete).post(plans::delete))
         .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))

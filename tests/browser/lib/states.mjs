@@ -11,7 +11,14 @@ const UNBROKEN = "Supercalifragilisticexpialidocious-service-account-0123456789-
 export async function fill(stack) {
   const make = (name, more = {}) =>
     stack.api("POST", "/v1/api-keys", { workspace: "demo", name, environment: "live", ...more });
-  await make("Development", { environment: "test" });
+  await stack.api("POST", "/v1/plans", {
+    name: "partners.with-a-long-name",
+    limits: [{ requests: 1_000, window_seconds: 60, burst: 50 }, { name: "day", requests: 500_000, window_seconds: 86_400 }],
+    restrict: { methods: ["GET", "HEAD", "POST"], paths: ["/v1/agents/*", "/v1/conversations/*"], addresses: ["203.0.113.0/24"] },
+  });
+  await stack.api("POST", "/v1/plans", { name: "house", scope: "workspace", limits: [{ requests: 100, window_seconds: 1 }] });
+  await stack.api("PATCH", "/v1/workspaces/demo", { plan: "house" });
+  await make("Development", { environment: "test", plan: "partners.with-a-long-name" });
   await make(UNBROKEN, { environment: "test", limits: [] });
   await make(LONG, { expires_at: "2099-01-01T00:00:00Z" });
   const revoked = await make("Old laptop");
@@ -36,6 +43,7 @@ export async function fill(stack) {
     hash: createHash("sha256").update(`device ${number}`).digest("hex"),
     workspace: "fleet",
     name: `Device ${String(number).padStart(3, "0")}`,
+    ...(number < 60 && { plan: "partners.with-a-long-name" }),
     environment: "live",
     key_hint: `sk_live_…${String(number).padStart(4, "0")}`,
   }));
@@ -88,11 +96,26 @@ export async function tour(page, stack, visit) {
     ["api-keys-none", `${keys}?q=old+laptop&status=active`],
     ["account", "/account"],
     ["second-factor", "/account/second-factor"],
+    ["plans", "/operators/plans"],
+    ["plan", "/operators/plans/partners.with-a-long-name"],
     ["not-found", "/w/nothing"],
   ]) {
     await go(path);
     await visit(name);
   }
+  await go("/operators/plans/partners.with-a-long-name/edit");
+  await page.getByLabel("Requests").first().fill("2000");
+  await page.getByLabel("Methods").fill("GET");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Change the plan" }).waitFor();
+  await visit("plan-confirm");
+  await go("/operators/new-plan");
+  await page.getByRole("button", { name: "Create plan" }).evaluate((button) => (button.form.noValidate = true));
+  await page.getByText("More limits").click();
+  await page.getByLabel("Burst (optional)").nth(1).fill("7");
+  await page.getByRole("button", { name: "Create plan" }).click();
+  await page.locator("[data-mistakes]").waitFor();
+  await visit("plan-mistake");
   const found = await stack.api("GET", "/v1/api-keys?workspace=demo&limit=100");
   for (const [state, name, more] of [
     ["key", "Production App", "?span=month"],

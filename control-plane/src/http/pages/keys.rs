@@ -11,7 +11,6 @@ mod history;
 mod once;
 mod page;
 mod pair;
-mod receipt;
 mod reveal;
 mod row;
 mod search;
@@ -24,7 +23,6 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::Timestamp;
 
 use self::chosen::{Choice, Chosen, LAST_PAGE, ListQuery, PAGE};
-use self::row::Row;
 use super::audit::page_number;
 use super::chrome::{Chrome, Section};
 use super::error::PageError;
@@ -44,6 +42,7 @@ pub(super) use self::create::{create, new};
 pub(super) use self::edit::{ask_edit, edit};
 pub(super) use self::once::copied;
 pub(super) use self::page::show;
+pub(super) use self::row::Row;
 pub(super) use self::search::search;
 pub(super) use self::selected::{ask_selected, change_selected};
 

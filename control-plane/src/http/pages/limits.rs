@@ -68,7 +68,7 @@ pub(super) fn limits_text(limits: &[Limit]) -> String {
 }
 
 /// `600/min · burst 60`, and how many more there are.
-fn short_text(limits: &[Limit]) -> String {
+pub(super) fn short_text(limits: &[Limit]) -> String {
     let Some((first, rest)) = limits.split_first() else { return "No limit".to_owned() };
     let window = match first.window_seconds.get() {
         1 => "s".to_owned(),
@@ -108,7 +108,7 @@ pub(super) fn over_text(headroom: &Headroom) -> String {
     }
 }
 
-fn window_text(seconds: u32) -> String {
+pub(super) fn window_text(seconds: u32) -> String {
     for (unit, name) in [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")] {
         if seconds.is_multiple_of(unit) {
             let count = seconds / unit;

@@ -19,12 +19,18 @@ pub(super) const fn reach_of(limit: &Limit) -> &'static str {
 
 /// The limit that a form has. What is no number is told here, everything else by whoever checks the draft: both at `at`.
 pub(super) fn limit_of(fields: &Fields, at: &str, problems: &mut Problems) -> LimitDraft {
-    let number = |name: &str| fields.text(name).parse::<i64>().ok();
+    limit_of_row(fields, "", &format!("{at}[0]"), problems)
+}
+
+/// The same of a form with several, the names of whose fields end in `suffix`.
+pub(super) fn limit_of_row(fields: &Fields, suffix: &str, at: &str, problems: &mut Problems) -> LimitDraft {
+    let text = |name: &str| fields.text(&format!("{name}{suffix}")).to_owned();
+    let number = |name: &str| text(name).parse::<i64>().ok();
     let burst = number("burst");
-    if burst.is_none() && !fields.text("burst").is_empty() {
-        problems.add(format!("{at}[0].burst"), "must be a number");
+    if burst.is_none() && !text("burst").is_empty() {
+        problems.add(format!("{at}.burst"), "must be a number");
     }
-    let (reach, when_unreachable) = match fields.text(REACH) {
+    let (reach, when_unreachable) = match text(REACH).as_str() {
         "fleet" => (Some("fleet"), None),
         "fleet-refuse" => (Some("fleet"), Some("refuse")),
         _ => (None, None),

@@ -2,6 +2,7 @@
 
 use super::fields::Fields;
 use super::restrict_form::entries;
+use crate::domain::credentials::ID_PART;
 use crate::domain::error::Problems;
 
 /// What is wrong with one field.
@@ -86,7 +87,7 @@ impl Mistakes {
 }
 
 /// The fields of all forms, from top to bottom. What is about no field stands above them.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 23] = [
     "name",
     "environment",
     "expiry",
@@ -94,6 +95,13 @@ const ORDER: [&str; 16] = [
     "requests",
     "burst",
     "reach",
+    "requests_2",
+    "burst_2",
+    "requests_3",
+    "burst_3",
+    "requests_4",
+    "burst_4",
+    "plan",
     "methods",
     "paths",
     "addresses",
@@ -103,6 +111,19 @@ const ORDER: [&str; 16] = [
     "current",
     "new",
     "code",
+];
+/// The fields of the first limit of a form and of each further one, and their labels.
+const REQUESTS: [(&str, &str); 4] = [
+    ("requests", "Requests"),
+    ("requests_2", "Requests of the second limit"),
+    ("requests_3", "Requests of the third limit"),
+    ("requests_4", "Requests of the fourth limit"),
+];
+const BURSTS: [(&str, &str); 4] = [
+    ("burst", "Burst"),
+    ("burst_2", "Burst of the second limit"),
+    ("burst_3", "Burst of the third limit"),
+    ("burst_4", "Burst of the fourth limit"),
 ];
 
 /// The field that a path of a request stands for, and its label.
@@ -120,8 +141,9 @@ fn field_of(path: &str) -> (&'static str, &'static str) {
         path if path.starts_with("restrict.methods") => ("methods", "Methods"),
         path if path.starts_with("restrict.paths") => ("paths", "Paths"),
         path if path.starts_with("restrict.addresses") => ("addresses", "Client addresses"),
-        path if path.contains("limits") && path.ends_with(".requests") => ("requests", "Requests"),
-        path if path.contains("limits") && path.ends_with(".burst") => ("burst", "Burst"),
+        "plan" => ("plan", "Plan"),
+        path if path.contains("limits") && path.ends_with(".requests") => of_limit(path, &REQUESTS),
+        path if path.contains("limits") && path.ends_with(".burst") => of_limit(path, &BURSTS),
         path if path.ends_with(".reach") || path.ends_with(".when_unreachable") => ("reach", "Counted by"),
         path if path.contains("limits") => ("limit", "Limit"),
         _ => ("", ""),
@@ -144,8 +166,16 @@ fn words_of_entries(field: &str, many: bool) -> String {
     format!("{are} {what}")
 }
 
+/// The field of the limit that a path such as `limits[1].burst` is about.
+fn of_limit(path: &str, fields: &[(&'static str, &'static str); 4]) -> (&'static str, &'static str) {
+    let number = path.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    let number = number.and_then(|(number, _)| number.parse::<usize>().ok()).unwrap_or_default();
+    fields.get(number).copied().unwrap_or(fields[0])
+}
+
 fn words(field: &str, message: &str) -> String {
     match (field, message) {
+        ("name", ID_PART) => "Use 1 to 64 letters, digits, “_”, “-” or “.”.".to_owned(),
         ("name", message) if message.starts_with("1 to ") => {
             "Enter a name (up to 100 characters).".to_owned()
         }
@@ -154,8 +184,9 @@ fn words(field: &str, message: &str) -> String {
         ("current", "is not your password") => "That is not your current password.".to_owned(),
         ("new", message) => format!("The new password {message}."),
         ("email", "must be an e-mail address") => "Enter an e-mail address.".to_owned(),
-        ("requests" | "burst", "at least 1") => "Enter a number from 1 to 1,000,000.".to_owned(),
-        ("requests" | "burst", "is required" | "too large" | "must be a number") => {
+        (field, "at least 1" | "is required" | "too large" | "must be a number")
+            if field.starts_with("requests") || field.starts_with("burst") =>
+        {
             "Enter a number from 1 to 1,000,000.".to_owned()
         }
         (_, message) => {
@@ -212,6 +243,7 @@ mod tests {
         let mut problems = Problems::one("limits[0].requests", "at least 1");
         problems.add("name", "1 to 100 characters, no control characters");
         problems.add("limits[0].requests", "too large");
+        problems.add("limits[1].burst", "must be a number");
         problems.add("quota", "the workspace may have 1 active keys and has 1");
         let mistakes = Mistakes::new(&problems);
         let told: Vec<_> = mistakes.0.iter().map(|one| (one.field, one.words.as_str())).collect();
@@ -221,6 +253,7 @@ mod tests {
                 ("", "The workspace may have 1 active keys and has 1."),
                 ("name", "Enter a name (up to 100 characters)."),
                 ("requests", "Enter a number from 1 to 1,000,000."),
+                ("burst_2", "Enter a number from 1 to 1,000,000."),
             ]
         );
         assert_eq!(

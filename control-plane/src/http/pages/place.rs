@@ -9,8 +9,10 @@ use super::fields::Fields;
 use super::form::Posted;
 use super::session::SignedIn;
 use super::too_many::TooMany;
+use crate::contract::Scope;
 use crate::domain::error::Error;
 use crate::domain::keys::Key;
+use crate::domain::plans::Plan;
 use crate::domain::users::{Membership, Role};
 use crate::http::app::App;
 use crate::http::error::Failure;
@@ -46,6 +48,16 @@ impl Place {
     /// Whether the user sees all gateways and what they enforce: not one tenant's business.
     pub const fn is_operator(&self) -> bool {
         self.signed_in.user.is_operator
+    }
+
+    /// The plans that the person may give: operators all of a scope, everybody else none. Whoever is limited does not choose by what.
+    pub async fn plans_to_choose(&self, app: &App, scope: Scope) -> Result<Vec<Plan>, Error> {
+        if self.is_operator() { app.plans.of_scope(scope).await } else { Ok(Vec::new()) }
+    }
+
+    /// The plan that an operator has chosen in a form.
+    pub fn chosen_plan(&self, fields: &Fields) -> Option<String> {
+        Some(fields.text("plan").to_owned()).filter(|name| self.is_operator() && !name.is_empty())
     }
 
     /// Refuses when the role is less than this one.

@@ -1,10 +1,10 @@
-//! What a key may be used for, as forms ask for it: everything, reading, or what lists name.
+//! What a key may be used for: as forms ask for it (everything, reading, or what lists name), and as pages show it.
 
 use super::fields::Fields;
 use crate::contract::Restrict;
 use crate::domain::error::Problems;
 use crate::domain::keys::RestrictDraft;
-use crate::domain::keys::restrict::READ_ONLY;
+use crate::domain::keys::restrict::{READ_ONLY, is_read_only};
 
 /// What the form says; `None` when it does not ask.
 pub(super) fn restrict_of(fields: &Fields, problems: &mut Problems) -> Option<RestrictDraft> {
@@ -19,6 +19,18 @@ pub(super) fn restrict_of(fields: &Fields, problems: &mut Problems) -> Option<Re
         problems.add("restrict.methods", "name a method, a path or an address, or choose everything");
     }
     Some(RestrictDraft { methods: Some(methods), paths: Some(paths), addresses: Some(addresses) })
+}
+
+/// Labels and lists of what is restricted; none when nothing is. Methods are short, and stand in one line.
+pub(super) fn restriction_lines(restrict: Option<&Restrict>) -> Vec<(&'static str, Vec<String>)> {
+    let Some(Restrict { methods, paths, addresses }) = restrict.cloned() else { return Vec::new() };
+    let methods = Some(methods.join(", ")).filter(|methods| !methods.is_empty());
+    let lists = [
+        (if is_read_only(restrict) { "Read only" } else { "Methods" }, methods.into_iter().collect()),
+        ("Paths", paths),
+        ("Client addresses", addresses),
+    ];
+    lists.into_iter().filter(|(_, list)| !list.is_empty()).collect()
 }
 
 /// The form as it is filled in for what there is.

@@ -1,4 +1,4 @@
-//! Settings → General: what the workspace is. Owners change its name and its default limit; the bounds are whoever runs Flamegate's.
+//! Settings → General: what the workspace is. Owners change its name and its default limit; bounds and plan are whoever runs Flamegate's.
 
 use askama::Template;
 use axum::extract::State;
@@ -12,8 +12,9 @@ use super::limits::{BoundsText, limits_text};
 use super::limits_form::{REACH, limit_of, reach_of};
 use super::mistakes::Mistakes;
 use super::place::{Place, PostedIn};
+use super::plan_words::{PlanField, PlanWords};
 use super::view::{Moment, html};
-use crate::contract::Limit;
+use crate::contract::{Limit, Scope};
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::paste::may_hold_key;
 use crate::domain::keys::{KeyFilter, Status};
@@ -40,6 +41,9 @@ struct SettingsPage {
     typed: Fields,
     mistakes: Mistakes,
     saved: bool,
+    plan: Option<PlanWords>,
+    /// The choice of another one, for operators; `None` where there is nothing to choose.
+    plan_field: Option<PlanField>,
 }
 
 /// Set after a change.
@@ -95,6 +99,25 @@ pub(super) async fn change(State(app): State<App>, posted: PostedIn) -> Result<R
     }
 }
 
+/// Gives the workspace another plan, or none: operators, whatever their role in it.
+pub(super) async fn change_plan(State(app): State<App>, posted: PostedIn) -> Result<Response, PageError> {
+    let PostedIn { place, fields } = posted;
+    if !place.is_operator() {
+        return Err(PageError::Forbidden);
+    }
+    let workspace = app.workspaces.find(&place.membership.workspace).await?;
+    let patch = WorkspacePatch { plan: Some(place.chosen_plan(&fields)), ..WorkspacePatch::default() };
+    match app.workspaces.update(&workspace.id, patch, place.signed_in.actor()).await {
+        Ok(_) => Ok(Redirect::to(&format!("/w/{}/settings?saved=1", place.membership.slug)).into_response()),
+        // Of the form above nothing was sent.
+        Err(Error::Invalid(problems)) => {
+            let typed = typed_of(&workspace).or_absent("plan", fields.text("plan"));
+            refused(&app, &place, workspace, typed, problems).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn refused(
     app: &App,
     place: &Place,
@@ -115,7 +138,11 @@ async fn page(
     saved: bool,
 ) -> Result<Response, PageError> {
     let title = if problems.is_empty() { "General" } else { "Error: General" };
+    let mistakes = Mistakes::new(&problems);
+    let (plan, plan_field) = plan_of(app, place, &workspace, &typed, mistakes.of("plan")).await?;
     Ok(html(&SettingsPage {
+        plan,
+        plan_field,
         chrome: place.chrome("General", Section::Settings).titled(title),
         limits: limits_text(&workspace.default_limits),
         bounds: BoundsText::new(&workspace.bounds),
@@ -127,9 +154,24 @@ async fn page(
         slug: workspace.slug,
         is_owner: place.may(Role::Owner),
         typed,
-        mistakes: Mistakes::new(&problems),
+        mistakes,
         saved,
     }))
+}
+
+/// The workspace's plan, and the choice of another one.
+async fn plan_of(
+    app: &App,
+    place: &Place,
+    workspace: &Workspace,
+    typed: &Fields,
+    problem: Option<&str>,
+) -> Result<(Option<PlanWords>, Option<PlanField>), Error> {
+    let plan = app.plans.named(workspace.plan.as_deref()).await?;
+    let choices = place.plans_to_choose(app, Scope::Workspace).await?;
+    let chosen = if typed.has("plan") { Some(typed.text("plan")) } else { workspace.plan.as_deref() };
+    let field = PlanField::new(&choices, chosen.unwrap_or_default(), problem);
+    Ok((plan.as_ref().map(PlanWords::new), Some(field).filter(|_| !choices.is_empty())))
 }
 
 /// How many keys work. Looking at the rows is a list.

@@ -2,24 +2,16 @@
 //! browser ends with its session, and a token would not.
 
 use askama::Template;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
-use axum::http::request::Parts;
+use axum::extract::{Path, State};
 use axum::response::{Redirect, Response};
 
 use super::chrome::{Chrome, Section};
 use super::error::PageError;
-use super::form::Posted;
-use super::session::SignedIn;
+use super::operator::{Operator, UncountedByOperator};
 use super::view::{Moment, html};
 use crate::domain::access::Scope;
 use crate::domain::operators::{OperatorToken, TokenStatus};
 use crate::http::app::App;
-
-/// A person who is an operator.
-pub(super) struct Operator(pub SignedIn);
-
-/// The same with a form that a page of this session has sent.
-pub(super) struct PostedByOperator(SignedIn);
 
 #[derive(Template)]
 #[template(path = "tokens.html")]
@@ -79,9 +71,9 @@ pub(super) async fn ask_revoke(
 pub(super) async fn revoke(
     State(app): State<App>,
     Path(name): Path<String>,
-    PostedByOperator(signed_in): PostedByOperator,
+    UncountedByOperator(posted): UncountedByOperator,
 ) -> Result<Redirect, PageError> {
-    app.operators.revoke(&name, signed_in.actor()).await?;
+    app.operators.revoke(&name, posted.signed_in.actor()).await?;
     Ok(Redirect::to("/operators/tokens"))
 }
 
@@ -104,25 +96,5 @@ impl Row {
 
     fn is_active(&self) -> bool {
         self.status == TokenStatus::Active
-    }
-}
-
-fn admitted(signed_in: SignedIn) -> Result<SignedIn, PageError> {
-    if signed_in.user.is_operator { Ok(signed_in) } else { Err(PageError::Forbidden) }
-}
-
-impl FromRequestParts<App> for Operator {
-    type Rejection = PageError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
-        admitted(SignedIn::from_request_parts(parts, app).await?).map(Self)
-    }
-}
-
-impl FromRequest<App> for PostedByOperator {
-    type Rejection = PageError;
-
-    async fn from_request(request: Request, app: &App) -> Result<Self, PageError> {
-        admitted(Posted::from_request(request, app).await?.signed_in).map(Self)
     }
 }

@@ -209,6 +209,12 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 key`, `1,204 keys`.
+pub(super) fn how_many(number: u64, one: &str) -> String {
+    let more = if number == 1 { "" } else { "s" };
+    format!("{} {one}{more}", grouped(number))
+}
+
 /// A page as an answer.
 pub(super) fn html(page: &impl Template) -> Response {
     match page.render() {

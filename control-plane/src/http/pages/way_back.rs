@@ -33,9 +33,9 @@ enum Left {
     WithPassword,
 }
 
-/// The fields of forms that may stand in an address: all that a form of keys or of a workspace asks for. One that is missing here would come
-/// back as its default, and what a key may be used for would be everything.
-const KEPT: [&str; 22] = [
+/// The fields of forms that may stand in an address: all that a form of keys, of a plan or of a workspace asks for. One that is missing here would
+/// come back as its default, and what a key may be used for would be everything.
+const KEPT: [&str; 35] = [
     "name",
     "note",
     "environment",
@@ -46,6 +46,19 @@ const KEPT: [&str; 22] = [
     "window_seconds",
     "burst",
     "reach",
+    "requests_2",
+    "window_seconds_2",
+    "burst_2",
+    "reach_2",
+    "requests_3",
+    "window_seconds_3",
+    "burst_3",
+    "reach_3",
+    "requests_4",
+    "window_seconds_4",
+    "burst_4",
+    "reach_4",
+    "scope",
     "plan",
     "access",
     "methods",
@@ -66,6 +79,7 @@ const MAX_VALUE: usize = 400;
 /// Longest way back, in bytes; of a longer one the query is left out. Our own are shorter.
 const MAX_PLACE: usize = 4_000;
 const PASSWORD: &str = "/account/password";
+const PLANS: &str = "/operators/plans";
 const API_KEYS: &str = "/settings/api-keys";
 const MEMBERS: &str = "/settings/members";
 
@@ -164,6 +178,8 @@ fn page_of(action: &str) -> String {
         "/sign-out" => "/".to_owned(),
         "/sign-in/code" => "/sign-in".to_owned(),
         action if action.starts_with("/join/") => action.strip_suffix("/new").unwrap_or(action).to_owned(),
+        PLANS => "/operators/new-plan".to_owned(),
+        action if action.ends_with("/settings/plan") => action.trim_end_matches("/plan").to_owned(),
         action if action.starts_with("/account/") => "/account".to_owned(),
         action if action.ends_with(API_KEYS) => format!("{action}/new"),
         action => {

@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::ask::{ask_again, is_unconfirmed, rotate_page};
 use super::once::{self, Once, Outcome};
-use super::receipt::ReceiptView;
 use super::reveal::{self, Gone, Shown};
 use super::terms::end_of;
 use crate::domain::error::Error;
@@ -15,6 +14,7 @@ use crate::http::app::App;
 use crate::http::pages::error::PageError;
 use crate::http::pages::fields::Fields;
 use crate::http::pages::place::{Place, PostedIn, Uncounted};
+use crate::http::pages::receipt::ReceiptView;
 use crate::service::keys::{Revoked, Rotated};
 
 /// Makes the new key and shows it.
@@ -94,7 +94,7 @@ pub(in crate::http::pages) async fn revoke(
     let outcome = once::run_end(&app, &place, &key.id, work).await?;
     if let Outcome::First((key, true), made) = outcome {
         let revision = key.revision.unwrap_or(made.revision);
-        ReceiptView::wait(&app, &place, revision, Some(made.at), app.patience.receipt).await;
+        ReceiptView::wait(&app, &place.signed_in, revision, Some(made.at), app.patience.receipt).await;
     }
     Ok(Redirect::to(&format!("/w/{}/settings/api-keys/{}", place.membership.slug, key.id)).into_response())
 }

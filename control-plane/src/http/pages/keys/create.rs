@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::once::{Once, Outcome};
 use super::reveal::{self, Gone, Shown};
 use super::terms::named_end;
+use crate::contract::Scope;
 use crate::domain::error::{Error, Problems};
 use crate::domain::keys::{End, KeyDraft};
 use crate::domain::limits::LimitDraft;
@@ -24,6 +25,7 @@ use crate::http::pages::limits::{BoundsText, limits_text};
 use crate::http::pages::limits_form::limit_of;
 use crate::http::pages::mistakes::Mistakes;
 use crate::http::pages::place::{Place, PostedIn};
+use crate::http::pages::plan_words::PlanField;
 use crate::http::pages::restrict_form::restrict_of;
 use crate::http::pages::view::html;
 use crate::service::keys::Created;
@@ -42,6 +44,8 @@ struct NewPage {
     /// What holds for every key, whatever is chosen.
     bounds: BoundsText,
     tomorrow: String,
+    /// The choice of a plan, for operators; `None` where there is nothing to choose.
+    plan: Option<PlanField>,
 }
 
 /// The form, with what the address says filled in: somebody had typed it when their session ended.
@@ -71,7 +75,7 @@ pub(in crate::http::pages) async fn create(
         expires_at,
         limits: limits(&fields, &mut problems),
         restrict: restrict_of(&fields, &mut problems),
-        plan: None,
+        plan: place.chosen_plan(&fields),
         note: Some(fields.text("note").to_owned()).filter(|note| !note.is_empty()),
     };
     // Everything that is wrong at once, also what the fields alone do not show.
@@ -119,7 +123,11 @@ async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Re
     let typed = typed.without_keys();
     let workspace = app.workspaces.find(&place.membership.workspace).await?;
     let tomorrow = app.clock.now().to_zoned(TimeZone::UTC).date().tomorrow().map_err(Error::internal)?;
+    let mistakes = Mistakes::new(&problems).naming(&problems, &typed);
+    let plans = place.plans_to_choose(app, Scope::Key).await?;
+    let plan = PlanField::new(&plans, typed.text("plan"), mistakes.of("plan"));
     Ok(html(&NewPage {
+        plan: Some(plan).filter(|_| !plans.is_empty()),
         chrome: place.chrome("Generate new key", Section::ApiKeys).titled(if problems.is_empty() {
             "Generate new key"
         } else {
@@ -127,7 +135,7 @@ async fn page(app: &App, place: &Place, problems: Problems, typed: Fields) -> Re
         }),
         workspace: workspace.name.clone(),
         once: random::base62(20)?.to_string(),
-        mistakes: Mistakes::new(&problems).naming(&problems, &typed),
+        mistakes,
         typed,
         default_limits: limits_text(&workspace.default_limits),
         bounds: BoundsText::new(&workspace.bounds),

@@ -25,6 +25,7 @@ use crate::http::pages::limits::{BoundsText, limits_text};
 use crate::http::pages::limits_form::{REACH, limit_of, reach_of};
 use crate::http::pages::mistakes::Mistakes;
 use crate::http::pages::place::{Place, PostedIn};
+use crate::http::pages::plan_words::PlanField;
 use crate::http::pages::restrict_form::{filled_in, restrict_of};
 use crate::http::pages::view::html;
 
@@ -39,8 +40,8 @@ struct EditPage {
     default_limits: String,
     bounds: BoundsText,
     tomorrow: String,
-    /// Plans of keys, for operators; empty where there is nothing to choose.
-    plans: Vec<String>,
+    /// The choice of a plan, for operators; `None` where there is nothing to choose.
+    plan: Option<PlanField>,
 }
 
 /// Lengths of windows that can be chosen.
@@ -123,31 +124,25 @@ async fn page(
         .or_absent(REACH, &reach);
     let typed =
         filled_in(typed, key.restrict.as_ref()).or_absent("plan", key.plan.as_deref().unwrap_or_default());
+    let mistakes = Mistakes::new(&problems).naming(&problems, &typed);
+    let plans = place.plans_to_choose(app, Scope::Key).await?;
+    let plan = PlanField::new(&plans, typed.text("plan"), mistakes.of("plan"));
     let title = if problems.is_empty() { "Edit key" } else { "Error: Edit key" };
     Ok(html(&EditPage {
         chrome: place.chrome("Edit key", Section::ApiKeys).titled(title),
         key: Row::new(key, now),
-        mistakes: Mistakes::new(&problems).naming(&problems, &typed),
+        mistakes,
         typed,
         default_limits: limits_text(&workspace.default_limits),
         bounds: BoundsText::new(&workspace.bounds),
         tomorrow: tomorrow.to_string(),
-        plans: plans_of(app, place).await?,
+        plan: Some(plan).filter(|_| !plans.is_empty()),
     }))
-}
-
-/// The plans that a person may give: operators all of keys, everybody else none.
-async fn plans_of(app: &App, place: &Place) -> Result<Vec<String>, PageError> {
-    if !place.is_operator() {
-        return Ok(Vec::new());
-    }
-    let all = app.plans.names(Scope::Key).await?;
-    Ok(all)
 }
 
 /// Another plan than the key has; `None` when it stays, or is not the person's to give.
 fn plan_of(place: &Place, fields: &Fields, key: &Key) -> Option<Option<String>> {
-    let chosen = Some(fields.text("plan").to_owned()).filter(|name| !name.is_empty());
+    let chosen = place.chosen_plan(fields);
     (place.is_operator() && fields.has("plan") && chosen != key.plan).then_some(chosen)
 }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::receipt::ReceiptView;
 use crate::domain::error::Error;
 use crate::domain::keys::{Key, Status};
 use crate::domain::receipts::Measured;
 use crate::http::app::App;
 use crate::http::pages::place::Place;
+use crate::http::pages::receipt::ReceiptView;
 use crate::http::pages::view::Moment;
 
 /// Where a key is in force.
@@ -43,7 +43,7 @@ impl Force {
                 app.gateways.receipt(revision, committed, Duration::ZERO, app.shutdown()).await
             }
         };
-        let receipt = ReceiptView::new(receipt, place);
+        let receipt = ReceiptView::new(receipt, &place.signed_in);
         let ended = match status {
             Status::Active => None,
             Status::Revoked => key.revoked_at.map(Moment::new),

@@ -14,6 +14,7 @@ use super::pair::Idle;
 use super::pair::Other;
 use super::row::Row;
 use crate::domain::keys::{Key, Status};
+use crate::domain::plans::Plan;
 use crate::domain::usage::{Headroom, Minute};
 use crate::domain::users::Role;
 use crate::http::app::App;
@@ -23,6 +24,7 @@ use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
 use crate::http::pages::limits::{limits_text, over_text};
 use crate::http::pages::place::Place;
+use crate::http::pages::plan_words::PlanWords;
 use crate::http::pages::usage::{Chart, Span};
 use crate::http::pages::view::{Moment, grouped, html};
 
@@ -37,6 +39,9 @@ pub(in crate::http::pages) struct PageQuery {
 struct KeyPage {
     chrome: Chrome,
     key: Row,
+    /// Its plan, and its workspace's.
+    plan: Option<PlanWords>,
+    workspace_plan: Option<PlanWords>,
     note: Option<String>,
     may_change: bool,
     /// True while it can be replaced.
@@ -88,7 +93,9 @@ pub(in crate::http::pages) async fn show(
     let period = span.period(now);
     let key = place.key(&app).await?;
     let usage = app.usage.of_key(&key.id, &period).await?;
-    let headrooms = app.usage.headrooms(std::slice::from_ref(&key)).await?;
+    let plan = app.plans.named(key.plan.as_deref()).await?;
+    let workspace_plan = app.plans.named(key.workspace_plan.as_deref()).await?;
+    let headrooms = app.usage.headrooms(&[with_plan(&key, plan.as_ref())]).await?;
     let (earlier, later) = (key.rotated_from.as_deref(), key.rotated_to.as_deref());
     let status = key.status(now);
     Ok(html(&KeyPage {
@@ -104,8 +111,17 @@ pub(in crate::http::pages) async fn show(
         later: Other::find(&app, &place, later, usage.since, now).await?,
         history: History::of(&app, &place, &key).await?,
         key: Row::new(&key, now),
+        plan: plan.as_ref().map(PlanWords::new),
+        workspace_plan: workspace_plan.as_ref().map(PlanWords::new),
         note: key.note,
     }))
+}
+
+/// The key as its plan limits it.
+fn with_plan(key: &Key, plan: Option<&Plan>) -> Key {
+    let mut key = key.clone();
+    key.limits.extend(plan.into_iter().flat_map(|plan| plan.limits.clone()));
+    key
 }
 
 impl Use {

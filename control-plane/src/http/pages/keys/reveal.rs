@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::once::Once;
-use super::receipt::ReceiptView;
 use super::row::Row;
 use crate::domain::error::Error;
 use crate::domain::keys::Key;
@@ -18,6 +17,7 @@ use crate::http::app::App;
 use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
 use crate::http::pages::place::Place;
+use crate::http::pages::receipt::ReceiptView;
 use crate::http::pages::view::{Moment, html};
 use crate::service::keys::kept::Made;
 
@@ -73,7 +73,7 @@ const WAIT: Duration = Duration::from_secs(2);
 
 /// Shows a key that was just made.
 pub(super) async fn show(app: &App, place: &Place, shown: Shown, made: &Made, once: &Once) -> Response {
-    let receipt = ReceiptView::wait(app, place, made.revision, Some(made.at), WAIT).await;
+    let receipt = ReceiptView::wait(app, &place.signed_in, made.revision, Some(made.at), WAIT).await;
     let now = app.clock.now();
     html(&RevealPage {
         chrome: place.chrome("Copy your key", Section::ApiKeys),

@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::contract::Restrict;
 use crate::domain::keys::{End, Key, Status, restrict};
 use crate::http::pages::limits::KeyLimits;
+use crate::http::pages::restrict_form::restriction_lines;
 use crate::http::pages::view::Moment;
 
 /// A key as the pages show it.
-pub(super) struct Row {
+pub(in crate::http::pages) struct Row {
     pub id: String,
     pub name: String,
     pub environment: &'static str,
@@ -38,7 +39,7 @@ pub(super) struct Row {
 /// A state in words.
 #[derive(Template)]
 #[template(source = r#"<span class="badge {{ tone }}">{{ text }}</span>"#, ext = "html")]
-pub(super) struct Badge {
+pub(in crate::http::pages) struct Badge {
     tone: &'static str,
     text: &'static str,
 }
@@ -61,10 +62,10 @@ impl Row {
             last_used: key.uses.last_used_at.map(|at| Moment::used(at, now)),
             ends_soon: status != "revoked" && key.expires_at.is_some_and(|end| is_near(end, now)),
             rotated_to: key.rotated_to.clone(),
-            limits: KeyLimits::new(&key.limits),
-            limits_inherited: key.own_limits.is_none(),
+            limits: limits(key),
+            limits_inherited: key.own_limits.is_none() && key.plan.is_none(),
             plan: key.plan.clone(),
-            restrictions: restrictions(key),
+            restrictions: restriction_lines(key.restrict.as_ref()),
             restricted: match &key.restrict {
                 None => "",
                 Some(Restrict { paths, addresses, .. }) if !paths.is_empty() || !addresses.is_empty() => {
@@ -104,17 +105,17 @@ impl Row {
     }
 }
 
-/// Labels and lists. Methods are short, and stand in one line.
-fn restrictions(key: &Key) -> Vec<(&'static str, Vec<String>)> {
-    let Some(Restrict { methods, paths, addresses }) = key.restrict.clone() else { return Vec::new() };
-    let reads = restrict::is_read_only(key.restrict.as_ref());
-    let methods = Some(methods.join(", ")).filter(|methods| !methods.is_empty());
-    let lists = [
-        (if reads { "Read only" } else { "Methods" }, methods.into_iter().collect()),
-        ("Paths", paths),
-        ("Client addresses", addresses),
-    ];
-    lists.into_iter().filter(|(_, list)| !list.is_empty()).collect()
+/// Its plan takes the place of the workspace's default, and has its own limits.
+fn limits(key: &Key) -> KeyLimits {
+    let limits = KeyLimits::new(&key.limits);
+    match (&key.plan, &key.own_limits) {
+        (None, _) => limits,
+        (Some(plan), None) => {
+            let own = "That of its plan".to_owned();
+            KeyLimits { lines: vec![own.clone()], own, short: format!("Plan {plan}"), ..limits }
+        }
+        (Some(plan), Some(_)) => KeyLimits { short: format!("{} · plan {plan}", limits.short), ..limits },
+    }
 }
 
 fn is_near(end: End, now: Timestamp) -> bool {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::session::SignedIn;
 use crate::domain::gateways::{GatewayReceipt, Receipt};
 use crate::http::app::App;
-use crate::http::pages::place::Place;
 
 /// Which gateways enforce a change: how many for everybody, which ones for operators.
 pub(super) struct ReceiptView {
@@ -30,21 +30,21 @@ impl ReceiptView {
     /// waits for them has no place for pages meanwhile; and who has many receipts to wait for sees the next as it is now.
     pub async fn wait(
         app: &App,
-        place: &Place,
+        signed_in: &SignedIn,
         revision: u64,
         committed: Option<Instant>,
         longest: Duration,
     ) -> Self {
-        let waits = app.receipt_slots.take(&place.signed_in.user.seq);
+        let waits = app.receipt_slots.take(&signed_in.user.seq);
         let longest = if waits.is_some() { longest } else { Duration::ZERO };
-        if let Some(slot) = &place.signed_in.slot {
+        if let Some(slot) = &signed_in.slot {
             slot.give_back();
         }
-        Self::new(app.receipt(revision, committed, longest).await, place)
+        Self::new(app.receipt(revision, committed, longest).await, signed_in)
     }
 
     /// As much of it as the person there may see.
-    pub fn new(mut receipt: Receipt, place: &Place) -> Self {
+    pub fn new(mut receipt: Receipt, signed_in: &SignedIn) -> Self {
         // Who has to be looked after comes first.
         receipt.gateways.sort_by_key(|gateway| gateway.enforced);
         let pending = receipt.pending();
@@ -55,7 +55,7 @@ impl ReceiptView {
             pending: pending.len(),
             cut_off: receipt.cut_off.len(),
             replicas: receipt.replicas.len(),
-            names: place.is_operator().then_some(Names {
+            names: signed_in.user.is_operator.then_some(Names {
                 pending,
                 cut_off: receipt.cut_off,
                 gateways: receipt.gateways,
