@@ -148,6 +148,15 @@ scale: build ## sync 100,000 keys; print time and memory per key
 latency: build ## 200 rounds of create and revoke; print the times until every worker knows
 	FLAMEGATE_LATENCY_ROUNDS=200 $(CARGO) test --locked -p flamegate-e2e --test latency -- --nocapture
 
+.PHONY: plans
+plans: build ## change a plan of KEYS (100,000) keys beside one key, ROUNDS (100) times, on a real Envoy; print times, pages and bytes
+	FLAMEGATE_PLAN_KEYS=$(or $(KEYS),100000) FLAMEGATE_PLAN_ROUNDS=$(or $(ROUNDS),100) \
+		$(CARGO) test --locked -p flamegate-e2e --test plans -- --nocapture
+
+.PHONY: test-older
+test-older: build ## run the filters of older revisions, REV or those of tests/older.txt, against today's control plane, and their upgrade and back
+	@tests/older.sh $(REV)
+
 .PHONY: check
 check: setup ## check formatting, lints, documentation, floors and licences
 	$(CARGO) fmt --all --check

@@ -31,3 +31,4 @@ pub use envoy::{Envoy, Plugin};
 pub use flamegate_engines::{DEADLINE, eventually, process};
 pub use fleet::Fleet;
 pub use stack::Stack;
+pub use workers::until;

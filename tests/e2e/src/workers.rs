@@ -1,8 +1,24 @@
 //! An Envoy's workers one by one: each sees a change in its own time, and counts for itself.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use crate::{Envoy, Protocol, Request, envoy::WORKERS, eventually, http1};
+use crate::{DEADLINE, Envoy, Protocol, Request, envoy::WORKERS, eventually, http1};
+
+/// Asks all workers in turn, by a connection to each, until every one gives this status; how long the last one took.
+pub fn until(workers: &mut [http1::Connection], request: &Request, status: u16) -> Duration {
+    let started = Instant::now();
+    for connection in workers {
+        loop {
+            let answer = connection.send(request).expect("answer");
+            if answer.status == status {
+                break;
+            }
+            assert!(started.elapsed() < DEADLINE, "still {} after {:?}", answer.status, started.elapsed());
+        }
+    }
+    started.elapsed()
+}
 
 impl Envoy {
     /// Asks each worker until it gives this status: each of them sees a change in its own time.

@@ -2,12 +2,9 @@
 //! sets the number of rounds (20); `make test` waits for each verdict and asserts only that it comes, and a run of 200
 //! rounds also holds the times against the promise.
 
-use std::{
-    env,
-    time::{Duration, Instant},
-};
+use std::{env, time::Duration};
 
-use flamegate_e2e::{DEADLINE, Plugin, Request, Stack, http1::Connection};
+use flamegate_e2e::{Plugin, Request, Stack, until};
 use serde_json::json;
 
 /// From this many rounds on, the 99th percentile is asserted.
@@ -40,19 +37,4 @@ fn revocation_reaches_every_worker() {
     for (what, p99) in slowest {
         assert!(rounds < ENOUGH_ROUNDS || p99 < PROMISE, "{what}: p99 {p99:?}, promised {PROMISE:?}");
     }
-}
-
-/// Asks all workers in turn until each gives this status; how long the last one took, from the API's answer on.
-fn until(workers: &mut [Connection], request: &Request, status: u16) -> Duration {
-    let started = Instant::now();
-    for connection in workers {
-        loop {
-            let answer = connection.send(request).expect("answer");
-            if answer.status == status {
-                break;
-            }
-            assert!(started.elapsed() < DEADLINE, "still {} after {:?}", answer.status, started.elapsed());
-        }
-    }
-    started.elapsed()
 }
