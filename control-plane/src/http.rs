@@ -16,6 +16,7 @@ mod fleet_limits;
 pub mod gateways;
 pub mod health;
 pub(crate) mod json;
+mod key_shadow;
 pub mod keys;
 pub mod layers;
 mod leases;

@@ -24,7 +24,7 @@ pub(super) struct ExplainArgs {
     key: Option<String>,
 }
 
-const KEY_FIELDS: [Column; 15] = [
+const KEY_FIELDS: [Column; 16] = [
     ("KEY", "/key/id"),
     ("NAME", "/key/name"),
     ("HINT", "/key/key_hint"),
@@ -38,6 +38,7 @@ const KEY_FIELDS: [Column; 15] = [
     ("REVOKED", "/key/revoked_at"),
     ("RESTRICTIONS", "/key/restrict"),
     ("PLAN", "/key/plan"),
+    ("SHADOW", "/key/shadow"),
     ("REVISION", "/key/revision"),
     ("LOG'S REVISION", "/revision"),
 ];

@@ -6,7 +6,7 @@ mod usage;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use self::args::{CreateArgs, ImportArgs, ListArgs, RotateArgs, UpdateArgs};
+use self::args::{CreateArgs, ImportArgs, ListArgs, RotateArgs, Switch, UpdateArgs};
 use super::client::Client;
 use super::error::CliError;
 use super::import;
@@ -27,7 +27,7 @@ pub(super) const COLUMNS: [Column; 9] = [
     ("LAST USED", "/last_used_at"),
 ];
 
-const FIELDS: [Column; 20] = [
+const FIELDS: [Column; 21] = [
     ("ID", "/id"),
     ("NAME", "/name"),
     ("WORKSPACE", "/workspace"),
@@ -38,6 +38,7 @@ const FIELDS: [Column; 20] = [
     ("LIMITS", "/limits"),
     ("RESTRICTIONS", "/restrict"),
     ("PLAN", "/plan"),
+    ("SHADOW", "/shadow"),
     ("CREATED", "/created_at"),
     ("EXPIRES", "/expires_at"),
     ("REVOKED", "/revoked_at"),
@@ -63,6 +64,7 @@ pub(super) async fn run(client: &Client, output: Output, command: KeysCommand) -
         }
         KeysCommand::Update(args) => update(client, output, args).await,
         KeysCommand::Revoke { id, wait } => revoke(client, output, &id, &wait).await,
+        KeysCommand::Shadow { id, to, wait } => shadow(client, output, &id, to, wait.as_deref()).await,
         KeysCommand::Rotate(args) => rotate(client, output, args).await,
         KeysCommand::Import(args) => import_keys(client, output, args).await,
     }
@@ -136,6 +138,7 @@ async fn list(client: &Client, output: Output, args: ListArgs) -> Result<(), Cli
         ("environment", args.environment.as_deref()),
         ("status", args.status.as_deref()),
         ("plan", args.plan.as_deref()),
+        ("shadow", args.shadow.then_some("true")),
         ("unused_for", args.unused_for.as_deref()),
         ("still_used", args.still_used.then_some("true")),
     ];
@@ -183,6 +186,20 @@ async fn patch(
     let key = call.body(body).send().await?;
     output.one(&key, &FIELDS)?;
     Ok(key)
+}
+
+async fn shadow(
+    client: &Client,
+    output: Output,
+    id: &str,
+    to: Switch,
+    wait: Option<&str>,
+) -> Result<(), CliError> {
+    let body = json!({ "shadow": to == Switch::On });
+    let call = client.call(Method::PUT, &["api-keys", id, "shadow"]).wait(wait);
+    let key = call.body(body).send().await?;
+    output.one(&key, &FIELDS)?;
+    enforced(key.get("receipt"))
 }
 
 async fn revoke(client: &Client, output: Output, id: &str, wait: &str) -> Result<(), CliError> {
@@ -274,6 +291,7 @@ async fn import_keys(client: &Client, output: Output, args: ImportArgs) -> Resul
         ("expires_at", args.expiry.to_json()?),
         ("limits", args.limits.to_json()),
         ("restrict", args.restrict.to_json()),
+        ("shadow", args.shadow.then_some(Value::Bool(true))),
     ]);
     let key = client.call(Method::POST, &["api-keys", "import"]).body(body).send().await?;
     output.one(&key, &FIELDS)?;

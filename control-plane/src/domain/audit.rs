@@ -49,6 +49,10 @@ pub enum Action {
     KeyRotated,
     /// A key was ended.
     KeyRevoked,
+    /// A key was put in shadow.
+    KeyShadowBegun,
+    /// A key is in shadow no more.
+    KeyShadowEnded,
     /// A workspace was made.
     WorkspaceCreated,
     /// A workspace was changed.
@@ -179,13 +183,15 @@ impl Via {
 
 impl Action {
     /// All of them, in the order in which a menu lists them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::KeyCreated,
         Self::KeysImported,
         Self::KeyRenamed,
         Self::KeyUpdated,
         Self::KeyRotated,
         Self::KeyRevoked,
+        Self::KeyShadowBegun,
+        Self::KeyShadowEnded,
         Self::WorkspaceCreated,
         Self::WorkspaceUpdated,
         Self::PlanCreated,
@@ -222,6 +228,8 @@ impl Action {
             Self::KeyUpdated => "api_key.updated",
             Self::KeyRotated => "api_key.rotated",
             Self::KeyRevoked => "api_key.revoked",
+            Self::KeyShadowBegun => "api_key.shadow_begun",
+            Self::KeyShadowEnded => "api_key.shadow_ended",
             Self::WorkspaceCreated => "workspace.created",
             Self::WorkspaceUpdated => "workspace.updated",
             Self::UserAdded => "user.added",

@@ -36,7 +36,9 @@ pub struct QuestionDraft {
 pub enum Verdict {
     /// The key is good: 200, or 429 while a limit of it is used up.
     Accepted,
-    /// 401: the key is good, and the gateway's filter does not understand its restrictions.
+    /// The same of a key in shadow: 200 also over a limit and outside its restrictions.
+    Shadowed,
+    /// 401: the key is good, and the gateway's filter does not understand its restrictions, its plan or that it is in shadow.
     NotUnderstood,
     /// 401: no key has that hash.
     Unknown,
@@ -92,11 +94,12 @@ impl QuestionDraft {
 impl Verdict {
     /// Of a gateway that enforces everything.
     pub fn of_key(key: Option<&Key>, now: Timestamp) -> Self {
-        match key.map(|key| key.status(now)) {
-            None => Self::Unknown,
-            Some(Status::Active) => Self::Accepted,
-            Some(Status::Revoked) => Self::Revoked,
-            Some(Status::Expired) => Self::Expired,
+        let Some(key) = key else { return Self::Unknown };
+        match key.status(now) {
+            Status::Active if key.shadow => Self::Shadowed,
+            Status::Active => Self::Accepted,
+            Status::Revoked => Self::Revoked,
+            Status::Expired => Self::Expired,
         }
     }
 
@@ -128,14 +131,13 @@ impl Verdict {
         if acknowledged < needed {
             return Self::Behind;
         }
-        let needs_two = key
-            .is_some_and(|key| key.restrict.is_some() || key.plan.is_some() || key.workspace_plan.is_some());
+        let needs_two = key.is_some_and(Key::needs_protocol_2);
         match Self::of_key(key, now) {
-            Self::Accepted if gateway.connected && needs_two && gateway.accepts == Protocol::One => {
+            // Whether it still runs is not known, so nothing passes there for sure.
+            Self::Accepted | Self::Shadowed if !gateway.connected => Self::NotKnown,
+            Self::Accepted | Self::Shadowed if needs_two && gateway.accepts == Protocol::One => {
                 Self::NotUnderstood
             }
-            // Whether it still runs is not known, so nothing passes there for sure.
-            Self::Accepted if !gateway.connected => Self::NotKnown,
             other => other,
         }
     }
@@ -143,7 +145,7 @@ impl Verdict {
     /// The status that a client gets; `None` when that is not known.
     pub const fn status(self) -> Option<u16> {
         match self {
-            Self::Accepted => Some(200),
+            Self::Accepted | Self::Shadowed => Some(200),
             Self::NotUnderstood | Self::Unknown | Self::Revoked | Self::Expired => Some(401),
             Self::NoTable | Self::Stale => Some(503),
             Self::OtherDatabase | Self::Differs | Self::Behind | Self::NotKnown => None,
@@ -155,7 +157,12 @@ impl Verdict {
         match self {
             Self::NotUnderstood | Self::Unknown | Self::Revoked | Self::Expired => Some("INVALID_API_KEY"),
             Self::NoTable | Self::Stale => Some("UNAVAILABLE"),
-            Self::Accepted | Self::OtherDatabase | Self::Differs | Self::Behind | Self::NotKnown => None,
+            Self::Accepted
+            | Self::Shadowed
+            | Self::OtherDatabase
+            | Self::Differs
+            | Self::Behind
+            | Self::NotKnown => None,
         }
     }
 
@@ -163,6 +170,7 @@ impl Verdict {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Shadowed => "shadowed",
             Self::NotUnderstood => "not_understood",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
@@ -183,8 +191,12 @@ impl Verdict {
                 "the key is active; 429 RATE_LIMITED while one of its limits is used up, which only the gateway knows; 403 FORBIDDEN for what its restrictions do not name; 401 where \
                  the gateway does not accept its environment"
             }
+            Self::Shadowed => {
+                "the key is active and in shadow: over a limit or outside its restrictions it passes, is counted, and has the header x-flametalk-shadow; 401 where the \
+                 gateway does not accept its environment"
+            }
             Self::NotUnderstood => {
-                "the key is active and has restrictions or a plan, which the gateway's filter does not understand: it refuses the key until it is updated"
+                "the key is active and has restrictions or a plan, or is in shadow, which the gateway's filter does not understand: it refuses the key until it is updated"
             }
             Self::Unknown => "no key here has this hash",
             Self::Revoked => "the key is revoked",

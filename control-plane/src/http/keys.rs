@@ -48,6 +48,8 @@ struct ListQuery {
     unused_for: Option<String>,
     /// Only keys with this plan.
     plan: Option<String>,
+    /// `true`: only keys in shadow, which nothing but operators sets.
+    shadow: Option<bool>,
     /// `true`: only keys that have ended, and with which somebody came within the last seven days.
     still_used: Option<bool>,
     /// Most entries, 1 to 200; 50 when it is not given.
@@ -316,6 +318,7 @@ async fn filter(caller: &Caller, query: ListQuery) -> Result<KeyFilter, Error> {
         unused_since,
         refused_since,
         plan: query.plan,
+        shadow: query.shadow.unwrap_or(false),
         before,
         ..KeyFilter::default()
     })

@@ -65,7 +65,7 @@ pub(super) fn route(mut document: Generated) -> Result<Router<App>, Error> {
 /// What any operation can answer, whatever it does: the framework's refusals, and being too busy or going down.
 fn add_common_responses(document: &mut Generated) {
     for (path, item) in &mut document.paths.paths {
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             let mut statuses: Vec<&str> = Vec::new();
             if operation.security.is_some() {
@@ -90,9 +90,9 @@ fn add_common_responses(document: &mut Generated) {
 /// The format wants a description for every response; where the handler gives none, the status says enough.
 fn describe_responses(document: &mut Generated) {
     let items = document.paths.paths.values_mut();
-    let all = |item| -> [_; 4] {
+    let all = |item| -> [_; 5] {
         let item: &mut utoipa::openapi::PathItem = item;
-        [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
+        [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
     };
     let operations = items.flat_map(all).flatten();
     for (status, response) in operations.flat_map(|operation| operation.responses.responses.iter_mut()) {

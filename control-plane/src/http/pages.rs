@@ -77,6 +77,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/settings/api-keys/{id}/edit", get(keys::ask_edit).post(keys::edit))
         .route("/settings/api-keys/{id}/rotate", get(keys::ask_rotate).post(keys::rotate))
         .route("/settings/api-keys/{id}/revoke", get(keys::ask_revoke).post(keys::revoke))
+        .route("/settings/api-keys/{id}/shadow", post(keys::set_shadow))
         .route("/gateways", get(gateways::show))
         .route("/audit", get(audit::show))
         .route("/audit/export", get(audit::export));

@@ -14,8 +14,8 @@ use super::error::Failure;
 use super::needs::Needs;
 use super::receive::{self, MAX_BODY};
 use super::{
-    audit, auth, credentials, database, explain, fleet_limits, gateways, health, keys, layers, leases,
-    notices, openapi, pages, plans, posts, replicas, sync, tokens, usage, users, workspaces,
+    audit, auth, credentials, database, explain, fleet_limits, gateways, health, key_shadow, keys, layers,
+    leases, notices, openapi, pages, plans, posts, replicas, sync, tokens, usage, users, workspaces,
 };
 use crate::domain::error::Error;
 
@@ -24,6 +24,7 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
     let pages = pages::router(&app.for_pages()).map_err(Error::internal)?;
     let admin = OpenApiRouter::new()
         .merge(keys::routes())
+        .merge(key_shadow::routes())
         .merge(plans::routes())
         .merge(workspaces::routes())
         .merge(gateways::routes())

@@ -7,6 +7,7 @@ mod named;
 mod once;
 mod plan;
 mod service;
+mod shadow;
 
 pub use self::change::{Revoked, Rotated};
 pub use self::service::{Created, Keys, Pasted, Swept, soon};

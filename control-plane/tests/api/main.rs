@@ -18,6 +18,7 @@ mod restrictions;
 mod revoke_key;
 mod rotate_key;
 mod scopes;
+mod shadow;
 mod tokens;
 mod update_key;
 mod usage;

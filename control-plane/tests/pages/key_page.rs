@@ -188,3 +188,47 @@ async fn a_fleet_limit_is_chosen_in_the_form_and_its_page_says_what_is_left() {
     page.hides("shared/edge");
     browser.get(&format!("{}/edit", path(key))).await.shows("<option value=\"fleet-refuse\" selected>");
 }
+
+#[tokio::test]
+async fn an_operator_puts_a_key_in_shadow_and_members_see_it() {
+    let (control, browser) = start().await;
+    let key = control.create_key().await;
+    let (page, action) = (browser.get(&path(&key)).await, format!("{}/shadow", path(&key)));
+    for hidden in ["In shadow", "/shadow", "Put in shadow"] {
+        page.hides(hidden);
+    }
+    assert_eq!(browser.submit_from(&page, &action, &[("shadow", "on")]).await.status, 403);
+    control.patch("/v1/users/ada@example.com", json!({"operator": true})).await.expect(200);
+    let page = browser.get(&path(&key)).await;
+    page.shows("Put in shadow");
+    for _ in 0..2 {
+        // Sent again it changes nothing.
+        let done = browser.submit_from(&page, &action, &[("shadow", "on")]).await;
+        assert_eq!((done.status, done.location()), (303, path(&key).as_str()));
+    }
+    browser.submit_from(&page, &action, &[("shadow", "maybe")]).await;
+    let told = browser.get(&path(&key)).await;
+    told.shows("Enforce its limits");
+    told.shows("Key put in shadow");
+    browser.get(KEYS).await.shows("In shadow");
+    control.patch("/v1/users/ada@example.com", json!({"operator": false})).await.expect(200);
+    let told = browser.get(&path(&key)).await;
+    told.shows("In shadow");
+    told.shows("An operator ends that.");
+    told.hides("Enforce its limits");
+    let log = browser.get("/w/demo/audit").await;
+    log.shows("put in shadow the key");
+    let entries = control.get("/v1/audit?action=api_key.shadow_begun").await.expect(200);
+    assert_eq!(
+        (entries.as_array().unwrap().len(), &entries[0]["actor"]["name"]),
+        (1, &json!("ada@example.com"))
+    );
+    control.patch("/v1/users/ada@example.com", json!({"operator": true})).await.expect(200);
+    browser.submit_from(&told, &action, &[("shadow", "off")]).await;
+    browser.get(&path(&key)).await.shows("Put in shadow");
+    // One that has ended is neither.
+    browser.submit_from(&told, &action, &[("shadow", "on")]).await;
+    let page = browser.revoke(key["id"].as_str().unwrap()).await;
+    page.hides("In shadow");
+    page.hides("Enforce its limits");
+}

@@ -126,6 +126,7 @@ pub fn new_key(workspace: &Workspace, name: &str) -> NewKey {
     NewKey {
         restrict: None,
         plan: None,
+        shadow: false,
         id: format!("key_{name}"),
         hash: hash_of(name),
         workspace_seq: workspace.seq,

@@ -2,7 +2,8 @@
 
 use flamegate::contract::restrict::Restrict;
 use flamegate_control::domain::bounds::Bounds;
-use flamegate_control::domain::keys::{End, KeyCounts, NewKey, Status};
+use flamegate_control::domain::keys::{End, KeyCounts, KeyFilter, NewKey, Status};
+use flamegate_control::domain::log::Since;
 
 use crate::fixtures::{Database, Environment, Scope, at, hash_of, limit, new_key};
 
@@ -221,4 +222,40 @@ pub async fn known_hashes_are_found_with_their_keys(database: Database) {
     assert_eq!(found.len(), 600);
     assert!(found.iter().all(|(hash, key)| hash_of(&key.name) == *hash));
     assert!(reader.keys_of_hashes(&[]).await.unwrap().is_empty());
+}
+
+pub async fn a_key_is_in_shadow_until_it_is_taken_out(database: Database) {
+    let workspace = database.workspace("demo").await;
+    let first = database.key(&workspace, "k1").await;
+    let stored = database.store_key(NewKey { shadow: true, ..new_key(&workspace, "k2") }).await;
+    assert_eq!((first.shadow, stored.value.shadow), (false, true));
+    for shadow in [true, false] {
+        let before = database.store.head().revision;
+        let seq = first.seq;
+        let set =
+            database.write(move |tx| Box::pin(async move { tx.set_key_shadow(seq, shadow).await })).await;
+        assert_eq!(set.head.revision, before + 1);
+        assert_eq!(database.find_key("key_k1").await.unwrap().revision, Some(set.head.revision));
+        let mut reader = database.store.read().await.unwrap();
+        let Since::Changes { page, .. } = reader.changes_since(before, None, 10).await.unwrap() else {
+            panic!("changes")
+        };
+        let records: Vec<_> =
+            page.changes.iter().map(|change| change.record.as_ref().unwrap().shadow).collect();
+        assert_eq!(records, [shadow]);
+        let table = reader.part_of_table(None, 10).await.unwrap();
+        let in_table = table.changes.iter().filter(|change| change.record.as_ref().unwrap().shadow).count();
+        assert_eq!(in_table, if shadow { 2 } else { 1 });
+        for look in [None, Some(100)] {
+            let filter =
+                KeyFilter { shadow: true, workspace_seq: Some(workspace.seq), look, ..KeyFilter::default() };
+            let found = reader.list_keys(&filter, at(9), 10).await.unwrap();
+            let ids: Vec<_> = found.iter().map(|key| key.id.as_str()).collect();
+            let wanted: &[&str] = if shadow { &["key_k2", "key_k1"] } else { &["key_k2"] };
+            assert_eq!(
+                (ids.as_slice(), reader.count_keys(&filter, at(9)).await.unwrap()),
+                (wanted, wanted.len() as u64)
+            );
+        }
+    }
 }

@@ -71,7 +71,8 @@ macro_rules! engine {
                     the_clock_takes_keys_off_the_table_and_puts_them_back
                     a_successor_is_noted_on_both_sides
                     keys_are_counted_by_state
-                    known_hashes_are_found_with_their_keys;
+                    known_hashes_are_found_with_their_keys
+                    a_key_is_in_shadow_until_it_is_taken_out;
                 key_plans:
                     a_change_of_a_plan_is_one_revision_for_all_who_have_it
                     a_plan_that_somebody_has_stays;

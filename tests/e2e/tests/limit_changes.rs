@@ -1,7 +1,11 @@
 //! Limits whose numbers are changed while they are used, on a gateway of two workers: what was used stays used, and nobody is
-//! refused by an old rate.
+//! refused by an old rate. And keys in shadow, whose limits refuse nobody.
 
-use flamegate_e2e::{Plugin, Request, Stack, control::NewKey, http1::Connection};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flamegate_e2e::{
+    Plugin, Request, Stack, control::NewKey, eventually, http1::Connection, upstream::echoed,
+};
 use serde_json::{Value, json};
 
 /// What an hour admits, all at once.
@@ -17,7 +21,12 @@ struct Gateway {
 
 impl Gateway {
     fn start(name: &str) -> Self {
-        let stack = Stack::start(name, &Plugin::singleton(json!({})));
+        Self::start_changed(name, |text| text)
+    }
+
+    /// The same with a change to Envoy's configuration.
+    fn start_changed(name: &str, change: impl FnOnce(String) -> String) -> Self {
+        let stack = Stack::start_changed(name, &Plugin::singleton(json!({})), change);
         let workers = stack.envoy.connection_to_each_worker();
         Self { stack, workers }
     }
@@ -171,5 +180,70 @@ fn a_changed_plan_is_enforced_by_every_worker_for_all_its_keys() {
             assert_eq!(worker.send(&post).expect("answer").status, 403);
         }
         assert_eq!(gateway.send(key, 20).0, 6, "four are used, and what is forbidden takes nothing");
+    }
+}
+
+/// On a gateway whose guard knows of shadow. Every worker is asked, and the first answer after the receipt counts.
+#[test]
+fn a_key_in_shadow_passes_over_its_limit_is_counted_and_is_refused_once_it_is_taken_out() {
+    let mut gateway = Gateway::start_changed("shadow-key", |text| {
+        text.replacen("value_match: { exact: path }", "value_match: { exact: shadow }", 1)
+    });
+    let key = gateway.key("e2e", &json!([an_hour(2)]));
+    let set = |gateway: &Gateway, key: &NewKey, shadow: bool| {
+        let path = format!("/v1/api-keys/{}/shadow?wait=30s", key.id);
+        let set = gateway.stack.control.data("PUT", &path, Some(&json!({"shadow": shadow})));
+        assert_eq!(
+            (&set["shadow"], &set["receipt"]["enforced"], &set["receipt"]["pending"]),
+            (&json!(shadow), &json!(1), &json!([])),
+            "{set}"
+        );
+    };
+    set(&gateway, &key, true);
+    let request = Request::get("/v1/agents").bearer(&key.key).header("x-flametalk-shadow", "NONE");
+    let mut marks = Vec::new();
+    for number in 0..12 {
+        let workers = gateway.workers.len();
+        let answer = gateway.workers[number % workers].send(&request).expect("answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let echo = echoed(&answer).expect("the upstream's echo");
+        let of = |name: &str| -> Vec<String> {
+            let found = echo.iter().filter(|(header, _)| header == name);
+            found.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+        };
+        assert_eq!((of("x-flametalk-key-id"), of("authorization")), (vec![key.id.clone()], Vec::new()));
+        marks.push(of("x-flametalk-shadow").join("|"));
+    }
+    // Two are admitted; a worker may have taken one more than the other has used.
+    let would = marks.iter().filter(|mark| *mark == "RATE_LIMITED").count();
+    assert!(would >= 10 && marks.iter().filter(|mark| mark.is_empty()).count() == 12 - would, "{marks:?}");
+    eventually("the gateway and the control plane have counted what would have been refused", || {
+        let metrics = gateway.stack.envoy.metrics();
+        let told = metrics.requests("shadow_rate_limited", "key");
+        let path = format!("/v1/api-keys/{}/usage", key.id);
+        let used = gateway.stack.control.data("GET", &path, None)["totals"]["rate_limited"].clone();
+        if told == would as u64 && used == json!(would) { Ok(()) } else { Err(format!("{told}, {used}")) }
+    });
+    set(&gateway, &key, false);
+    for worker in &mut gateway.workers {
+        assert_eq!(worker.send(&request).expect("answer").status, 429);
+    }
+    // It revives nothing.
+    set(&gateway, &key, true);
+    assert_eq!(gateway.stack.control.revoke(&key.id, "30s")["enforced"], 1);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let short = json!({"limits": [an_hour(1)], "expires_at": now + 3});
+    let short = gateway.stack.control.create_key("e2e", "live", short);
+    set(&gateway, &short, true);
+    for ended in [key, short] {
+        let request = Request::get("/v1/agents").bearer(&ended.key);
+        for worker in &mut gateway.workers {
+            eventually("an ended key is refused", || {
+                match worker.send(&request).map(|answer| answer.status) {
+                    Ok(401) => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            });
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::usage::UsageArgs;
@@ -43,10 +43,27 @@ pub(in crate::cli) enum KeysCommand {
         #[arg(long, default_value = "5s", value_name = "TIME")]
         wait: String,
     },
+    /// Put a key in shadow, or take it out: what its limits or restrictions would refuse is counted and passes
+    Shadow {
+        /// key_…
+        id: String,
+        /// on or off
+        to: Switch,
+        /// How long to wait until every gateway knows of it
+        #[arg(long, value_name = "TIME")]
+        wait: Option<String>,
+    },
     /// Make a key in the place of another one, which ends after a grace
     Rotate(RotateArgs),
     /// Store existing keys by their SHA-256
     Import(ImportArgs),
+}
+
+/// On or off.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Args)]
@@ -94,6 +111,9 @@ pub(in crate::cli) struct ListArgs {
     /// Only with this plan
     #[arg(long)]
     pub plan: Option<String>,
+    /// Only in shadow
+    #[arg(long)]
+    pub shadow: bool,
     /// Only active keys that were not used for so long, and were there and counted: 90d, 12h
     #[arg(long, value_name = "TIME")]
     pub unused_for: Option<String>,
@@ -167,7 +187,7 @@ pub(in crate::cli) struct RotateArgs {
 
 #[derive(Args)]
 pub(in crate::cli) struct ImportArgs {
-    /// A file with one JSON object per line (hash, workspace, name, environment, optional key_hint, expires_at, limits, restrict, plan); - for
+    /// A file with one JSON object per line (hash, workspace, name, environment, optional key_hint, expires_at, limits, restrict, plan, shadow); - for
     /// standard input. In place of the hash a line may have the key, of which only the hash is sent. Hashes that are known
     /// already are skipped; a line that is refused is told, and the others are imported
     #[arg(long, conflicts_with_all = ["hash", "workspace", "name", "environment", "hint"])]
@@ -193,6 +213,9 @@ pub(in crate::cli) struct ImportArgs {
     pub limits: LimitArgs,
     #[command(flatten)]
     pub restrict: RestrictArgs,
+    /// In shadow from its first request on: what its limits or restrictions would refuse is counted and passes
+    #[arg(long)]
+    pub shadow: bool,
 }
 
 #[derive(Args)]

@@ -25,6 +25,7 @@ fn key(change: impl FnOnce(&mut Key)) -> Key {
         restrict: None,
         plan: None,
         workspace_plan: None,
+        shadow: false,
         created_at: now(),
         created_by: None,
         expires_at: None,
@@ -106,6 +107,23 @@ fn who_has_no_table_or_does_not_count_answers_otherwise() {
     let cut_off = gateway(Some(10), cut_off);
     assert_eq!(Verdict::of_gateway(&cut_off, Some(&revoked), 12, now()), Verdict::Revoked);
     assert_eq!(of(&gateway(None, |gateway| gateway.other_database = true)), Verdict::OtherDatabase);
+}
+
+#[test]
+fn a_key_in_shadow_is_accepted_where_the_filter_knows_of_it_and_revived_nowhere() {
+    let of = |gateway: &GatewayView, key: &Key| Verdict::of_gateway(gateway, Some(key), 12, now());
+    let active = key(|key| key.shadow = true);
+    assert_eq!(of(&gateway(Some(10), |_| {}), &active), Verdict::Shadowed);
+    assert_eq!(
+        of(&gateway(Some(10), |gateway| gateway.accepts = Protocol::One), &active),
+        Verdict::NotUnderstood
+    );
+    assert_eq!(of(&gateway(Some(10), |gateway| gateway.connected = false), &active), Verdict::NotKnown);
+    let revoked = key(|key| (key.shadow, key.revoked_at) = (true, Some(now())));
+    let expired = key(|key| (key.shadow, key.expires_at) = (true, End::from_second(NOW)));
+    for ended in [&revoked, &expired] {
+        assert_eq!(of(&gateway(Some(10), |_| {}), ended).status(), Some(401));
+    }
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct KeyFilter {
     pub search: Option<String>,
     /// Only keys with this plan; for pages without a workspace, those of them that are not revoked.
     pub plan: Option<String>,
+    /// Only keys in shadow.
+    pub shadow: bool,
     /// Only keys with exactly this hint.
     pub hint: Option<String>,
     /// Only keys that somebody of this name has made.

@@ -35,6 +35,8 @@ pub struct ImportDraft {
     pub restrict: Option<RestrictDraft>,
     /// Its plan.
     pub plan: Option<String>,
+    /// In shadow from the first request on.
+    pub shadow: bool,
 }
 
 /// What became of one key of a batch.
@@ -52,6 +54,7 @@ pub enum Imported {
 pub(crate) struct Ready {
     pub(crate) hash: KeyHash,
     pub(crate) hint: String,
+    pub(crate) shadow: bool,
     pub(crate) wanted: Wanted,
 }
 
@@ -96,6 +99,6 @@ impl ImportDraft {
             problems
                 .add("key_hint", "must be the prefix, … and at most four characters, such as sk_live_…a1B2");
         }
-        Some(Ready { hash: hash?, hint, wanted })
+        Some(Ready { hash: hash?, hint, shadow: self.shadow, wanted })
     }
 }

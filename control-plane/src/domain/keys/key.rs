@@ -40,6 +40,8 @@ pub struct Key {
     pub plan: Option<String>,
     /// The workspace's plan.
     pub workspace_plan: Option<String>,
+    /// What its limits or restrictions would refuse is counted and passes.
+    pub shadow: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it, as shown to people; `None` for keys older than the audit log.
@@ -103,6 +105,8 @@ pub struct NewKey {
     pub restrict: Option<Restrict>,
     /// Its plan.
     pub plan: Option<String>,
+    /// What its limits or restrictions would refuse is counted and passes.
+    pub shadow: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it, for people.
@@ -122,14 +126,23 @@ impl Key {
     /// What the audit log tells of it.
     pub(crate) fn audited(&self) -> Value {
         let limits: Vec<_> = self.own_limits.iter().flatten().map(limits::to_text).collect();
-        json!({
+        let mut details = json!({
             "key": self.hint,
             "environment": self.environment.as_str(),
             "expires_at": self.expires_at.map(|time| time.to_string()),
             "limits": self.own_limits.as_ref().map(|_| limits),
             "restrictions": self.restrict.as_ref().map(restrict::in_words),
             "plan": self.plan,
-        })
+        });
+        if self.shadow {
+            details["shadow"] = json!(true);
+        }
+        details
+    }
+
+    /// Whether a gateway of protocol 1 is told that it is gone, as [`crate::contract::KeyRecord::needs`] says of its record.
+    pub(crate) const fn needs_protocol_2(&self) -> bool {
+        self.restrict.is_some() || self.plan.is_some() || self.workspace_plan.is_some() || self.shadow
     }
 
     /// Its state at a moment.

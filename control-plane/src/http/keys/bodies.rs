@@ -52,6 +52,8 @@ pub(in crate::http) struct KeyBody {
     restrict: Option<RestrictBody>,
     /// Its plan, whose limits and restrictions count as well; null for none.
     plan: Option<String>,
+    /// True while what its limits or restrictions would refuse is counted and passes. Only operators set it.
+    shadow: bool,
     /// The key that this one replaced.
     rotated_from: Option<String>,
     /// The key that replaces this one.
@@ -83,7 +85,7 @@ pub(super) struct CreatedBody {
 /// A key that was changed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UpdatedApiKey)]
-pub(super) struct UpdatedBody {
+pub(in crate::http) struct UpdatedBody {
     #[serde(flatten)]
     pub api_key: KeyBody,
     /// With `wait`: which gateways know of the change.
@@ -200,6 +202,7 @@ impl KeyBody {
             limits_inherited: key.own_limits.is_none(),
             restrict: key.restrict.as_ref().map(RestrictBody::from),
             plan: key.plan.clone(),
+            shadow: key.shadow,
             rotated_from: key.rotated_from.clone(),
             rotated_to: key.rotated_to.clone(),
             revision: key.revision,

@@ -132,6 +132,9 @@ pub(crate) struct ImportKey {
     /// Name of a plan.
     #[serde(default)]
     pub plan: Option<String>,
+    /// `true`: in shadow from its first request on.
+    #[serde(default)]
+    pub shadow: Option<bool>,
 }
 
 impl From<CreateKey> for KeyDraft {
@@ -180,6 +183,7 @@ impl From<ImportKey> for ImportDraft {
             limits: body.limits.map(drafts),
             restrict: body.restrict.map(RestrictDraft::from),
             plan: body.plan,
+            shadow: body.shadow.unwrap_or(false),
         }
     }
 }

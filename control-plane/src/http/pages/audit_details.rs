@@ -50,7 +50,8 @@ const STATE: [(&str, &str, Kind); 13] = [
 ];
 
 /// What else there may be.
-const MORE: [(&str, &str, Kind); 9] = [
+const MORE: [(&str, &str, Kind); 10] = [
+    ("shadow", "In shadow", Kind::Plain("no")),
     ("operator", "Operator", Kind::Plain("no")),
     ("grace_seconds", "The old key works for", Kind::Grace),
     ("new_key", "New key", Kind::Plain("none")),

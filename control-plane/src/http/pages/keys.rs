@@ -15,6 +15,7 @@ mod reveal;
 mod row;
 mod search;
 mod selected;
+mod shadow;
 mod terms;
 
 use askama::Template;
@@ -45,6 +46,7 @@ pub(super) use self::page::show;
 pub(super) use self::row::Row;
 pub(super) use self::search::search;
 pub(super) use self::selected::{ask_selected, change_selected};
+pub(super) use self::shadow::set as set_shadow;
 
 #[derive(Template)]
 #[template(path = "keys.html")]

@@ -232,6 +232,8 @@ fn successor(old: &Key, id: String, now: Timestamp, by: &Actor) -> NewKey {
         limits: old.own_limits.clone(),
         restrict: old.restrict.clone(),
         plan: old.plan.clone(),
+        // Whose client is tried goes on so: a rotation refuses nobody.
+        shadow: old.shadow,
         created_at: now,
         created_by: by.name.clone(),
         expires_at: old.expires_at,
@@ -283,6 +285,9 @@ async fn note_rotation(
     let end = |key: &Key| key.expires_at.map(|end| end.to_string());
     let mut details = json!({ "key": old.hint, "new_id": new.id, "new_key": new.hint, "new_expires_at": end(new),
         "grace_seconds": grace.as_secs() });
+    if new.shadow {
+        details["shadow"] = json!(true);
+    }
     if before.expires_at != old.expires_at {
         details["expires_at"] = json!(end(old));
         details["before"] = json!({ "expires_at": end(before) });
@@ -290,6 +295,6 @@ async fn note_rotation(
     by.did(tx, now, Action::KeyRotated, old.as_target(), details).await
 }
 
-fn conflict(message: &str, id: &str) -> Error {
+pub(super) fn conflict(message: &str, id: &str) -> Error {
     Error::Conflict { message: message.to_owned(), id: Some(id.to_owned()) }
 }

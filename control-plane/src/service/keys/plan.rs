@@ -63,7 +63,7 @@ impl<'a> Plan<'a> {
     }
 
     async fn place(&mut self, tx: &mut View, key: Ready) -> Result<Imported, Error> {
-        let Ready { hash, hint, wanted } = key;
+        let Ready { hash, hint, shadow, wanted } = key;
         let workspace = match self.workspaces.entry(wanted.workspace.clone()) {
             Entry::Occupied(found) => found.into_mut(),
             Entry::Vacant(free) => {
@@ -110,6 +110,7 @@ impl<'a> Plan<'a> {
             limits,
             restrict: wanted.restrict,
             plan: wanted.plan,
+            shadow,
             created_at: self.now,
             created_by: self.by.name.clone(),
             expires_at: wanted.expires_at,

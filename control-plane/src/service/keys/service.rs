@@ -116,6 +116,7 @@ impl Keys {
                         limits,
                         restrict: wanted.restrict,
                         plan: wanted.plan,
+                        shadow: false,
                         created_at: now,
                         created_by: by.name.clone(),
                         expires_at: wanted.expires_at,

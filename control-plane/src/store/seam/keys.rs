@@ -56,6 +56,9 @@ pub trait WriteKeys: ReadKeys {
     /// Changes what the key may be used for; `None` for everything.
     async fn set_key_restrict(&mut self, seq: i64, restrict: Option<&Restrict>) -> Result<(), Error>;
 
+    /// Puts the key in shadow, or takes it out.
+    async fn set_key_shadow(&mut self, seq: i64, shadow: bool) -> Result<(), Error>;
+
     /// Takes the key out of the gateways' table for good.
     async fn revoke_key(&mut self, seq: i64, now: Timestamp) -> Result<(), Error>;
 

@@ -21,7 +21,7 @@ use crate::store::seam::plans::ReadPlans as _;
 const RECORD: &str = "SELECT k.hash, k.id, w.id AS workspace, k.environment, k.expires_at, k.listed,
         COALESCE(k.revision, 0) AS revision, 
         COALESCE(k.limits, CASE WHEN k.plan IS NULL THEN w.default_limits ELSE '[]' END) AS limits, k.plan, w.plan AS workspace_plan,
-        w.ceiling, w.workspace_limits, k.restrictions
+        w.ceiling, w.workspace_limits, k.restrictions, k.shadow
     FROM api_keys k JOIN workspaces w ON w.seq = k.workspace_seq";
 
 #[async_trait]
@@ -151,6 +151,7 @@ fn change(row: &impl Columns) -> Result<Change, Error> {
         restrict: restrictions(row)?,
         plan: row.maybe_text("plan")?,
         workspace_plan: row.maybe_text("workspace_plan")?,
+        shadow: row.flag("shadow")?,
         ..KeyRecord::new(row.text("id")?, row.text("workspace")?, environment(row.text("environment")?)?)
     };
     let revision = unsigned(row.number("revision")?)?;

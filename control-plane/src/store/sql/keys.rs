@@ -25,11 +25,11 @@ use crate::domain::usage::time_of;
 use crate::store::seam::keys::{ReadKeys, WriteKeys};
 
 const SELECT: &str =
-    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.restrictions, k.plan, k.created_at, k.expires_at,
+    "SELECT k.seq, k.id, k.workspace_seq, k.created_by, k.environment, k.name, k.note, k.hint, k.limits, k.restrictions, k.plan, k.shadow, k.created_at, k.expires_at,
         k.revoked_at, k.rotated_from, k.rotated_to, k.revision, w.id AS workspace, w.slug, w.default_limits, w.ceiling,
         w.workspace_limits, w.plan AS workspace_plan, u.last_used_at, u.last_used_by, u.last_refused_at, u.last_refused_by";
 
-/// Most rows in one statement: 15 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
+/// Most rows in one statement: 16 values each, and SQLite takes 32,766 values, PostgreSQL 65,535.
 const ROWS_PER_INSERT: usize = 1_000;
 
 #[async_trait]
@@ -134,7 +134,7 @@ impl<S: Sql> WriteKeys for S {
             let first = changes::take_revisions(self, chunk.len() as u64).await?;
             let mut sql = Statement::new(
                 "INSERT INTO api_keys (id, hash, workspace_seq, environment, name, hint, limits, created_at, created_by,
-                     expires_at, rotated_from, revision, folded, restrictions, plan) VALUES ",
+                     expires_at, rotated_from, revision, folded, restrictions, plan, shadow) VALUES ",
             );
             for (key, revision) in chunk.iter().zip(first..) {
                 sql.push(if revision == first { "(" } else { ", (" })
@@ -189,6 +189,12 @@ impl<S: Sql> WriteKeys for S {
         self.run(set).await.map(drop)
     }
 
+    async fn set_key_shadow(&mut self, seq: i64, shadow: bool) -> Result<(), Error> {
+        let revision = changes::take_revisions(self, 1).await?;
+        let set = Statement::new("UPDATE api_keys SET shadow = $1, revision = $2 WHERE seq = $3");
+        self.run(set.bind(i64::from(shadow)).bind(revision).bind(seq)).await.map(drop)
+    }
+
     async fn revoke_key(&mut self, seq: i64, now: Timestamp) -> Result<(), Error> {
         let revision = changes::take_revisions(self, 1).await?;
         let revoke =
@@ -221,7 +227,7 @@ impl<S: Sql> WriteKeys for S {
 }
 
 /// The values of a new row.
-fn row(key: &NewKey, revision: i64) -> Result<[Value; 15], Error> {
+fn row(key: &NewKey, revision: i64) -> Result<[Value; 16], Error> {
     Ok([
         (&key.id).into(),
         key.hash.0.to_vec().into(),
@@ -238,6 +244,7 @@ fn row(key: &NewKey, revision: i64) -> Result<[Value; 15], Error> {
         folded::text(&key.name, &key.hint, &key.id).into(),
         key.restrict.as_ref().map(restrict_json).transpose()?.into(),
         (&key.plan).into(),
+        i64::from(key.shadow).into(),
     ])
 }
 
@@ -344,6 +351,7 @@ fn key(row: &impl Columns) -> Result<Key, Error> {
         restrict: restrictions(row)?,
         plan,
         workspace_plan: row.maybe_text("workspace_plan")?,
+        shadow: row.flag("shadow")?,
         created_at: timestamp(row.number("created_at")?)?,
         expires_at: row.maybe_number("expires_at")?.map(end).transpose()?,
         revoked_at: row.maybe_number("revoked_at")?.map(timestamp).transpose()?,

@@ -44,6 +44,8 @@ struct KeyPage {
     workspace_plan: Option<PlanWords>,
     note: Option<String>,
     may_change: bool,
+    /// True for whoever may put it in shadow.
+    is_operator: bool,
     /// True while it can be replaced.
     may_rotate: bool,
     force: Force,
@@ -101,6 +103,7 @@ pub(in crate::http::pages) async fn show(
     Ok(html(&KeyPage {
         chrome: place.chrome(&key.name, Section::ApiKeys),
         may_change: place.may(Role::Member),
+        is_operator: place.is_operator(),
         may_rotate: status == Status::Active && key.rotated_to.is_none(),
         force: Force::new(&app, &place, &key, now).await?,
         use_: Use::new(&key, (usage.since, usage.gateways), &place, now),

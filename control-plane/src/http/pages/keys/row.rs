@@ -28,6 +28,8 @@ pub(in crate::http::pages) struct Row {
     pub limits_inherited: bool,
     /// Its plan.
     pub plan: Option<String>,
+    /// True while it works and what its limits or restrictions would refuse passes.
+    pub shadow: bool,
     /// What it may be used for, list by list; empty for everything.
     pub restrictions: Vec<(&'static str, Vec<String>)>,
     /// The same in a word, for a row of a list; empty for everything.
@@ -65,6 +67,7 @@ impl Row {
             limits: limits(key),
             limits_inherited: key.own_limits.is_none() && key.plan.is_none(),
             plan: key.plan.clone(),
+            shadow: key.shadow && key.status(now) == Status::Active,
             restrictions: restriction_lines(key.restrict.as_ref()),
             restricted: match &key.restrict {
                 None => "",

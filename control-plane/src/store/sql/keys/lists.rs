@@ -96,6 +96,9 @@ fn narrow(sql: &mut Statement, dialect: Dialect, filter: &KeyFilter) {
     if let Some(plan) = &filter.plan {
         sql.push(" AND k.plan = ").push_bind(plan.clone());
     }
+    if filter.shadow {
+        sql.push(" AND k.shadow = 1");
+    }
     if let Some(hint) = &filter.hint {
         sql.push(" AND k.hint = ").push_bind(hint.clone());
     }
@@ -109,6 +112,7 @@ pub(super) const fn is_narrowed(filter: &KeyFilter) -> bool {
     filter.environment.is_some()
         || filter.search.is_some()
         || (filter.plan.is_some() && !is_of_plan(filter))
+        || filter.shadow
         || filter.hint.is_some()
         || filter.created_by.is_some()
 }
