@@ -8,6 +8,7 @@ pub mod page;
 pub mod path;
 pub mod plan;
 pub mod protocol;
+pub mod reasons;
 pub mod record;
 pub mod restrict;
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod plans;
 mod reach;
 mod restrict_args;
 mod serve;
+mod shadow;
 mod tokens;
 mod users;
 mod workspaces;
@@ -95,6 +96,8 @@ enum Command {
     /// Plans: limits and restrictions that many keys or workspaces have by one name
     #[command(subcommand)]
     Plans(plans::PlansCommand),
+    /// What would have been refused and has passed in shadow, before you enforce: gateways, reasons, keys
+    Shadow(shadow::ShadowArgs),
     /// Who may sign in to the pages
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -184,6 +187,7 @@ async fn as_client(client: Client, output: Output, command: Command) -> Result<(
         Command::Keys(command) => keys::run(&client, output, command).await,
         Command::Workspaces(command) => workspaces::run(&client, output, command).await,
         Command::Plans(command) => plans::run(&client, output, command).await,
+        Command::Shadow(args) => shadow::run(&client, output, args).await,
         Command::Users(command) => users::run(&client, output, command).await,
         Command::Tokens(command) => tokens::run(&client, output, command).await,
         Command::Audit(args) => audit::list(&client, output, args).await,

@@ -7,6 +7,7 @@ pub(crate) use flamegate::contract::page;
 pub(crate) use flamegate::contract::page::WireHash;
 pub(crate) use flamegate::contract::plan::{MAX_PLANS, Plan, limit_name};
 pub(crate) use flamegate::contract::protocol::Protocol;
+pub(crate) use flamegate::contract::reasons;
 pub(crate) use flamegate::contract::record::{
     KeyRecord, Limit, MAX_LIMITS, MAX_WINDOW_SECONDS, Reach, Scope, WhenUnreachable, is_name,
 };

@@ -24,6 +24,7 @@ pub(crate) mod rate;
 pub mod receipts;
 pub mod replicas;
 pub mod sessions;
+pub mod shadow;
 pub mod throttles;
 pub mod tokens;
 pub mod usage;

@@ -34,6 +34,7 @@ mod replicas;
 pub(crate) mod restrict;
 mod routes;
 pub mod server;
+mod shadow;
 pub mod sync;
 mod tokens;
 mod usage;

@@ -18,6 +18,7 @@ pub mod operators;
 pub mod plans;
 pub(crate) mod quota;
 pub mod receipts;
+pub mod shadow;
 pub mod signer;
 pub mod sync;
 pub mod throttle;

@@ -91,6 +91,8 @@ pub struct ChangesQuery {
     pub workers: Option<u32>,
     /// What the gateway understands.
     pub accepts: Protocol,
+    /// Whether a filter of the gateway is in shadow: nothing is refused there. `None` for a gateway of before, which does not say.
+    pub shadow: Option<bool>,
     /// During a reset, the last hash already received: the answer goes on behind it.
     pub cursor: Option<KeyHash>,
 }
@@ -196,6 +198,9 @@ impl ChangesQuery {
         }
         if let Some(version) = self.accepts.accepts() {
             let _ = write!(path, "&accepts={version}");
+        }
+        if let Some(shadow) = self.shadow {
+            let _ = write!(path, "&shadow={shadow}");
         }
         if let Some(cursor) = &self.cursor {
             let _ = write!(path, "&cursor={}", cursor.to_hex());

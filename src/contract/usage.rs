@@ -20,6 +20,8 @@ pub const MAX_COUNTS: usize = 1_024;
 pub const OTHER_KEYS: &str = "other";
 /// Most hashes that were refused in one post.
 pub const MAX_REFUSED: usize = 256;
+/// Most counts by reason in one post.
+pub const MAX_REASON_COUNTS: usize = 64;
 
 /// One post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct UsagePost {
     /// Hashes that were refused, for the control plane to know dead keys by: sampled, each with its minute once, at most [`MAX_REFUSED`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
+    /// What would have been refused and has passed in shadow. Its keys and `counts` are [`MAX_COUNTS`] together.
+    #[serde(default, skip_serializing_if = "Shadowed::is_empty")]
+    pub shadow: Shadowed,
 }
 
 /// Requests of one key with one outcome in one minute.
@@ -84,6 +89,28 @@ pub struct Refused {
     pub environment: bool,
 }
 
+/// What has passed in shadow since the post before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadowed {
+    /// By key: what it would have been refused for. They are among the post's counts, too, and never admitted ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Count>,
+    /// All requests by reason, those of keys too; at most [`MAX_REASON_COUNTS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<ReasonCount>,
+}
+
+/// Requests with one reason in one minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonCount {
+    /// One of [`super::reasons::REASONS`], or one that is not known yet.
+    pub reason: String,
+    /// Unix time in minutes.
+    pub minute: u64,
+    /// How many.
+    pub requests: u64,
+}
+
 /// The acknowledgement: everything up to this number is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageAnswer {
@@ -101,7 +128,8 @@ impl UsagePost {
         if post.sequence == 0 {
             return Err("sequence: begins at 1".to_owned());
         }
-        if post.counts.len() > MAX_COUNTS || post.refused.len() > MAX_REFUSED {
+        let counts = post.counts.len().saturating_add(post.shadow.keys.len());
+        if counts > MAX_COUNTS || post.refused.len() > MAX_REFUSED {
             return Err(format!("at most {MAX_COUNTS} counts and {MAX_REFUSED} hashes"));
         }
         let mut seen = BTreeSet::new();
@@ -119,7 +147,41 @@ impl UsagePost {
                 return Err(format!("refused[{index}]: is there twice"));
             }
         }
+        post.shadow.check()?;
         Ok(post)
+    }
+}
+
+impl Shadowed {
+    /// True when nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.reasons.is_empty()
+    }
+
+    /// What would be counted wrongly; the error is one line for a log.
+    fn check(&self) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        for (index, count) in self.keys.iter().enumerate() {
+            if !is_name(&count.key_id) {
+                return Err(format!("shadow.keys[{index}].key_id: not a name"));
+            }
+            if count.outcome == UsageOutcome::Admitted {
+                return Err(format!("shadow.keys[{index}].outcome: would not have been refused"));
+            }
+            if !seen.insert((&count.key_id, count.outcome, count.minute)) {
+                return Err(format!("shadow.keys[{index}]: is there twice"));
+            }
+        }
+        if self.reasons.len() > MAX_REASON_COUNTS {
+            return Err(format!("shadow.reasons: at most {MAX_REASON_COUNTS}"));
+        }
+        let mut seen = BTreeSet::new();
+        for (index, count) in self.reasons.iter().enumerate() {
+            if !seen.insert((&count.reason, count.minute)) {
+                return Err(format!("shadow.reasons[{index}]: is there twice"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -136,6 +198,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    use super::super::reasons::known_reason;
     use super::*;
 
     fn post() -> Value {
@@ -156,19 +219,59 @@ mod tests {
     }
 
     #[test]
+    fn what_passed_in_shadow_comes_through_and_gateways_of_before_say_nothing_of_it() {
+        assert!(parse(&post()).unwrap().shadow.is_empty());
+        let mut post = post();
+        let keys =
+            json!([{"key_id": "key_1", "outcome": "rate_limited", "minute": 29_000_000, "requests": 3}]);
+        let reasons = json!([{"reason": "rate_limited.key", "minute": 29_000_000, "requests": 3}, {"reason": "of.tomorrow", "minute": 1, "requests": 1}]);
+        post["shadow"] = json!({"keys": keys, "reasons": reasons, "of_tomorrow": 1});
+        let parsed = parse(&post).unwrap();
+        assert_eq!((parsed.shadow.keys[0].requests, parsed.shadow.reasons.len()), (3, 2));
+        assert_eq!(UsagePost::parse(&serde_json::to_vec(&parsed).unwrap()), Ok(parsed));
+        assert_eq!(known_reason("rate_limited.key"), "rate_limited.key");
+        assert_eq!(known_reason("of.tomorrow"), "other");
+    }
+
+    /// A control plane of before has no field `shadow`, and reads everything else.
+    #[test]
+    fn a_control_plane_of_before_reads_a_post_with_it() {
+        #[derive(Deserialize)]
+        struct Before {
+            counts: Vec<Count>,
+            #[serde(default)]
+            refused: Vec<Refused>,
+        }
+        let mut post = post();
+        post["shadow"] = json!({"reasons": [{"reason": "unauthorized.missing", "minute": 1, "requests": 1}]});
+        let before: Before = read(post.to_string().as_bytes(), "post").unwrap();
+        assert_eq!((before.counts.len(), before.refused.len()), (1, 0));
+    }
+
+    #[test]
     fn what_would_be_counted_wrongly_is_refused_with_its_place() {
         let count = post()["counts"][0].clone();
         let refused = json!({"hash": "0".repeat(64), "minute": 29_000_000, "requests": 3});
+        let (mut admitted, mut unnamed) = (count.clone(), count.clone());
+        (admitted["outcome"], unnamed["key_id"]) = (json!("admitted"), json!("key 1"));
+        let reason = json!({"reason": "unauthorized.missing", "minute": 1, "requests": 1});
         for (path, value, error) in [
             ("/gateway", json!(""), "gateway: not a name"),
             ("/sequence", json!(0), "sequence: begins at 1"),
             ("/counts/0/key_id", json!("key 1"), "counts[0].key_id: not a name"),
             ("/counts", json!([count, count]), "counts[1]: is there twice"),
             ("/refused", json!([refused, refused]), "refused[1]: is there twice"),
-            ("/counts", json!(vec![count; MAX_COUNTS + 1]), "at most 1024 counts and 256 hashes"),
+            ("/counts", json!(vec![count.clone(); MAX_COUNTS + 1]), "at most 1024 counts and 256 hashes"),
+            ("/shadow/keys", json!([admitted]), "shadow.keys[0].outcome: would not have been refused"),
+            ("/shadow/keys", json!([count, count]), "shadow.keys[1]: is there twice"),
+            ("/shadow/keys", json!([unnamed]), "shadow.keys[0].key_id: not a name"),
+            ("/shadow/keys", json!(vec![count; MAX_COUNTS]), "at most 1024 counts and 256 hashes"),
+            ("/shadow/reasons", json!([reason, reason]), "shadow.reasons[1]: is there twice"),
+            ("/shadow/reasons", json!(vec![reason; MAX_REASON_COUNTS + 1]), "shadow.reasons: at most 64"),
         ] {
             let mut post = post();
             post["refused"] = json!([]);
+            post["shadow"] = json!({"keys": [], "reasons": []});
             *post.pointer_mut(path).unwrap() = value;
             assert_eq!(parse(&post), Err(error.to_owned()));
         }

@@ -175,6 +175,12 @@ fn moved(counts: [u64; COUNTERS.len()]) -> impl Iterator<Item = (usize, u64)> {
 }
 
 impl Counter {
+    /// Verdict and reason of a request's counter, `rate_limited.key`: what its name ends in.
+    pub fn verdict_and_reason(self) -> &'static str {
+        let name = COUNTERS.get(self as usize).copied().unwrap_or_default();
+        name.split_once('.').map_or(name, |(_, rest)| rest)
+    }
+
     /// The last word of its name: for a request, the label `reason`.
     pub fn reason(self) -> &'static str {
         let name = COUNTERS.get(self as usize).copied().unwrap_or_default();
@@ -222,5 +228,21 @@ impl From<&Denial> for Counter {
             Denial::Unavailable(Unavailable::Stale) => Self::UnavailableStale,
             Denial::Unavailable(Unavailable::NoPlan) => Self::UnavailableNoPlan,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::COUNTERS;
+    use crate::contract::reasons::REASONS;
+
+    /// A control plane calls a reason that is not in the list `other`.
+    #[test]
+    fn the_contract_knows_each_reason_for_which_a_request_is_refused() {
+        let passes = ["permitted.", "bypassed.", "readiness."];
+        let reasons = COUNTERS.iter().filter_map(|name| name.strip_prefix("flamegate_requests_total."));
+        let refused: Vec<_> =
+            reasons.filter(|reason| !passes.iter().any(|verdict| reason.starts_with(verdict))).collect();
+        assert_eq!(refused, REASONS, "a new one belongs into src/contract/reasons.rs, too");
     }
 }

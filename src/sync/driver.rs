@@ -10,7 +10,7 @@ use crate::decision::metrics::{Counter, Counts, FLEET_GAUGES};
 use crate::host::{Callouts, Clock, HostError, Monotonic, Now, SharedData, random_u64};
 use crate::table::status::Status;
 use crate::table::writer::{ApplyError, TableWriter};
-use crate::worker::stale;
+use crate::worker::{in_shadow, stale};
 
 use super::failure::{Failure, Kind};
 use super::followers::{is_enforced, served_by, understood_by};
@@ -379,7 +379,8 @@ impl Driver {
             _ => query.wait,
         };
         let accepts = understood_by(host, now.monotonic);
-        let query = ChangesQuery { stale, workers, wait, accepts, ..query };
+        let shadow = Some(in_shadow::is_told(host, now.monotonic));
+        let query = ChangesQuery { stale, workers, wait, accepts, shadow, ..query };
         host.call(&Call {
             cluster: &self.config.cluster,
             authority: &self.config.authority,

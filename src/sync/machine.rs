@@ -191,10 +191,11 @@ impl Machine {
             gateway: self.settings.gateway.clone(),
             limit: if position.is_some() { self.settings.page_size } else { self.settings.first_page_size },
             wait: self.patience.wait(),
-            // The driver knows these three.
+            // The driver knows these four.
             stale: false,
             workers: None,
             accepts: Protocol::One,
+            shadow: None,
             cursor: self.reset.as_ref().map(|reset| reset.cursor),
         })
     }

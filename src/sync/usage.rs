@@ -5,12 +5,17 @@
 //!
 //! Nothing of it is worth a line in the log: counters tell.
 
+use std::collections::BTreeMap;
+
 use crate::bytes::Reader;
 use crate::contract::page::WireHash;
-use crate::contract::usage::{Count, MAX_COUNTS, MAX_REFUSED, Refused, UsageAnswer, UsageOutcome, UsagePost};
+use crate::contract::usage::{
+    Count, MAX_COUNTS, MAX_REASON_COUNTS, MAX_REFUSED, ReasonCount, Refused, Shadowed, UsageAnswer,
+    UsageOutcome, UsagePost,
+};
 use crate::decision::metrics::{Counter, Counts};
 use crate::host::{Expect, HostError, Monotonic, SharedData, Write, random_u64};
-use crate::worker::usage::{Bag, CELLS, append, make_cells, take};
+use crate::worker::usage::{Bag, CELLS, CountKey, SHADOW_CELL, Tally, append, append_to, make_cells, take};
 
 use super::failure::{Failure, Kind};
 
@@ -141,12 +146,14 @@ impl Poster {
                 break;
             }
         }
+        let _ = take(host, SHADOW_CELL, &mut bag);
         if bag.is_empty() {
             return Ok(None);
         }
         let rest = bag.split_off(MAX_COUNTS);
         self.has_more = bag.counts.len() >= MAX_COUNTS || !rest.is_empty();
         bag.keep_refused(MAX_REFUSED);
+        bag.keep_reasons(MAX_REASON_COUNTS);
         self.put_back(host, rest);
         let sequence = pending.sequence.saturating_add(1);
         let body = serde_json::to_vec(&post(&self.gateway, sequence, &bag)).unwrap_or_default();
@@ -156,6 +163,7 @@ impl Poster {
             Err(error) => {
                 let mut all = Vec::new();
                 bag.encode(&mut all);
+                bag.encode_shadow(&mut all);
                 self.rest.add(&all);
                 Err(error)
             }
@@ -163,15 +171,17 @@ impl Poster {
     }
 
     /// Leaves what is too much for one post to the next.
-    fn put_back<H: SharedData>(&mut self, host: &H, rest: Bag) {
-        if rest.is_empty() {
-            return;
-        }
-        let mut entries = Vec::new();
+    fn put_back<H: SharedData>(&mut self, host: &H, mut rest: Bag) {
+        let (mut entries, mut shadow) = (Vec::new(), Vec::new());
         rest.encode(&mut entries);
-        if append(host, 0, &entries) != Ok(Write::Stored) {
-            self.rest = rest;
+        rest.encode_shadow(&mut shadow);
+        if entries.is_empty() || append(host, 0, &entries) == Ok(Write::Stored) {
+            (rest.counts, rest.refused) = Default::default();
         }
+        if shadow.is_empty() || append_to(host, SHADOW_CELL, &shadow) == Ok(Write::Stored) {
+            (rest.shadow, rest.reasons) = Default::default();
+        }
+        self.rest = rest;
     }
 
     fn failed(&mut self, now: Monotonic, counts: &mut Counts) {
@@ -184,8 +194,29 @@ impl Poster {
 }
 
 fn post(gateway: &str, sequence: u64, bag: &Bag) -> UsagePost {
+    let refused = bag.refused.iter().map(|((minute, hash, environment), requests)| Refused {
+        hash: WireHash(*hash),
+        minute: u64::from(*minute),
+        requests: *requests,
+        environment: *environment,
+    });
+    let reasons = bag.reasons.iter().map(|((minute, reason), tally)| ReasonCount {
+        reason: reason.clone(),
+        minute: u64::from(*minute),
+        requests: tally.first().copied().unwrap_or_default(),
+    });
+    UsagePost {
+        gateway: gateway.to_owned(),
+        sequence,
+        counts: counts(&bag.counts),
+        refused: refused.collect(),
+        shadow: Shadowed { keys: counts(&bag.shadow), reasons: reasons.collect() },
+    }
+}
+
+fn counts(tallies: &BTreeMap<CountKey, Tally>) -> Vec<Count> {
     let mut counts = Vec::new();
-    for ((minute, id), tally) in &bag.counts {
+    for ((minute, id), tally) in tallies {
         let of_key = UsageOutcome::ALL.into_iter().zip(tally).filter(|(_, requests)| **requests > 0);
         counts.extend(of_key.map(|(outcome, requests)| Count {
             key_id: id.clone(),
@@ -194,13 +225,7 @@ fn post(gateway: &str, sequence: u64, bag: &Bag) -> UsagePost {
             requests: *requests,
         }));
     }
-    let refused = bag.refused.iter().map(|((minute, hash, environment), requests)| Refused {
-        hash: WireHash(*hash),
-        minute: u64::from(*minute),
-        requests: *requests,
-        environment: *environment,
-    });
-    UsagePost { gateway: gateway.to_owned(), sequence, counts, refused: refused.collect() }
+    counts
 }
 
 impl Pending {

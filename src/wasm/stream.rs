@@ -131,7 +131,10 @@ fn handle(id: u32, body: bool) -> Result<Next, Failure> {
 fn count(worker: &mut Worker, result: &Result<(Next, Counted), Failure>) {
     match result {
         Ok((_, Counted { counter, shadow: false })) => worker.counts.increment(*counter),
-        Ok((_, Counted { counter, shadow: true })) => worker.counts.increment_shadowed(*counter),
+        Ok((_, Counted { counter, shadow: true })) => {
+            worker.counts.increment_shadowed(*counter);
+            worker.usage.shadowed(counter.verdict_and_reason());
+        }
         Err(_) => worker.counts.increment(Counter::UnavailableInternal),
     }
 }

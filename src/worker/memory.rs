@@ -24,13 +24,13 @@ use crate::table::{self, Found, Unreadable, bucket_of};
 use super::cache::Cache;
 use super::hashers::ByPrefix;
 use super::held::Held;
-use super::plans;
 use super::roster::{self, Presence};
-use super::stale::Telling;
 use super::streams::{StreamId, Streams};
+use super::telling::Telling;
 use super::unknown_keys::Absences;
 use super::usage::Usage;
 use super::waiting::Waiting;
+use super::{in_shadow, plans, stale};
 use crate::decision::fingerprint::{Fingerprint, Fingerprints};
 
 /// State of one worker.
@@ -45,6 +45,8 @@ pub struct Worker {
     pub(super) status: Option<Status>,
     pub(super) presence: Presence,
     telling: Telling,
+    /// In shadow only.
+    telling_shadow: Option<Box<Telling>>,
     /// What [`Self::is_ready`] found since the last tick.
     pub(super) ready: Option<bool>,
     /// Keys of open streams that have to be looked up again.
@@ -86,6 +88,7 @@ impl Worker {
     /// A worker that has seen nothing yet.
     pub fn new(config: Rc<Config>) -> Self {
         let static_keys = config.filter.static_keys.iter().map(|key| (*key.hash(), Rc::clone(key))).collect();
+        let telling_shadow = config.filter.shadow.then(|| Box::new(in_shadow::telling()));
         Self {
             static_keys,
             cache: Cache::new(config.filter.cache_records),
@@ -97,14 +100,15 @@ impl Worker {
                 // The cache has two generations.
                 Throttle::new(throttle, config.filter.cache_records.saturating_mul(2))
             }),
-            usage: Usage::new(config.sync.is_some()),
+            usage: Usage::new(config.sync.is_some(), config.filter.shadow),
             waiting: Waiting::new(config.filter.fleet_wait_ns),
             queue: None,
             is_enlisted: false,
             config,
             status: None,
             presence: Presence::new(roster::name(random_u64())),
-            telling: Telling::default(),
+            telling: stale::telling(),
+            telling_shadow,
             ready: None,
             rechecks: VecDeque::new(),
             pending: HashSet::default(),
@@ -228,6 +232,9 @@ impl Worker {
             self.presence.announce(host, position, self.now.monotonic);
             if self.check_staleness().is_err() {
                 self.telling.tell(host, self.now.monotonic);
+            }
+            if let Some(telling) = &mut self.telling_shadow {
+                telling.tell(host, self.now.monotonic);
             }
             self.usage.tick(host, self.presence.worker(), self.now);
         }

@@ -7,16 +7,18 @@ mod active;
 mod bag;
 mod cells;
 mod refused;
+mod shadow;
 
 use std::rc::Rc;
 
 pub use self::active::MAX_ACTIVE;
 pub use self::bag::{Bag, CountKey, RefusedKey, Tally};
-pub use self::cells::{CELLS, append, cell_key, make_cells, take};
+pub use self::cells::{CELLS, SHADOW_CELL, append, append_to, cell_key, make_cells, take};
 pub use self::refused::MAX_SAMPLED;
 
 use self::active::Active;
 use self::refused::Sample;
+use self::shadow::Shadow;
 use crate::contract::key::KeyHash;
 use crate::contract::usage::UsageOutcome;
 use crate::decision::fingerprint::Fingerprint;
@@ -28,8 +30,10 @@ use crate::host::{Monotonic, Now, SharedData, WallClock, Write};
 pub struct Usage {
     active: Active,
     refused: Sample,
+    shadow: Shadow,
     /// The minute, as the last tick saw it, and when counts were handed over last.
     minute: u32,
+    is_synced: bool,
     handed_over: Monotonic,
     sampled: Monotonic,
 }
@@ -41,12 +45,15 @@ const SAMPLE_PERIOD_NS: u64 = 10_000_000_000;
 const NANOS_PER_MINUTE: u64 = 60_000_000_000;
 
 impl Usage {
-    /// Nothing was counted yet. Where nobody takes counts away (`is_synced` is false) nothing ever is.
-    pub fn new(is_synced: bool) -> Self {
+    /// Nothing was counted yet. Where nobody takes counts away (`is_synced` is false) nothing ever is. `shadow` says whether everything
+    /// passes in this worker's configuration.
+    pub fn new(is_synced: bool, shadow: bool) -> Self {
         let (keys, hashes) = if is_synced { (MAX_ACTIVE, MAX_SAMPLED) } else { (0, 0) };
         Self {
             active: Active::new(keys),
             refused: Sample::new(hashes),
+            shadow: Shadow::new(shadow),
+            is_synced,
             minute: 0,
             handed_over: 0,
             sampled: 0,
@@ -63,6 +70,13 @@ impl Usage {
     /// is new in it.
     pub fn refused(&mut self, value: Fingerprint, environment: bool, hash: impl FnOnce() -> Option<KeyHash>) {
         self.refused.count(value, environment, hash);
+    }
+
+    /// Counts a request that would have been refused for this reason and has passed in shadow. Its key, if it is known, was counted.
+    pub fn shadowed(&mut self, reason: &'static str) {
+        if self.is_synced {
+            self.shadow.count(reason);
+        }
     }
 
     /// Hands over what was counted, to the cell of this worker, once a second and at the end of a minute; the sample every ten seconds. What cannot be handed over
@@ -88,12 +102,16 @@ impl Usage {
             self.refused.write(&mut entries, minute);
         }
         if entries.is_empty() || append(host, worker, &entries) == Ok(Write::Stored) {
+            for (key, counts) in self.active.keys() {
+                self.shadow.take(key, minute, &counts);
+            }
             self.active.clear();
             if sample {
                 self.sampled = now.monotonic;
                 self.refused.clear();
             }
         }
+        self.shadow.hand_over(host, minute);
     }
 }
 

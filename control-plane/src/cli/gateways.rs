@@ -57,7 +57,7 @@ enum GatewaysCommand {
     Replicas,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     ("GATEWAY", "/id"),
     ("VERSION", "/version"),
     ("CONNECTED", "/connected"),
@@ -65,6 +65,7 @@ const COLUMNS: [Column; 11] = [
     ("OTHER DATABASE", "/other_database"),
     ("WORKERS", "/workers"),
     ("PROTOCOL", "/protocol"),
+    ("SHADOW", "/shadow"),
     ("SESSION", "/session"),
     ("REVISION", "/acknowledged_revision"),
     ("BEHIND", "/behind"),

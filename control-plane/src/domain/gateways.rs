@@ -25,6 +25,8 @@ pub struct GatewayView {
     pub workers: Option<u32>,
     /// The protocol that every worker of it understands. To one of 1, keys with restrictions are gone: it refuses them.
     pub accepts: Protocol,
+    /// True while a filter of it is in shadow and refuses nothing; `None` for one that does not say.
+    pub shadow: Option<bool>,
     /// True while it has the table of another database, and decides by that.
     pub other_database: bool,
     /// True when it will be forgotten once it is not connected any more; for ten minutes after that was asked.

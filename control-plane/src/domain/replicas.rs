@@ -69,6 +69,8 @@ pub struct SharedGateway {
     pub workers: Option<u32>,
     /// The protocol that every worker of it understands.
     pub accepts: Protocol,
+    /// Whether a filter of it is in shadow; `None` for one that does not say.
+    pub shadow: Option<bool>,
     /// It has the table of another database.
     pub other_database: bool,
     /// How long it still counts as leaving.

@@ -34,6 +34,7 @@ use crate::service::oidc::Oidc;
 use crate::service::operators::Operators;
 use crate::service::plans::Plans;
 use crate::service::receipts::Receipts;
+use crate::service::shadow::Shadow;
 use crate::service::signer::Signer;
 use crate::service::sync::Sync;
 use crate::service::throttle::Throttle;
@@ -54,6 +55,8 @@ pub struct App {
     pub workspaces: Workspaces,
     /// Plans of keys and workspaces.
     pub plans: Plans,
+    /// What has passed in shadow.
+    pub shadow: Shadow,
     /// People.
     pub users: Users,
     /// Who did what.
@@ -246,6 +249,7 @@ impl App {
             users: Users::new(store.clone(), clock.clone(), config.pages.session_max)
                 .map_err(BuildError::Other)?,
             plans: Plans::new(store.clone(), clock.clone()).with_fleet_limits(lending.possible()),
+            shadow: Shadow::new(store.clone(), clock.clone(), gateways.clone()),
             audit: Audit::new(store.clone()),
             usage: Usage::new(store.clone(), clock.clone(), metrics.of_keys().cloned()),
             explain: Explain::new(store.clone(), clock.clone(), gateways.clone()),
@@ -312,6 +316,7 @@ impl App {
             users: self.users.over(store.clone()),
             audit: self.audit.over(store.clone()),
             usage: self.usage.over(store.clone()),
+            shadow: self.shadow.over(store.clone()),
             receipts: self.receipts.over(store.clone()),
             credentials: self.credentials.over(store.clone()),
             operators: self.operators.over(store.clone()),

@@ -38,6 +38,8 @@ pub(super) struct GatewayBody {
     /// The version of the sync protocol that every worker of it understands. One of 1 refuses keys that have restrictions: its filter
     /// does not know them.
     protocol: u32,
+    /// True while a filter of it is in shadow: it decides and counts, and refuses nothing. Null for a filter that does not say.
+    shadow: Option<bool>,
     /// True when it has the table of another database, keeps it, and answers by that: it came with another epoch than this database's.
     /// Start the control plane with the right database; to replace the gateways' tables by this one's, once with `serve --init`.
     other_database: bool,
@@ -148,6 +150,7 @@ pub(super) fn body(gateway: GatewayView, revision: u64) -> GatewayBody {
         stale: gateway.stale,
         workers: gateway.workers,
         protocol: gateway.accepts.accepts().unwrap_or(1),
+        shadow: gateway.shadow,
         other_database: gateway.other_database,
         leaving: gateway.leaving,
         acknowledged_revision: gateway.acknowledged,

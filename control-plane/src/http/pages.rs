@@ -41,6 +41,7 @@ mod second_factor;
 mod session;
 mod session_store;
 mod settings;
+mod shadow;
 mod sign_in;
 mod tokens;
 mod too_many;
@@ -112,6 +113,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .route("/operators/plans/{name}", get(plans::show))
         .route("/operators/plans/{name}/edit", get(plans::ask_edit).post(plans::edit))
         .route("/operators/plans/{name}/delete", get(plans::ask_delete).post(plans::delete))
+        .route("/operators/shadow", get(shadow::show))
         .route("/operators/tokens/{name}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))

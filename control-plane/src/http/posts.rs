@@ -43,7 +43,8 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
 /// counted once.
 #[utoipa::path(post, path = "/sync/v1/usage", operation_id = "post_usage",
     tag = "sync", security(("sync" = [])),
-    request_body(content = Object, description = "gateway, sequence, counts (key_id, outcome, minute, requests), refused (hash, minute, requests)"),
+    request_body(content = Object, description = "gateway, sequence, counts (key_id, outcome, minute, requests), refused (hash, minute, requests), \
+        shadow (keys as counts, reasons (reason, minute, requests))"),
     responses(
     (status = 200, description = "`sequence`: everything up to this number is counted", body = Object),
     (status = 401, body = ErrorEnvelope),

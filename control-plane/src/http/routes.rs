@@ -15,7 +15,7 @@ use super::needs::Needs;
 use super::receive::{self, MAX_BODY};
 use super::{
     audit, auth, credentials, database, explain, fleet_limits, gateways, health, key_shadow, keys, layers,
-    leases, notices, openapi, pages, plans, posts, replicas, sync, tokens, usage, users, workspaces,
+    leases, notices, openapi, pages, plans, posts, replicas, shadow, sync, tokens, usage, users, workspaces,
 };
 use crate::domain::error::Error;
 
@@ -26,6 +26,7 @@ pub fn router(app: App, with_metrics: bool) -> Result<Router, Error> {
         .merge(keys::routes())
         .merge(key_shadow::routes())
         .merge(plans::routes())
+        .merge(shadow::routes())
         .merge(workspaces::routes())
         .merge(gateways::routes())
         .merge(replicas::routes())

@@ -42,6 +42,8 @@ struct ChangesQuery {
     /// The version of the protocol that every worker of the gateway understands; 1 when it is not given. To one that does not understand 2,
     /// keys that need it are gone.
     accepts: Option<u32>,
+    /// `true` while a filter of the gateway is in shadow: nothing is refused there. Nothing from a gateway that does not say.
+    shadow: Option<bool>,
     /// During a reset: the last hash that arrived.
     cursor: Option<String>,
 }
@@ -100,6 +102,7 @@ impl ChangesQuery {
             wait: wait(self.wait.as_deref(), MAX_WAIT)?,
             stale: self.stale.unwrap_or(false),
             workers: self.workers,
+            shadow: self.shadow,
             cursor: cursor.flatten(),
         })
     }

@@ -19,6 +19,7 @@ pub mod receipts;
 pub mod replicas;
 pub mod second_factors;
 pub mod sessions;
+pub mod shadow;
 pub mod signing;
 pub mod throttles;
 pub mod tx;

@@ -24,6 +24,7 @@ pub(super) mod receipts;
 pub(super) mod replicas;
 pub(super) mod second_factors;
 pub(super) mod sessions;
+pub(super) mod shadow;
 pub(super) mod shared_gateways;
 pub(super) mod signing;
 pub(super) mod statement;

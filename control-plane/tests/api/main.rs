@@ -19,6 +19,7 @@ mod revoke_key;
 mod rotate_key;
 mod scopes;
 mod shadow;
+mod shadow_report;
 mod tokens;
 mod update_key;
 mod usage;

@@ -24,6 +24,7 @@ mod search;
 mod second_factor;
 mod secrets;
 mod sessions;
+mod shadow;
 mod sign_in;
 mod slowed;
 mod tenants;

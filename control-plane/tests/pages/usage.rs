@@ -31,6 +31,20 @@ impl Poster {
         self.post(control, json!({"counts": [], "refused": [refused]})).await;
     }
 
+    /// Requests of a key that would have been refused, and of all for a reason.
+    pub async fn shadow(
+        &mut self,
+        control: &Control,
+        key: &Value,
+        (outcome, reason): (&str, &str),
+        requests: u64,
+    ) {
+        let minute = minute(control);
+        let keys = json!([{"key_id": key["id"], "outcome": outcome, "minute": minute, "requests": requests}]);
+        let reasons = json!([{"reason": reason, "minute": minute, "requests": requests}]);
+        self.post(control, json!({"counts": [], "shadow": {"keys": keys, "reasons": reasons}})).await;
+    }
+
     async fn post(&mut self, control: &Control, mut body: Value) {
         self.sequence += 1;
         body["gateway"] = json!("edge-berlin");

@@ -19,6 +19,7 @@ mod pairs;
 mod receipts;
 mod replicas;
 mod sessions;
+mod shadow;
 mod transactions;
 mod usage;
 mod users;
@@ -137,6 +138,11 @@ macro_rules! engine {
                     days_of_several_keys_come_in_one_answer
                     unused_keys_follow_the_log
                     a_few_gateways_are_kept_for_each_key;
+                shadow:
+                    what_has_passed_is_summed_by_day_and_the_latest_comes_first
+                    reasons_are_summed_by_gateway
+                    names_without_end_are_one_and_hide_no_other_credential
+                    old_days_are_forgotten_in_parts;
                 receipts:
                     a_key_has_one_receipt_the_first
                     the_newest_of_a_workspace_are_found;

@@ -31,6 +31,7 @@ fn says(replica: &str, beat: u64) -> Publication {
 fn gateway(id: &str, session: u8) -> SharedGateway {
     SharedGateway {
         accepts: flamegate::contract::protocol::Protocol::Two,
+        shadow: Some(false),
         id: id.to_owned(),
         session: Some([session; 32]),
         version: Some("9.9.9".to_owned()),

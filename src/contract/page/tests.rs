@@ -55,6 +55,13 @@ fn a_gateway_says_what_it_understands_and_an_old_one_says_nothing() {
 }
 
 #[test]
+fn a_gateway_says_whether_it_is_in_shadow_and_one_of_before_says_nothing() {
+    let path = |shadow| ChangesQuery { shadow, ..ChangesQuery::default() }.to_path();
+    assert!(!path(None).contains("shadow"));
+    assert!(path(Some(true)).ends_with("&shadow=true") && path(Some(false)).ends_with("&shadow=false"));
+}
+
+#[test]
 fn a_fleet_limit_is_an_old_gateways_own() {
     let page = page(false, false, &[json!({"limits": [fleet()]})]);
     let old = page.for_old();

@@ -38,6 +38,7 @@ fn poll(epoch: Option<&str>, after: u64, cursor: Option<u8>) -> Option<Effect> {
         stale: false,
         workers: None,
         accepts: Protocol::One,
+        shadow: None,
         cursor: cursor.map(|seed| KeyHash([seed; 32])),
     }))
 }

@@ -43,7 +43,7 @@ impl Leader {
 }
 
 fn use_keys(host: &FakeHost, keys: std::ops::Range<u32>, outcome: UsageOutcome) {
-    let mut usage = Usage::new(true);
+    let mut usage = Usage::new(true, false);
     for n in keys {
         usage.count(&Rc::new(KnownKey::new(hash(1), record(n))), outcome);
     }
@@ -135,4 +135,28 @@ fn what_shared_data_does_not_take_waits_in_the_leader() {
     assert!(leader.wait(&host, 10).is_empty(), "no cells: they are made for the next");
     use_keys(&host, 1..2, UsageOutcome::Admitted);
     assert_eq!(parsed(&leader.wait(&host, 10)[0]).sequence, 1);
+}
+
+#[test]
+fn what_passed_in_shadow_goes_with_the_counts_and_never_makes_a_post_too_long() {
+    let host = FakeHost::at(1_000);
+    let mut leader = Leader::new(&host);
+    let mut usage = Usage::new(true, true);
+    for n in 0..1_500_u32 {
+        usage.count(&Rc::new(KnownKey::new(hash(1), record(n))), UsageOutcome::RateLimited);
+        usage.shadowed("rate_limited.key");
+    }
+    usage.hand_over(&host, 3, host.now(), true);
+    let (mut counted, mut shadowed, mut requests, mut posts) = (0, 0, 0, leader.wait(&host, 10));
+    for number in 1.. {
+        let [body] = posts.as_slice() else { break };
+        let post = parsed(body);
+        assert!(post.counts.len() + post.shadow.keys.len() <= MAX_COUNTS);
+        counted += post.counts.len();
+        shadowed += post.shadow.keys.len();
+        requests += post.shadow.reasons.iter().map(|count| count.requests).sum::<u64>();
+        leader.answer(&host, Ok(&format!("{{\"sequence\":{number}}}")));
+        posts = leader.wait(&host, 1);
+    }
+    assert_eq!((counted, shadowed, requests), (1_500, 1_500, 1_500));
 }

@@ -71,6 +71,11 @@ impl Active {
         }
     }
 
+    /// The keys that were told apart, and what was counted of each.
+    pub fn keys(&self) -> impl Iterator<Item = (&KnownKey, Tally)> {
+        self.keys.iter().map(|counted| (&*counted.key, counted.counts.map(u64::from)))
+    }
+
     pub fn clear(&mut self) {
         self.keys.clear();
         self.keys.shrink_to(ROOM);

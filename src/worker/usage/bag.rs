@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::bytes::{Reader, put_text};
 use crate::contract::key::KeyHash;
-use crate::contract::usage::{OTHER_KEYS, UsageOutcome};
+use crate::contract::usage::{MAX_REASON_COUNTS, OTHER_KEYS, UsageOutcome};
 use crate::worker::hashers::ByNumber;
 
 /// Requests by outcome, each at the place of its number.
@@ -22,17 +22,44 @@ pub struct Bag {
     pub counts: BTreeMap<CountKey, Tally>,
     /// Of values that were refused.
     pub refused: BTreeMap<RefusedKey, u64>,
+    /// Of keys that are known: what would have been refused and has passed in shadow.
+    pub shadow: BTreeMap<CountKey, Tally>,
+    /// Of all requests that have, by minute and reason; the first count of each.
+    pub reasons: BTreeMap<CountKey, Tally>,
 }
 
 const COUNT: u8 = 1;
 const REFUSED: u8 = 2;
+const SHADOW: u8 = 3;
+const REASON: u8 = 4;
 /// Most refused hashes in one bag.
 pub const MAX_REFUSED: usize = 1_024;
 
 /// Appends the counts of one key.
 pub fn put_count(out: &mut Vec<u8>, id: &str, minute: u32, tally: &Tally) {
-    let mask = tally.iter().rev().fold(0u8, |mask, count| (mask << 1) | u8::from(*count > 0));
     out.push(COUNT);
+    put_tally(out, id, minute, tally);
+}
+
+/// Appends what requests of one key would have been refused for.
+pub fn put_shadow(out: &mut Vec<u8>, id: &str, minute: u32, tally: &Tally) {
+    out.push(SHADOW);
+    put_tally(out, id, minute, tally);
+}
+
+/// Appends how many requests would have been refused for a reason.
+pub fn put_reason(out: &mut Vec<u8>, reason: &str, minute: u32, requests: u64) {
+    out.push(REASON);
+    put_tally(out, reason, minute, &alone(requests));
+}
+
+/// The tally of what has one count.
+const fn alone(requests: u64) -> Tally {
+    [requests, 0, 0, 0, 0]
+}
+
+fn put_tally(out: &mut Vec<u8>, id: &str, minute: u32, tally: &Tally) {
+    let mask = tally.iter().rev().fold(0u8, |mask, count| (mask << 1) | u8::from(*count > 0));
     put_text(out, id);
     out.extend_from_slice(&minute.to_le_bytes());
     out.push(mask);
@@ -74,25 +101,32 @@ fn number(reader: &mut Reader<'_>) -> Option<u64> {
 enum Entry<'b> {
     Count(u32, &'b str),
     Refused(RefusedKey),
+    Shadow(u32, &'b str),
+    Reason(u32, &'b str),
 }
 
-/// The next entry, and its counts; those of a refused value are the first.
+/// The next entry, and its counts; of what has one count it is the first.
 fn next<'b>(reader: &mut Reader<'b>) -> Option<(Entry<'b>, Tally)> {
     let mut tally = Tally::default();
     match reader.u8()? {
-        COUNT => {
+        kind @ (COUNT | SHADOW | REASON) => {
             let (id, minute, mask) = (reader.text()?, reader.u32()?, reader.u8()?);
             for (bit, count) in tally.iter_mut().enumerate() {
                 if mask >> bit & 1 == 1 {
                     *count = number(reader)?;
                 }
             }
-            Some((Entry::Count(minute, id), tally))
+            let entry = match kind {
+                COUNT => Entry::Count(minute, id),
+                SHADOW => Entry::Shadow(minute, id),
+                _ => Entry::Reason(minute, id),
+            };
+            Some((entry, tally))
         }
         REFUSED => {
             let (hash, environment) = (KeyHash(reader.array()?), reader.u8()? != 0);
             let minute = reader.u32()?;
-            tally = [number(reader)?, 0, 0, 0, 0];
+            tally = alone(number(reader)?);
             Some((Entry::Refused((minute, hash, environment)), tally))
         }
         _ => None,
@@ -117,7 +151,9 @@ pub fn add_up(parts: [&[u8]; 2], most: usize) -> Option<Vec<u8>> {
     for (entry, tally) in &sums {
         match entry {
             Entry::Count(minute, id) => put_count(&mut out, id, *minute, tally),
-            Entry::Refused(key) => put_refused(&mut out, *key, tally.first().copied().unwrap_or_default()),
+            Entry::Shadow(minute, id) => put_shadow(&mut out, id, *minute, tally),
+            Entry::Reason(minute, reason) => put_reason(&mut out, reason, *minute, first(tally)),
+            Entry::Refused(key) => put_refused(&mut out, *key, first(tally)),
         }
     }
     Some(out)
@@ -129,21 +165,17 @@ impl Bag {
         let mut reader = Reader::new(bytes);
         while let Some((entry, tally)) = next(&mut reader) {
             match entry {
-                Entry::Count(minute, id) => self.add_count((minute, id.to_owned()), &tally),
-                Entry::Refused(key) => {
-                    add(self.refused.entry(key).or_default(), tally.first().copied().unwrap_or_default());
+                Entry::Count(minute, id) => add_to(&mut self.counts, (minute, id.to_owned()), &tally),
+                Entry::Shadow(minute, id) => add_to(&mut self.shadow, (minute, id.to_owned()), &tally),
+                Entry::Reason(minute, reason) => {
+                    add_to(&mut self.reasons, (minute, reason.to_owned()), &tally);
                 }
+                Entry::Refused(key) => add(self.refused.entry(key).or_default(), first(&tally)),
             }
         }
     }
 
-    /// Adds requests of one key in one minute.
-    fn add_count(&mut self, key: CountKey, tally: &Tally) {
-        let sum = self.counts.entry(key).or_default();
-        sum.iter_mut().zip(tally).for_each(|(sum, count)| add(sum, *count));
-    }
-
-    /// The bytes, which [`Self::add`] takes in again.
+    /// The bytes, which [`Self::add`] takes in again, but for what has passed in shadow.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for ((minute, id), tally) in &self.counts {
             put_count(out, id, *minute, tally);
@@ -153,26 +185,27 @@ impl Bag {
         }
     }
 
-    /// True when nothing is in it.
-    pub fn is_empty(&self) -> bool {
-        self.counts.is_empty() && self.refused.is_empty()
+    /// The bytes of what has.
+    pub fn encode_shadow(&self, out: &mut Vec<u8>) {
+        for ((minute, id), tally) in &self.shadow {
+            put_shadow(out, id, *minute, tally);
+        }
+        for ((minute, reason), tally) in &self.reasons {
+            put_reason(out, reason, *minute, first(tally));
+        }
     }
 
-    /// Keeps at most so many keys and minutes of what was counted, and a bounded number of hashes.
+    /// True when nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty() && self.refused.is_empty() && self.shadow.is_empty() && self.reasons.is_empty()
+    }
+
+    /// Keeps at most so many keys and minutes of what was counted, and a bounded number of hashes and reasons.
     pub fn shrink(&mut self, most: usize) {
         self.keep_refused(MAX_REFUSED);
-        while self.counts.len() > most {
-            let mut minutes: Vec<u32> = self.counts.keys().map(|(minute, _)| *minute).collect();
-            minutes.dedup();
-            if minutes.len() < 2 {
-                return self.keep_busiest(most);
-            }
-            // The older half becomes one: the newest of its minutes, so that nothing was used earlier than it is said to be.
-            let Some(middle) = minutes.get(minutes.len() / 2).copied() else { return };
-            for ((minute, id), tally) in std::mem::take(&mut self.counts) {
-                self.add_count((minute.max(middle), id), &tally);
-            }
-        }
+        shrink(&mut self.counts, most);
+        shrink(&mut self.shadow, most);
+        shrink(&mut self.reasons, MAX_REASON_COUNTS);
     }
 
     /// Keeps the hashes that came most often. They are a sample anyway.
@@ -185,37 +218,74 @@ impl Bag {
         self.refused = all.into_iter().take(most).collect();
     }
 
-    /// Takes out what is more than so many counts, a count being one outcome of a key in a minute.
-    #[must_use]
-    pub fn split_off(&mut self, most: usize) -> Self {
-        let mut room = most;
-        let mut rest = Self::default();
-        for (key, tally) in std::mem::take(&mut self.counts) {
-            let counts = tally.iter().filter(|count| **count > 0).count();
-            match room.checked_sub(counts) {
-                Some(left) => {
-                    room = left;
-                    self.counts.insert(key, tally);
-                }
-                None => {
-                    room = 0;
-                    rest.counts.insert(key, tally);
-                }
-            }
-        }
-        rest
+    /// Keeps at most so many reasons and minutes.
+    pub fn keep_reasons(&mut self, most: usize) {
+        shrink(&mut self.reasons, most);
     }
 
-    fn keep_busiest(&mut self, most: usize) {
-        let mut all: Vec<_> = std::mem::take(&mut self.counts).into_iter().collect();
-        let sum = |tally: &Tally| tally.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
-        all.sort_by_key(|(_, tally)| std::cmp::Reverse(sum(tally)));
-        let others = all.split_off(most.saturating_sub(1).min(all.len()));
-        self.counts = all.into_iter().collect();
-        for ((minute, _), tally) in others {
-            self.add_count((minute, OTHER_KEYS.to_owned()), &tally);
+    /// Takes out what is more than so many counts, a count being one outcome of a key in a minute. What has passed in shadow counts too,
+    /// and may take half.
+    #[must_use]
+    pub fn split_off(&mut self, most: usize) -> Self {
+        let (shadow, taken) = split(&mut self.shadow, most / 2);
+        let (counts, _) = split(&mut self.counts, most.saturating_sub(taken));
+        Self { counts, shadow, ..Self::default() }
+    }
+}
+
+fn add_to(counts: &mut BTreeMap<CountKey, Tally>, key: CountKey, tally: &Tally) {
+    let sum = counts.entry(key).or_default();
+    sum.iter_mut().zip(tally).for_each(|(sum, count)| add(sum, *count));
+}
+
+fn shrink(counts: &mut BTreeMap<CountKey, Tally>, most: usize) {
+    while counts.len() > most {
+        let mut minutes: Vec<u32> = counts.keys().map(|(minute, _)| *minute).collect();
+        minutes.dedup();
+        if minutes.len() < 2 {
+            return keep_busiest(counts, most);
+        }
+        // The older half becomes one: the newest of its minutes, so that nothing was used earlier than it is said to be.
+        let Some(middle) = minutes.get(minutes.len() / 2).copied() else { return };
+        for ((minute, id), tally) in std::mem::take(counts) {
+            add_to(counts, (minute.max(middle), id), &tally);
         }
     }
+}
+
+fn keep_busiest(counts: &mut BTreeMap<CountKey, Tally>, most: usize) {
+    let mut all: Vec<_> = std::mem::take(counts).into_iter().collect();
+    let sum = |tally: &Tally| tally.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
+    all.sort_by_key(|(_, tally)| std::cmp::Reverse(sum(tally)));
+    let others = all.split_off(most.saturating_sub(1).min(all.len()));
+    counts.extend(all);
+    for ((minute, _), tally) in others {
+        add_to(counts, (minute, OTHER_KEYS.to_owned()), &tally);
+    }
+}
+
+/// What is more than so many counts, and how many stay.
+fn split(counts: &mut BTreeMap<CountKey, Tally>, most: usize) -> (BTreeMap<CountKey, Tally>, usize) {
+    let (mut room, mut rest) = (most, BTreeMap::new());
+    let mut stay = 0_usize;
+    for (key, tally) in std::mem::take(counts) {
+        let here = tally.iter().filter(|count| **count > 0).count();
+        match room.checked_sub(here) {
+            Some(left) => {
+                (room, stay) = (left, stay.saturating_add(here));
+                counts.insert(key, tally);
+            }
+            None => {
+                room = 0;
+                rest.insert(key, tally);
+            }
+        }
+    }
+    (rest, stay)
+}
+
+fn first(tally: &Tally) -> u64 {
+    tally.first().copied().unwrap_or_default()
 }
 
 const fn add(sum: &mut u64, count: u64) {

@@ -13,6 +13,8 @@ use crate::host::{Expect, HostError, SharedData, Write};
 
 /// Number of cells: workers, beyond so many, share them.
 pub const CELLS: u64 = 16;
+/// The cell of what has passed in shadow, behind the others: a filter of before takes nothing from there.
+pub const SHADOW_CELL: u64 = CELLS;
 /// Most keys and minutes in a cell that was added up.
 pub const MAX_ROWS: usize = 4_096;
 /// A cell that is smaller is not added up, in bytes: what some hundred keys leave within the time between two posts.
@@ -27,7 +29,7 @@ pub fn cell_key(cell: u64) -> String {
 
 /// Makes the cells that are not there.
 pub fn make_cells<H: SharedData>(host: &H) -> Result<(), HostError> {
-    for cell in 0..CELLS {
+    for cell in 0..=SHADOW_CELL {
         let key = cell_key(cell);
         if host.read(&key)?.is_none() {
             host.write(&key, b"", Expect::Absent)?;
@@ -39,7 +41,12 @@ pub fn make_cells<H: SharedData>(host: &H) -> Result<(), HostError> {
 /// Adds entries to the cell of the worker with this name. `Conflict` where there is no cell, or others wrote all the time: nothing was
 /// added.
 pub fn append<H: SharedData>(host: &H, worker: u64, entries: &[u8]) -> Result<Write, HostError> {
-    let key = cell_key(worker.checked_rem(CELLS).unwrap_or(0));
+    append_to(host, worker.checked_rem(CELLS).unwrap_or(0), entries)
+}
+
+/// The same to a cell by its number.
+pub fn append_to<H: SharedData>(host: &H, cell: u64, entries: &[u8]) -> Result<Write, HostError> {
+    let key = cell_key(cell);
     for _ in 0..ATTEMPTS {
         let Some(stored) = host.read(&key)? else { return Ok(Write::Conflict) };
         let next = joined(&stored.bytes, entries);
@@ -94,6 +101,7 @@ fn joined(bytes: &[u8], entries: &[u8]) -> Vec<u8> {
         bag.shrink(MAX_ROWS);
         let mut all = Vec::new();
         bag.encode(&mut all);
+        bag.encode_shadow(&mut all);
         all
     });
     value(all.len(), &[&all])

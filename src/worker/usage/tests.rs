@@ -1,8 +1,9 @@
 //! Whatever workers count arrives, whoever else writes, and sums outlive the detail.
 
-use super::bag::{MAX_REFUSED, put_count, put_refused};
+use super::bag::{MAX_REFUSED, put_count, put_reason, put_refused};
 use super::cells::MAX_ROWS;
 use super::*;
+use crate::contract::record::KeyRecord;
 use crate::contract::samples::{hash, record};
 use crate::contract::usage::OTHER_KEYS;
 use crate::host::fake::FakeHost;
@@ -32,7 +33,7 @@ fn workers_hand_over_once_a_second_and_nothing_is_counted_twice() {
     let host = FakeHost::at(1_000);
     make_cells(&host).unwrap();
     let (a, b) = (key(1), key(2));
-    let mut workers = [Usage::new(true), Usage::new(true), Usage::new(true)];
+    let mut workers = [Usage::new(true, false), Usage::new(true, false), Usage::new(true, false)];
     for round in 0..3 {
         for (number, usage) in workers.iter_mut().enumerate() {
             (0..10).for_each(|_| usage.count(&a, UsageOutcome::Admitted));
@@ -58,7 +59,7 @@ fn workers_hand_over_once_a_second_and_nothing_is_counted_twice() {
 fn what_was_counted_before_a_minute_ended_is_of_that_minute() {
     let host = FakeHost::at(119);
     make_cells(&host).unwrap();
-    let (a, mut usage) = (key(1), Usage::new(true));
+    let (a, mut usage) = (key(1), Usage::new(true, false));
     usage.tick(&host, 1, host.now());
     host.advance_ns(SECOND_NS - 20_000_000);
     usage.count(&a, UsageOutcome::Admitted);
@@ -74,7 +75,7 @@ fn what_was_counted_before_a_minute_ended_is_of_that_minute() {
 #[test]
 fn counts_stay_while_nobody_can_take_them() {
     let host = FakeHost::at(1_000);
-    let (a, mut usage) = (key(1), Usage::new(true));
+    let (a, mut usage) = (key(1), Usage::new(true, false));
     let mut pass = |host: &FakeHost| {
         usage.count(&a, UsageOutcome::Admitted);
         host.advance_ns(SECOND_NS);
@@ -101,14 +102,14 @@ fn counts_stay_while_nobody_can_take_them() {
 fn more_keys_than_can_be_told_apart_are_counted_together() {
     let host = FakeHost::at(1_000);
     make_cells(&host).unwrap();
-    let mut usage = Usage::new(true);
+    let mut usage = Usage::new(true, false);
     let keys: Vec<_> = (0..MAX_ACTIVE + 5).map(|n| Rc::new(KnownKey::new(hash(1), record(n)))).collect();
     (0..2).for_each(|_| keys.iter().for_each(|key| usage.count(key, UsageOutcome::Admitted)));
     usage.hand_over(&host, 1, host.now(), true);
     let bag = all(&host);
     assert_eq!(bag.counts.values().map(|tally| tally[ADMITTED]).sum::<u64>(), 2 * keys.len() as u64);
     assert!(sum(&bag, OTHER_KEYS, ADMITTED) >= 10);
-    let mut unsynced = Usage::new(false);
+    let mut unsynced = Usage::new(false, false);
     unsynced.count(&keys[0], UsageOutcome::Admitted);
     unsynced.refused(1, false, || Some(hash(1)));
     unsynced.hand_over(&host, 1, host.now(), true);
@@ -169,7 +170,7 @@ fn what_is_too_much_for_a_post_is_the_next_ones() {
 fn a_value_that_comes_again_keeps_its_place_among_random_ones() {
     let host = FakeHost::at(1_000);
     make_cells(&host).unwrap();
-    let mut usage = Usage::new(true);
+    let mut usage = Usage::new(true, false);
     let mut random = 1_000u128;
     for round in 0..5 {
         if round == 0 {
@@ -207,4 +208,78 @@ fn bytes_of_anybody_are_read_to_where_they_make_sense() {
         bag.add(&good[..cut]);
     }
     Bag::default().add(&[9, 9, 9]);
+}
+
+/// Requests of all minutes, by outcome.
+fn told(map: &std::collections::BTreeMap<CountKey, Tally>, id: &str) -> Tally {
+    let mut sum = Tally::default();
+    for ((_, of), tally) in map {
+        if of == id {
+            sum.iter_mut().zip(tally).for_each(|(sum, count)| *sum += count);
+        }
+    }
+    sum
+}
+
+fn in_shadow(host: &FakeHost) -> Bag {
+    let mut bag = Bag::default();
+    take(host, SHADOW_CELL, &mut bag).unwrap();
+    bag
+}
+
+#[test]
+fn what_passes_in_shadow_is_told_apart_in_a_cell_that_a_filter_of_before_does_not_read() {
+    let host = FakeHost::at(1_000);
+    make_cells(&host).unwrap();
+    let shadowed = KeyRecord { shadow: true, ..record(2) };
+    let (plain, shadowed) = (key(1), Rc::new(KnownKey::new(hash(2), shadowed)));
+    for (everything, of_plain, of_shadowed) in
+        [(false, [0; 5], [0, 1, 1, 0, 0]), (true, [0, 1, 1, 1, 1], [0, 1, 1, 1, 1])]
+    {
+        let mut usage = Usage::new(true, everything);
+        for outcome in UsageOutcome::ALL {
+            usage.count(&plain, outcome);
+            usage.count(&shadowed, outcome);
+        }
+        usage.shadowed("unauthorized.missing");
+        usage.shadowed("unauthorized.missing");
+        usage.hand_over(&host, 1, host.now(), true);
+        let before = all(&host);
+        assert!(before.shadow.is_empty() && before.reasons.is_empty(), "{before:?}");
+        assert_eq!((told(&before.counts, "key_1"), told(&before.counts, "key_2")), ([1; 5], [1; 5]));
+        let bag = in_shadow(&host);
+        assert_eq!((told(&bag.shadow, "key_1"), told(&bag.shadow, "key_2")), (of_plain, of_shadowed));
+        assert_eq!(told(&bag.reasons, "unauthorized.missing")[0], 2);
+        assert!(bag.counts.is_empty() && in_shadow(&host).is_empty());
+    }
+    let mut unsynced = Usage::new(false, true);
+    unsynced.shadowed("unauthorized.missing");
+    unsynced.hand_over(&host, 1, host.now(), true);
+    assert!(in_shadow(&host).is_empty());
+}
+
+#[test]
+fn what_passed_in_shadow_waits_while_nobody_takes_it_within_a_bound_and_is_told_once() {
+    let host = FakeHost::at(1_000);
+    let mut usage = Usage::new(true, true);
+    for _ in 0..3 {
+        usage.count(&key(1), UsageOutcome::RateLimited);
+        usage.shadowed("rate_limited.key");
+        usage.hand_over(&host, 1, host.now(), true);
+    }
+    assert!(host.keys().is_empty(), "only the sync makes cells");
+    make_cells(&host).unwrap();
+    usage.hand_over(&host, 1, host.now(), true);
+    usage.hand_over(&host, 1, host.now(), true);
+    let bag = in_shadow(&host);
+    assert_eq!((told(&bag.shadow, "key_1")[LIMITED], told(&bag.reasons, "rate_limited.key")[0]), (3, 3));
+    // A control plane that is away for a month: a bounded number of reasons and minutes, and the sums.
+    let mut bytes = Vec::new();
+    (0..40_000).for_each(|minute| put_reason(&mut bytes, "rate_limited.key", minute, 1));
+    append_to(&host, SHADOW_CELL, &bytes).unwrap();
+    append_to(&host, SHADOW_CELL, &bytes[..1_000]).unwrap();
+    let mut bag = in_shadow(&host);
+    bag.shrink(MAX_ROWS);
+    assert!(bag.reasons.len() <= crate::contract::usage::MAX_REASON_COUNTS);
+    assert!(told(&bag.reasons, "rate_limited.key")[0] >= 40_000);
 }

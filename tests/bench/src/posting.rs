@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use flamegate::contract::session::SESSION_HEADER;
-use flamegate::contract::usage::{Count, USAGE_PATH, UsageOutcome, UsagePost};
+use flamegate::contract::usage::{Count, Shadowed, USAGE_PATH, UsageOutcome, UsagePost};
 use serde::{Deserialize, Serialize};
 
 use crate::{client::Client, control::TOKEN, probe::Waits};
@@ -142,6 +142,7 @@ fn post_all((port, place): (u16, u32), gateways: &[usize], keys: &[String], boar
             sequence: *sequence,
             counts: counts.collect(),
             refused: Vec::new(),
+            shadow: Shadowed::default(),
         };
         key += KEYS_IN_A_POST;
         client.expect(request(number, &post)?.as_bytes(), 200)?;

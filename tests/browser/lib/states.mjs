@@ -31,7 +31,15 @@ export async function fill(stack) {
     ...[0, 1, 2, 26, 50, 500].flatMap((hours) => counts(busy, hours * 60, { admitted: 90, rate_limited: 7, environment: 1 })),
     ...counts(rotated, 3, { admitted: 12 }),
     ...counts(revoked, 5, { expired: 4 }),
-  ]);
+  ], {
+    keys: [...counts(busy, 3, { rate_limited: 1234, forbidden: 2 }), ...counts(rotated, 90, { rate_limited: 5 })],
+    reasons: [["unauthorized.missing", 40123], ["invalid_api_key.unknown", 17], ["rate_limited.key", 1239]].map(([reason, requests]) => ({
+      reason,
+      minute: Math.floor(Date.now() / 60_000) - 3,
+      requests,
+    })),
+  });
+  await stack.api("PUT", `/v1/api-keys/${busy.id}/shadow`, { shadow: true });
   await stack.api("PATCH", "/v1/workspaces/demo", { workspace_limits: [{ name: "shared", requests: 10_000, window_seconds: 60 }] });
   await cutOff(stack, "edge-frankfurt");
   await stack.api("POST", "/v1/workspaces", { name: "Fleet", slug: "fleet" });
@@ -57,9 +65,9 @@ export function counts(key, ago, outcomes) {
 }
 
 /** A gateway of its own that tells what keys were used for. */
-export async function use(stack, counted) {
+export async function use(stack, counted, shadow = {}) {
   const { token } = await stack.api("POST", "/v1/gateway-credentials", { name: "edge-usage" });
-  const body = JSON.stringify({ gateway: "envoy", sequence: 1, counts: counted });
+  const body = JSON.stringify({ gateway: "envoy", sequence: 1, counts: counted, shadow });
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", "x-flamegate-session": "0f".repeat(16) };
   const answer = await fetch(`${stack.url}/sync/v1/usage`, { method: "POST", headers, body });
   if (!answer.ok) throw new Error(`usage: ${answer.status} ${await answer.text()}`);
@@ -163,4 +171,12 @@ export async function tour(page, stack, visit) {
   await confirmRevocation(page);
   await page.getByRole("heading", { name: /^Refused on|^No gateway/ }).waitFor();
   await visit("receipt");
+  // What only operators see.
+  await stack.api("PATCH", `/v1/users/${stack.user.email}`, { operator: true });
+  const { id } = found.findLast((key) => key.name === "Production App");
+  for (const [name, path] of [["before-enforcing", "/operators/shadow"], ["key-in-shadow", `${keys}/${id}`]]) {
+    await go(path);
+    await visit(name);
+  }
+  await stack.api("PATCH", `/v1/users/${stack.user.email}`, { operator: false });
 }

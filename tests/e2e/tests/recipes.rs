@@ -285,6 +285,28 @@ fn in_shadow_everything_passes_and_what_would_be_refused_is_counted() {
             .ok_or_else(|| format!("{lines:?}"))
     });
     assert_eq!((&line["shadow"], &line["status"]), (&json!("RATE_LIMITED"), &json!(200)));
+    eventually("the control plane tells it before anybody enforces", || {
+        let report = stack.control.data("GET", "/v1/shadow?days=2", None);
+        let keys = stack.control.data("GET", "/v1/shadow/keys?days=2", None);
+        let gateway = &report["gateways"][0];
+        let has = |(verdict, reason): (&str, &str)| {
+            let reasons = gateway["reasons"].as_array().into_iter().flatten();
+            reasons.into_iter().any(|told| told["verdict"] == verdict && told["reason"] == reason)
+        };
+        let told = [
+            ("unauthorized", "missing"),
+            ("invalid_api_key", "malformed"),
+            ("invalid_api_key", "unknown"),
+            ("rate_limited", "key"),
+        ];
+        let key = (&keys[0]["id"], keys[0]["rate_limited"].as_u64() > Some(0), keys.as_array().map(Vec::len));
+        let is_told = gateway["mode"] == "shadow" && told.into_iter().all(has);
+        if is_told && key == (&json!(limited.id), true, Some(1)) {
+            Ok(())
+        } else {
+            Err(format!("{report} {keys}"))
+        }
+    });
 }
 
 #[test]

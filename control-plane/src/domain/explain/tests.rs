@@ -49,6 +49,7 @@ fn gateway(acknowledged: Option<u64>, change: impl FnOnce(&mut GatewayView)) -> 
         stale: false,
         workers: Some(3),
         accepts: Protocol::Two,
+        shadow: Some(false),
         other_database: false,
         leaving: false,
         acknowledged,

@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::period::Step;
+use super::said::{MOST_REQUESTS, minute};
+use super::shadow::ShadowRows;
 use super::tally::{Minute, Tally};
 use crate::contract::usage::{UsageOutcome, UsagePost};
 use crate::contract::{KeyHash, WireHash};
-
-/// Most requests of one key, outcome and minute: sums stay in range for longer than anything runs.
-const MOST_REQUESTS: u64 = 1_000_000_000;
 
 /// A post on its way into the database.
 #[derive(Debug)]
@@ -75,6 +74,8 @@ pub struct Rows {
     pub refused: BTreeMap<i64, Use>,
     /// Where keys were used: the first minute of the last hour, by key and gateway.
     pub gateways: BTreeMap<(i64, String), Minute>,
+    /// What would have been refused and has passed in shadow.
+    pub shadow: ShadowRows,
 }
 
 impl Batch {
@@ -133,11 +134,13 @@ impl Rows {
             }
             self.add(*row, minute, &tally, now);
         }
+        let row_of = |id: &str| known.get(id).map(|row| row.seq);
+        self.shadow.take(&gateway, &batch.post.shadow, row_of, now);
     }
 
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.keys.len() + self.workspaces.len() + self.used.len() + self.refused.len()
+        self.keys.len() + self.workspaces.len() + self.used.len() + self.refused.len() + self.shadow.len()
     }
 
     /// True when there is none.
@@ -153,12 +156,6 @@ impl Rows {
             self.workspaces.entry((row.workspace_seq, step, start)).or_default().add(tally);
         }
     }
-}
-
-/// The minute that is said. A gateway's clock may be ahead, ours is right; what is too old for any step is nothing.
-fn minute(said: u64, now: Minute) -> Option<Minute> {
-    let minute = Minute::try_from(said).unwrap_or(Minute::MAX).min(now);
-    (minute > now - Step::Day.kept()).then_some(minute)
 }
 
 fn note(uses: &mut BTreeMap<i64, Use>, row: KeyRow, minute: Minute, gateway: &str) {

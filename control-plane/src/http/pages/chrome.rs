@@ -16,6 +16,7 @@ pub(super) enum Section {
     Account,
     Tokens,
     Plans,
+    Shadow,
 }
 
 /// The frame of a page for a signed-in user.
@@ -72,6 +73,7 @@ impl Chrome {
             Section::Account => section == "account",
             Section::Tokens => section == "tokens",
             Section::Plans => section == "plans",
+            Section::Shadow => section == "shadow",
         }
     }
 
@@ -88,7 +90,12 @@ impl Chrome {
             Section::ApiKeys => "/settings/api-keys",
             Section::Members => "/settings/members",
             // Not everybody sees the audit log everywhere.
-            Section::Overview | Section::Audit | Section::Account | Section::Tokens | Section::Plans => "",
+            Section::Overview
+            | Section::Audit
+            | Section::Account
+            | Section::Tokens
+            | Section::Plans
+            | Section::Shadow => "",
         }
     }
 

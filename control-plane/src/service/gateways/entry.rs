@@ -48,6 +48,8 @@ pub(super) struct Gateway {
     pub workers: Option<u32>,
     /// What its last poll said: the protocol that every worker understands.
     pub accepts: Protocol,
+    /// What its last poll said, if it did: whether a filter of it is in shadow.
+    pub shadow: Option<bool>,
     /// Polls in progress.
     pub held: u32,
     /// Ends the newest of them.
@@ -109,6 +111,7 @@ impl Gateway {
             stale: false,
             workers: None,
             accepts: Protocol::One,
+            shadow: None,
             held: 0,
             newest: None,
             expected_until,
@@ -145,6 +148,7 @@ impl Gateway {
         self.stale = row.stale;
         self.workers = row.workers;
         self.accepts = row.accepts;
+        self.shadow = row.shadow;
         self.has_table = row.has_table;
         self.other_database = row.other_database;
         self.expected_until = now + row.expected_for;
@@ -173,6 +177,7 @@ impl Gateway {
             stale: self.stale,
             workers: self.workers,
             accepts: self.accepts,
+            shadow: self.shadow,
             other_database: self.other_database,
             leaving_for: self.leaving.map_or(Duration::ZERO, left),
             forgotten: false,
@@ -270,6 +275,7 @@ impl Gateway {
             stale: self.stale,
             workers: self.workers,
             accepts: self.accepts,
+            shadow: self.shadow,
             other_database: self.other_database,
             leaving: self.is_leaving(now),
             acknowledged: last.map(|ack| ack.revision),

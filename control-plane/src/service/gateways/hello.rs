@@ -30,4 +30,6 @@ pub struct Hello {
     pub workers: Option<u32>,
     /// What every worker of it understands.
     pub accepts: Protocol,
+    /// Whether a filter of it is in shadow; `None` for one that does not say.
+    pub shadow: Option<bool>,
 }

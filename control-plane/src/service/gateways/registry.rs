@@ -94,14 +94,15 @@ impl Entries {
             self.bound_those_without_table(now);
         }
         let claims = self.shared.as_ref().is_some_and(Shared::has_others);
-        let Hello { credential, session, version, wait, stale, workers, accepts, .. } = hello;
+        let Hello { credential, session, version, wait, stale, workers, accepts, shadow, .. } = hello;
         let new = || Gateway::seen(credential, session, (time, time), now);
         let gateway = self.by_id.entry(id.clone()).or_insert_with(new);
         let is_news = claims
             || !gateway.is_known
             || gateway.keeper != Keeper::Us
             || (gateway.session.is_none() && session.is_some())
-            || (gateway.stale, gateway.workers, gateway.accepts) != (stale, workers, accepts);
+            || (gateway.stale, gateway.workers, gateway.accepts, gateway.shadow)
+                != (stale, workers, accepts, shadow);
         gateway.take(if is_news { News::Now } else { News::Later });
         gateway.claims |= claims;
         // One held poll per gateway: whoever asks again has lost the answer to the last one.
@@ -112,6 +113,7 @@ impl Entries {
         gateway.stale = stale;
         gateway.workers = workers;
         gateway.accepts = accepts;
+        gateway.shadow = shadow;
         gateway.last_seen = time;
         gateway.held += 1;
         gateway.expected_until = now + wait * 2 + MARGIN;

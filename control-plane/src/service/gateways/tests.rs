@@ -21,6 +21,7 @@ const WAIT: Duration = Duration::from_secs(25);
 fn hello(credential: &str, name: &str, session: u8) -> Hello {
     Hello {
         accepts: Protocol::Two,
+        shadow: Some(false),
         credential: Credential::named(credential),
         name: name.to_owned(),
         session: (session > 0).then_some([session; 32]),

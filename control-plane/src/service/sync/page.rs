@@ -42,6 +42,8 @@ pub struct ChangesRequest {
     pub stale: bool,
     /// How many of its workers have the table; `None` for a filter that does not say.
     pub workers: Option<u32>,
+    /// Whether a filter of it is in shadow; `None` for one that does not say.
+    pub shadow: Option<bool>,
     /// During a reset: everything up to here has arrived.
     pub cursor: Option<KeyHash>,
 }

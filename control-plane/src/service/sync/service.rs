@@ -92,6 +92,7 @@ impl Sync {
             stale: request.stale,
             workers: request.workers,
             accepts: request.accepts,
+            shadow: request.shadow,
         };
         let poll = self.gateways.admit(hello).await?;
         let body = self.answer(&request, &poll).await?;

@@ -37,6 +37,7 @@ async fn service(directory: &tempfile::TempDir) -> (Sync, watch::Sender<bool>) {
 fn request(last: u8) -> ChangesRequest {
     ChangesRequest {
         accepts: Protocol::Two,
+        shadow: Some(false),
         shown: Protocol::Two,
         credential: Credential::named("eu"),
         address: Some([192, 0, 2, last].into()),

@@ -60,7 +60,9 @@ async fn write_all(
 ) {
     while let Some(first) = posts.recv().await {
         time::sleep(GATHER).await;
-        let size = |waiting: &Waiting| waiting.batch.post.counts.len() + waiting.batch.post.refused.len();
+        let size = |Waiting { batch: Batch { post, .. }, .. }: &Waiting| {
+            post.counts.len() + post.refused.len() + post.shadow.keys.len() + post.shadow.reasons.len()
+        };
         let mut total = size(&first);
         let mut together = vec![first];
         while total < MOST_TOGETHER
@@ -104,7 +106,8 @@ async fn write(tx: &mut Tx, batches: &[Batch], clock: &Clock) -> Result<Vec<(Str
     let batches: Vec<_> =
         batches.iter().zip(new).filter(|(_, is_new)| *is_new).map(|(batch, _)| batch).collect();
     let posts = || batches.iter().map(|batch| &batch.post);
-    let ids: HashSet<_> = posts().flat_map(|post| &post.counts).map(|count| count.key_id.clone()).collect();
+    let counts = posts().flat_map(|post| post.counts.iter().chain(&post.shadow.keys));
+    let ids: HashSet<_> = counts.map(|count| count.key_id.clone()).collect();
     let hashes: HashSet<_> = posts().flat_map(|post| &post.refused).map(|refused| refused.hash.0).collect();
     let known: HashMap<String, KeyRow> =
         tx.key_rows(&ids.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::intake::Intake;
 use crate::domain::error::Error;
 use crate::domain::keys::Key;
-use crate::domain::usage::{Batch, Bucket, Lines, Minute, Period, Step, Tally, minute_of};
+use crate::domain::usage::{Batch, Bucket, Lines, Minute, Period, SHADOW_KEPT, Step, Tally, minute_of};
 use crate::domain::workspaces::Workspace;
 use crate::service::clock::Clock;
 use crate::service::key_series::KeySeries;
@@ -131,6 +131,13 @@ impl Usage {
                 if some.await? < u64::from(FORGOTTEN_AT_ONCE) {
                     break;
                 }
+            }
+        }
+        let before = Step::Day.start(minute_of(now)) - SHADOW_KEPT;
+        for _ in 0..MOST_AT_ONCE {
+            let some = self.store.note(move |tx| Box::pin(tx.forget_shadow(before, FORGOTTEN_AT_ONCE)));
+            if some.await? < u64::from(FORGOTTEN_AT_ONCE) {
+                break;
             }
         }
         let before: Timestamp = now.checked_sub(NUMBERS_KEPT).unwrap_or(Timestamp::MIN);

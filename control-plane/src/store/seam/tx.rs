@@ -17,6 +17,7 @@ use super::receipts::{ReadReceipts, WriteReceipts};
 use super::replicas::{ReadReplicas, WriteReplicas};
 use super::second_factors::{ReadSecondFactors, WriteSecondFactors};
 use super::sessions::{ReadSessions, WriteSessions};
+use super::shadow::{ReadShadow, WriteShadow};
 use super::signing::{ReadSigningKeys, WriteSigningKeys};
 use super::throttles::WriteThrottles;
 use super::usage::{ReadUsage, WriteUsage};
@@ -37,7 +38,7 @@ macro_rules! sum {
 
 sum! {
     /// Everything that can be read.
-    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadOperators ReadSigningKeys ReadGateways ReadReplicas ReadLog ReadUsage ReadUsageLines ReadReceipts ReadInvitations ReadSecondFactors ReadPlans
+    Read: ReadKeys ReadWorkspaces ReadUsers ReadAudit ReadSessions ReadRequests ReadCredentials ReadOperators ReadSigningKeys ReadGateways ReadReplicas ReadLog ReadUsage ReadUsageLines ReadReceipts ReadInvitations ReadSecondFactors ReadPlans ReadShadow
 }
 
 sum! {
@@ -45,7 +46,7 @@ sum! {
     ///
     /// What a transaction has found stays as it is until its end: nobody else changes it meanwhile. Whatever changes what gateways see of a
     /// key takes the next revision in the same call.
-    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteOperators WriteSigningKeys WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts WriteInvitations WriteLending WriteSecondFactors WritePlans
+    Write: Read WriteKeys WriteWorkspaces WriteUsers WriteAudit WriteSessions WriteRequests WriteCredentials WriteOperators WriteSigningKeys WriteGateways WriteReplicas WriteThrottles WriteLog WriteUsage WriteReceipts WriteInvitations WriteLending WriteSecondFactors WritePlans WriteShadow
 }
 
 /// What a reader sees; each call sees everything that was committed before it began.

@@ -15,7 +15,7 @@ use crate::domain::error::Error;
 use crate::domain::replicas::{Line, MOST_SEEN_AT_ONCE, Publication, SharedGateway};
 
 /// The columns of a gateway's row, and each one's value of a line `v.value`; `$2` is the keeper, `$3` its count.
-const COLUMNS: [(&str, &str); 18] = [
+const COLUMNS: [(&str, &str); 19] = [
     ("id", "v.value ->> 'id'"),
     ("session", "SESSION"),
     ("version", "v.value ->> 'version'"),
@@ -31,6 +31,7 @@ const COLUMNS: [(&str, &str); 18] = [
     ("stale", "CAST(v.value ->> 'stale' AS BIGINT)"),
     ("workers", "CAST(v.value ->> 'workers' AS BIGINT)"),
     ("accepts", "CAST(v.value ->> 'accepts' AS BIGINT)"),
+    ("shadow", "CAST(v.value ->> 'shadow' AS BIGINT)"),
     ("other_database", "CAST(v.value ->> 'other_database' AS BIGINT)"),
     ("leaving_until", "NOW_MS + CAST(v.value ->> 'leaving_for' AS BIGINT)"),
     ("forgotten", "CAST(v.value ->> 'forgotten' AS BIGINT)"),
@@ -108,7 +109,7 @@ fn as_json(line: &Line) -> Json {
         "has_table": i64::from(gateway.has_table), "acknowledged": gateway.acknowledged,
         "acknowledged_ago": millis(gateway.acknowledged_ago), "expected_for": millis(gateway.expected_for),
         "stale": i64::from(gateway.stale), "workers": gateway.workers,
-        "accepts": gateway.accepts.accepts().unwrap_or(1), "other_database": i64::from(gateway.other_database),
+        "accepts": gateway.accepts.accepts().unwrap_or(1), "shadow": gateway.shadow.map(i64::from), "other_database": i64::from(gateway.other_database),
         "leaving_for": millis(gateway.leaving_for), "forgotten": i64::from(gateway.forgotten),
     })
 }
@@ -151,6 +152,7 @@ pub fn gateway(row: &impl Columns) -> Result<SharedGateway, Error> {
         stale: row.flag("stale")?,
         workers,
         accepts,
+        shadow: row.maybe_number("shadow")?.map(|shadow| shadow != 0),
         other_database: row.flag("other_database")?,
         leaving_for: left("leaving_until")?,
         forgotten: row.flag("forgotten")?,

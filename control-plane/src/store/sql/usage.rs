@@ -13,6 +13,7 @@ use super::values::{signed, unsigned};
 use super::{idle_keys, key_gateways};
 use crate::domain::error::Error;
 use crate::domain::usage::{Bucket, KeyGateway, KeyRow, Minute, Period, Rows, Step, Tally, Use, minute_of};
+use crate::store::seam::shadow::WriteShadow as _;
 use crate::store::seam::usage::{ReadUsage, WriteUsage};
 
 pub(super) const COUNTS: &str = "admitted, rate_limited, forbidden, expired, environment, revoked";
@@ -125,7 +126,8 @@ impl<S: Sql> WriteUsage for S {
         move_forward(self, "last_used", &rows.used).await?;
         move_forward(self, "last_refused", &rows.refused).await?;
         idle_keys::used(self, &rows.used).await?;
-        key_gateways::add(self, &rows.gateways).await
+        key_gateways::add(self, &rows.gateways).await?;
+        self.add_shadow(&rows.shadow).await
     }
 
     async fn follow_keys(&mut self, most: u32) -> Result<bool, Error> {

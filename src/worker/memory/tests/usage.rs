@@ -4,6 +4,7 @@ use super::*;
 use crate::contract::key::Environment;
 use crate::contract::record::Limit;
 use crate::contract::usage::UsageOutcome;
+use crate::worker::in_shadow;
 use crate::worker::usage::{Bag, CELLS, make_cells, take};
 
 pub fn key_of(text: &str) -> KeyHash {
@@ -116,4 +117,21 @@ fn a_key_that_is_refused_for_its_prefix_is_sampled_and_never_looked_up() {
         matches!(&refused[..], [((_, hash, true), 3)] if *hash == key_of("sk_test_other")),
         "{refused:?}"
     );
+}
+
+/// The sync asks what workers have said, and tells the control plane.
+#[test]
+fn a_worker_in_shadow_says_so_and_one_that_is_not_says_nothing() {
+    for (config, shadow) in [(r#"{"sync":{},"shadow":true}"#, true), (r#"{"sync":{}}"#, false)] {
+        let mut gateway = Gateway::new(config);
+        gateway.worker.tick(&gateway.host);
+        let told = |gateway: &Gateway| in_shadow::is_told(&gateway.host, gateway.host.now().monotonic);
+        assert_eq!(told(&gateway), shadow, "{config}");
+        gateway.host.advance_ns(4_000_000_000);
+        gateway.worker.tick(&gateway.host);
+        gateway.host.advance_ns(4_000_000_000);
+        assert_eq!(told(&gateway), shadow, "said again");
+        gateway.host.advance_ns(2_000_000_000);
+        assert!(!told(&gateway), "the configuration is gone");
+    }
 }

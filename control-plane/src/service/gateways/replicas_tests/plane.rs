@@ -90,6 +90,7 @@ pub(super) fn poll_of(plane: &Plane, session: u8) -> Poll {
 pub(super) fn poll_under(plane: &Plane, credential: Credential, name: &str, session: u8) -> Poll {
     plane.gateways.begin(Hello {
         accepts: crate::contract::Protocol::Two,
+        shadow: Some(false),
         credential,
         name: name.to_owned(),
         session: Some([session; 32]),

@@ -215,6 +215,7 @@ impl World {
         let plane = &self.planes[to];
         let poll = plane.gateways.begin(Hello {
             accepts: crate::contract::Protocol::Two,
+            shadow: Some(false),
             credential: Credential::shared(),
             name: process.name.clone(),
             session: Some([process.session; 32]),
