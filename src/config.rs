@@ -9,12 +9,15 @@ mod key_sources;
 mod mistakes;
 mod parse;
 mod published;
+mod route_metadata;
 mod settings;
 mod workspace_limits;
 
 pub use self::mistakes::{ConfigError, Mistake};
+pub use crate::decision::route_settings::RouteSettings;
 pub use crate::decision::sources::{KeySources, Source};
 
+pub use self::route_metadata::{handed_over, route_settings};
 pub use self::settings::{Config, FilterConfig, Role, SyncConfig, SyncMode};
 
 #[cfg(test)]

@@ -15,5 +15,6 @@ pub mod rate_limit;
 pub mod reply;
 pub mod request;
 pub mod restriction;
+pub mod route_settings;
 pub mod sources;
 pub mod throttle;

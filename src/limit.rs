@@ -12,7 +12,9 @@
 //! > admitted ≤ burst + L / T + h, where h ≤ W · (S - 1) is what leases held when the interval began.
 //!
 //! A burst below 128 means S = 1, so h = 0, and up to 1000 requests a second the decisions are those of one ideal
-//! GCRA whatever W is. (With several limits in a record h ≤ W · S: a token waits while another limit refuses.) In
+//! GCRA whatever W is. (With several limits in a record h ≤ W · S: a token waits while another limit refuses.) A request that costs c
+//! tokens takes them at once or not at all, of no limit more than its burst, and counts as c: of c tokens a lease keeps what is left of
+//! it, at most S - 1, and with several limits all of them and those, so h ≤ W · (S + c - 1) with the largest c. In
 //! the other direction a worker may refuse while others hold tokens: at most (W - 1) · S, for at most 100 ms and a
 //! tick (spare leases, 1.6 % of the burst for 64 workers: a minute), and none is lost. A used-up limit may let a token wait: 1 ms when T is shorter than that, 5 ms when S > 1.
 //!
@@ -120,15 +122,29 @@ impl Limiter {
     /// Takes one token from every slot, or none. No host call while leases last; one clock reading while a refusal
     /// stands; otherwise shared data is asked for each slot without a token.
     pub fn admit<H: SharedData + Clock>(&mut self, host: &H, slots: &[Slot]) -> Result<(), Refusal> {
+        if self.spend_all(slots, |_| 1) { Ok(()) } else { self.ask(host, slots, 1) }
+    }
+
+    /// The same for a request of this `cost`, which takes so many tokens from every slot, of none more than its burst.
+    pub fn admit_for<H: SharedData + Clock>(
+        &mut self,
+        host: &H,
+        slots: &[Slot],
+        cost: u32,
+    ) -> Result<(), Refusal> {
+        if self.spend_all(slots, |slot| slot.need(cost)) { Ok(()) } else { self.ask(host, slots, cost) }
+    }
+
+    /// Uses the tokens of every lease, or none.
+    #[inline]
+    fn spend_all(&mut self, slots: &[Slot], need: impl Fn(&Slot) -> u32) -> bool {
         for (index, slot) in slots.iter().enumerate() {
-            if !self.leases.get_mut(&slot.account).is_some_and(Lease::spend) {
-                for spent in slots.iter().take(index) {
-                    self.leases.get_mut(&spent.account).map(Lease::unspend);
-                }
-                return self.ask(host, slots);
+            if !self.spend(slot, need(slot)) {
+                slots.iter().take(index).for_each(|spent| self.unspend(spent, need(spent)));
+                return false;
             }
         }
-        Ok(())
+        true
     }
 
     /// Puts back what is not used and forgets who is at rest. To be called once per tick; bounded work.
@@ -178,37 +194,43 @@ impl Limiter {
     }
 
     #[cold]
-    fn ask<H: SharedData + Clock>(&mut self, host: &H, slots: &[Slot]) -> Result<(), Refusal> {
+    fn ask<H: SharedData + Clock>(&mut self, host: &H, slots: &[Slot], cost: u32) -> Result<(), Refusal> {
         let now = host.monotonic();
-        let refusal = self.standing_refusal(slots, now).or_else(|| {
+        let refusal = self.standing_refusal(slots, now, cost).or_else(|| {
             self.make_room(host, now);
-            self.refill(host, slots, now)
+            self.refill(host, slots, now, cost)
         });
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
         for slot in slots {
-            self.leases.get_mut(&slot.account).map(Lease::spend);
+            self.spend(slot, slot.need(cost));
         }
         Ok(())
     }
 
     /// The longest refusal that is still believed.
-    fn standing_refusal(&self, slots: &[Slot], now: Monotonic) -> Option<Refusal> {
+    fn standing_refusal(&self, slots: &[Slot], now: Monotonic, cost: u32) -> Option<Refusal> {
         let standing = slots.iter().enumerate().filter_map(|(slot, known)| {
-            let retry_after_ns = self.leases.get(&known.account)?.refused_ns(now)?;
+            let retry_after_ns = self.leases.get(&known.account)?.refused_ns(now, known.need(cost))?;
             Some(Refusal { slot, retry_after_ns })
         });
         standing.max_by_key(|refusal| refusal.retry_after_ns)
     }
 
-    /// Gets a token into the lease of every slot, or the longest refusal. After the first refusal nothing more is taken,
-    /// but the other limits are looked at, or `Retry-After` would not be true.
-    fn refill<H: SharedData>(&mut self, host: &H, slots: &[Slot], now: Monotonic) -> Option<Refusal> {
+    /// Gets what a request of this cost needs into the lease of every slot, or the longest refusal. After the first refusal nothing more is
+    /// taken, but the other limits are looked at, or `Retry-After` would not be true.
+    fn refill<H: SharedData>(
+        &mut self,
+        host: &H,
+        slots: &[Slot],
+        now: Monotonic,
+        cost: u32,
+    ) -> Option<Refusal> {
         let mut worst: Option<Refusal> = None;
         for (index, slot) in slots.iter().enumerate() {
             let ask = if worst.is_none() { Ask::Take } else { Ask::Look };
-            let wait = self.refill_one(host, slot, now, ask);
+            let wait = self.refill_one(host, slot, now, (ask, slot.need(cost)));
             let longest = worst.map_or(0, |refusal| refusal.retry_after_ns);
             if let Some(retry_after_ns) = wait.filter(|wait| *wait > longest) {
                 worst = Some(Refusal { slot: index, retry_after_ns });
@@ -217,62 +239,72 @@ impl Limiter {
         worst
     }
 
-    /// Gets a token into the lease of one slot, or the nanoseconds to wait.
-    fn refill_one<H: SharedData>(&mut self, host: &H, slot: &Slot, now: Monotonic, ask: Ask) -> Option<u64> {
+    /// Gets so many tokens into the lease of one slot, or the nanoseconds to wait.
+    fn refill_one<H: SharedData>(
+        &mut self,
+        host: &H,
+        slot: &Slot,
+        now: Monotonic,
+        (ask, need): (Ask, u32),
+    ) -> Option<u64> {
         if self.leases.len() >= MAX_LEASES && !self.leases.contains_key(&slot.account) {
             self.guests.push(slot.account);
         }
         let spares = self.leases.len() < MOST_WITH_SPARE;
         let lease = self.leases.entry(slot.account).or_insert_with(|| Lease::new(slot, spares));
-        if lease.has_tokens() {
+        if lease.has_tokens(need) {
             return None;
         }
-        match lease.refill(host, slot, now, ask, &mut self.before) {
+        match lease.refill(host, slot, now, (ask, need), &mut self.before) {
             Ok(wait) => wait,
             Err(_) if ask == Ask::Look => None,
-            Err(_) => self.fall_back(slot, now),
+            Err(_) => self.fall_back(slot, now, need),
         }
     }
 
-    /// Uses one token of a limit's lease; false when it has none.
-    pub fn spend(&mut self, slot: &Slot) -> bool {
-        self.leases.get_mut(&slot.account).is_some_and(Lease::spend)
+    /// Uses so many tokens of a limit's lease; false when it has fewer.
+    #[inline]
+    pub fn spend(&mut self, slot: &Slot, need: u32) -> bool {
+        self.leases.get_mut(&slot.account).is_some_and(|lease| lease.spend(need))
     }
 
     /// Undoes [`Self::spend`].
-    pub fn unspend(&mut self, slot: &Slot) {
-        self.leases.get_mut(&slot.account).map(Lease::unspend);
+    pub fn unspend(&mut self, slot: &Slot, need: u32) {
+        if let Some(lease) = self.leases.get_mut(&slot.account) {
+            lease.unspend(need);
+        }
     }
 
-    /// Gets a token into the lease of one limit, or the nanoseconds to wait; with `takes` off it only looks. For who decides by several
-    /// limiters, and calls [`Self::make_room`] first.
-    pub fn ask_for_one<H: SharedData>(
+    /// Gets what a request of this cost needs into the lease of one limit, or the nanoseconds to wait; with `takes` off it only looks. For
+    /// who decides by several limiters, and calls [`Self::make_room`] first.
+    pub fn refill_for<H: SharedData>(
         &mut self,
         host: &H,
         slot: &Slot,
         now: Monotonic,
-        takes: bool,
+        (takes, cost): (bool, u32),
     ) -> Option<u64> {
-        let standing = self.leases.get(&slot.account).and_then(|lease| lease.refused_ns(now));
+        let need = slot.need(cost);
+        let standing = self.leases.get(&slot.account).and_then(|lease| lease.refused_ns(now, need));
         let ask = if takes { Ask::Take } else { Ask::Look };
-        standing.or_else(|| self.refill_one(host, slot, now, ask))
+        standing.or_else(|| self.refill_one(host, slot, now, (ask, need)))
     }
 
     /// Decides without shared data. A subject for which there is no room waits: with nothing to remember it by it would be
     /// unlimited.
-    fn fall_back(&mut self, slot: &Slot, now: Monotonic) -> Option<u64> {
+    fn fall_back(&mut self, slot: &Slot, now: Monotonic, need: u32) -> Option<u64> {
         self.fallbacks = self.fallbacks.saturating_add(1);
         if self.guests.contains(&slot.account) {
             return Some(HOLD_NS);
         }
-        self.leases.get_mut(&slot.account).and_then(|lease| lease.lend(slot, now))
+        self.leases.get_mut(&slot.account).and_then(|lease| lease.lend(slot, now, need))
     }
 
     /// Makes the map as small again as it may be. A token that cannot be put back is lost; debts guests have none.
     pub fn make_room<H: SharedData>(&mut self, host: &H, now: Monotonic) {
         for account in self.guests.drain(..) {
             if let Some(mut guest) = self.leases.remove(&account)
-                && guest.has_tokens()
+                && guest.has_tokens(1)
             {
                 let _ = guest.settle(host, account, now);
             }

@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use cases::{
-    BYPASS_JSON, Bypass, Case, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, RESTRICT_JSON,
+    BYPASS_JSON, Bypass, Case, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, RESTRICT_JSON, ROUTES,
     UNKNOWN_KEY,
 };
-use flamegate::config::Config;
+use flamegate::config::{Config, handed_over};
 use flamegate::contract::key::{ApiKey, Environment};
 use flamegate::contract::page::{Page, Upsert, WireHash};
 use flamegate::contract::record::{KeyRecord, Limit, Scope};
@@ -118,8 +118,9 @@ fn fill_table(host: &FakeHost) {
 fn gateway(kind: Gateway, shadow: bool) -> (FakeHost, Worker) {
     let environments = if kind == Gateway::LiveOnly { r#"["live"]"# } else { r#"["live","test"]"# };
     let sources = if kind == Gateway::Sources { KEY_SOURCES_JSON } else { r#"[{"bearer":"authorization"}]"# };
+    let routes = kind == Gateway::Routes;
     let json = format!(
-        r#"{{"sync":{{}},"bypass":{BYPASS_JSON},"environments":{environments},"key_sources":{sources},"shadow":{shadow}}}"#
+        r#"{{"sync":{{}},"bypass":{BYPASS_JSON},"environments":{environments},"key_sources":{sources},"shadow":{shadow},"route_settings":{routes}}}"#
     );
     let host = FakeHost::at(1_000);
     host.set_client_address("127.0.0.1:50000");
@@ -160,7 +161,14 @@ fn header_map(headers: &[(&str, Vec<u8>)]) -> Vec<u8> {
     map
 }
 
+/// What the row's route says, as Envoy hands it over; an error where it cannot.
+fn route_settings(case: &Case) -> Result<Option<Vec<u8>>, u32> {
+    let says = ROUTES.iter().find(|(path, _)| case.path.starts_with(path));
+    says.map(|(_, metadata)| handed_over(&serde_json::from_str(metadata).unwrap()).ok_or(9)).transpose()
+}
+
 fn check(case: &Case, host: &FakeHost, worker: &mut Worker) {
+    host.set_route_settings(route_settings(case));
     let map = header_map(&headers(case));
     let shadow = worker.config().shadow;
     let sources = worker.config().key_sources.clone();

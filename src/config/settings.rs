@@ -59,6 +59,8 @@ pub struct FilterConfig {
     pub rate_limit_on_success: bool,
     /// Whether a request that the proxy redirects internally keeps its key.
     pub internal_redirects: bool,
+    /// Whether routes say in their metadata what requests cost and whose keys they are for.
+    pub route_settings: bool,
     /// Most records in a worker's cache.
     pub cache_records: usize,
     /// Age of the table at which requests get 503, in nanoseconds.

@@ -43,7 +43,7 @@ pub struct Ask {
     /// Tokens that are wanted now; 0 to report only.
     #[serde(default)]
     pub want: u32,
-    /// Requests that were admitted on grants of `generation`, since the last report.
+    /// Tokens of `generation` on which requests were admitted, since the last report.
     #[serde(default)]
     pub spent: u32,
     /// Tokens of `generation` that will not be used.
@@ -52,7 +52,7 @@ pub struct Ask {
     /// The generation of the grants that `spent` and `returned` are of; ignored when the book has moved on.
     #[serde(default)]
     pub generation: u64,
-    /// Requests that the gateway admitted by a limiter of its own while nothing could be lent.
+    /// Requests, by their cost, that the gateway admitted by a limiter of its own while nothing could be lent.
     #[serde(default)]
     pub alone: u32,
 }

@@ -58,7 +58,7 @@ pub struct Throttled {
     pub headers: Headers,
 }
 
-/// Why the key table cannot be asked.
+/// Why nobody can say whether the key is good for this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
     /// No table has been received yet, or it is gone or unreadable.
@@ -67,17 +67,19 @@ pub enum Unavailable {
     Stale,
     /// The key has a plan that is not there.
     NoPlan,
+    /// What the route says of its requests cannot be read.
+    RouteSettings,
 }
 
 impl RateLimited {
-    /// From the limiter's refusal of one of this key's limits.
-    pub fn new(key: &KnownKey, refusal: &Refusal) -> Self {
+    /// From the limiter's refusal of one of this key's limits, of which so many tokens are `left`: too few.
+    pub fn new(key: &KnownKey, refusal: &Refusal, left: u64) -> Self {
         let slot = key.slots().get(refusal.slot);
         let seconds = refusal.retry_after_seconds();
         Self {
             scope: slot.map_or(Scope::Key, |slot| slot.scope()),
             retry_after_seconds: seconds,
-            headers: key.refusal_headers(refusal.slot, seconds),
+            headers: key.refusal_headers(refusal.slot, seconds, left),
         }
     }
 }

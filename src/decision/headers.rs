@@ -55,14 +55,23 @@ pub fn status_of(map: &[u8]) -> Option<(Vec<u8>, bool)> {
 
 /// Writes a map in the form that the host reads.
 pub fn serialize_map<'t>(headers: impl Iterator<Item = (&'t str, &'t str)> + Clone) -> Vec<u8> {
+    serialize(headers.map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+}
+
+/// The same of any bytes.
+pub fn serialize_pairs(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    serialize(pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())))
+}
+
+fn serialize<'t>(pairs: impl Iterator<Item = (&'t [u8], &'t [u8])> + Clone) -> Vec<u8> {
     let number = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
-    let mut out = number(headers.clone().count()).to_vec();
-    for (name, value) in headers.clone() {
+    let mut out = number(pairs.clone().count()).to_vec();
+    for (name, value) in pairs.clone() {
         out.extend_from_slice(&number(name.len()));
         out.extend_from_slice(&number(value.len()));
     }
-    for text in headers.flat_map(|(name, value)| [name, value]) {
-        out.extend_from_slice(text.as_bytes());
+    for text in pairs.flat_map(|(name, value)| [name, value]) {
+        out.extend_from_slice(text);
         out.push(0);
     }
     out

@@ -22,8 +22,8 @@ pub struct KnownKey {
     has_fleet_limit: bool,
     /// Made when it is asked for: a key that is used once and not refused needs none.
     rate_limit_policy: OnceCell<String>,
-    /// The headers of the last refusal, with its slot and seconds: whoever is refused is refused again within the second.
-    refusal: RefCell<Option<(usize, u64, Headers)>>,
+    /// The headers of the last refusal, with its slot, its seconds and what was left: whoever is refused is refused again within the second.
+    refusal: RefCell<Option<((usize, u64, u64), Headers)>>,
     /// Where its worker counts its requests; whoever looks there has to see whether that is still so.
     place: Cell<usize>,
 }
@@ -102,15 +102,15 @@ impl KnownKey {
         self.rate_limit_policy.get_or_init(|| rate_limit::rate_limit_policy(&self.record.limits))
     }
 
-    /// The headers of a 429 because of limit number `slot`, which will admit a request in so many seconds.
-    pub fn refusal_headers(&self, slot: usize, seconds: u64) -> Headers {
+    /// The headers of a 429 because of limit number `slot`, which will admit the request in so many seconds and has so many tokens left.
+    pub fn refusal_headers(&self, slot: usize, seconds: u64, left: u64) -> Headers {
         let mut last = self.refusal.borrow_mut();
         match &*last {
-            Some((known, at, headers)) if (*known, *at) == (slot, seconds) => headers.clone(),
+            Some((known, headers)) if *known == (slot, seconds, left) => headers.clone(),
             _ => {
                 let name = self.slots.get(slot).map_or("", Slot::name);
-                let headers = rate_limit::refusal_headers(name, seconds, self.rate_limit_policy());
-                *last = Some((slot, seconds, headers.clone()));
+                let headers = rate_limit::refusal_headers((name, left, seconds), self.rate_limit_policy());
+                *last = Some(((slot, seconds, left), headers.clone()));
                 headers
             }
         }

@@ -36,6 +36,7 @@ pub enum Counter {
     UnavailableNotSynced,
     UnavailableStale,
     UnavailableNoPlan,
+    UnavailableRouteSettings,
     UnavailableInternal,
     ReadinessReady,
     ReadinessWaiting,
@@ -56,7 +57,7 @@ pub enum Counter {
 }
 
 /// Names of the counters, in the order of [`Counter`].
-pub const COUNTERS: [&str; 40] = [
+pub const COUNTERS: [&str; 41] = [
     "flamegate_requests_total.permitted.key",
     "flamegate_requests_total.permitted.redirected",
     "flamegate_requests_total.bypassed.path",
@@ -80,6 +81,7 @@ pub const COUNTERS: [&str; 40] = [
     "flamegate_requests_total.unavailable.not_synced",
     "flamegate_requests_total.unavailable.stale",
     "flamegate_requests_total.unavailable.no_plan",
+    "flamegate_requests_total.unavailable.route_settings",
     "flamegate_requests_total.unavailable.internal",
     "flamegate_requests_total.readiness.ready",
     "flamegate_requests_total.readiness.waiting",
@@ -227,6 +229,7 @@ impl From<&Denial> for Counter {
             Denial::Unavailable(Unavailable::NotSynced) => Self::UnavailableNotSynced,
             Denial::Unavailable(Unavailable::Stale) => Self::UnavailableStale,
             Denial::Unavailable(Unavailable::NoPlan) => Self::UnavailableNoPlan,
+            Denial::Unavailable(Unavailable::RouteSettings) => Self::UnavailableRouteSettings,
         }
     }
 }

@@ -19,11 +19,13 @@ pub fn retry_after_headers(seconds: u64) -> Headers {
     answer([("retry-after", seconds.to_string().as_str())])
 }
 
-/// Headers of a 429: the limit called `name` admits a request in so many `seconds`; `policy` describes all of the key's limits.
-pub fn refusal_headers(name: &str, seconds: u64, policy: &str) -> Headers {
+/// Headers of a 429: the name of the limit, what is left of it, which is too little, and in how many seconds it admits the request; `policy`
+/// describes all of the key's limits.
+pub fn refusal_headers(limit: (&str, u64, u64), policy: &str) -> Headers {
+    let (.., seconds) = limit;
     answer([
         ("retry-after", seconds.to_string().as_str()),
-        ("ratelimit", &rate_limit([(name, 0, seconds)].into_iter())),
+        ("ratelimit", &rate_limit([limit].into_iter())),
         ("ratelimit-policy", policy),
     ])
 }

@@ -95,7 +95,7 @@ impl Throttle {
     pub fn check(&self, client: ClientAddress, now: Monotonic) -> Result<(), Throttled> {
         let (set, tag) = self.place_of(client);
         let known = self.sets.get(set).and_then(|set| set.iter().find(|place| place.tag == tag));
-        let wait = known.map_or(0, |place| self.quota.wait_ns(place.tat, now));
+        let wait = known.map_or(0, |place| self.quota.wait_ns(place.tat, now, 1));
         if wait == 0 { Ok(()) } else { Err(self.refusal(wait.div_ceil(NANOS_PER_SECOND))) }
     }
 

@@ -31,6 +31,9 @@ pub struct FakeHost {
     client_address: RefCell<Option<Vec<u8>>>,
     addresses_asked: Cell<u64>,
     noted: RefCell<Option<Vec<u8>>>,
+    route_settings: RefCell<Option<Vec<u8>>>,
+    route_error: Cell<Option<HostError>>,
+    settings_asked: Cell<u64>,
 }
 
 impl FakeHost {
@@ -117,6 +120,18 @@ impl FakeHost {
         *self.noted.borrow_mut() = note.map(<[u8]>::to_vec);
     }
 
+    /// The next requests go to a route with these settings, as Envoy serialises them; `None` for one without any. An error: with some that
+    /// it cannot hand over.
+    pub fn set_route_settings(&self, settings: Result<Option<Vec<u8>>, u32>) {
+        self.route_error.set(settings.as_ref().err().map(|status| HostError(*status)));
+        *self.route_settings.borrow_mut() = settings.unwrap_or_default();
+    }
+
+    /// How often a route's settings were asked for.
+    pub fn settings_asked(&self) -> u64 {
+        self.settings_asked.get()
+    }
+
     /// How often the client's address was asked for.
     pub fn addresses_asked(&self) -> u64 {
         self.addresses_asked.get()
@@ -142,6 +157,14 @@ impl Peer for FakeHost {
 
     fn noted_before(&self) -> Option<Vec<u8>> {
         self.noted.borrow().clone()
+    }
+
+    fn route_settings<T>(&self, read: impl FnOnce(Option<&[u8]>) -> T) -> Result<T, HostError> {
+        self.settings_asked.set(self.settings_asked.get().saturating_add(1));
+        match self.route_error.get() {
+            Some(error) => Err(error),
+            None => Ok(read(self.route_settings.borrow().as_deref())),
+        }
     }
 }
 

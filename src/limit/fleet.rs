@@ -60,50 +60,58 @@ impl Fleet {
         self.unchecked = UNCHECKED;
     }
 
-    /// Uses one token of the account; false when there is none that may be used without a look at the clocks. `alone` is asked while nothing can be
-    /// lent.
+    /// Uses so many tokens of the account; false when there are fewer that may be used without a look at the clocks. `alone` is asked while nothing
+    /// can be lent.
     #[inline]
-    pub fn spend(&mut self, slot: &Slot, alone: impl FnOnce() -> bool) -> bool {
-        self.spend_by(slot, alone, Lease::spend)
+    pub fn spend(&mut self, slot: &Slot, need: u32, alone: impl FnOnce() -> bool) -> bool {
+        self.spend_by(slot, need, alone, Lease::spend)
     }
 
-    /// The same right after [`Self::refill`]; false when there is none.
-    pub fn spend_now(&mut self, slot: &Slot, alone: impl FnOnce() -> bool) -> bool {
-        self.spend_by(slot, alone, Lease::spend_now)
+    /// The same right after [`Self::refill`]; false when there are fewer.
+    pub fn spend_now(&mut self, slot: &Slot, need: u32, alone: impl FnOnce() -> bool) -> bool {
+        self.spend_by(slot, need, alone, Lease::spend_now)
     }
 
     #[inline]
     fn spend_by(
         &mut self,
         slot: &Slot,
+        need: u32,
         alone: impl FnOnce() -> bool,
-        spend: impl FnOnce(&mut Lease) -> bool,
+        spend: impl FnOnce(&mut Lease, u32) -> bool,
     ) -> bool {
         match self.leases.get_mut(&slot.account) {
             Some(lease) if lease.is_alone => {
                 let admitted = alone();
-                lease.alone = lease.alone.saturating_add(u32::from(admitted));
+                lease.alone = lease.alone.saturating_add(if admitted { need } else { 0 });
                 admitted
             }
-            Some(lease) => spend(lease),
+            Some(lease) => spend(lease, need),
             None => false,
         }
     }
 
     /// Undoes [`Self::spend`]. True when it was the gateway's own limiter that had admitted it.
-    pub fn unspend(&mut self, slot: &Slot) -> bool {
+    pub fn unspend(&mut self, slot: &Slot, need: u32) -> bool {
         let Some(lease) = self.leases.get_mut(&slot.account) else { return false };
         if lease.is_alone {
-            lease.alone = lease.alone.saturating_sub(1);
+            lease.alone = lease.alone.saturating_sub(need);
         } else {
-            lease.lent.tokens = lease.lent.tokens.saturating_add(1);
-            lease.spent = lease.spent.saturating_sub(1);
+            lease.lent.tokens = lease.lent.tokens.saturating_add(need);
+            lease.spent = lease.spent.saturating_sub(need);
         }
         lease.is_alone
     }
 
-    /// Gets a token into the account's lease.
-    pub fn refill<H: SharedData>(&mut self, host: &H, slot: &Slot, now: Now, ask: Ask) -> Answer {
+    /// Gets what a request of this `cost` needs into the account's lease.
+    pub fn refill<H: SharedData>(
+        &mut self,
+        host: &H,
+        slot: &Slot,
+        now: Now,
+        (ask, cost): (Ask, u32),
+    ) -> Answer {
+        let need = slot.need(cost);
         let Some(terms) = &slot.fleet else { return Answer::Alone };
         let lending = self.lending(host, now.monotonic);
         if self.leases.len() >= MAX_LEASES && !self.leases.contains_key(&slot.account) {
@@ -112,17 +120,16 @@ impl Fleet {
         let lease = self.leases.entry(slot.account).or_default();
         lease.used_at = now.monotonic;
         lease.look(now);
-        if lease.lent.tokens > 0 {
+        if lease.lent.tokens >= need {
             return Answer::Token;
         }
         let Some(lending) = lending.filter(|lending| lending.is_alive(now.monotonic)) else {
             return lease.alone(slot);
         };
         lease.is_alone = false;
-        let answer = if lease.ask_at > now.monotonic {
-            Answer::Refused(lease.wait_ns.max(lease.ask_at.saturating_sub(now.monotonic)))
-        } else {
-            lease.refill(host, slot, terms, now, ask, lending)
+        let answer = match lease.standing(slot, need, now.monotonic) {
+            Some(wait_ns) => Answer::Refused(wait_ns),
+            None => lease.refill(host, (slot, terms), now, (ask, need), lending),
         };
         // Who only looks is refused by another limit.
         if lease.is_held_elsewhere && ask != Ask::Look && matches!(answer, Answer::Refused(_)) {
@@ -186,7 +193,7 @@ impl Fleet {
         Some(Remaining { tokens, reset_seconds: wait_ns.div_ceil(NANOS_PER_SECOND) })
     }
 
-    /// Requests that the gateway's own limiter admitted since the last call, because nothing could be lent.
+    /// Requests, by their cost, that the gateway's own limiter admitted since the last call, because nothing could be lent.
     pub fn take_alone(&mut self) -> u64 {
         std::mem::take(&mut self.alone)
     }

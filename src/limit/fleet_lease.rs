@@ -24,8 +24,9 @@ pub struct Lease {
     /// While nothing can be lent the gateway's own limiter decides; so many it has admitted that were not told yet.
     pub(super) is_alone: bool,
     pub(super) alone: u32,
-    /// Refused: the pool is not asked before this moment, and a request is admitted so much later.
+    /// Refused: the pool is not asked before this moment for so many tokens or more, and there is a token so much later.
     pub(super) ask_at: Monotonic,
+    pub(super) refused: u32,
     pub(super) wait_ns: u64,
     /// What the fleet had left; and whether it is refused while others hold tokens.
     pub(super) left: u32,
@@ -77,21 +78,32 @@ pub const ALONE_WAIT_NS: u64 = 1_000_000_000;
 enum Found {
     Tokens { lent: Lent, left: u32, low: bool },
     None { wait_ns: u64, left: u32, is_held_elsewhere: bool },
-    Awaited,
+    Awaited { takes_own: bool },
     NoRoom,
 }
 
+/// What a request needs of an account.
+struct Need {
+    tokens: u32,
+    /// Size of the lease that the worker takes with it.
+    wanted: u32,
+    /// What the worker has of it, which is not enough.
+    own: Lent,
+}
+
 impl Lease {
-    /// Uses one token; false when there is none that may be used without a look at the clocks.
-    pub fn spend(&mut self) -> bool {
-        !self.is_near_end && self.spend_now()
+    /// Uses so many tokens; false when there are fewer that may be used without a look at the clocks.
+    #[inline]
+    pub fn spend(&mut self, need: u32) -> bool {
+        !self.is_near_end && self.spend_now(need)
     }
 
-    /// Uses one token right after such a look; false when there is none.
-    pub fn spend_now(&mut self) -> bool {
-        let Some(rest) = self.lent.tokens.checked_sub(1) else { return false };
+    /// Uses so many tokens right after such a look; false when there are fewer.
+    #[inline]
+    pub fn spend_now(&mut self, need: u32) -> bool {
+        let Some(rest) = self.lent.tokens.checked_sub(need) else { return false };
         self.lent.tokens = rest;
-        self.spent = self.spent.saturating_add(1);
+        self.spent = self.spent.saturating_add(need);
         true
     }
 
@@ -101,6 +113,18 @@ impl Lease {
             self.lent.tokens = 0;
         }
         self.is_near_end = self.lent.term.is_over(now, NEAR_NS);
+    }
+
+    /// A request that needs so many tokens is refused while an earlier refusal of as many or fewer stands: how long it waits.
+    pub fn standing(&self, slot: &Slot, need: u32, now: Monotonic) -> Option<u64> {
+        let stands = self.ask_at > now && need >= self.refused;
+        stands.then(|| self.wait_for(slot, need).max(self.ask_at.saturating_sub(now)))
+    }
+
+    /// How long a request waits that needs so many tokens, in nanoseconds.
+    const fn wait_for(&self, slot: &Slot, need: u32) -> u64 {
+        let others = (need as u64).saturating_sub(1);
+        self.wait_ns.saturating_add(slot.account.quota.emission_ns().saturating_mul(others))
     }
 
     /// Nothing can be lent.
@@ -113,14 +137,13 @@ impl Lease {
         Answer::Alone
     }
 
-    /// Asks the pool.
+    /// Asks the pool for the tokens that a request needs.
     pub fn refill<H: SharedData>(
         &mut self,
         host: &H,
-        slot: &Slot,
-        terms: &Terms,
+        (slot, terms): (&Slot, &Terms),
         now: Now,
-        ask: Ask,
+        (ask, need): (Ask, u32),
         lending: Lending,
     ) -> Answer {
         let bucket = bucket_of(slot.account);
@@ -129,7 +152,8 @@ impl Lease {
                 return (false, Found::NoRoom);
             };
             let told = self.tell(entry, now.monotonic);
-            let (changed, found) = find(entry, self.wanted(now.monotonic), now, ask);
+            let need = Need { tokens: need, wanted: self.wanted(now.monotonic), own: self.lent };
+            let (changed, found) = find(entry, need, now, ask);
             (told || changed, found)
         });
         let Ok(found) = found else { return self.alone(slot) };
@@ -149,9 +173,13 @@ impl Lease {
             Found::None { wait_ns, left, is_held_elsewhere } => {
                 (self.left, self.wait_ns, self.is_held_elsewhere) = (left, wait_ns, is_held_elsewhere);
                 self.ask_at = now.monotonic.saturating_add(wait_ns.min(BELIEVED_NS));
-                Answer::Refused(wait_ns)
+                self.refused = need;
+                Answer::Refused(self.wait_for(slot, need))
             }
-            Found::Awaited => {
+            Found::Awaited { takes_own } => {
+                if takes_own {
+                    self.lent.tokens = 0;
+                }
                 wake(host, bucket, lending);
                 Answer::Awaited
             }
@@ -213,23 +241,25 @@ impl Lease {
 }
 
 /// Looks into an entry: tokens, a refusal that stands, or a wish for a token. `true` when the entry is another one now.
-fn find(entry: &mut Entry, wanted: u32, now: Now, ask: Ask) -> (bool, Found) {
+fn find(entry: &mut Entry, need: Need, now: Now, ask: Ask) -> (bool, Found) {
     let demand = entry.demand;
     let (left, is_held_elsewhere) = (demand.left, demand.held_elsewhere > 0);
-    let most = wanted.min(entry.pool.tokens() / SHARE).clamp(1, MAX_LEASE);
+    let mut pool = entry.pool.clone();
+    pool.put(need.own);
+    let most = need.wanted.min(pool.tokens() / SHARE).clamp(1, MAX_LEASE);
+    let lent = pool.take(need.tokens, most, now, MARGIN_NS);
     if ask == Ask::Look {
-        let lent = entry.pool.clone().take(1, now, MARGIN_NS);
         let wait_ns = demand.refused_until.saturating_sub(now.monotonic);
-        let found = if lent.tokens > 0 || wait_ns == 0 {
-            Found::Tokens { lent, left, low: false }
+        let found = if lent.is_some() || wait_ns == 0 {
+            Found::Tokens { lent: Lent::default(), left, low: false }
         } else {
             Found::None { wait_ns, left, is_held_elsewhere }
         };
         return (false, found);
     }
-    let lent = entry.pool.take(most, now, MARGIN_NS);
     let is_asked = entry.is_asked(now.monotonic);
-    if lent.tokens > 0 {
+    if let Some(lent) = lent {
+        entry.pool = pool;
         let low = entry.pool.tokens() < demand.low && !is_asked;
         return (true, Found::Tokens { lent, left, low });
     }
@@ -239,8 +269,16 @@ fn find(entry: &mut Entry, wanted: u32, now: Now, ask: Ask) -> (bool, Found) {
     }
     // Who has asked before asks again only when nobody is asking any more.
     let asks = ask == Ask::Take || (demand.want == 0 && !is_asked);
-    entry.demand.want = demand.want.saturating_add(u32::from(asks));
-    (asks, Found::Awaited)
+    if asks {
+        entry.demand.want = demand.want.saturating_add(need.tokens);
+    }
+    // Tokens that are too few go back and are lent anew with the others: those of a request are told together, so they are of one grant.
+    let takes_own = asks && need.tokens > 1;
+    if takes_own {
+        pool.let_go(0, now, MARGIN_NS);
+        entry.pool = pool;
+    }
+    (asks, Found::Awaited { takes_own })
 }
 
 /// Tells the sync that there is something to do. When that fails, its own rounds will find it.

@@ -99,9 +99,9 @@ impl Quota {
         backlog_ns.div_ceil(self.emission_ns.get())
     }
 
-    /// Nanoseconds until one token can be taken; 0 when one can be taken now.
-    pub fn wait_ns(self, tat: Tat, now: Monotonic) -> u64 {
-        self.backlog_ns(tat, now).saturating_add(self.emission_ns.get()).saturating_sub(self.capacity_ns)
+    /// Nanoseconds until so many `tokens` can be taken at once, at most the burst; 0 when they can be taken now.
+    pub fn wait_ns(self, tat: Tat, now: Monotonic, tokens: u32) -> u64 {
+        self.backlog_ns(tat, now).saturating_add(self.cost_ns(tokens)).saturating_sub(self.capacity_ns)
     }
 
     /// Nanoseconds until the limit is at rest.

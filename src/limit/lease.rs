@@ -23,8 +23,9 @@ pub struct Lease {
     /// The shared state as last seen, and when.
     tat: Tat,
     seen_at: Monotonic,
-    /// Refused: shared data is not asked before this moment.
+    /// Refused: shared data is not asked before this moment for so many tokens or more.
     ask_at: Monotonic,
+    refused: u32,
     /// GCRA state of what this worker admitted without shared data and has not added to it yet.
     debt_tat: Tat,
 }
@@ -63,44 +64,54 @@ impl Lease {
             tat: 0,
             seen_at: 0,
             ask_at: 0,
+            refused: 0,
             debt_tat: 0,
         }
     }
 
-    /// Uses one token; false when there is none.
-    pub fn spend(&mut self) -> bool {
-        let rest = self.tokens.checked_sub(1);
-        self.tokens = rest.unwrap_or(0);
+    /// Uses so many tokens; false when there are fewer.
+    #[inline]
+    pub fn spend(&mut self, need: u32) -> bool {
+        let rest = self.tokens.checked_sub(need);
+        self.tokens = rest.unwrap_or(self.tokens);
         rest.is_some()
     }
 
     /// Undoes [`Self::spend`].
-    pub const fn unspend(&mut self) {
-        self.tokens = self.tokens.saturating_add(1);
+    pub const fn unspend(&mut self, need: u32) {
+        self.tokens = self.tokens.saturating_add(need);
     }
 
-    /// True while a token can be used.
-    pub const fn has_tokens(&self) -> bool {
-        self.tokens > 0
+    /// True while so many tokens can be used.
+    pub const fn has_tokens(&self, need: u32) -> bool {
+        self.tokens >= need
     }
 
-    /// How long to wait, while a refusal stands; `None` when shared data may be asked (or there are tokens).
-    pub fn refused_ns(&self, now: Monotonic) -> Option<u64> {
-        let refused = !self.has_tokens() && self.ask_at > now;
-        refused.then(|| self.quota.wait_ns(self.tat, now).max(self.ask_at.saturating_sub(now)))
+    /// How long a request that needs so many tokens waits, while a refusal of as many or fewer stands; `None` when shared data may be
+    /// asked (or they are here).
+    pub fn refused_ns(&self, now: Monotonic, need: u32) -> Option<u64> {
+        let refused = !self.has_tokens(need) && self.ask_at > now && self.missing(need) >= self.refused;
+        refused.then(|| self.quota.wait_ns(self.tat, now, need).max(self.ask_at.saturating_sub(now)))
     }
 
-    /// Asks shared data for tokens. `Ok(None)` when a token can be used (or could, for [`Ask::Look`]), `Ok(Some)` with the
-    /// nanoseconds to wait otherwise.
+    /// Tokens that are not here of those that a request needs.
+    const fn missing(&self, need: u32) -> u32 {
+        need.saturating_sub(self.tokens)
+    }
+
+    /// Asks shared data for what is missing of the tokens that a request needs. `Ok(None)` when they can be used (or could, for
+    /// [`Ask::Look`]), `Ok(Some)` with the nanoseconds to wait otherwise: until the whole need is there, because tokens that are here may
+    /// have gone back by then.
     pub fn refill<H: SharedData>(
         &mut self,
         host: &H,
         slot: &Slot,
         now: Monotonic,
-        ask: Ask,
+        (ask, need): (Ask, u32),
         before: &mut Before,
     ) -> Result<Option<u64>, Unavailable> {
         let wanted = u64::from(self.wanted(now).max(self.spare));
+        let missing = u64::from(self.missing(need));
         let debt_ns = self.debt_tat.saturating_sub(now);
         let quota = self.quota;
         let answer = bucket::update(host, slot.account, now, |known| {
@@ -115,7 +126,8 @@ impl Lease {
             let tat = quota.settle(stored, now, debt_ns, 0);
             let available = quota.available(tat, now);
             let most = (available / SHARE).clamp(u64::from(slot.sizing.floor), u64::from(slot.sizing.max));
-            let granted = u32::try_from(most.min(wanted).min(available)).unwrap_or(0);
+            let granted = if available < missing { 0 } else { most.min(wanted).min(available).max(missing) };
+            let granted = u32::try_from(granted).unwrap_or(0);
             Ok(match quota.take(tat, now, granted) {
                 Some(taken) if granted > 0 && ask == Ask::Take => {
                     let requests = quota.requests(debt_ns).saturating_add(u64::from(granted));
@@ -137,20 +149,24 @@ impl Lease {
             self.grant(answer.granted, now);
             return Ok(None);
         }
-        Ok(self.refuse(quota.wait_ns(answer.tat, now), slot, now))
+        if quota.available(answer.tat, now) >= missing {
+            return Ok(None);
+        }
+        Ok(self.refuse(need, slot, now))
     }
 
-    /// One token from a private limit with the same quota, for the time without shared data: it counts for this worker
+    /// What is missing from a private limit with the same quota, for the time without shared data: it counts for this worker
     /// alone and is added to the shared state later. Answers as [`Self::refill`].
-    pub fn lend(&mut self, slot: &Slot, now: Monotonic) -> Option<u64> {
-        let lent = self.quota.take(self.debt_tat, now, 1);
+    pub fn lend(&mut self, slot: &Slot, now: Monotonic, need: u32) -> Option<u64> {
+        let missing = self.missing(need);
+        let lent = self.quota.take(self.debt_tat, now, missing);
         self.debt_tat = lent.unwrap_or(self.debt_tat);
         (self.tat, self.seen_at) = (self.debt_tat, now);
         if lent.is_some() {
-            self.grant(1, now);
+            self.grant(missing, now);
             return None;
         }
-        self.refuse(self.quota.wait_ns(self.debt_tat, now), slot, now)
+        self.refuse(need, slot, now)
     }
 
     /// True when there is something to settle that is older than [`HOLD_NS`], or than [`SPARE_HOLD_NS`] when it is spare
@@ -158,13 +174,13 @@ impl Lease {
     pub const fn is_due(&self, now: Monotonic, crowded: bool) -> bool {
         let is_spare = self.granted <= self.spare && self.debt_tat <= now && !crowded;
         let hold_ns = if is_spare { SPARE_HOLD_NS } else { HOLD_NS };
-        (self.has_tokens() || self.debt_tat > now) && now.saturating_sub(self.granted_at) >= hold_ns
+        (self.has_tokens(1) || self.debt_tat > now) && now.saturating_sub(self.granted_at) >= hold_ns
     }
 
     /// True when the lease holds nothing and no memory that is worth its place.
     pub fn is_at_rest(&self, now: Monotonic) -> bool {
         let latest = self.granted_at.max(self.seen_at);
-        !self.has_tokens() && self.debt_tat.max(self.ask_at) <= now && now.saturating_sub(latest) >= HOLD_NS
+        !self.has_tokens(1) && self.debt_tat.max(self.ask_at) <= now && now.saturating_sub(latest) >= HOLD_NS
     }
 
     /// Puts unused tokens back and adds what was admitted without shared data. On failure everything stays as it was.
@@ -196,6 +212,10 @@ impl Lease {
             // In use: the size of the next lease is worth remembering for a while.
             self.granted_at = now;
         }
+        if tokens > 0 {
+            // A refusal that was for what is missing beside them says nothing any more.
+            self.ask_at = 0;
+        }
         (self.tokens, self.granted, self.debt_tat, self.seen_at) = (0, 0, 0, now);
         Ok(())
     }
@@ -206,7 +226,7 @@ impl Lease {
         let left = self.quota.available(self.tat, self.seen_at).saturating_add(u64::from(self.tokens));
         let held = self.quota.settle(self.tat, self.seen_at, 0, self.tokens);
         let wait = if left == 0 {
-            self.quota.wait_ns(held, self.seen_at)
+            self.quota.wait_ns(held, self.seen_at, 1)
         } else {
             held.saturating_sub(self.seen_at)
         };
@@ -224,14 +244,13 @@ impl Lease {
     }
 
     const fn grant(&mut self, tokens: u32, now: Monotonic) {
-        (self.tokens, self.granted, self.granted_at, self.ask_at) = (tokens, tokens, now, 0);
+        let held = self.tokens.saturating_add(tokens);
+        (self.tokens, self.granted, self.granted_at, self.ask_at) = (held, held, now, 0);
     }
 
-    fn refuse(&mut self, wait_ns: u64, slot: &Slot, now: Monotonic) -> Option<u64> {
-        if wait_ns == 0 {
-            return None;
-        }
-        let wait_ns = wait_ns.max(slot.sizing.pause_ns);
+    fn refuse(&mut self, need: u32, slot: &Slot, now: Monotonic) -> Option<u64> {
+        let wait_ns = self.quota.wait_ns(self.tat, now, need).max(slot.sizing.pause_ns);
+        self.refused = self.missing(need);
         self.ask_at = now.saturating_add(wait_ns.min(HOLD_NS));
         Some(wait_ns)
     }

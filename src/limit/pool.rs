@@ -112,16 +112,29 @@ impl Pool {
         self.lent.sort_by_key(|lent| (lent.tokens == 0, lent.term.end));
     }
 
-    /// Takes at most so many tokens out, those that end first, all of one end; none that end within `margin_ns`.
-    pub fn take(&mut self, most: u32, now: Now, margin_ns: u64) -> Lent {
-        for lent in &mut self.lent {
-            if lent.tokens > 0 && !lent.term.is_over(now, margin_ns) {
-                let tokens = most.min(lent.tokens);
-                lent.tokens = lent.tokens.saturating_sub(tokens);
-                return Lent { tokens, ..*lent };
-            }
+    /// Takes `need` tokens out that are used at once, or up to `most`; nothing when there are fewer, and none that end within `margin_ns`. They
+    /// are of one generation and one end, those that end first where these are enough. Two ends of one generation become the sooner where
+    /// neither has enough.
+    pub fn take(&mut self, need: u32, most: u32, now: Now, margin_ns: u64) -> Option<Lent> {
+        let is_here = |lent: &Lent| lent.tokens > 0 && !lent.term.is_over(now, margin_ns);
+        if let Some(lent) = self.lent.iter_mut().find(|lent| lent.tokens >= need && is_here(lent)) {
+            let tokens = most.max(need).min(lent.tokens);
+            lent.tokens = lent.tokens.saturating_sub(tokens);
+            return Some(Lent { tokens, ..*lent });
         }
-        Lent::default()
+        let [first, second] = &mut self.lent;
+        let together = first.tokens.saturating_add(second.tokens);
+        let is_one = first.generation == second.generation && is_here(first) && is_here(second);
+        if !is_one || together < need {
+            return None;
+        }
+        let term = first.term.sooner(second.term);
+        let tokens = most.clamp(need, together);
+        let taken = Lent { tokens, generation: first.generation, term };
+        second.tokens = together.saturating_sub(tokens);
+        *first = Lent::default();
+        self.lent.sort_by_key(|lent| (lent.tokens == 0, lent.term.end));
+        Some(taken)
     }
 
     /// Notes that so many tokens of a generation were used.

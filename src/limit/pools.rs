@@ -14,7 +14,7 @@ use crate::host::Monotonic;
 /// What the workers want of an account, and what the control plane said of it last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// Requests that wait for a token and are not in an ask yet.
+    /// Tokens for requests that wait and are not in an ask yet.
     pub want: u32,
     /// With fewer tokens than this it is worth asking for more; set by the sync.
     pub low: u32,

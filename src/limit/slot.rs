@@ -88,6 +88,12 @@ impl Slot {
         &self.name
     }
 
+    /// Tokens that a request of this `cost` takes: at most the burst, or nothing could ever admit it.
+    #[inline]
+    pub fn need(&self, cost: u32) -> u32 {
+        if cost == 1 { cost } else { u32::try_from(self.account.quota.burst()).unwrap_or(u32::MAX).min(cost) }
+    }
+
     /// True when all gateways of the fleet count it together.
     pub const fn is_fleet(&self) -> bool {
         self.fleet.is_some()

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod bound;
 mod changes;
+mod costs;
 
 use super::*;
 use crate::contract::key::{Environment, KeyHash};

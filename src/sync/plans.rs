@@ -92,8 +92,10 @@ fn asks(entry: &mut Entry, want: u32, alone: u32) -> Vec<Asked> {
     if reports.is_empty() && (want > 0 || alone > 0) {
         reports.push(Report::default());
     }
+    // The wish comes last, and finds what the reports give back.
+    let last = reports.len().saturating_sub(1);
     let asks = reports.into_iter().enumerate().map(|(index, report)| {
-        let (want, alone) = if index == 0 { (want, alone) } else { (0, 0) };
+        let (want, alone) = if index == last { (want, alone) } else { (0, 0) };
         Asked { account, terms: terms.clone(), want, report, alone }
     });
     asks.collect()

@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::ptr::null_mut;
+use std::thread::LocalKey;
 
 use crate::host::{HostError, Write};
 
@@ -131,11 +132,14 @@ unsafe extern "C" {
     fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
 }
 
-/// Room for the headers of nearly every request.
+/// Room for the headers of nearly every request, and for what a property says.
 const SCRATCH_BYTES: usize = 4096;
+const PROPERTY_BYTES: usize = 512;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// For properties that are read while the headers are at hand.
+    static PROPERTY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     /// Where the host may put the next thing that it returns, and how much fits.
     static OFFER: Cell<Option<(*mut u8, usize)>> = const { Cell::new(None) };
 }
@@ -182,16 +186,40 @@ pub fn buffer(buffer: Buffer, most: usize) -> Result<Vec<u8>, HostError> {
 /// Calls `read` with all headers of a map, serialised. The host puts them into memory that is used again and again; only a
 /// map that is longer than usual gets some of its own.
 pub fn with_header_map<T>(map: Map, read: impl FnOnce(&[u8]) -> T) -> Result<T, HostError> {
-    let mut scratch = SCRATCH.take();
-    scratch.reserve(SCRATCH_BYTES);
-    let place = scratch.as_mut_ptr();
-    OFFER.set(Some((place, scratch.capacity())));
+    let call = |data, len| unsafe { proxy_get_header_map_pairs(map as u32, data, len) };
+    with_place(&SCRATCH, SCRATCH_BYTES, call, read)
+}
+
+/// Calls `read` with a property, and with nothing where there is none. The host puts it into memory that is used again and again.
+pub fn with_property<T>(path: &str, read: impl FnOnce(Option<&[u8]>) -> T) -> Result<T, HostError> {
+    let call = |data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) };
+    let mut read = Some(read);
+    let found =
+        with_place(&PROPERTY, PROPERTY_BYTES, call, |bytes| read.take().map(|read| read(Some(bytes))));
+    match found {
+        Err(HostError(NOT_FOUND)) => read.map(|read| read(None)).ok_or(HostError(NOT_FOUND)),
+        Ok(found) => found.ok_or(HostError(NOT_FOUND)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a call that returns a buffer, with a place for it that is used again and again.
+fn with_place<T>(
+    place: &'static LocalKey<Cell<Vec<u8>>>,
+    room: usize,
+    call: impl FnOnce(*mut *mut u8, *mut usize) -> u32,
+    read: impl FnOnce(&[u8]) -> T,
+) -> Result<T, HostError> {
+    let mut scratch = place.take();
+    scratch.reserve(room);
+    let offered = scratch.as_mut_ptr();
+    OFFER.set(Some((offered, scratch.capacity())));
     let (mut data, mut len) = (null_mut(), 0);
-    let status = unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut len) };
+    let status = call(&raw mut data, &raw mut len);
     OFFER.set(None);
     let result = match checked(status) {
         Err(error) => Err(error),
-        Ok(()) if data == place && len <= scratch.capacity() => {
+        Ok(()) if data == offered && len <= scratch.capacity() => {
             // The host has written these bytes.
             unsafe { scratch.set_len(len) };
             Ok(read(&scratch))
@@ -200,7 +228,7 @@ pub fn with_header_map<T>(map: Map, read: impl FnOnce(&[u8]) -> T) -> Result<T, 
         Ok(()) => Ok(read(&unsafe { Vec::from_raw_parts(data, len, len) })),
     };
     scratch.clear();
-    SCRATCH.set(scratch);
+    place.set(scratch);
     result
 }
 

@@ -52,6 +52,12 @@ impl Peer for Envoy {
         abi::property("filter_state\0num_internal_redirects").ok().flatten()?;
         abi::property(NOTE).ok().flatten()
     }
+
+    /// Attribute `xds.route_metadata`, of which only our part is asked for: a `Struct`, which Envoy serialises as it does header maps, and
+    /// nested lists in the same way. What is null cannot be serialised (`tests/e2e/tests/route_settings.rs`).
+    fn route_settings<T>(&self, read: impl FnOnce(Option<&[u8]>) -> T) -> Result<T, HostError> {
+        abi::with_property("xds\0route_metadata\0filter_metadata\0flamegate", read)
+    }
 }
 
 impl SharedData for Envoy {

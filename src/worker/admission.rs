@@ -1,5 +1,5 @@
-//! Whether every limit of a key has a token for a request, where some are counted by all gateways of the fleet together. All limits are
-//! tried, then a token is taken of each, or of none.
+//! Whether every limit of a key has the tokens for a request, where some are counted by all gateways of the fleet together. All limits are
+//! tried, then the tokens are taken of each, or of none.
 
 use super::waiting::Waiting;
 use crate::host::{Clock, Monotonic, SharedData};
@@ -15,41 +15,49 @@ pub enum Admission {
     Awaited(Monotonic),
 }
 
-/// Takes one token from every limit, or none. Without `waiting` no request waits for one. No host call while leases last, but one look at the
-/// wall clock in four requests, and at both for tokens that end soon.
+/// Takes one token from every limit, or none; of a request that costs more, so many (of none more than its burst). Without `waiting` no
+/// request waits for one. No host call while leases last, but one look at the wall clock in four requests, and at both clocks for tokens that
+/// end soon.
 pub fn admit<H: SharedData + Clock>(
     limiter: &mut Limiter,
     fleet: &mut Fleet,
     waiting: Option<&Waiting>,
     host: &H,
-    slots: &[Slot],
+    (slots, cost): (&[Slot], u32),
 ) -> Result<(), Admission> {
     fleet.check(host);
-    if spend_all::<false>(limiter, fleet, slots) {
+    if spend_all::<false>(limiter, fleet, slots, cost) {
         return Ok(());
     }
-    if let Some((refusal, awaits)) = ask(limiter, fleet, host, slots, waiting.is_some_and(Waiting::is_again))
-    {
+    let is_again = waiting.is_some_and(Waiting::is_again);
+    if let Some((refusal, awaits)) = ask(limiter, fleet, host, (slots, cost), is_again) {
         let until = waiting.filter(|_| awaits).and_then(|waiting| waiting.until(|| host.monotonic()));
         return Err(until.map_or(Admission::Refused(refusal), Admission::Awaited));
     }
-    // Each has one now.
-    spend_all::<true>(limiter, fleet, slots);
+    // Each has them now.
+    spend_all::<true>(limiter, fleet, slots, cost);
     Ok(())
 }
 
-/// One of each, or none. `LOOKED`: the clocks were looked at just now.
-fn spend_all<const LOOKED: bool>(limiter: &mut Limiter, fleet: &mut Fleet, slots: &[Slot]) -> bool {
+/// So many of each, or none. `LOOKED`: the clocks were looked at just now.
+fn spend_all<const LOOKED: bool>(
+    limiter: &mut Limiter,
+    fleet: &mut Fleet,
+    slots: &[Slot],
+    cost: u32,
+) -> bool {
     for (index, slot) in slots.iter().enumerate() {
+        let need = slot.need(cost);
         let spent = match slot.is_fleet() {
-            true if LOOKED => fleet.spend_now(slot, || limiter.spend(slot)),
-            true => fleet.spend(slot, || limiter.spend(slot)),
-            false => limiter.spend(slot),
+            true if LOOKED => fleet.spend_now(slot, need, || limiter.spend(slot, need)),
+            true => fleet.spend(slot, need, || limiter.spend(slot, need)),
+            false => limiter.spend(slot, need),
         };
         if !spent {
             for spent in slots.iter().take(index) {
-                if !spent.is_fleet() || fleet.unspend(spent) {
-                    limiter.unspend(spent);
+                let need = spent.need(cost);
+                if !spent.is_fleet() || fleet.unspend(spent, need) {
+                    limiter.unspend(spent, need);
                 }
             }
             return false;
@@ -68,14 +76,14 @@ pub fn remaining<'a>(
     slots.iter().zip(limiter.remaining(slots)).map(move |(slot, own)| lent(slot).unwrap_or(own))
 }
 
-/// Gets a token into the lease of every limit, or the longest refusal and whether a token may come soon. After the first refusal nothing
+/// Gets the tokens into the lease of every limit, or the longest refusal and whether a token may come soon. After the first refusal nothing
 /// more is taken or asked for, but the other limits are looked at, or `Retry-After` would not be true.
 #[cold]
 fn ask<H: SharedData + Clock>(
     limiter: &mut Limiter,
     fleet: &mut Fleet,
     host: &H,
-    slots: &[Slot],
+    (slots, cost): (&[Slot], u32),
     again: bool,
 ) -> Option<(Refusal, bool)> {
     let now = host.now();
@@ -88,7 +96,7 @@ fn ask<H: SharedData + Clock>(
     for (index, slot) in own.chain(lent) {
         let is_free = refused.is_none();
         let answer = if slot.is_fleet() {
-            fleet.refill(host, slot, now, if is_free { takes } else { Ask::Look })
+            fleet.refill(host, slot, now, (if is_free { takes } else { Ask::Look }, cost))
         } else {
             Answer::Alone
         };
@@ -100,7 +108,7 @@ fn ask<H: SharedData + Clock>(
                 awaited = awaited.or(Some(Refusal { slot: index, retry_after_ns: 0 }));
                 None
             }
-            Answer::Alone => limiter.ask_for_one(host, slot, now.monotonic, is_free),
+            Answer::Alone => limiter.refill_for(host, slot, now.monotonic, (is_free, cost)),
         };
         let longest = refused.map_or(0, |refusal| refusal.retry_after_ns);
         if let Some(retry_after_ns) = wait.filter(|wait| *wait > longest) {

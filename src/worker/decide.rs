@@ -7,6 +7,7 @@ use super::admission::{self, Admission};
 use super::edits::{Edits, Pass, Shadowed, edits};
 use super::internal_redirect;
 use super::memory::Worker;
+use super::route_settings;
 use crate::config::FilterConfig;
 use crate::contract::key::KeyHash;
 use crate::contract::usage::UsageOutcome;
@@ -22,6 +23,7 @@ use crate::decision::reply::Reply;
 use crate::decision::request::Request;
 use crate::decision::throttle::ClientAddress;
 use crate::host::{Clock, Monotonic, Peer, SharedData};
+use crate::limit::Refusal;
 
 /// A verdict on a request.
 #[derive(Debug)]
@@ -161,13 +163,18 @@ fn check_key<H: SharedData + Clock + Peer>(
         && let Some(hash) = internal_redirect::admitted_with(host, request)
     {
         let permit = internal_redirect::admit_again(worker, host, &hash)?;
+        if worker.config().route_settings {
+            // Its limits were taken when it came; whose keys the new route is for counts as for who comes there.
+            route_settings::cost(worker, host, &permit)?;
+        }
         return match restricted(worker, host, request, &permit) {
             Ok(()) => Ok(Pass::Returned(permit)),
             Err(denial) => Ok(in_shadow(worker, permit, denial)?),
         };
     }
     let permit = permit(worker, host, request.presented())?;
-    match allowed(worker, host, request, &permit) {
+    let cost = if worker.config().route_settings { route_settings::cost(worker, host, &permit)? } else { 1 };
+    match allowed(worker, host, request, (&permit, cost)) {
         Ok(()) => Ok(Pass::Permit(permit)),
         Err(Stop::Denied(denial)) => Ok(in_shadow(worker, permit, denial)?),
         Err(waits) => Err(waits),
@@ -188,18 +195,18 @@ fn is_in_shadow(worker: &Worker, key: &KnownKey) -> bool {
     worker.config().shadow || key.record().shadow
 }
 
-/// Whether a good key may be used for this request, and counts it.
+/// Whether a good key may be used for this request, which costs so many tokens, and counts it.
 fn allowed<H: SharedData + Clock + Peer>(
     worker: &mut Worker,
     host: &H,
     request: &Request<'_>,
-    permit: &Permit,
+    (permit, cost): (&Permit, u32),
 ) -> Result<(), Stop> {
     // Nearly no key is; asked here, the others do not pay for the call.
     if !permit.key().restrictions().is_empty() {
         restricted(worker, host, request, permit)?;
     }
-    match admit(worker, host, permit.key()) {
+    match admit(worker, host, permit.key(), cost) {
         Ok(()) => {
             worker.usage.count(permit.key(), UsageOutcome::Admitted);
             Ok(())
@@ -207,7 +214,8 @@ fn allowed<H: SharedData + Clock + Peer>(
         Err(Admission::Awaited(until)) => Err(Stop::Await(until)),
         Err(Admission::Refused(refusal)) => {
             worker.usage.count(permit.key(), UsageOutcome::RateLimited);
-            Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal)).into())
+            let left = if cost == 1 { 0 } else { left_of(worker, permit.key(), &refusal) };
+            Err(Denial::RateLimited(RateLimited::new(permit.key(), &refusal, left)).into())
         }
     }
 }
@@ -228,14 +236,32 @@ fn restricted<H: Peer>(
     Ok(())
 }
 
-/// Whether every limit of a key has a token. Nobody waits for one who passes anyway.
-fn admit<H: SharedData + Clock>(worker: &mut Worker, host: &H, key: &KnownKey) -> Result<(), Admission> {
-    if !key.has_fleet_limit() {
+/// Whether every limit of a key has the tokens that a request costs. Nobody waits for them who passes anyway.
+fn admit<H: SharedData + Clock>(
+    worker: &mut Worker,
+    host: &H,
+    key: &KnownKey,
+    cost: u32,
+) -> Result<(), Admission> {
+    if !key.has_fleet_limit() && cost == 1 {
         return worker.limiter.admit(host, key.slots()).map_err(Admission::Refused);
+    }
+    if cost == 0 {
+        return Ok(());
+    }
+    if !key.has_fleet_limit() {
+        return worker.limiter.admit_for(host, key.slots(), cost).map_err(Admission::Refused);
     }
     let waits = !is_in_shadow(worker, key);
     let Worker { limiter, fleet, waiting, .. } = worker;
-    admission::admit(limiter, fleet, waits.then_some(waiting), host, key.slots())
+    admission::admit(limiter, fleet, waits.then_some(waiting), host, (key.slots(), cost))
+}
+
+/// What is left of the limit that refused a request which costs more than that.
+#[cold]
+fn left_of(worker: &Worker, key: &KnownKey, refusal: &Refusal) -> u64 {
+    let mut left = admission::remaining(&worker.limiter, &worker.fleet, key.slots());
+    left.nth(refusal.slot).map_or(0, |left| left.tokens)
 }
 
 /// The permit of a value that was authenticated before is renewed. Any other value is authenticated, unless it comes from

@@ -24,6 +24,7 @@ use crate::table::{self, Found, Unreadable, bucket_of};
 use super::cache::Cache;
 use super::hashers::ByPrefix;
 use super::held::Held;
+use super::known_settings::KnownSettings;
 use super::roster::{self, Presence};
 use super::streams::{StreamId, Streams};
 use super::telling::Telling;
@@ -62,6 +63,8 @@ pub struct Worker {
     pub limiter: Limiter,
     /// Those of the requests' limits that the fleet counts together.
     pub fleet: Fleet,
+    /// Settings of routes, where they count.
+    pub(super) route_settings: KnownSettings,
     /// Failures by client address, when they are throttled.
     pub throttle: Option<Throttle>,
     /// Open streams by key.
@@ -116,6 +119,7 @@ impl Worker {
             expiry_checked: 0,
             limiter: Limiter::new(),
             fleet: Fleet::default(),
+            route_settings: KnownSettings::default(),
             streams: Streams::default(),
             held: Held::default(),
             counts: Counts::default(),

@@ -1,15 +1,17 @@
 //! The case table: what a client sends, and what the contract says happens. Plain data, so that the fake host
 //! (`tests/filter_flow.rs`) and a real Envoy (`tests/e2e/tests/contract.rs`) run the very same rows.
 //!
-//! The rows stand in `credentials.rs`, `requests.rs`, `restrictions.rs` and `key_sources.rs`; [`all`] gives them all. A runner makes the keys that
+//! The rows stand in `credentials.rs`, `requests.rs`, `restrictions.rs`, `key_sources.rs` and `route_settings.rs`; [`all`] gives them all. A runner makes the keys that
 //! [`KeyKind`] names, puts the plaintext where path or value say `{key}` and Basic credentials where they say `{basic}`, and checks everything that [`Expect`] implies.
 
 mod credentials;
 mod key_sources;
 mod requests;
 mod restrictions;
+mod route_settings;
 
 pub use key_sources::KEY_SOURCES_JSON;
+pub use route_settings::ROUTES;
 
 /// The bypass rules that every gateway of this table is configured with, as in the plugin configuration.
 pub const BYPASS_JSON: &str =
@@ -53,10 +55,13 @@ pub enum Gateway {
     Unsynced,
     /// Has its key table and looks for keys in the places of [`KEY_SOURCES_JSON`].
     Sources,
+    /// Has its key table, and its routes may say what requests cost and whose keys they are for: those of [`ROUTES`] do.
+    Routes,
 }
 
 /// All of them.
-pub const GATEWAYS: [Gateway; 4] = [Gateway::Synced, Gateway::LiveOnly, Gateway::Unsynced, Gateway::Sources];
+pub const GATEWAYS: [Gateway; 5] =
+    [Gateway::Synced, Gateway::LiveOnly, Gateway::Unsynced, Gateway::Sources, Gateway::Routes];
 
 /// The key that a row uses. The runner makes it; only [`KeyKind::Unknown`] and [`KeyKind::None`] need nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +137,7 @@ pub enum Denial {
     KeyLimit,
     WorkspaceLimit,
     NotSynced,
+    RouteSettings,
 }
 
 /// What a client sees of a denial. Headers given as `None` only have to be there.
@@ -221,6 +227,7 @@ impl Denial {
             Self::KeyLimit => ("rate_limited", "key"),
             Self::WorkspaceLimit => ("rate_limited", "workspace"),
             Self::NotSynced => ("unavailable", "not_synced"),
+            Self::RouteSettings => ("unavailable", "route_settings"),
         }
     }
 
@@ -236,7 +243,7 @@ impl Denial {
             Self::Malformed | Self::Unknown | Self::Expired | Self::Environment => &INVALID_API_KEY,
             Self::Method | Self::Path | Self::Address => &FORBIDDEN,
             Self::KeyLimit | Self::WorkspaceLimit => &RATE_LIMITED,
-            Self::NotSynced => &UNAVAILABLE,
+            Self::NotSynced | Self::RouteSettings => &UNAVAILABLE,
         }
     }
 }
@@ -313,7 +320,7 @@ const UNAVAILABLE: Reply = Reply {
 
 /// Every row of the table.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    let all = [credentials::ALL, requests::ALL, restrictions::ALL, key_sources::ALL];
+    let all = [credentials::ALL, requests::ALL, restrictions::ALL, key_sources::ALL, route_settings::ALL];
     all.into_iter().flatten().copied().flatten()
 }
 

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 seconds=${1:?seconds for each target}
 shift
-read -ra targets <<<"${*:-authorization bypass codecs configuration headers limiter page restriction throttle}"
+read -ra targets <<<"${*:-authorization bypass codecs configuration headers limiter page restriction route_settings throttle}"
 
 if ! rustup run nightly rustc --version >/dev/null 2>&1; then
 	echo 'fuzz: libFuzzer needs a nightly compiler (rustup toolchain install nightly), and there is none.' >&2

@@ -81,7 +81,7 @@ fn rate_limited() {
     let limited = RateLimited {
         scope: crate::contract::record::Scope::Key,
         retry_after_seconds: 7,
-        headers: refusal_headers("default", 7, "\"default\";q=100;w=60"),
+        headers: refusal_headers(("default", 0, 7), "\"default\";q=100;w=60"),
     };
     let reply = row(Denial::RateLimited(limited), 429, 8, "RATE_LIMITED", "flamegate_rate_limited");
     assert_eq!(header(&reply, "retry-after"), Some("7"));

@@ -43,7 +43,7 @@ fn a_state_too_far_ahead_counts_as_exhausted_and_recovers() {
     let now = 7 * SECOND;
     for tat in [u64::MAX, now + quota.capacity_ns() + 1, now + quota.capacity_ns()] {
         assert_eq!(quota.available(tat, now), 0);
-        assert_eq!(quota.wait_ns(tat, now), SECOND / 10);
+        assert_eq!(quota.wait_ns(tat, now, 1), SECOND / 10);
         assert_eq!(quota.settle(tat, now, 0, 0), now + quota.capacity_ns());
     }
 }
@@ -113,7 +113,7 @@ proptest! {
     fn after_the_wait_and_not_before_a_token_is_there(
         quota in any_quota(), tat in any_time(), now in 0..u64::MAX / 4,
     ) {
-        let wait = quota.wait_ns(tat, now);
+        let wait = quota.wait_ns(tat, now, 1);
         prop_assert_eq!(wait == 0, quota.available(tat, now) > 0);
         prop_assert!(wait <= quota.emission_ns());
         // Clamped as `update` would store it; a wait counts from there.
@@ -142,7 +142,7 @@ proptest! {
         quota in any_quota(), tat in any_time(), now in any_time(), debt in any_time(), tokens in any::<u32>(),
     ) {
         quota.take(tat, now, tokens);
-        quota.wait_ns(tat, now);
+        quota.wait_ns(tat, now, 1);
         prop_assert!(quota.settle(tat, now, debt, tokens) >= now);
         prop_assert!(quota.available(tat, now) <= quota.burst());
     }

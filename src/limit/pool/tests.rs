@@ -14,6 +14,10 @@ fn lent(tokens: u32, generation: u64, end: u64) -> Lent {
     Lent { tokens, generation, term: Term { end, ahead: 7 } }
 }
 
+fn take(pool: &mut Pool, need: u32, most: u32, now: u64) -> Lent {
+    pool.take(need, most, at(now), MARGIN).unwrap_or_default()
+}
+
 #[test]
 fn a_lease_ends_early_and_at_once_when_the_machine_slept() {
     let second = 1_000_000_000;
@@ -32,18 +36,18 @@ fn the_older_tokens_are_used_first_and_not_when_they_end() {
     pool.put(lent(5, 2, 200));
     pool.put(lent(3, 1, 100));
     assert_eq!(pool.tokens(), 8);
-    assert_eq!(pool.take(2, at(50), MARGIN), lent(2, 1, 100));
-    assert_eq!(pool.take(4, at(50), MARGIN), lent(1, 1, 100), "of one end");
-    assert_eq!(pool.take(4, at(50), MARGIN), lent(4, 2, 200));
-    assert_eq!(pool.take(4, at(190), MARGIN).tokens, 0);
+    assert_eq!(take(&mut pool, 1, 2, 50), lent(2, 1, 100));
+    assert_eq!(take(&mut pool, 1, 4, 50), lent(1, 1, 100), "of one end");
+    assert_eq!(take(&mut pool, 1, 4, 50), lent(4, 2, 200));
+    assert_eq!(take(&mut pool, 1, 4, 190).tokens, 0);
 }
 
 #[test]
 fn more_ends_than_places_become_sooner_or_go_back() {
     let mut pool = Pool::default();
     [lent(1, 1, 100), lent(2, 1, 200), lent(4, 1, 210)].into_iter().for_each(|lent| pool.put(lent));
-    assert_eq!(pool.take(9, at(0), MARGIN), lent(1, 1, 100));
-    assert_eq!(pool.take(9, at(0), MARGIN), lent(6, 1, 200));
+    assert_eq!(take(&mut pool, 1, 9, 0), lent(1, 1, 100));
+    assert_eq!(take(&mut pool, 1, 9, 0), lent(6, 1, 200));
     [lent(1, 1, 100), lent(2, 2, 200), lent(4, 3, 300)].into_iter().for_each(|lent| pool.put(lent));
     assert_eq!(pool.take_reports().collect::<Vec<_>>(), [Report { generation: 1, spent: 0, returned: 1 }]);
     pool.put(lent(8, 1, 90));
@@ -104,7 +108,7 @@ proptest! {
                     granted[generation as usize] += tokens;
                     pool.put(lent(tokens, generation, now + 100));
                 }
-                Step::Take(most) if held.tokens == 0 => held = pool.take(most, at(now), MARGIN),
+                Step::Take(most) if held.tokens == 0 => held = take(&mut pool, 1, most, now),
                 Step::Spend(tokens) if !held.term.is_over(at(now), 0) => {
                     let tokens = tokens.min(held.tokens);
                     held.tokens -= tokens;

@@ -107,12 +107,12 @@ impl Process {
     /// A request, as far as this limit is concerned.
     fn request(&mut self, slot: &Slot) -> Answer {
         self.worker.check(&self.host);
-        if self.worker.spend(slot, || true) {
+        if self.worker.spend(slot, 1, || true) {
             return Answer::Token;
         }
-        let answer = self.worker.refill(&self.host, slot, self.host.now(), Wish::Take);
+        let answer = self.worker.refill(&self.host, slot, self.host.now(), (Wish::Take, 1));
         if answer == Answer::Token {
-            assert!(self.worker.spend_now(slot, || false));
+            assert!(self.worker.spend_now(slot, 1, || false));
         }
         answer
     }
@@ -192,8 +192,8 @@ fn without_an_answer_a_limit_goes_by_what_it_says_and_what_it_admitted_is_told_o
         let expected = if slot.refuses_alone() { Answer::Refused(1_000 * MILLI) } else { Answer::Alone };
         assert_eq!(process.request(&slot), expected);
         if expected == Answer::Alone {
-            assert!((0..4).all(|_| process.worker.spend(&slot, || true)), "the gateway's own limiter");
-            assert!(!process.worker.spend(&slot, || false));
+            assert!((0..4).all(|_| process.worker.spend(&slot, 1, || true)), "the gateway's own limiter");
+            assert!(!process.worker.spend(&slot, 1, || false));
         }
         process.refuses = true;
         process.pass(300);
@@ -255,7 +255,7 @@ fn a_refusal_counts_as_one_while_others_hold_tokens_when_the_last_answer_said_th
     process.answer(0, 7, 600);
     // By the pool, and by what the worker believes of it for a while.
     assert!((0..2).all(|_| matches!(process.request(&slot), Answer::Refused(_))));
-    let looked = process.worker.refill(&process.host, &slot, process.host.now(), Wish::Look);
+    let looked = process.worker.refill(&process.host, &slot, process.host.now(), (Wish::Look, 1));
     assert!(matches!(looked, Answer::Refused(_)), "by another limit: {looked:?}");
     assert_eq!((process.worker.take_refused_while_held(), process.worker.take_refused_while_held()), (2, 0));
     // They have used theirs.

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use crate::config::Config;
+use serde_json::json;
+
+use crate::config::{Config, handed_over};
 use crate::contract::key::{ApiKey, KeyHash};
 use crate::contract::page::Page;
 use crate::contract::record::{KeyRecord, Limit, Reach};
@@ -130,6 +132,26 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// What the sync would tell: generation, spent, returned.
+    fn told(&mut self) -> Vec<(u64, u32, u32)> {
+        self.host.advance_ns(100 * MILLI);
+        self.worker.tick(&self.host);
+        let now = self.host.now().monotonic;
+        let mut told = Vec::new();
+        for bucket in 0..BUCKETS {
+            let reports = lending::update(&self.host, bucket, now, |pools| {
+                let reports = pools.0.iter_mut().flat_map(|entry| entry.pool.take_reports());
+                (true, reports.collect::<Vec<_>>())
+            });
+            told.extend(
+                reports.unwrap().iter().map(|report| (report.generation, report.spent, report.returned)),
+            );
+        }
+        told
+    }
+}
+
 fn hash() -> KeyHash {
     ApiKey::from_bytes(KEY.as_bytes()).unwrap().hash()
 }
@@ -208,6 +230,33 @@ fn all_limits_are_tried_and_then_all_tokens_are_taken_or_none() {
     gateway.lends(1);
     gateway.host.advance_ns(30 * MILLI);
     assert_eq!(gateway.request(), Verdict::Passed, "and it was not taken by the one that waits");
+}
+
+#[test]
+fn a_request_that_costs_more_waits_for_all_of_its_tokens_and_they_are_of_one_grant() {
+    let mut gateway = Gateway::new(r#"{"sync":{},"route_settings":true}"#, fleet());
+    let cost = |cost: u32| handed_over(&json!({"cost": cost})).map(Some).ok_or(9);
+    gateway.host.set_route_settings(cost(0));
+    assert_eq!(gateway.request(), Verdict::Passed, "nobody is asked");
+    assert_eq!(gateway.wanted(), 0);
+    gateway.host.set_route_settings(cost(30));
+    gateway.wait(1);
+    assert_eq!(gateway.wanted(), 30);
+    gateway.lends(20);
+    assert_eq!(gateway.wake().len(), 1, "decided anew, and it waits for more");
+    assert_eq!((gateway.wanted(), gateway.worker.waiting.len()), (30, 1), "what was too little went back");
+    gateway.lends(34);
+    assert_eq!(gateway.wake(), [Verdict::Passed]);
+    gateway.host.set_route_settings(cost(2));
+    assert_eq!([(); 2].map(|()| gateway.request()), [Verdict::Passed; 2]);
+    let told = gateway.told();
+    assert_eq!(told, [(1, 34, 20)], "every token is told of once: so many were used, so many went back");
+    // Above the burst it counts as the burst.
+    gateway.host.set_route_settings(cost(1_000));
+    gateway.wait(2);
+    assert_eq!(gateway.wanted(), 200);
+    gateway.lends(200);
+    assert_eq!(gateway.wake(), [Verdict::Passed]);
 }
 
 #[test]

@@ -9,11 +9,11 @@ use std::{
 use flamegate_e2e::{
     Answer, Envoy, Plugin, Protocol, Request, Stack,
     cases::{
-        self, Case, Denial, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, RESTRICT_JSON, Reply,
-        UNKNOWN_KEY,
+        self, Case, Denial, Expect, GATEWAYS, Gateway, KEY_SOURCES_JSON, KeyKind, RESTRICT_JSON, ROUTES,
+        Reply, UNKNOWN_KEY,
     },
     control::NewKey,
-    envoy::Upstreams,
+    envoy::{Upstreams, render, without_guard},
     eventually,
     metrics::Metrics,
     process::free_port,
@@ -27,6 +27,7 @@ struct Bench {
     live_only: Envoy,
     unsynced: Envoy,
     sources: Envoy,
+    routes: Envoy,
     live: NewKey,
     test: NewKey,
     expired: NewKey,
@@ -65,6 +66,11 @@ impl Bench {
         let places: Value = serde_json::from_str(KEY_SOURCES_JSON).expect("places");
         let sources = Plugin::singleton(json!({"key_sources": places}));
         let sources = Envoy::start("envoy-sources", &stack.folder, &sources, stack.upstreams());
+        let routes = Plugin::singleton(json!({"route_settings": true}));
+        let upstreams = stack.upstreams();
+        let routes = Envoy::start_with("envoy-routes", &stack.folder, |ports, log| {
+            with_routes(&render(&routes, upstreams, ports, log))
+        });
         let control = &stack.control;
 
         let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("clock after 1970").as_secs() + 2;
@@ -93,17 +99,22 @@ impl Bench {
         let request = Request::get("/v1/agents").bearer(&expired.key);
         eventually("the key has expired", || stack.envoy.send(&request).expect_status(401));
         // It has all keys once it has the one that was made last before a good one.
-        for envoy in [&live_only, &sources] {
+        for envoy in [&live_only, &sources, &routes] {
             envoy.wait_for(&Request::get("/v1/agents").bearer(&live.key), 200);
         }
         // A limit is each Envoy's own.
         let request = Request::get("/v1/agents").bearer(&key_limit.key);
         eventually("the key is known", || sources.send(&request).expect_status(200));
+        for key in [&key_limit, &used] {
+            let request = Request::get("/v1/agents").bearer(&key.key);
+            eventually("the key is known", || routes.send(&request).expect_status(200));
+        }
         Self {
             stack,
             live_only,
             unsynced,
             sources,
+            routes,
             live,
             test,
             expired,
@@ -142,6 +153,7 @@ impl Bench {
             Gateway::LiveOnly => &self.live_only,
             Gateway::Unsynced => &self.unsynced,
             Gateway::Sources => &self.sources,
+            Gateway::Routes => &self.routes,
         }
     }
 
@@ -174,6 +186,19 @@ impl Bench {
             KeyKind::Elsewhere => Some(&self.elsewhere),
         }
     }
+}
+
+/// `envoy.yaml` without the guard, with the table's routes before the one for everything.
+fn with_routes(text: &str) -> String {
+    let text = without_guard(text);
+    let begin = "                      routes:\n";
+    assert!(text.contains(begin), "no routes to add to");
+    let route = |(path, metadata): &(&str, &str)| {
+        format!(
+            "                        - {{ match: {{ prefix: {path} }}, route: {{ cluster: upstream, timeout: 0s }}, metadata: {{ filter_metadata: {{ flamegate: {metadata} }} }} }}\n"
+        )
+    };
+    text.replace(begin, &format!("{begin}{}", ROUTES.iter().map(route).collect::<String>()))
 }
 
 fn to_request(case: &Case, key: &str) -> Request {

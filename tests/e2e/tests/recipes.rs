@@ -220,6 +220,36 @@ fn keys_in_other_places_are_nobody_elses_and_stand_in_no_log() {
 }
 
 #[test]
+fn routes_say_what_requests_cost_and_whose_keys_they_are_for() {
+    let stack = start("costs", |_, _| Vec::new());
+    let limits = json!({"limits": [{"requests": 60, "window_seconds": 3600, "burst": 60}]});
+    let [live, test] = ["live", "test"].map(|kind| stack.control.create_key("e2e", kind, limits.clone()));
+    let send = |request: Request| {
+        let answer = stack.envoy.send(&request);
+        (answer.status, answer.header("ratelimit"))
+    };
+    let get = |path: &str, key: &str| send(Request::get(path).bearer(key)).0;
+    // Costs nothing, so this takes nothing from what is counted below.
+    for key in [&live, &test] {
+        stack.envoy.wait_for(&Request::get("/v1/prices").bearer(&key.key), 200);
+    }
+    let export = || send(Request::new("POST", "/v1/exports").bearer(&live.key));
+    assert_eq!(export().0, 200, "50 of 60");
+    let (status, left) = export();
+    assert_eq!(status, 429);
+    assert!(left.as_deref().is_some_and(|left| left.starts_with("\"default\";r=10;t=")), "{left:?}");
+    assert_eq!(get("/v1/search/agents?q=x", &live.key), 200, "5 of 10");
+    assert_eq!(get("/v1/exports", &live.key), 200, "looking at exports costs one");
+    // No header of the client makes it cheaper.
+    let forged = Request::get("/v1/search").bearer(&live.key).header("x-envoy-original-path", "/v1/prices");
+    assert_eq!(send(forged.header("x-flametalk-key-id", &test.id)).0, 429, "4 are left");
+    assert_eq!([(); 5].map(|()| get("/v1/agents", &live.key)), [200, 200, 200, 200, 429]);
+    assert_eq!(get("/v1/prices", &live.key), 200);
+    assert_eq!((get("/v1/admin/users", &test.key), get("/v1/administration", &test.key)), (401, 200));
+    assert_eq!((get("/v1/prices", "sk_live_nobody"), get("/v1/search;x", &test.key)), (401, 400));
+}
+
+#[test]
 fn in_shadow_everything_passes_and_what_would_be_refused_is_counted() {
     let stack = start("shadow", |_, _| Vec::new());
     let free = json!({"limits": [{"requests": 1_000_000, "window_seconds": 60}]});

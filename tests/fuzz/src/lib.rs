@@ -21,6 +21,7 @@ mod input;
 mod limiter;
 mod page;
 mod restriction;
+mod route_settings;
 mod throttle;
 
 pub use authorization::authorization;
@@ -31,13 +32,14 @@ pub use headers::headers;
 pub use limiter::limiter;
 pub use page::page;
 pub use restriction::restriction;
+pub use route_settings::route_settings_read;
 pub use throttle::throttle;
 
 /// A target.
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is also its folder in the corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("authorization", authorization),
     ("bypass", bypass),
     ("codecs", codecs),
@@ -46,5 +48,6 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("limiter", limiter),
     ("page", page),
     ("restriction", restriction),
+    ("route_settings", route_settings_read),
     ("throttle", throttle),
 ];

@@ -1,4 +1,4 @@
-//! Several workers, one limit, any order of requests, ticks, pauses, lost races, foreign bytes and changes there and back between
+//! Several workers, one limit, any order of requests of any cost, ticks, pauses, lost races, foreign bytes and changes there and back between
 //! two sets of numbers: what is admitted by each of them stays within the bound that `flamegate::limit` documents.
 
 use std::num::NonZeroU32;
@@ -68,6 +68,13 @@ pub fn limiter(input: &[u8]) {
         let worker = &mut workers[index];
         let by: &mut Numbers = &mut numbers[current];
         match what >> 5 {
+            // A request that costs more than one token.
+            3 if amount >= 128 => {
+                let cost = u32::from(amount - 127) * 16;
+                if worker.admit_for(&host, &by.slots, cost).is_ok() {
+                    by.admitted += u64::from(by.slots[0].need(cost));
+                }
+            }
             0..=3 => {
                 for _ in 0..=amount {
                     match worker.admit(&host, &by.slots) {

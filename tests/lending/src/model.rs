@@ -168,7 +168,7 @@ impl Fleet {
 
     /// A request is let through with a token of the pool.
     fn admit(&self, world: &mut World, gateway: usize) -> bool {
-        let taken = world.pools[gateway].take(1, at(world.now), 0);
+        let taken = world.pools[gateway].take(1, 1, at(world.now), 0).unwrap_or_default();
         if taken.tokens == 0 {
             return false;
         }
