@@ -22,6 +22,21 @@ fn path_of<'a>(route_match: &At<'a>) -> Path<'a> {
     route_match.get("path").and_then(|at| at.text()).map_or(Path::Other, Path::Exact)
 }
 
+/// False when no path can fit both matches.
+pub fn may_meet(one: &At<'_>, other: &At<'_>) -> bool {
+    if one.is_not("case_sensitive") || other.is_not("case_sensitive") {
+        return true;
+    }
+    match (path_of(one), path_of(other)) {
+        (Path::Exact(one), Path::Exact(other)) => one == other,
+        (Path::Exact(path), Path::Prefix(prefix)) | (Path::Prefix(prefix), Path::Exact(path)) => {
+            path.starts_with(prefix)
+        }
+        (Path::Prefix(one), Path::Prefix(other)) => one.starts_with(other) || other.starts_with(one),
+        _ => true,
+    }
+}
+
 /// True when every request of this match needs no key by a bypass rule.
 pub fn is_open(config: &FilterConfig, route_match: &At<'_>) -> bool {
     // The filter knows letters apart.

@@ -1,5 +1,7 @@
 //! Routes: which of them the filter and a guard stand before, and what they do to paths that need no key.
 
+mod metadata;
+
 use flamegate::config::FilterConfig;
 
 use crate::bypass::{self, described, is_open};
@@ -11,6 +13,8 @@ use crate::model::{Filter, Model, RBAC};
 use crate::node::At;
 use crate::rules;
 use crate::tree;
+
+use self::metadata::Seen;
 
 /// A route and what may change filters for it, the outermost first.
 struct Route<'a> {
@@ -90,6 +94,14 @@ pub fn check<'a>(model: &Model<'a>, chain: &Chain<'a, '_>, findings: &mut Findin
     let config = chain.plugin.and_then(|plugin| plugin.config.as_ref()).map(|config| &config.filter);
     for route in routes.iter().filter(|route| route.at.get("route").is_some()) {
         one(chain, route, any_guard, config, findings);
+    }
+    if let Some(plugin) = chain.plugin {
+        let seen = |route: &Route<'a>| Seen {
+            at: route.at.clone(),
+            above: route.levels.iter().take(HOST).cloned().collect(),
+            asked: route.asked,
+        };
+        metadata::check(routes.iter().map(seen).collect(), plugin.flag("route_settings"), findings);
     }
     if let Some(config) = config {
         // Who needs no key has no identity, and does not get to routes that ask for one.
