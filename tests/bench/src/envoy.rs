@@ -36,6 +36,8 @@ pub struct Setup {
     pub downstream: Downstream,
     /// Request headers that the route removes.
     pub removes: &'static [&'static str],
+    /// What the route says of itself.
+    pub metadata: Option<Value>,
     /// What the route says of limits that are asked for elsewhere.
     pub rate_limits: Vec<Value>,
     /// Where it and its fellows are, for what is shared out among them.
@@ -81,6 +83,21 @@ pub enum Flamegate {
     RateLimit,
     /// Bare, and requests wait for tokens of fleet limits as long as they may: under callgrind answers take their time.
     Patient,
+    /// Bare, and the credential is removed.
+    Stripped,
+    /// The same, with the credential in `x-api-key`.
+    HeaderSource,
+    /// Bare, and routes may say what requests cost. This one says it, and whose keys it is for.
+    RouteSettings,
+    /// The same, on a route that says nothing.
+    RouteSilent,
+}
+
+impl Flamegate {
+    /// True for a state that shows what one option costs, whatever the size of the table.
+    pub const fn is_option(self) -> bool {
+        matches!(self, Self::Stripped | Self::HeaderSource | Self::RouteSettings | Self::RouteSilent)
+    }
 }
 
 impl Setup {
@@ -95,6 +112,7 @@ impl Setup {
             guard: Guard::None,
             downstream: Downstream::Http1,
             removes: &[],
+            metadata: None,
             rate_limits: Vec::new(),
             fellows: Vec::new(),
             beside: Vec::new(),
@@ -135,6 +153,13 @@ impl Setup {
             Flamegate::Patient => {
                 json!({"identity_headers": false, "filter_state": [], "forward_authorization": true, "fleet_wait_ms": 10_000})
             }
+            Flamegate::Stripped => json!({"identity_headers": false, "filter_state": []}),
+            Flamegate::HeaderSource => json!({"identity_headers": false, "filter_state": [],
+                "key_sources": [{"header": "x-api-key"}]}),
+            Flamegate::RouteSettings | Flamegate::RouteSilent => {
+                json!({"identity_headers": false, "filter_state": [], "forward_authorization": true,
+                       "route_settings": true})
+            }
             Flamegate::RateLimit => {
                 json!({"identity_headers": false, "filter_state": [], "forward_authorization": true,
                        "rate_limit_headers": "always"})
@@ -144,6 +169,10 @@ impl Setup {
         config["sync"] = sync.clone();
         let mut setup =
             Self::with(vec![wasm_filter("flamegate", &wasm, &format!("{state:?}"), &config, &[])]);
+        if state == Flamegate::RouteSettings {
+            let says = json!({"cost": 1, "environments": ["live"]});
+            setup.metadata = Some(json!({"filter_metadata": {"flamegate": says}}));
+        }
         setup.guard = match state {
             Flamegate::Shipped => Guard::Matcher,
             Flamegate::ShippedRbac => Guard::Rbac,
@@ -200,6 +229,9 @@ impl Setup {
             None => route["direct_response"] = json!({"status": 200, "body": {"inline_string": "ok"}}),
             Some(_) => route["route"] = json!({"cluster": "upstream"}),
         }
+        if let Some(metadata) = &self.metadata {
+            route["metadata"] = metadata.clone();
+        }
         let mut host = json!({"name": "gateway", "domains": ["*"], "request_headers_to_remove": self.removes, "rate_limits": self.rate_limits});
         if self.guard == Guard::Matcher {
             host["matcher"] = guard::matcher(&route);
@@ -230,7 +262,9 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[("FLAMEGATE_SYNC_TOKEN", control::TOK
 /// Keys to add to a table so that all states of the filter can be seen.
 pub fn extra_keys() -> Vec<Key> {
     use crate::keys::Kind;
-    [Kind::Unlimited, Kind::Exact, Kind::UsedUp].map(|kind| Key { kind, number: 0 }).to_vec()
+    [Kind::Unlimited, Kind::Exact, Kind::UsedUp, Kind::Restricted]
+        .map(|kind| Key { kind, number: 0 })
+        .to_vec()
 }
 
 /// A table of `count` ordinary keys and the extra ones.

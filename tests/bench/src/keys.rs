@@ -2,6 +2,7 @@
 
 use flamegate::contract::key::{ApiKey, BASE62, Environment, KeyHash, checksum};
 use flamegate::contract::record::{KeyRecord, Limit, Reach};
+use flamegate::contract::restrict::Restrict;
 use sha2::{Digest as _, Sha256};
 
 /// What a key is limited to.
@@ -20,6 +21,8 @@ pub enum Kind {
     Fleet,
     /// The same, counted by each gateway for itself.
     Gateway,
+    /// As an ordinary one, for two methods and three paths.
+    Restricted,
 }
 
 /// A key by kind and number.
@@ -63,7 +66,7 @@ impl Key {
             ..Limit::per(number(requests), number(window_seconds))
         };
         let limits = match self.kind {
-            Kind::Ordinary => vec![limit(1_000_000, 60, 1_000_000)],
+            Kind::Ordinary | Kind::Restricted => vec![limit(1_000_000, 60, 1_000_000)],
             Kind::Unlimited => Vec::new(),
             Kind::Exact => vec![limit(1_000_000, 60, 100)],
             Kind::UsedUp => vec![limit(1, 2_678_400, 1)],
@@ -72,7 +75,13 @@ impl Key {
         };
         let id = format!("key_{}{:017}", self.kind as u8, self.number);
         let workspace = format!("ws_{:019}", self.number / 10);
-        KeyRecord { limits, ..KeyRecord::new(id, workspace, Environment::Live) }
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let restrict = (self.kind == Kind::Restricted).then(|| Restrict {
+            methods: texts(&["GET", "HEAD"]),
+            paths: texts(&["/v1/calls", "/v1/agents/*", "/v1/agents"]),
+            addresses: Vec::new(),
+        });
+        KeyRecord { limits, restrict, ..KeyRecord::new(id, workspace, Environment::Live) }
     }
 }
 

@@ -7,6 +7,8 @@ use crate::keys::{Key, Kind};
 pub enum Load {
     /// All with one key.
     Hot(Kind),
+    /// All with one key, which stands in `x-api-key`.
+    Header,
     /// Keys 0 to n - 1 in turn.
     Cycle(u32),
     /// All of a table of n keys in an order that a small cache cannot profit from.
@@ -24,6 +26,10 @@ impl Load {
     pub fn request(self, number: u32, forged: &str) -> Vec<u8> {
         let key = match self {
             Self::Hot(kind) => Some(Key { kind, number: 0 }),
+            Self::Header => {
+                let key = Key::ordinary(0).plaintext();
+                return build(None, &format!("{forged}x-api-key: {key}\r\n"));
+            }
             Self::Cycle(count) => Some(Key::ordinary(number % count)),
             Self::Scattered(count) => Some(Key::ordinary(scatter(number, count))),
             Self::Missing => None,

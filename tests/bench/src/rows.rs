@@ -217,6 +217,7 @@ impl Series {
             | Rig::ExtAuthz { safe, .. }
             | Rig::Haproxy { safe } => !safe,
             Rig::Fleet => false,
+            Rig::Flamegate(state, way) => way == Way::Clear && !state.is_option(),
             rig => rig.way() == Way::Clear,
         };
         (least..=most).contains(&keys) && (anywhere || keys == USUAL_KEYS)
@@ -229,7 +230,11 @@ impl Series {
             Rig::Haproxy { .. } => Rig::HaproxyAlone,
             rig => Rig::Envoy(rig.way()),
         };
-        let keyless = |row: &Series| row.load == Load::Missing;
+        let keyless = |row: &Series| match row.load {
+            Load::Missing => Some(Load::Missing),
+            Load::Header => Some(Load::Header),
+            _ => None,
+        };
         let same = |row: &&Series| row.forged == self.forged && keyless(row) == keyless(self);
         ROWS.iter().filter(|row| row.rig == proxy).find(same).map(|row| row.id)
     }

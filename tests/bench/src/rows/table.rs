@@ -57,13 +57,14 @@ const fn by_rbac(way: Way) -> Rig {
 }
 
 /// All of them.
-pub const ROWS: [Series; 54] = [
+pub const ROWS: [Series; 60] = [
     // What the proxies alone need, by each way.
     row("none", NONE, "no filter"),
     row("none-forged-one", NONE, "no filter, one more request header").forging(FORGED_ONE),
     row("none-spoofed", NONE, "no filter, two more request headers").forging(FORGED_OTHER),
     row("none-forged-all", NONE, "no filter, three more request headers").forging(FORGED_ALL),
     row("none-missing", NONE, "no filter, request without a key").sends(Load::Missing, 200),
+    row("none-header", NONE, "no filter, the key in x-api-key").sends(Load::Header, 200),
     row("none-upstream", Rig::Envoy(Way::Upstream), "no filter, to an upstream"),
     row("none-tls", Rig::Envoy(Way::Tls), "no filter, HTTP/1.1 by TLS"),
     row("none-h2", Rig::Envoy(Way::Http2), "no filter, HTTP/2 in clear"),
@@ -152,6 +153,8 @@ pub const ROWS: [Series; 54] = [
     row("bare-hot", BARE, "Flamegate bare: accepted, one busy key").compared("Flamegate bare"),
     row("bare-unlimited", BARE, "Flamegate bare: accepted, a key without limits")
         .sends(Load::Hot(Kind::Unlimited), 200),
+    row("bare-restricted", BARE, "Flamegate bare: accepted, a key for two methods and three paths")
+        .sends(Load::Hot(Kind::Restricted), 200),
     row("bare-cycle", BARE, "Flamegate bare: accepted, 1,000 keys in turn").sends(Load::Cycle(1_000), 200),
     row("bare-exact", BARE, "Flamegate bare: accepted, a small limit, every request counted in shared data")
         .sends(Load::Hot(Kind::Exact), 200),
@@ -199,6 +202,16 @@ pub const ROWS: [Series; 54] = [
     row("fleet-limit-hot", Rig::Fleet, "the same limit of all gateways together")
         .sends(Load::Hot(Kind::Fleet), 200)
         .short("Flamegate, a fleet limit"),
+    // What options cost.
+    row("stripped-hot", ours(Flamegate::Stripped), "Flamegate bare, and authorization is removed"),
+    row("header-hot", ours(Flamegate::HeaderSource), "the same, with the key in x-api-key")
+        .sends(Load::Header, 200),
+    row(
+        "route-hot",
+        ours(Flamegate::RouteSettings),
+        "Flamegate bare, on a route that says cost and environments (route_settings)",
+    ),
+    row("route-silent", ours(Flamegate::RouteSilent), "the same, on a route that says nothing"),
     // By other ways, as shipped and with the other guard.
     row("shipped-upstream", shipped(Way::Upstream), "Flamegate as shipped, to an upstream"),
     row("shipped-rbac-upstream", by_rbac(Way::Upstream), "Flamegate with the RBAC guard, to an upstream"),
