@@ -232,3 +232,24 @@ async fn an_operator_puts_a_key_in_shadow_and_members_see_it() {
     page.hides("In shadow");
     page.hides("Enforce its limits");
 }
+
+/// Whoever reads that nothing counts asks what that does to requests.
+#[tokio::test]
+async fn a_fleet_limit_that_nothing_counts_says_what_gateways_do() {
+    // Nobody listens there.
+    let engine = [("FLAMEGATE_LIMIT_STORE", "redis://127.0.0.1:1")];
+    let control = Control::with_workspace().await.restart_with(&engine).await;
+    let browser = Browser::of(&control, "ada@example.com", "owner").await;
+    for (when, words) in [
+        ("gateway", "so each gateway goes by the limit for itself."),
+        ("refuse", "so requests get 429 once gateways have used what they hold."),
+    ] {
+        let limit =
+            json!({"requests": 100, "window_seconds": 60, "reach": "fleet", "when_unreachable": when});
+        let body = json!({"workspace": "demo", "name": when, "environment": "live", "limits": [limit]});
+        let key = control.post("/v1/api-keys", body).await.expect(201);
+        let page = browser.get(&path(&key)).await;
+        page.shows("Not counted");
+        page.shows(words);
+    }
+}

@@ -242,14 +242,14 @@ async fn a_key_that_may_only_read_is_one_choice_and_more_is_typed() {
     assert_eq!(key().await, expected);
     for (fields, told) in [
         (&[("name", "B"), ("access", "some")][..], "Name a method, a path or an address"),
-        (&[("name", "B"), ("access", "some"), ("methods", "get, G@T")], "“G@T” is no method, such as GET."),
+        (&[("name", "B"), ("access", "some"), ("methods", "get, G@T")], "“G@T”: not a method such as GET."),
         (
             &[("name", "B"), ("access", "some"), ("paths", "/a/../b\r\n/ok\r\n/a/../b\r\nv1")],
-            "“/a/../b”, “v1” are no path that reads in one way only",
+            "“/a/../b”, “v1”: a path begins with “/”",
         ),
         (
             &[("name", "B"), ("access", "some"), ("addresses", "10.0.0.1/8")],
-            "“10.0.0.1/8” is no address or network",
+            "“10.0.0.1/8”: an address is such as",
         ),
     ] {
         let page = browser.submit(&edit, &edit, fields).await;

@@ -44,8 +44,7 @@ impl Mistakes {
                 .filter_map(|index| listed.get(index).map(|entry| format!("“{entry}”")))
                 .collect();
             if !wrong.is_empty() {
-                mistake.words =
-                    format!("{} {}", wrong.join(", "), words_of_entries(mistake.field, wrong.len() > 1));
+                mistake.words = format!("{}: {}", wrong.join(", "), words_of_entries(mistake.field));
             }
         }
         self
@@ -150,20 +149,17 @@ fn field_of(path: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// What is wrong with entries of a list, behind them.
-fn words_of_entries(field: &str, many: bool) -> String {
-    let are = if many { "are" } else { "is" };
-    let what = match field {
-        "methods" => "no method, such as GET.",
+/// What entries of a list have to be, behind those that are not.
+fn words_of_entries(field: &str) -> &'static str {
+    match field {
+        "methods" => "not a method such as GET.",
         "paths" => {
-            "no path that reads in one way only: it begins with “/”, has no “?”, “//”, “..” or encoded slash, and “*” only at its end, behind a \
-             “/”."
+            "a path begins with “/” and has no “?”, “//”, “..” or encoded slash; “*” stands only at its end, behind a “/”."
         }
         _ => {
-            "no address or network, such as 203.0.113.7 or 203.0.113.0/24. Behind the length of a network all is 0: 10.0.0.0/8, not 10.0.0.1/8."
+            "an address is such as 203.0.113.7, a network such as 203.0.113.0/24; behind its length all is 0 (10.0.0.0/8, not 10.0.0.1/8)."
         }
-    };
-    format!("{are} {what}")
+    }
 }
 
 /// The field of the limit that a path such as `limits[1].burst` is about.
