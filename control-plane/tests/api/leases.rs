@@ -41,6 +41,15 @@ fn slow() -> Value {
     json!({"requests": 10, "window_seconds": 100, "burst": 20, "reach": "fleet"})
 }
 
+/// Asks that got nothing, while other gateways held tokens of the limit and while none did.
+async fn refused(control: &Control) -> [u64; 2] {
+    let page = control.http.get(control.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    ["hold", "none"].map(|others| {
+        let line = format!("flamegate_control_fleet_limits_refused_total{{others=\"{others}\"}} ");
+        page.lines().find_map(|found| found.strip_prefix(&line)?.parse().ok()).unwrap()
+    })
+}
+
 #[tokio::test]
 async fn tokens_are_lent_by_the_limit_as_the_database_has_it() {
     if is_on_server() {
@@ -63,6 +72,11 @@ async fn tokens_are_lent_by_the_limit_as_the_database_has_it() {
         (&none["tokens"], &none["retry_after_ms"], &none["held_elsewhere"]),
         (&json!(0), &json!(10_000), &json!(12))
     );
+    assert_eq!(refused(&control).await, [1, 0], "gw-1 has twelve");
+    let lone = fleet_key(&control, slow()).await;
+    ask(&control, "gw-2", wants(&lone, 20)).await;
+    assert_eq!(ask(&control, "gw-2", wants(&lone, 1)).await["tokens"], 0);
+    assert_eq!(refused(&control).await, [1, 1], "nobody else has any");
     let shown = control.get(&format!("/v1/api-keys/{key}/fleet-limits")).await.expect(200);
     let holders = json!([{"gateway": "shared/gw-1", "tokens": 12}, {"gateway": "shared/gw-2", "tokens": 8}]);
     let limit = &shown["limits"][0];

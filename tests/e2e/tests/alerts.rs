@@ -72,6 +72,10 @@ fn every_metric_that_alerts_and_dashboard_name_is_there() {
     let stack = Stack::start("alerts", &Plugin::singleton(json!({})));
     let key = stack.accepted_key("live");
     stack.control.revoke(&key.id, "15s");
+    // What there is of fleet limits is there once one is used.
+    let limit = json!({"requests": 10_000, "window_seconds": 1, "reach": "fleet"});
+    let fleet = stack.control.create_key("e2e", "live", json!({"limits": [limit]}));
+    stack.wait_for_status(&fleet.key, 200);
     // A wrong token, which is counted when there was one.
     let wrong = Request::get("/sync/v1/changes").bearer("a-token-of-nobody");
     wrong.send(Protocol::Http1, stack.control.port).expect("an answer");

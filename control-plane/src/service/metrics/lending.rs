@@ -13,12 +13,16 @@ use crate::domain::lending::Lent;
 pub struct LendingMetrics {
     calls: IntCounterVec,
     tokens: IntCounterVec,
+    refused: IntCounterVec,
     engine: Histogram,
     lending: IntGauge,
 }
 
 /// Seconds; memory answers at once, an engine within a millisecond or two.
 const BUCKETS: [f64; 9] = [0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0];
+
+/// Other gateways have none of a limit's tokens, or some.
+const OTHERS: [&str; 2] = ["none", "hold"];
 
 impl LendingMetrics {
     pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
@@ -35,6 +39,11 @@ impl LendingMetrics {
                 "Tokens of fleet limits, by what became of them.",
                 "kind",
             )?,
+            refused: counters(
+                "fleet_limits_refused_total",
+                "Asks for tokens of fleet limits that got none, by whether other gateways held some of that limit.",
+                "others",
+            )?,
             engine: Histogram::with_opts(
                 HistogramOpts::new("fleet_limits_engine_seconds", "Time that the engine took for a call.")
                     .buckets(BUCKETS.to_vec()),
@@ -46,11 +55,15 @@ impl LendingMetrics {
         };
         registry.register(Box::new(this.calls.clone()))?;
         registry.register(Box::new(this.tokens.clone()))?;
+        registry.register(Box::new(this.refused.clone()))?;
         registry.register(Box::new(this.engine.clone()))?;
         registry.register(Box::new(this.lending.clone()))?;
         // An increase from nothing to one is none to Prometheus.
         for result in ["lent", "silent", "away"] {
             this.calls.with_label_values(&[result]);
+        }
+        for others in OTHERS {
+            this.refused.with_label_values(&[others]);
         }
         this.lending.set(1);
         Ok(this)
@@ -70,6 +83,12 @@ impl LendingMetrics {
         ] {
             self.tokens.with_label_values(&[kind]).inc_by(number);
         }
+    }
+
+    /// An ask that got none, while others held some or not.
+    pub fn refused(&self, others_hold: bool) {
+        let [none, hold] = OTHERS;
+        self.refused.with_label_values(&[if others_hold { hold } else { none }]).inc();
     }
 
     /// A call that got nothing.
