@@ -404,6 +404,7 @@ fn environment_variables_of_programs_and_documents_are_the_same() {
     let programs = [
         "control-plane/src/config.rs",
         "control-plane/src/config/limit_store.rs",
+        "control-plane/src/config/limit_store/files.rs",
         "control-plane/src/config/oidc.rs",
         "control-plane/src/config/pages.rs",
         "control-plane/src/config/tls.rs",

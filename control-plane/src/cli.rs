@@ -127,8 +127,10 @@ Environment:
                           where FLAMEGATE_DATABASE is a pooler that gives connections away after each transaction:
                           the server's own address, to hear of changes at once, or none
   FLAMEGATE_LIMIT_STORE   Redis or Valkey that counts limits of the whole fleet: redis://, rediss://, redis+sentinel:// (serve)
-  FLAMEGATE_LIMIT_STORE_PASSWORD_FILE
-                          its password, in a file
+  FLAMEGATE_LIMIT_STORE_PASSWORD_FILE, FLAMEGATE_LIMIT_STORE_SENTINEL_PASSWORD_FILE
+                          its password and that of its sentinels, in files
+  FLAMEGATE_LIMIT_STORE_CA_FILE, FLAMEGATE_LIMIT_STORE_CERT_FILE, FLAMEGATE_LIMIT_STORE_KEY_FILE
+                          PEM files for TLS to it and to its sentinels: their authorities, our certificate and its key
   FLAMEGATE_LOG           what serve logs, for example info or flamegate_control=debug [default: info]
   FLAMEGATE_LOG_FORMAT    text or json [default: text]
 

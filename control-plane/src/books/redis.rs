@@ -3,10 +3,12 @@
 //!
 //! Nothing is sent twice: an answer that did not come is lost, and tokens with it. The engine's clock is the books' clock; when it leaps
 //! ahead of ours by more than a second between two answers, that is a new history. So is another process of the engine (`run_id`), and a
-//! replica in its place.
+//! replica in its place. What the engine is (that it does not evict, waits for its replicas, is no replica) is looked at whenever a connection
+//! is made, and every second while it is used.
 
 mod checks;
 mod connection;
+mod way;
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -113,6 +115,7 @@ impl Redis {
     async fn run(&self, function: &str, entries: &[Entry]) -> Result<Stepped, Away> {
         let mut connected = self.connected().await?;
         let history = connected.history;
+        connected.look_again().await.map_err(|failure| self.failed(&connected, failure))?;
         let answers =
             connected.run(function, entries).await.map_err(|failure| self.failed(&connected, failure))?;
         if answers.iter().any(|answer| answer.is_silent()) {

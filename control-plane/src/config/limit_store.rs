@@ -1,13 +1,16 @@
 //! Where the books of fleet limits are kept: `redis://`, `rediss://`, or either of them found by Sentinel. Whatever prints an address leaves
 //! its password out.
 
+mod files;
+
 use std::fmt;
 
 use reqwest::Url;
 use zeroize::Zeroizing;
 
+pub use self::files::Pem;
+use self::files::{Files, Found, Kind, LIMIT_STORE};
 use super::reader::{Reader, Source};
-use super::secret_file;
 
 /// An engine, and how to get there.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,10 +23,10 @@ pub struct LimitStore {
     database: i64,
     user: Option<String>,
     password: Option<Zeroizing<String>>,
+    sentinel_password: Option<Zeroizing<String>>,
+    files: Files,
 }
 
-pub(crate) const LIMIT_STORE: &str = "FLAMEGATE_LIMIT_STORE";
-pub(crate) const PASSWORD_FILE: &str = "FLAMEGATE_LIMIT_STORE_PASSWORD_FILE";
 const EXAMPLE: &str =
     "redis://limits.example.com:6379 or redis+sentinel://s1:26379,s2:26379,s3:26379/mymaster";
 /// Scheme, whether by TLS, whether by Sentinel.
@@ -38,24 +41,24 @@ const SENTINEL_PORT: u16 = 26_379;
 
 impl LimitStore {
     /// Of the environment; `None` when nothing is said. The error names no password.
-    fn read(source: Source<'_>, warnings: &mut Vec<String>) -> Result<Option<Self>, String> {
+    pub fn read(source: Source<'_>, warnings: &mut Vec<String>) -> Result<Option<Self>, String> {
         let set = |name: &str| source(name).filter(|text| !text.is_empty());
         let Some(text) = set(LIMIT_STORE) else {
-            return match set(PASSWORD_FILE) {
+            return match files::orphan(set) {
                 None => Ok(None),
-                Some(_) => Err(format!("{PASSWORD_FILE}: there is no {LIMIT_STORE} that it would be for")),
+                Some(name) => Err(format!("{name}: there is no {LIMIT_STORE} that it would be for")),
             };
         };
         let mut store =
             Self::parse(&text).map_err(|why| format!("{LIMIT_STORE}: {why} (an example is {EXAMPLE})"))?;
-        if let Some(path) = set(PASSWORD_FILE) {
-            if store.password.is_some() {
-                return Err(format!("{PASSWORD_FILE}: {LIMIT_STORE} has a password in it already"));
-            }
-            let found = secret_file::read(&path).map_err(|why| format!("{PASSWORD_FILE}: {path}: {why}"))?;
-            warnings.extend(found.warning.map(|warning| format!("{PASSWORD_FILE}: {path}: {warning}")));
-            store.password = Some(Zeroizing::new(found.text.trim().to_owned()));
-        }
+        let kind = Kind {
+            has_password: store.password.is_some(),
+            by_sentinel: store.master.is_some(),
+            is_tls: store.is_tls,
+        };
+        let Found { password, sentinel_password, files } = files::find(&kind, source, warnings)?;
+        (store.password, store.sentinel_password) = (store.password.or(password), sentinel_password);
+        store.files = files;
         Ok(Some(store))
     }
 
@@ -93,6 +96,8 @@ impl LimitStore {
             database,
             user: Some(decoded(user)?).filter(|user| !user.is_empty()),
             password: Some(decoded(password)?).filter(|password| !password.is_empty()).map(Zeroizing::new),
+            sentinel_password: None,
+            files: Files::default(),
         })
     }
 
@@ -124,6 +129,16 @@ impl LimitStore {
     /// The password.
     pub fn password(&self) -> Option<&str> {
         self.password.as_ref().map(|password| password.as_str())
+    }
+
+    /// The sentinels' own password.
+    pub fn sentinel_password(&self) -> Option<&str> {
+        self.sentinel_password.as_ref().map(|password| password.as_str())
+    }
+
+    /// What the files for TLS hold now.
+    pub fn pem(&self) -> std::io::Result<Pem> {
+        self.files.read()
     }
 }
 
@@ -179,46 +194,4 @@ impl fmt::Debug for LimitStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_and_shown_without_passwords() {
-        for (text, shown, user, password, database) in [
-            ("redis://a", "redis://a:6379", None, None, 0),
-            ("rediss://a:7000/3", "rediss://a:7000", None, None, 3),
-            ("redis://:p%40ss@[::1]:1", "redis://::1:1", None, Some("p@ss"), 0),
-            ("redis+sentinel://u:p@s1,s2:9/m/2", "redis+sentinel://s1:26379,s2:9/m", Some("u"), Some("p"), 2),
-        ] {
-            let store = LimitStore::parse(text).unwrap();
-            assert_eq!(format!("{store:?}"), shown);
-            assert_eq!(
-                (store.user(), store.password(), store.database()),
-                (user, password, database),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_none_is_refused_without_its_password() {
-        let long = "redis://u:secret@a,b";
-        for text in [
-            "",
-            "http://a",
-            "redis://",
-            "redis+sentinel://a",
-            "redis://a/x",
-            "redis://a?x=1",
-            "redis://a:p:1",
-            long,
-        ] {
-            let source = |name: &str| (name == LIMIT_STORE).then(|| format!("{text} "));
-            let error = LimitStore::read(&source, &mut Vec::new()).unwrap_err();
-            assert!(
-                error.starts_with("FLAMEGATE_LIMIT_STORE: ") && !error.contains("secret"),
-                "{text}: {error}"
-            );
-        }
-    }
-}
+mod tests;

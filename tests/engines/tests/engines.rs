@@ -138,5 +138,9 @@ fn redis_answers_again_after_a_kill() {
     redis.start_again();
     redis.freeze();
     redis.thaw();
+    assert_eq!(redis.say(&["MSET", "a", "1", "b", "2"]), Ok("OK".to_owned()));
+    assert_eq!(redis.say(&["MGET", "a", "none", "b"]), Ok("1\n\n2".to_owned()));
+    assert_eq!(redis.say(&["INCR", "a"]), Ok("2".to_owned()));
+    assert!(redis.say(&["NONSENSE"]).is_err_and(|error| error.starts_with("ERR unknown command")));
     assert!(redis.url().starts_with("redis://127.0.0.1:"));
 }

@@ -171,7 +171,18 @@ async fn an_engine_that_would_break_the_bound_is_not_used() {
     say(&mut connection, &["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
     let books = engine_at(&engine);
     books.check().await.unwrap();
-    until_lending(&books).await;
+    let mark = until_lending(&books).await;
+    // It may become so while it is used.
+    say(&mut connection, &["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await;
+    eventually("it says that it would evict", || async {
+        match books.step(&[entry("a", None, want(1))]).await {
+            Err(Away::Engine(why)) if why.contains("maxmemory-policy is volatile-lru") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    say(&mut connection, &["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+    assert_eq!(until_lending(&books).await, mark, "nothing was evicted: the same history");
     // It is made a replica of nobody: read-only.
     say(&mut connection, &["REPLICAOF", "127.0.0.1", "1"]).await;
     assert!(matches!(books.step(&[entry("a", None, want(1))]).await, Err(Away::Engine(_))));
@@ -184,6 +195,32 @@ async fn an_engine_that_would_break_the_bound_is_not_used() {
     .await;
     say(&mut connection, &["REPLICAOF", "NO", "ONE"]).await;
     until_lending(&books).await;
+}
+
+#[tokio::test]
+async fn what_an_engine_evicts_while_it_is_used_begins_a_new_history() {
+    let engine = Engine::start();
+    let books = engine_at(&engine);
+    let mark = until_lending(&books).await;
+    assert_eq!(step(&books, "a", Some(mark), want(20)).await.tokens, 20);
+    let mut connection = raw(&engine).await;
+    say(&mut connection, &["CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", "1"]).await;
+    eventually("all is evicted", || async {
+        let left: u64 = redis::cmd("DBSIZE").query_async(&mut connection.clone()).await.unwrap();
+        if left == 0 { Ok(()) } else { Err(format!("{left} keys")) }
+    })
+    .await;
+    say(&mut connection, &["CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction"]).await;
+    eventually("another history lends", || async {
+        // Only a call looks.
+        let stepped = books.step(&[entry("b", None, want(1))]).await;
+        match books.history().await {
+            Ok(history) if history.mark != mark => Ok(()),
+            _ => Err(format!("{stepped:?}")),
+        }
+    })
+    .await;
+    assert_eq!(step(&books, "a", Some(mark), want(20)).await.tokens, 0, "its book was lost: in full debt");
 }
 
 #[tokio::test]

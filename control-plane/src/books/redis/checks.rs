@@ -8,10 +8,10 @@ pub(super) struct Info(HashMap<String, String>);
 /// The engine's own name for its history.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Known {
-    /// Process and replication history.
+    /// Process, replication history, and how many keys it has evicted: after any of them, nobody knows what was lent before.
     pub name: String,
-    /// There are replicas: one of them may take its place with less than was said.
-    pub has_replicas: bool,
+    /// It has replicas, one of which may take its place with less than was said, or has taken another's place.
+    pub fails_over: bool,
 }
 
 const OLDEST: u32 = 7;
@@ -41,15 +41,18 @@ impl Info {
             ));
         }
         let has_replicas = self.text("connected_slaves").is_some_and(|number| number != "0");
-        if has_replicas && self.text("min_slaves_good_slaves").is_none() {
+        let waits_for_replicas = self.text("min_slaves_good_slaves").is_some();
+        if has_replicas && !waits_for_replicas {
             return Err(
                 "it has replicas, and min-replicas-to-write is 0: after a failover it would go on by itself"
                     .to_owned(),
             );
         }
+        let was_replica = self.text("second_repl_offset").is_some_and(|offset| offset != "-1");
         let id = |name: &str| self.text(name).unwrap_or("unknown");
-        let name = format!("{}-{}", id("run_id"), id("master_replid"));
-        Ok(Known { name, has_replicas })
+        let evicted = self.text("evicted_keys").unwrap_or("0");
+        let name = format!("{}-{}-{evicted}", id("run_id"), id("master_replid"));
+        Ok(Known { name, fails_over: has_replicas || waits_for_replicas || was_replica })
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -61,7 +64,7 @@ impl Info {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nrole:master\r\nconnected_slaves:0\r\nmaster_replid:def\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n";
+    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nrole:master\r\nconnected_slaves:0\r\nmaster_replid:def\r\nsecond_repl_offset:-1\r\nevicted_keys:0\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n";
 
     #[test]
     fn an_engine_that_would_break_the_bound_is_refused_with_the_reason() {
@@ -69,11 +72,15 @@ mod tests {
             let text = changes.iter().fold(GOOD.to_owned(), |text, (from, to)| text.replace(from, to));
             Info::parse(&text).judge()
         };
-        assert_eq!(judge(&[]), Ok(Known { name: "abc-def".to_owned(), has_replicas: false }));
+        assert_eq!(judge(&[]), Ok(Known { name: "abc-def-0".to_owned(), fails_over: false }));
+        assert_eq!(judge(&[("evicted_keys:0", "evicted_keys:7")]).unwrap().name, "abc-def-7");
         assert!(judge(&[("noeviction", "allkeys-lru")]).is_ok(), "without a maximum nothing is evicted");
         assert!(judge(&[("7.0.15", "7.2.4\r\nvalkey_version:9.1.2")]).is_ok());
         let replicas = ("connected_slaves:0", "connected_slaves:1");
-        assert!(judge(&[replicas, ("role", "min_slaves_good_slaves:1\r\nrole")]).unwrap().has_replicas);
+        let waits = ("role", "min_slaves_good_slaves:1\r\nrole");
+        for changes in [&[replicas, waits][..], &[waits], &[("offset:-1", "offset:42")]] {
+            assert!(judge(changes).unwrap().fails_over, "{changes:?}");
+        }
         for (changes, why) in [
             (vec![("7.0.15", "6.2.1")], "version 6.2.1 has no functions"),
             (vec![("role:master", "role:slave")], "it is a replica"),

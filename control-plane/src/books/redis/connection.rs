@@ -4,13 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, RedisResult,
-};
+use redis::{ErrorKind, RedisError, RedisResult};
 use sha2::{Digest as _, Sha256};
 
 use super::checks::{Info, Known};
+use super::way::{connect, found_by_sentinels};
 use crate::books::history::{History, Rows};
 use crate::books::seam::Entry;
 use crate::config::limit_store::LimitStore;
@@ -23,9 +21,10 @@ pub(super) struct Connected {
     connection: MultiplexedConnection,
     pub history: History,
     name: Arc<str>,
-    pause_us: u64,
     /// What the engine's clock said last, when that was asked, and when it was answered.
     clock: Arc<Mutex<(u64, Instant, Instant)>>,
+    /// When it was last looked at what the engine is.
+    looked_at: Arc<Mutex<Instant>>,
 }
 
 /// Why something did not work.
@@ -44,11 +43,13 @@ pub(super) struct Answer {
 
 const LIBRARY: &str = include_str!("flamegate_1.lua");
 const HISTORY_KEY: &str = "flamegate:history";
-/// Gateways wait for a cold limit, and a token is good for a second.
-const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
-const CONNECTS_WITHIN: Duration = Duration::from_secs(1);
 /// What Redis has for `min-replicas-max-lag` when nobody says anything.
 const DEFAULT_LAG_SECONDS: u64 = 10;
+/// An engine that has lost its replicas takes writes for longer than `min-replicas-max-lag`: it counts in whole seconds, and looks once a
+/// second (`refreshGoodSlavesCount` of `replicationCron`, Redis 7.0 and Valkey 9).
+const LAG_SECONDS_MORE: u64 = 2;
+/// What an engine is may change while it runs (`CONFIG SET`, a replica that is added): while it is used it is asked so often.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// The engine's clock may be ahead of ours by so much between two answers.
 const LEAP_US: u64 = 1_000_000;
 
@@ -63,17 +64,15 @@ pub(super) async fn open(address: &LimitStore, rows: Rows) -> Result<Connected, 
     };
     let mut connection = connect(address, &host, port, true).await.map_err(text)?;
     let asked = Instant::now();
-    let info: String = redis::cmd("INFO").query_async(&mut connection).await.map_err(text)?;
-    let Known { name, has_replicas } = Info::parse(&info).judge()?;
-    let lag_us = if has_replicas { lag_seconds(&mut connection).await * 1_000_000 } else { 0 };
-    let (name, pause_us) = (Arc::from(name), LEASE_US + lag_us);
-    let (history, now) = begin(&mut connection, &name, pause_us, 0, rows).await.map_err(text)?;
+    let known = look(&mut connection).await.map_err(|failure| failure.why)?;
+    let pause_us = pause_us(&mut connection, &known).await;
+    let (history, now) = begin(&mut connection, &known.name, pause_us, 0, rows).await.map_err(text)?;
     Ok(Connected {
         connection,
         history,
-        name,
-        pause_us,
+        name: Arc::from(known.name),
         clock: Arc::new(Mutex::new((now, asked, Instant::now()))),
+        looked_at: Arc::new(Mutex::new(asked)),
     })
 }
 
@@ -87,6 +86,24 @@ impl Connected {
     pub fn opens_later(&self) -> bool {
         let (engine, _, answered) = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         engine.saturating_add(micros(answered.elapsed())) < self.history.opens_at
+    }
+
+    /// Looks again, when that is due, whether the engine may be used and its history goes on.
+    pub async fn look_again(&mut self) -> Result<(), Failure> {
+        {
+            let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked_at.elapsed() < LOOKS_EVERY {
+                return Ok(());
+            }
+            // Whoever comes meanwhile does not ask, too.
+            *looked_at = Instant::now();
+        }
+        let known = look(&mut self.connection).await?;
+        if known.name == *self.name {
+            Ok(())
+        } else {
+            Err(Failure::new("its history is over: a new one begins"))
+        }
     }
 
     /// Runs one function for each entry, all in one round trip.
@@ -139,7 +156,9 @@ impl Connected {
 
     /// Says that the history is over.
     pub async fn begin_anew(&mut self, rows: Rows) -> Result<(), Failure> {
-        begin(&mut self.connection, &self.name, self.pause_us, self.history.opens_at, rows).await?;
+        let known = look(&mut self.connection).await?;
+        let pause_us = pause_us(&mut self.connection, &known).await;
+        begin(&mut self.connection, &known.name, pause_us, self.history.opens_at, rows).await?;
         Ok(())
     }
 }
@@ -175,58 +194,23 @@ impl From<RedisError> for Failure {
     }
 }
 
-/// Asks the sentinels, one after the other, where the engine is.
-async fn found_by_sentinels(address: &LimitStore, master: &str) -> Result<(String, u16), String> {
-    let mut last = "no sentinel".to_owned();
-    for (host, port) in address.hosts() {
-        let asked = async {
-            let mut sentinel = connect(address, host, *port, false).await?;
-            let ask = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master).to_owned();
-            ask.query_async::<Option<(String, u16)>>(&mut sentinel).await
-        };
-        match asked.await {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => last = format!("the sentinel {host}:{port} knows no '{master}'"),
-            Err(error) => last = format!("the sentinel {host}:{port}: {error}"),
-        }
-    }
-    Err(last)
+/// What the engine says that it is; an error when it may not be used.
+async fn look(connection: &mut MultiplexedConnection) -> Result<Known, Failure> {
+    let info: String = redis::cmd("INFO").query_async(connection).await?;
+    Info::parse(&info).judge().map_err(|why| Failure::new(&why))
 }
 
-async fn connect(
-    address: &LimitStore,
-    host: &str,
-    port: u16,
-    is_engine: bool,
-) -> RedisResult<MultiplexedConnection> {
-    let to = if address.is_tls() {
-        ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure: false, tls_params: None }
-    } else {
-        ConnectionAddr::Tcp(host.to_owned(), port)
-    };
-    let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-    if is_engine {
-        settings = settings.set_db(address.database());
-        if let Some(user) = address.user() {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = address.password() {
-            settings = settings.set_password(password);
-        }
+/// How long nothing is lent when a history begins: until every lease of before has ended, and as long before that as an engine whose place
+/// this one has taken may have gone on alone. Who may not ask for how long that is, is told the default.
+async fn pause_us(connection: &mut MultiplexedConnection, known: &Known) -> u64 {
+    if !known.fails_over {
+        return LEASE_US;
     }
-    let client = Client::open(to.into_connection_info()?.set_redis_settings(settings))?;
-    let times = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECTS_WITHIN))
-        .set_response_timeout(Some(ANSWERS_WITHIN));
-    client.get_multiplexed_async_connection_with_config(&times).await
-}
-
-/// For how long the engine may go on without its replicas. Who may not ask is told the default.
-async fn lag_seconds(connection: &mut MultiplexedConnection) -> u64 {
     let ask = redis::cmd("CONFIG").arg("GET").arg("min-replicas-max-lag").to_owned();
     let answer: RedisResult<Vec<String>> = ask.query_async(connection).await;
     let said = answer.ok().and_then(|answer| answer.get(1)?.parse().ok());
-    said.unwrap_or(DEFAULT_LAG_SECONDS)
+    let seconds = said.unwrap_or(DEFAULT_LAG_SECONDS).saturating_add(LAG_SECONDS_MORE);
+    seconds.saturating_mul(1_000_000).saturating_add(LEASE_US)
 }
 
 /// Which history goes on, and the engine's time.

@@ -83,7 +83,8 @@ impl Lending {
         let stepped = books.step(&known).await.map_err(|away| inner.away(&away))?;
         inner.metrics.lent(&stepped.lent, asks, begun.elapsed());
         let elsewhere = known.iter().zip(&stepped.lent).map(|(entry, lent)| {
-            let elsewhere = lent.out.saturating_sub(inner.holders.note(&entry.subject, gateway, &entry.step, lent));
+            let elsewhere =
+                lent.out.saturating_sub(inner.holders.note(&entry.subject, gateway, &entry.step, lent));
             if entry.step.want > 0 && lent.tokens == 0 {
                 inner.metrics.refused(elsewhere > 0);
             }
