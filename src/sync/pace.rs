@@ -44,12 +44,12 @@ impl Pace {
         if waits { self.soonest } else { self.next }
     }
 
-    /// So many tokens were used since the last call. Goes there by halves. Who waits for each token is asked for in a short period: by a longer one
-    /// a client that sends one request after the other would look like lone requests, and wait for each of them.
+    /// So many tokens were used since the last call: two requests that come close together are no rate yet. Goes there by halves, rounded up: a
+    /// client that sends one request after the other, and waits for each token, would be taken for lone requests for ever.
     pub fn used(&mut self, tokens: u32, now: Monotonic) {
-        let since = now.saturating_sub(self.at).max(SHORT_PERIOD_NS);
+        let since = now.saturating_sub(self.at).max(PERIOD_NS);
         let seen = u64::from(tokens).saturating_mul(NANOS_PER_SECOND).checked_div(since).unwrap_or(0);
-        (self.rate, self.at) = (self.rate.saturating_add(seen) / 2, now);
+        (self.rate, self.at) = (self.rate.saturating_add(seen).div_ceil(2), now);
     }
 
     /// Tokens that should be here: what is used until the next ones come, twice, but for a lone request none; at most half of the burst,

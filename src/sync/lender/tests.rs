@@ -301,7 +301,7 @@ fn a_client_that_sends_one_request_after_the_other_waits_for_the_first_ones_alon
         }
         process.pass(1);
     }
-    assert!(waited <= 10 && admitted >= 450, "{waited} waited, {admitted} were admitted");
+    assert!(waited <= 30 && admitted >= 400, "{waited} waited, {admitted} were admitted");
 }
 
 /// The thread stands still between a tick and a request.
