@@ -2,9 +2,9 @@
 //! a host call, and what it has to tell of them ([`super::fleet_lease`]).
 //!
 //! **Ends.** A token is not used when its lease may be over. To read a clock for every request costs too much (1,400 instructions), so tokens
-//! that end within 0.15 s are dropped whenever the clocks are read, on every tick; those that end within 0.6 s are used by requests that read
-//! them; and the others only while the wall clock, which every fourth request asks, is less than 0.15 s ahead. It is the wall clock that also shows
-//! that the machine slept. A thread that stood still for more than 0.45 s, between a tick and a request, may use three tokens before it sees that.
+//! that end within 0.15 s are dropped whenever the clocks are read, on every tick; those that end within 0.45 s are used by requests that read
+//! them; and the others only while the wall clock, which every eighth request asks, is less than 0.15 s ahead. It is the wall clock that also shows
+//! that the machine slept. A thread that stood still for more than 0.3 s, between a tick and a request, may use seven tokens before it sees that.
 //!
 //! **All or none.** A token that was taken for a request that another limit refuses stays in the lease for the next one.
 
@@ -35,7 +35,7 @@ pub struct Fleet {
 const KNOWN_NS: u64 = 50_000_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// Requests between two looks at the wall clock.
-const UNCHECKED: u8 = 3;
+const UNCHECKED: u8 = 7;
 /// Most accounts that a worker remembers; a request of one beyond them is refused like one that nothing can be lent for.
 const MAX_LEASES: usize = 4_096;
 /// Most leases settled per tick: each costs about as much as two or three requests.

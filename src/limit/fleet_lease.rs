@@ -62,7 +62,7 @@ pub enum Answer {
 pub const MARGIN_NS: u64 = 150_000_000;
 /// Tokens that end within this time of the last look at the clocks are not used without another one, in nanoseconds. Those of a limit in steady
 /// use are younger than that when they are used.
-const NEAR_NS: u64 = 600_000_000;
+const NEAR_NS: u64 = 450_000_000;
 /// How long unused tokens stay with a worker, in nanoseconds.
 const HOLD_NS: u64 = 100_000_000;
 /// How long a refusal is believed without a look at the pool, in nanoseconds: tokens may have come by then.

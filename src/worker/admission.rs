@@ -16,7 +16,7 @@ pub enum Admission {
 }
 
 /// Takes one token from every limit, or none; of a request that costs more, so many (of none more than its burst). Without `waiting` no
-/// request waits for one. No host call while leases last, but one look at the wall clock in four requests, and at both clocks for tokens that
+/// request waits for one. No host call while leases last, but one look at the wall clock in eight requests, and at both clocks for tokens that
 /// end soon.
 pub fn admit<H: SharedData + Clock>(
     limiter: &mut Limiter,
