@@ -195,7 +195,7 @@ bench-fleet: bench-build build engines ## measure several control planes on Post
 	$(TARGET)/dist/flamegate-bench report
 
 .PHONY: bench-limits
-bench-limits: bench-build build engines bench-service ## measure one limit over three gateways beside what else there is (some four minutes)
+bench-limits: bench-build build engines bench-service ## measure one limit over three gateways beside what else there is (some six minutes)
 	$(TARGET)/dist/flamegate-bench limits --save
 	$(TARGET)/dist/flamegate-bench report
 

@@ -60,7 +60,7 @@ pub fn run() -> Result<()> {
         Ok(())
     })?;
     run.step(LIMITS, Part::Limits, |results| {
-        results.limits = Some(limits::run()?);
+        results.limits = Some(limits::run("")?);
         Ok(())
     })?;
     run.step(GRAPHS, Part::Proxy, |results| {

@@ -45,6 +45,8 @@ pub struct Plan {
 /// as many requests should come between two ticks as in a proxy that is not watched, where one comes every 20 ms.
 const TICK_MS: u32 = 500;
 
+/// Requests until tokens are lent and taken by the hundred.
+const LEAD: u32 = 500;
 /// The same where time passes more slowly.
 const SLOW_TICK_MS: u32 = 20;
 
@@ -185,9 +187,10 @@ impl<'a> Instructions<'a> {
         let mut subject = Subject::slow_envoy(&name, &self.folder, &setup, Some(all.len()), by_address)?;
         subject.must_refuse_unknown()?;
         for row in rows {
-            // What one of them left to the sync is none of the other's.
-            subject.forget_idle();
-            let (load, effort) = (row.load(keys), self.plan.effort.of(row));
+            // The idle period is that of the first: what ticks do for a fleet limit is its own.
+            // A limit in steady use; what comes later comes 25 times later here, and counts for nothing.
+            let effort = Effort { lead: LEAD, late: Duration::ZERO, ..self.plan.effort };
+            let load = row.load(keys);
             subject.warm_up(load, effort.warm_up)?;
             let alone = subject.counter(ALONE)?;
             let mut measured = subject.measure(load, row.forged, row.status, effort, None).context(row.id)?;
@@ -273,6 +276,7 @@ fn print_row(row: &Row, took: Duration) {
 pub const FULL: Effort = Effort {
     requests: 1_000,
     warm_up: 500,
+    lead: 0,
     runs: 3,
     idle: Duration::from_secs(4),
     late: Duration::from_millis(1_800),

@@ -149,6 +149,9 @@ enum Command {
     },
     /// One limit over three gateways, by Flamegate and by what else there is
     Limits {
+        /// Only by ways whose name in charts contains this; not to be saved then
+        #[arg(long, default_value = "", conflicts_with = "save")]
+        only: String,
         /// Write it to tests/bench/results/results.json
         #[arg(long)]
         save: bool,
@@ -192,8 +195,8 @@ fn main() -> Result<()> {
             let rows = fleet::run(fleet::Plan { gateways, revocations, rounds })?;
             keep(save, vec![FLEET.to_owned()], Part::Both, started, |results| results.fleet = rows)
         }
-        Command::Limits { save } => {
-            let outcome = limits::run()?;
+        Command::Limits { only, save } => {
+            let outcome = limits::run(&only)?;
             keep(save, vec![LIMITS.to_owned()], Part::Limits, started, |results| {
                 results.limits = Some(outcome)
             })

@@ -21,6 +21,8 @@ pub struct Effort {
     pub requests: u32,
     /// Requests before the first run.
     pub warm_up: u32,
+    /// Requests before each run, which count for nothing: for what is another thing after a rest.
+    pub lead: u32,
     /// Runs.
     pub runs: u32,
     /// Length of the idle period.
@@ -162,6 +164,7 @@ impl Subject {
         let (mut worker, mut process, mut locks) = (Vec::new(), Vec::new(), Vec::new());
         let mut dump = None;
         for _ in 0..effort.runs {
+            send(effort.lead)?;
             self.callgrind.zero()?;
             send(effort.requests)?;
             std::thread::sleep(effort.late);
