@@ -101,7 +101,7 @@ test-postgres: engines ## run all tests of the API and the pages on PostgreSQL
 
 .PHONY: lending
 lending: engines ## look at every state of a small fleet with fleet limits and one fault; takes minutes and some gigabytes
-	FLAMEGATE_LENDING_TICKS=2 FLAMEGATE_LENDING_FAULTS=1 $(CARGO) test --locked --release -p flamegate-lending --test model -- --nocapture
+	FLAMEGATE_LENDING_TICKS=2 FLAMEGATE_LENDING_FAULTS=1 $(CARGO) test --locked -p flamegate-lending --test model -- --nocapture
 
 .PHONY: test-alerts
 test-alerts: ## run the unit tests of the alert rules, and check the Compose files without an engine

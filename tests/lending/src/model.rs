@@ -1,5 +1,7 @@
 //! The model: states, what can happen in each, and the one thing that must hold in all.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use flamegate::host::Now;
 use flamegate::limit::pool::{Lent as Lot, Pool, Report, Term};
 use flamegate_control::books::{History, Rows};
@@ -222,6 +224,41 @@ impl Fleet {
     }
 }
 
+impl World {
+    /// Gives the gateways names that depend on nothing but what is theirs. Where two have the same by chance, a state is looked at twice.
+    fn rename(&mut self) {
+        let mut order: Vec<(u64, usize)> = (0..self.pools.len()).map(|of| (self.print(of), of)).collect();
+        order.sort_unstable();
+        if order.iter().map(|(_, old)| *old).is_sorted() {
+            return;
+        }
+        self.pools = order.iter().map(|(_, old)| self.pools[*old].clone()).collect();
+        for message in &mut self.messages {
+            if let Message::Ask { gateway, .. } | Message::Grant { gateway, .. } = message {
+                *gateway = order.iter().position(|(_, old)| old == gateway).expect("a gateway");
+            }
+        }
+    }
+
+    /// Of what is one gateway's: its pool, and the messages that are its.
+    fn print(&self, of: usize) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.pools[of].hash(&mut hasher);
+        let its = self.messages.iter().filter_map(|message| match *message {
+            Message::Ask { gateway, asked, want } if gateway == of => Some((asked, want, 0)),
+            Message::Grant { gateway, asked, tokens, generation } if gateway == of => {
+                Some((asked, tokens.into(), generation))
+            }
+            _ => None,
+        });
+        // Their order says nothing.
+        let mut its: Vec<_> = its.collect();
+        its.sort_unstable();
+        its.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 impl Model for Fleet {
     type State = World;
     type Action = Event;
@@ -278,7 +315,7 @@ impl Model for Fleet {
         if may_fail && world.book.is_some() {
             events.extend([Event::Lost, Event::FailOver]);
         }
-        if self.most_faults > 0 && world.replica != world.book {
+        if may_fail && world.replica != world.book {
             events.push(Event::Replicate);
         }
     }
@@ -298,7 +335,12 @@ impl Model for Fleet {
                 | Event::FailOver
         );
         next.faults += u8::from(is_fault);
-        // Messages have no order, so states that differ in nothing else are one.
+        if next.faults == self.most_faults {
+            // It will not take the engine's place any more.
+            next.replica = None;
+        }
+        // Gateways have no names and messages no order, so states that differ in nothing else are one.
+        next.rename();
         next.messages.sort_unstable();
         // What an ideal bucket has forgotten makes no difference either.
         next.ideal = next.ideal.max(i16::from(next.now));
