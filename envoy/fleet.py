@@ -85,6 +85,7 @@ class Fleet:
             name = f"control-{number}"
             serving = plain | self.secret | {
                 "FLAMEGATE_DATABASE": self.postgres.url(Postgres.SERVER),
+                "FLAMEGATE_LIMIT_STORE": self.redis.url,
                 "FLAMEGATE_LISTEN": f"{LOOPBACK}:{self.ports[name]}",
                 "FLAMEGATE_API_URL": self.gateways[0],
             }

@@ -64,7 +64,7 @@ const SETTINGS: [&str; 44] = [
 ];
 
 /// What belongs to the parts around it (`make run`, Compose, the demo, the tests), and stands in the same shells and files.
-const AROUND: [&str; 37] = [
+const AROUND: [&str; 36] = [
     "FLAMEGATE_BENCH_RESULTS",
     "FLAMEGATE_CHAOS_SECONDS",
     "FLAMEGATE_CHAOS_SEED",
@@ -79,7 +79,6 @@ const AROUND: [&str; 37] = [
     "FLAMEGATE_FLEET_CONTROL_2_PORT",
     "FLAMEGATE_FLEET_GATEWAY_1_PORT",
     "FLAMEGATE_FLEET_GATEWAY_2_PORT",
-    "FLAMEGATE_FLEET_KILLS",
     "FLAMEGATE_FLEET_PORT",
     "FLAMEGATE_GATEWAY_PORT",
     "FLAMEGATE_GATEWAY_URL",

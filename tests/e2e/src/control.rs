@@ -10,6 +10,7 @@ use crate::{
     Answer, Protocol, Request,
     envoy::SYNC_TOKEN,
     eventually,
+    metrics::Metrics,
     process::{Process, free_port, root},
 };
 
@@ -23,6 +24,8 @@ pub struct Control {
     folder: PathBuf,
     /// Where its database is: a file of its own, or an address.
     database: OsString,
+    /// More variables, from its next start.
+    pub environment: Vec<(&'static str, String)>,
     /// Tokens for gateways, comma-separated, from its next start.
     pub sync_tokens: String,
     /// Whether it is started with `--init`: it then makes its database, and gateways take it whatever they had.
@@ -52,7 +55,17 @@ impl Control {
     pub fn prepare_on(name: &'static str, folder: &Path, database: impl Into<OsString>) -> Self {
         let (sync_tokens, database) = (SYNC_TOKEN.to_owned(), database.into());
         let folder = folder.to_owned();
-        Self { process: None, name, folder, database, sync_tokens, init: true, port: free_port() }
+        let environment = Vec::new();
+        Self {
+            process: None,
+            name,
+            folder,
+            database,
+            environment,
+            sync_tokens,
+            init: true,
+            port: free_port(),
+        }
     }
 
     /// Starts it and waits until it is ready.
@@ -66,6 +79,7 @@ impl Control {
                 .env("FLAMEGATE_SYNC_TOKEN", &self.sync_tokens);
             command.env("FLAMEGATE_LISTEN", format!("127.0.0.1:{}", self.port));
             command.env("FLAMEGATE_DATABASE", &self.database);
+            command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         });
         let process = self.process.insert(process);
         eventually("the control plane is ready", || {
@@ -135,6 +149,12 @@ impl Control {
                 connection.read_answer(false)
             })
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> Metrics {
+        let answer = Request::get("/metrics").send(Protocol::Http1, self.port);
+        Metrics::parse(&answer.unwrap_or_else(|error| panic!("/metrics: {error}")).text())
     }
 
     /// The `data` of a call that succeeds.

@@ -1,5 +1,8 @@
 //! Limits that two gateways of two workers each count together, by tokens that one control plane lends.
 
+#[path = "fleet_limits/troubles.rs"]
+mod troubles;
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     thread,

@@ -113,7 +113,7 @@ pub struct Sentinel {
 }
 
 impl Sentinel {
-    /// Starts one that decides alone, after half a second of silence.
+    /// Starts one that decides alone, after a second of silence.
     pub fn watch(redis: &Redis, name: &str) -> Self {
         Self::watch_with(redis, name, redis.port, &[])
     }
@@ -127,8 +127,8 @@ impl Sentinel {
             "bind 127.0.0.1".to_owned(),
             format!("dir {}", folder.display()),
             format!("sentinel monitor {name} 127.0.0.1 {at} 1"),
-            format!("sentinel down-after-milliseconds {name} 500"),
-            format!("sentinel failover-timeout {name} 60000"),
+            format!("sentinel down-after-milliseconds {name} 1000"),
+            format!("sentinel failover-timeout {name} 10000"),
         ];
         let lines: Vec<_> = lines.iter().chain(more).map(String::as_str).collect();
         std::fs::write(&file, lines.join("\n") + "\n").expect("a sentinel's configuration");
