@@ -158,6 +158,7 @@ test("without scripts, a second factor is set up, asked for and taken away", asy
   }
   await laptop.goto(`${stack.url}/account`);
   await laptop.getByText("9 recovery codes left").waitFor();
+  await laptop.getByText("Turn it off").click();
   await laptop.locator("#second-current").fill(person.password);
   await laptop.getByLabel("Code", { exact: true }).fill(recovery[1]);
   await laptop.getByRole("button", { name: "Turn off" }).click();
