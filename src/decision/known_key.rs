@@ -23,10 +23,13 @@ pub struct KnownKey {
     /// Made when it is asked for: a key that is used once and not refused needs none.
     rate_limit_policy: OnceCell<String>,
     /// The headers of the last refusal, with its slot, its seconds and what was left: whoever is refused is refused again within the second.
-    refusal: RefCell<Option<((usize, u64, u64), Headers)>>,
+    refusal: RefCell<Option<(Told, Headers)>>,
     /// Where its worker counts its requests; whoever looks there has to see whether that is still so.
     place: Cell<usize>,
 }
+
+/// What a refusal says: the slot, seconds to wait, and what is left.
+type Told = (usize, u64, u64);
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 

@@ -49,7 +49,9 @@ impl KnownSettings {
     #[cold]
     pub fn report(&mut self, why: &Unreadable, now: impl FnOnce() -> Monotonic) {
         if self.log.admit(|| Some(now())).is_some() {
-            log::warn!("flamegate: the settings of a route cannot be read, so its requests get 503: {why}");
+            log::warn!(
+                "flamegate: the settings of a route cannot be read, so its requests are refused: {why}"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@
 //! one that a request without a key would end at, and the request goes on by another one.
 
 use flamegate::config::{RouteSettings, route_settings};
+use serde_json::Value as Json;
 
 use crate::bypass::{described, may_meet};
 use crate::finding::Findings;
@@ -65,8 +66,7 @@ fn in_one_host(one: &Seen<'_>, other: &Seen<'_>) -> bool {
 
 /// One route with settings.
 fn one(seen: &Seen<'_>, own: &At<'_>, routes: &[Seen<'_>], findings: &mut Findings) {
-    let json = own.node.to_json();
-    let settings = match route_settings(&json) {
+    let settings = match route_settings(&as_envoy_has_it(own)) {
         Ok(settings) => settings,
         Err(why) => {
             return findings.at(&rules::METADATA_UNREADABLE, own, format!("{}: {why}", name(&seen.at)));
@@ -144,7 +144,22 @@ fn settings_of<'a>(at: &At<'a>) -> Option<At<'a>> {
 
 /// What the filter reads of a route; nothing for what it cannot read.
 fn said(route: &At<'_>) -> Option<RouteSettings> {
-    route_settings(&settings_of(route)?.node.to_json()).ok()
+    route_settings(&as_envoy_has_it(&settings_of(route)?)).ok()
+}
+
+/// In YAML a number with a point is a text to Envoy, where nothing says that it has to be a number. A tree of JSON has no lines.
+fn as_envoy_has_it(own: &At<'_>) -> Json {
+    let json = own.node.to_json();
+    if own.node.line == 0 { json } else { pointless(json) }
+}
+
+fn pointless(json: Json) -> Json {
+    match json {
+        Json::Number(number) if number.is_f64() => Json::String(number.to_string()),
+        Json::Array(items) => items.into_iter().map(pointless).collect(),
+        Json::Object(fields) => fields.into_iter().map(|(name, value)| (name, pointless(value))).collect(),
+        other => other,
+    }
 }
 
 fn name(route: &At<'_>) -> String {
