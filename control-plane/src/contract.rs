@@ -9,7 +9,7 @@ pub(crate) use flamegate::contract::plan::{MAX_PLANS, Plan, limit_name};
 pub(crate) use flamegate::contract::protocol::Protocol;
 pub(crate) use flamegate::contract::reasons;
 pub(crate) use flamegate::contract::record::{
-    KeyRecord, Limit, MAX_LIMITS, MAX_WINDOW_SECONDS, Reach, Scope, WhenUnreachable, is_name,
+    KeyRecord, Limit, MAX_LIMITS, MAX_REQUESTS, MAX_WINDOW_SECONDS, Reach, Scope, WhenUnreachable, is_name,
 };
 pub(crate) use flamegate::contract::restrict::Restrict;
 pub(crate) use flamegate::contract::session::{SESSION_HEADER, Session};

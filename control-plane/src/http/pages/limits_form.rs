@@ -1,7 +1,7 @@
 //! One limit as forms ask for it: how many requests, per how long, how many of them at once.
 
 use super::fields::Fields;
-use crate::contract::{Limit, Reach, WhenUnreachable};
+use crate::contract::{Limit, MAX_REQUESTS, Reach, WhenUnreachable};
 use crate::domain::error::Problems;
 use crate::domain::limits::LimitDraft;
 
@@ -17,7 +17,8 @@ pub(super) const fn reach_of(limit: &Limit) -> &'static str {
     }
 }
 
-/// The limit that a form has. What is no number is told here, everything else by whoever checks the draft: both at `at`.
+/// The limit that a form has. What is no number, or a burst beyond all bounds, is told here, whatever is wrong beside it; everything else by whoever
+/// checks the draft: both at `at`.
 pub(super) fn limit_of(fields: &Fields, at: &str, problems: &mut Problems) -> LimitDraft {
     limit_of_row(fields, "", &format!("{at}[0]"), problems)
 }
@@ -29,6 +30,9 @@ pub(super) fn limit_of_row(fields: &Fields, suffix: &str, at: &str, problems: &m
     let burst = number("burst");
     if burst.is_none() && !text("burst").is_empty() {
         problems.add(format!("{at}.burst"), "must be a number");
+    }
+    if burst.is_some_and(|burst| burst > i64::from(MAX_REQUESTS)) {
+        problems.add(format!("{at}.burst"), "too large");
     }
     let (reach, when_unreachable) = match text(REACH).as_str() {
         "fleet" => (Some("fleet"), None),
