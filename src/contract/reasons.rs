@@ -2,7 +2,7 @@
 //! number of rows.
 
 /// Why a request is refused: the verdict and the reason, as the counters of requests have them.
-pub const REASONS: [&str; 20] = [
+pub const REASONS: [&str; 21] = [
     "unauthorized.missing",
     "unauthorized.repeated",
     "unauthorized.scheme",
@@ -22,6 +22,7 @@ pub const REASONS: [&str; 20] = [
     "unavailable.not_synced",
     "unavailable.stale",
     "unavailable.no_plan",
+    "unavailable.route_settings",
     "unavailable.internal",
 ];
 

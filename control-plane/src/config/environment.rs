@@ -64,7 +64,7 @@ const SETTINGS: [&str; 44] = [
 ];
 
 /// What belongs to the parts around it (`make run`, Compose, the demo, the tests), and stands in the same shells and files.
-const AROUND: [&str; 36] = [
+const AROUND: [&str; 39] = [
     "FLAMEGATE_BENCH_RESULTS",
     "FLAMEGATE_CHAOS_SECONDS",
     "FLAMEGATE_CHAOS_SEED",
@@ -92,8 +92,11 @@ const AROUND: [&str; 36] = [
     "FLAMEGATE_LENDING_FAULTS",
     "FLAMEGATE_LENDING_GATEWAYS",
     "FLAMEGATE_LENDING_TICKS",
+    "FLAMEGATE_OLDER_FILTER",
     "FLAMEGATE_PLANS_DAYS",
     "FLAMEGATE_PLANS_KEYS",
+    "FLAMEGATE_PLAN_KEYS",
+    "FLAMEGATE_PLAN_ROUNDS",
     "FLAMEGATE_PROMETHEUS_PORT",
     "FLAMEGATE_SCALE_KEYS",
     "FLAMEGATE_STATE_DIR",
