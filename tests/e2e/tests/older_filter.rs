@@ -36,7 +36,7 @@ fn unlimited() -> Value {
 impl Site {
     fn start() -> Self {
         let older = PathBuf::from(
-            env::var_os("FLAMEGATE_OLDER_FILTER").expect("FLAMEGATE_OLDER_FILTER: run `make test-older`"),
+            env::var("FLAMEGATE_OLDER_FILTER").expect("FLAMEGATE_OLDER_FILTER: run `make test-older`"),
         );
         let newer = root().join("dist/flamegate.wasm");
         let (folder, upstream, control) = surroundings("older-filter");

@@ -20,10 +20,6 @@ const ENOUGH_ROUNDS: usize = 100;
 /// The workers look for changes this often: nothing that happens once per change is known more exactly.
 const TICK: Duration = Duration::from_millis(20);
 
-fn setting(name: &str, default: usize) -> usize {
-    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 fn key(number: usize) -> String {
     format!("sk_live_plan{number:08}")
 }
@@ -121,7 +117,9 @@ fn pages(envoy: &Envoy) -> (f64, f64) {
 
 #[test]
 fn a_plan_of_many_keys_changes_as_one_key_does() {
-    let (keys, rounds) = (setting("FLAMEGATE_PLAN_KEYS", 2_000), setting("FLAMEGATE_PLAN_ROUNDS", 3));
+    let number = |text: Result<String, env::VarError>| text.ok().and_then(|text| text.parse().ok());
+    let keys = number(env::var("FLAMEGATE_PLAN_KEYS")).unwrap_or(2_000);
+    let rounds = number(env::var("FLAMEGATE_PLAN_ROUNDS")).unwrap_or(3);
     let stack = Stack::start("plans", &Plugin::singleton(json!({})));
     let (envoy, control) = (&stack.envoy, &stack.control);
     let limits = json!([{"requests": 1_000_000, "window_seconds": 1}]);

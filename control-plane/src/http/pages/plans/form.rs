@@ -181,6 +181,7 @@ pub(super) fn is_of_workspaces(typed: &Fields) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::error::Error;
     use crate::domain::limits::parse_list;
     use jiff::Timestamp;
 
@@ -230,10 +231,9 @@ mod tests {
     fn what_is_wrong_is_told_of_the_limit_that_it_is_about() {
         let typed = in_order(&fields(&[("requests_2", "5"), ("window_seconds_2", "1"), ("burst_3", "many")]));
         let mut problems = Problems::default();
-        drop(draft(&typed, &mut problems).check(Timestamp::UNIX_EPOCH).map_err(|error| match error {
-            crate::domain::error::Error::Invalid(more) => problems.extend(more),
-            _ => {}
-        }));
+        let wanted = draft(&typed, &mut problems);
+        let Err(Error::Invalid(more)) = wanted.check(Timestamp::UNIX_EPOCH) else { panic!("it is no plan") };
+        problems.extend(more);
         let told: Vec<_> = problems.iter().map(|(path, _)| path).collect();
         assert_eq!(told, ["limits[1].burst", "name", "limits[1].requests", "limits[1].window_seconds"]);
         assert_eq!((typed.text("requests"), typed.text("burst_2")), ("5", "many"));
