@@ -340,7 +340,7 @@ fn no_token_is_used_that_ended_while_a_thread_stood_still_for_a_while() {
         process.worker.tick(&process.host);
         process.host.advance_ns(still_ms * MILLI);
         let is_over = term.is_over(process.host.now(), 0);
-        let used = (0..3).map(|_| process.request(&slot) == Answer::Token).all(|used| used);
+        let used = (0..3).all(|_| process.request(&slot) == Answer::Token);
         assert_eq!(used, uses, "{age_ms} ms old, {still_ms} ms later");
         assert!(!(used && is_over), "{age_ms} ms old, {still_ms} ms later: ended");
     }
