@@ -204,7 +204,7 @@ async fn credentials_of_gateways_are_made_listed_and_revoked() {
     let mut gateway = Gateway::with_token(&control, token.trim(), "gw");
     gateway.catch_up(&control).await;
     let table = succeeded(&cli(&control, &["gateways", "--connected"]).await);
-    assert!(words(&table).contains("eu/gw 9.8.7 yes no no - 1 yes 0 0"), "{table}");
+    assert!(words(&table).contains("eu/gw 9.8.7 yes no no - 1 - yes 0 0"), "{table}");
     let going = succeeded(&cli(&control, &["gateways", "forget", "eu/gw"]).await);
     assert_eq!(going, "eu/gw will be forgotten once it disconnects\n");
     succeeded(&cli(&control, &["gateways", "revoke", "eu"]).await);
@@ -267,7 +267,7 @@ async fn workspaces_and_gateways_are_tables() {
     Gateway::new(&control, "gw-1").catch_up(&control).await;
     for args in [&["gateways"][..], &["gateways", "list"]] {
         assert!(
-            words(&succeeded(&cli(&control, args).await)).contains("shared/gw-1 9.8.7 yes no no - 1 yes")
+            words(&succeeded(&cli(&control, args).await)).contains("shared/gw-1 9.8.7 yes no no - 1 - yes")
         );
     }
 }

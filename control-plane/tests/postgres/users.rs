@@ -110,7 +110,7 @@ fn check_names_what_no_migration_has_made() {
     for line in [
         "workspaces: name text not null is missing",
         "workspaces: name text is of no migration",
-        "api_keys: 5 checks is missing",
+        "api_keys: 6 checks is missing",
         "sessions: mine text is of no migration",
         "function audit_log_refuse is of no migration",
         "function mine is of no migration",

@@ -1,4 +1,4 @@
--- A database of schema 0021, as the program left it: that of 0020, with what would have been refused of a key that was in shadow.
+-- A database of schema 0022, as the program left it: that of 0020, with what would have been refused of a key that was in shadow.
 BEGIN TRANSACTION;
 CREATE TABLE _sqlx_migrations (
     version BIGINT PRIMARY KEY,
@@ -8,25 +8,26 @@ CREATE TABLE _sqlx_migrations (
     checksum BLOB NOT NULL,
     execution_time BIGINT NOT NULL
 );
-INSERT INTO "_sqlx_migrations" VALUES(1,'initial','2026-11-24 01:52:09',1,X'5DADF5684D83BCB99B1960DBD3493477F797DCD4D92E5D02CFCDA0D06251BA649181765F14E003A8133B5399D55DBB95',4668927);
-INSERT INTO "_sqlx_migrations" VALUES(2,'people','2026-11-24 01:52:09',1,X'5E5FDAE56BD528F0610F00325EBD622A3124E206AA060AEF4812CB06292D434C791C493F1AA64154DF444CCA30A43209',4138076);
-INSERT INTO "_sqlx_migrations" VALUES(3,'gateways','2026-11-26 13:21:06',1,X'E2FA2794CFDA083FA47801C85E01572AF1F0E8E96E5F9065DD1388F68ED8A37CAC03CDB866269DEDBC995BF7E83458BA',11060245);
-INSERT INTO "_sqlx_migrations" VALUES(4,'bounds','2026-11-26 14:35:25',1,X'65DC86E693A00BC82867D0D59E10E310874D74C151F11D0C530B921334A5B2FFD6806F44FD8A62D2B50E119EC6534F69',4454089);
-INSERT INTO "_sqlx_migrations" VALUES(5,'search','2026-11-26 16:13:26',1,X'5750B626418D4340255C14244A536DD5FB45017A47A1B9F484880BAAFE08811356AA5B04B33F65F228552FACD9318CED',35167989);
-INSERT INTO "_sqlx_migrations" VALUES(6,'ceiling','2026-11-26 17:10:19',1,X'6AF5043718D25F98633E32B0CE27472F61737077D4915C5A6EDD10649D5A5FEA8E2254D133DF91915AF497C4FFE6A27B',11532368);
-INSERT INTO "_sqlx_migrations" VALUES(7,'audit target','2026-11-30 18:59:31',1,X'342D8C23DB68D25D10B0F89A5B7EC77AF7201DE6301156EEA48C3503B678AF996F17E31E2DEE30440DA765AB8EC95FF2',5517552);
-INSERT INTO "_sqlx_migrations" VALUES(9,'replicas','2026-11-30 22:00:00',1,X'7DF2176B6F5D0AA5C71C284FCA57D36D74EA5709573B97B0E1F31D1C956D427DB86C4E38585BB26D6CE5BE515A501E8D',4000000);
-INSERT INTO "_sqlx_migrations" VALUES(10,'usage','2026-11-30 22:00:00',1,X'2143C7DB72C8A1A15ADD105A9E126B570B601668466979EB912BB104B3A99FBCFAD7D5050D996336C6EDE76B069DADC1',4000000);
-INSERT INTO "_sqlx_migrations" VALUES(11,'operators','2026-12-01 03:18:03',1,X'294D89F6411F66B2123E02B379ACFBCD1F6A582F97A7404356D9524CA9D1B58F07A446E6F23E94ABFEAE6D6261FA0A8F',1998988);
-INSERT INTO "_sqlx_migrations" VALUES(12,'idle keys','2026-12-01 03:18:03',1,X'DC6E40589C3227E802963488FE0847FBB2D6B5A58AD4008F184ACA0D0D8E6364AF7473847D32AE539BD5B3E648F1BC55',1643600);
-INSERT INTO "_sqlx_migrations" VALUES(13,'console','2026-12-01 03:18:03',1,X'BAF33DB1E14E5A39E4CFB5C4DE39B75DCB320285B04DA3E8C72742958DC8CAF61B1088355377D1ECB5B974E5A48F40CF',1708947);
-INSERT INTO "_sqlx_migrations" VALUES(14,'subjects','2026-12-01 03:18:03',1,X'BA8C41B4C5EE526524C2D76B45E7A4ACC83A6AF5BBB13A503CDFE55FA36BBFDC409C5D26DA8A284861D31AD2E3BD3C11',1180583);
-INSERT INTO "_sqlx_migrations" VALUES(15,'key pages','2026-12-01 03:18:03',1,X'0BB8EBE2720750E78EBE822AD8C8D0A1A522C7748BBF5D94E10C100F88BFD7A20496197859C59BE8C90C00AC37397915',1443763);
-INSERT INTO "_sqlx_migrations" VALUES(16,'lending','2026-12-01 07:00:50',1,X'7543A17851A2CF066846C2F1F11ADF50E8322688B7DCE737C04CFAE48BDD7A33BC8B9CE7F77B0B656B33881C461FC5CE',2148930);
-INSERT INTO "_sqlx_migrations" VALUES(17,'restrictions','2026-12-01 07:00:50',1,X'3D48CBFE9DB3C5A9BE51556A80C7A376324A86ABC1875D6E42557D9F143C12F727951809E69F65503220F03389CEAA5D',2349218);
-INSERT INTO "_sqlx_migrations" VALUES(18,'plans','2026-12-01 07:00:50',1,X'15496EC0446B4ED49095A728A894F9FC6B7707D5F27B74A1E10DE251DE2B2324DA0A90C856B57FD99A3EB761BC1E282F',1844328);
-INSERT INTO "_sqlx_migrations" VALUES(20,'second factors','2026-12-01 07:00:50',1,X'EBD39A4201E6F225A8D997886709A76BCDED86CE97A505CC7B1F1B0E06A36069F45AB9DD59F36D4122B7650C9CCCDF3B',460564);
-INSERT INTO "_sqlx_migrations" VALUES(21,'shadow','2026-12-01 10:55:07',1,X'EC5A8FC836C23EC923206B2BE4BDD92A1C8CFD7870A0E86AFD492BD7F56AE6AE3D44BEACE54DC1A5C4FFC53D85A5300B',36919235);
+INSERT INTO _sqlx_migrations VALUES(1,'initial','2026-11-24 01:52:09',1,X'5dadf5684d83bcb99b1960dbd3493477f797dcd4d92e5d02cfcda0d06251ba649181765f14e003a8133b5399d55dbb95',4668927);
+INSERT INTO _sqlx_migrations VALUES(2,'people','2026-11-24 01:52:09',1,X'5e5fdae56bd528f0610f00325ebd622a3124e206aa060aef4812cb06292d434c791c493f1aa64154df444cca30a43209',4138076);
+INSERT INTO _sqlx_migrations VALUES(3,'gateways','2026-11-26 13:21:06',1,X'e2fa2794cfda083fa47801c85e01572af1f0e8e96e5f9065dd1388f68ed8a37cac03cdb866269dedbc995bf7e83458ba',11060245);
+INSERT INTO _sqlx_migrations VALUES(4,'bounds','2026-11-26 14:35:25',1,X'65dc86e693a00bc82867d0d59e10e310874d74c151f11d0c530b921334a5b2ffd6806f44fd8a62d2b50e119ec6534f69',4454089);
+INSERT INTO _sqlx_migrations VALUES(5,'search','2026-11-26 16:13:26',1,X'5750b626418d4340255c14244a536dd5fb45017a47a1b9f484880baafe08811356aa5b04b33f65f228552facd9318ced',35167989);
+INSERT INTO _sqlx_migrations VALUES(6,'ceiling','2026-11-26 17:10:19',1,X'6af5043718d25f98633e32b0ce27472f61737077d4915c5a6edd10649d5a5fea8e2254d133df91915af497c4ffe6a27b',11532368);
+INSERT INTO _sqlx_migrations VALUES(7,'audit target','2026-11-30 18:59:31',1,X'342d8c23db68d25d10b0f89a5b7ec77af7201de6301156eea48c3503b678af996f17e31e2dee30440da765ab8ec95ff2',5517552);
+INSERT INTO _sqlx_migrations VALUES(9,'replicas','2026-11-30 22:00:00',1,X'7df2176b6f5d0aa5c71c284fca57d36d74ea5709573b97b0e1f31d1c956d427db86c4e38585bb26d6ce5be515a501e8d',4000000);
+INSERT INTO _sqlx_migrations VALUES(10,'usage','2026-11-30 22:00:00',1,X'2143c7db72c8a1a15add105a9e126b570b601668466979eb912bb104b3a99fbcfad7d5050d996336c6ede76b069dadc1',4000000);
+INSERT INTO _sqlx_migrations VALUES(11,'operators','2026-12-01 03:18:03',1,X'294d89f6411f66b2123e02b379acfbcd1f6a582f97a7404356d9524ca9d1b58f07a446e6f23e94abfeae6d6261fa0a8f',1998988);
+INSERT INTO _sqlx_migrations VALUES(12,'idle keys','2026-12-01 03:18:03',1,X'dc6e40589c3227e802963488fe0847fbb2d6b5a58ad4008f184aca0d0d8e6364af7473847d32ae539bd5b3e648f1bc55',1643600);
+INSERT INTO _sqlx_migrations VALUES(13,'console','2026-12-01 03:18:03',1,X'baf33db1e14e5a39e4cfb5c4de39b75dcb320285b04da3e8c72742958dc8caf61b1088355377d1ecb5b974e5a48f40cf',1708947);
+INSERT INTO _sqlx_migrations VALUES(14,'subjects','2026-12-01 03:18:03',1,X'ba8c41b4c5ee526524c2d76b45e7a4acc83a6af5bbb13a503cdfe55fa36bbfdc409c5d26da8a284861d31ad2e3bd3c11',1180583);
+INSERT INTO _sqlx_migrations VALUES(15,'key pages','2026-12-01 03:18:03',1,X'0bb8ebe2720750e78ebe822ad8c8d0a1a522c7748bbf5d94e10c100f88bfd7a20496197859c59be8c90c00ac37397915',1443763);
+INSERT INTO _sqlx_migrations VALUES(16,'lending','2026-12-01 07:00:50',1,X'7543a17851a2cf066846c2f1f11adf50e8322688b7dce737c04cfae48bdd7a33bc8b9ce7f77b0b656b33881c461fc5ce',2148930);
+INSERT INTO _sqlx_migrations VALUES(17,'restrictions','2026-12-01 07:00:50',1,X'3d48cbfe9db3c5a9be51556a80c7a376324a86abc1875d6e42557d9f143c12f727951809e69f65503220f03389ceaa5d',2349218);
+INSERT INTO _sqlx_migrations VALUES(18,'plans','2026-12-01 07:00:50',1,X'15496ec0446b4ed49095a728a894f9fc6b7707d5f27b74a1e10de251de2b2324da0a90c856b57fd99a3eb761bc1e282f',1844328);
+INSERT INTO _sqlx_migrations VALUES(20,'second factors','2026-12-01 07:00:50',1,X'ebd39a4201e6f225a8d997886709a76bcded86ce97a505cc7b1f1b0e06a36069f45ab9dd59f36d4122b7650c9cccdf3b',460564);
+INSERT INTO _sqlx_migrations VALUES(21,'shadow','2026-12-01 10:55:07',1,X'ec5a8fc836c23ec923206b2be4bdd92a1c8cfd7870a0e86afd492bd7f56ae6ae3d44beace54dc1a5c4ffc53d85a5300b',36919235);
+INSERT INTO _sqlx_migrations VALUES(22,'on plan','2026-12-01 11:43:47',1,X'669d0df5a9098b395fb2e69458cbef657ec5adc89b48a5453a8c1d96a42143bf75b98a0cd1495be471d0672691d4db01',9109063);
 CREATE TABLE api_keys (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     id            TEXT    NOT NULL UNIQUE,
@@ -46,15 +47,9 @@ CREATE TABLE api_keys (
     CHECK (revision IS NOT NULL OR listed = 0),
     CHECK (revoked_at IS NULL OR listed = 0)
 ) STRICT;
-INSERT INTO "api_keys" VALUES(1,'key_w4dlOaacZPJ1k8vJglWy',X'9AD660BE9ADF83616E519C86D3340E66948F685FA35473E8DE4F2C55908C7EDC',1,'live','Production App','sk_live_…YT43',NULL,1795485129143,NULL,1795485129274,NULL,'key_jUclwq6rRMhwFt3pp8ls',0,4,'admin token','production app
-sk_live_...yt43
-key_w4dloaaczpj1k8vjglwy',NULL,NULL,NULL,0);
-INSERT INTO "api_keys" VALUES(2,'key_1543aVUDbmMAYiJge0jL',X'58583CA46069287B021A1EE204E4FEB63B1D66FADCC433996291501E596EB7E0',1,'test','Straße nach Ärgern','sk_test_…u7Xk','[{"name":"slow","scope":"key","requests":100,"window_seconds":60}]',1795485129267,4949085129,NULL,NULL,NULL,1,12,'admin token','strasse nach ärgern
-sk_test_...u7xk
-key_1543avudbmmayijge0jl',NULL,NULL,NULL,0);
-INSERT INTO "api_keys" VALUES(3,'key_jUclwq6rRMhwFt3pp8ls',X'6A79263F819FD310C0616EE47B1834CCF08202C061CFCE3433CD45829BEBED2A',1,'live','Production App','sk_live_…kHBK',NULL,1795485129274,NULL,NULL,'key_w4dlOaacZPJ1k8vJglWy',NULL,1,8,'admin token','production app
-sk_live_...khbk
-key_juclwq6rrmhwft3pp8ls','from schema 0015',NULL,NULL,0);
+INSERT INTO api_keys VALUES(1,'key_w4dlOaacZPJ1k8vJglWy',X'9ad660be9adf83616e519c86d3340e66948f685fa35473e8de4f2c55908c7edc',1,'live','Production App','sk_live_…YT43',NULL,1795485129143,NULL,1795485129274,NULL,'key_jUclwq6rRMhwFt3pp8ls',0,4,'admin token',replace('production app\nsk_live_...yt43\nkey_w4dloaaczpj1k8vjglwy','\n',char(10)),NULL,NULL,NULL,0);
+INSERT INTO api_keys VALUES(2,'key_1543aVUDbmMAYiJge0jL',X'58583ca46069287b021a1ee204e4feb63b1d66fadcc433996291501e596eb7e0',1,'test','Straße nach Ärgern','sk_test_…u7Xk','[{"name":"slow","scope":"key","requests":100,"window_seconds":60}]',1795485129267,4949085129,NULL,NULL,NULL,1,12,'admin token',replace('strasse nach ärgern\nsk_test_...u7xk\nkey_1543avudbmmayijge0jl','\n',char(10)),NULL,NULL,NULL,0);
+INSERT INTO api_keys VALUES(3,'key_jUclwq6rRMhwFt3pp8ls',X'6a79263f819fd310c0616ee47b1834ccf08202c061cfce3433cd45829bebed2a',1,'live','Production App','sk_live_…kHBK',NULL,1795485129274,NULL,NULL,'key_w4dlOaacZPJ1k8vJglWy',NULL,1,8,'admin token',replace('production app\nsk_live_...khbk\nkey_juclwq6rrmhwft3pp8ls','\n',char(10)),'from schema 0015',NULL,NULL,0);
 CREATE TABLE audit_log (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     at            INTEGER NOT NULL,
@@ -69,23 +64,23 @@ CREATE TABLE audit_log (
     target        TEXT    NOT NULL,
     details       TEXT    NOT NULL                -- JSON object
 ) STRICT;
-INSERT INTO "audit_log" VALUES(1,1795485129135,1,'admin_token',NULL,'admin token','cli','127.0.0.1','workspace.created','ws_jbUfKJMGSvbbM3FX2EpZ','Demo','{"default_limits":["default=100/60s+20"],"slug":"demo"}');
-INSERT INTO "audit_log" VALUES(2,1795485129143,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.created','key_w4dlOaacZPJ1k8vJglWy','Production App','{"environment":"live","expires_at":null,"key":"sk_live_…YT43","limits":null}');
-INSERT INTO "audit_log" VALUES(3,1795485129267,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.created','key_1543aVUDbmMAYiJge0jL','CI','{"environment":"test","expires_at":"2126-10-31T01:52:09Z","key":"sk_test_…u7Xk","limits":["default=100/60s"]}');
-INSERT INTO "audit_log" VALUES(4,1795485129274,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.rotated','key_w4dlOaacZPJ1k8vJglWy','Production App','{"grace_seconds":0,"key":"sk_live_…YT43","new_id":"key_jUclwq6rRMhwFt3pp8ls","new_key":"sk_live_…kHBK"}');
-INSERT INTO "audit_log" VALUES(5,1795485129283,1,'admin_token',NULL,'admin token','cli','127.0.0.1','user.added','usr_Cx22vJylrpI3PMn8KxYT','ada@example.com','{"new":true,"role":"owner"}');
-INSERT INTO "audit_log" VALUES(6,1795699268323,NULL,'admin_token',NULL,'admin token','cli','127.0.0.1','gateway_credential.added','gwc_aEkxPeLAWMth3J8qlU','eu','{}');
-INSERT INTO "audit_log" VALUES(7,1795703725583,1,'admin_token',NULL,'admin token','api','127.0.0.1','workspace.updated','ws_jbUfKJMGSvbbM3FX2EpZ','Demo','{"ceiling":"ceiling=1000/60s+1000","default_limits":["default=100/60s+20"],"max_active_keys":10,"slug":"demo","workspace_limits":["shared=5000/3600s@workspace"]}');
-INSERT INTO "audit_log" VALUES(8,1795703725588,1,'admin_token',NULL,'admin token','api','127.0.0.1','user.operator_made','usr_Cx22vJylrpI3PMn8KxYT','ada@example.com','{}');
-INSERT INTO "audit_log" VALUES(9,1795709607172,1,'admin_token',NULL,'admin token','api','127.0.0.1','api_key.renamed','key_1543aVUDbmMAYiJge0jL','Straße nach Ärgern','{"before":"CI","key":"sk_test_…u7Xk"}');
-INSERT INTO "audit_log" VALUES(10,1795713019831,1,'admin_token',NULL,'admin token','api','127.0.0.1','api_key.updated','key_1543aVUDbmMAYiJge0jL','Straße nach Ärgern','{"environment":"test","expires_at":"2126-10-31T01:52:09Z","key":"sk_test_…u7Xk","limits":["slow=100/60s"]}');
-INSERT INTO "audit_log" VALUES(11,1796065171674,1,'admin_token',NULL,'admin token','cli','127.0.0.1','workspace.updated','ws_jbUfKJMGSvbbM3FX2EpZ','Demo','{"before":{"max_active_keys":10},"ceiling":"ceiling=1000/60s+1000","default_limits":["default=100/60s+20"],"max_active_keys":7,"slug":"demo","workspace_limits":["shared=5000/3600s@workspace"]}');
-INSERT INTO "audit_log" VALUES(12,1796095087983,1,'admin_token',NULL,'admin token','cli','127.0.0.1','token.created','opt_cridiS9WFcKfPsazIS','dump-owner','{"role":"owner","expires_at":null}');
-INSERT INTO "audit_log" VALUES(13,1796095087995,NULL,'admin_token',NULL,'admin token','cli','127.0.0.1','token.created','opt_CFsE0ij5xvOZc8c6ph','dump-all','{"role":null,"expires_at":null}');
-INSERT INTO "audit_log" VALUES(14,1796095088102,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.updated','key_jUclwq6rRMhwFt3pp8ls','Production App','{"key":"sk_live_…kHBK","environment":"live","expires_at":null,"limits":null,"before":{"note":null},"note":"from schema 0015"}');
-INSERT INTO "audit_log" VALUES(15,1796108450956,NULL,'admin_token',NULL,'admin token','api','127.0.0.1','plan.created','free','free','{"limits":["default=100/60s"],"restrictions":null,"scope":"key"}');
-INSERT INTO "audit_log" VALUES(16,1796122510183,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.shadow_begun','key_1543aVUDbmMAYiJge0jL','Straße nach Ärgern','{"key":"sk_test_…u7Xk"}');
-INSERT INTO "audit_log" VALUES(17,1796122819476,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.shadow_ended','key_1543aVUDbmMAYiJge0jL','Straße nach Ärgern','{"key":"sk_test_…u7Xk"}');
+INSERT INTO audit_log VALUES(1,1795485129135,1,'admin_token',NULL,'admin token','cli','127.0.0.1','workspace.created','ws_jbUfKJMGSvbbM3FX2EpZ','Demo','{"default_limits":["default=100/60s+20"],"slug":"demo"}');
+INSERT INTO audit_log VALUES(2,1795485129143,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.created','key_w4dlOaacZPJ1k8vJglWy','Production App','{"environment":"live","expires_at":null,"key":"sk_live_…YT43","limits":null}');
+INSERT INTO audit_log VALUES(3,1795485129267,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.created','key_1543aVUDbmMAYiJge0jL','CI','{"environment":"test","expires_at":"2126-10-31T01:52:09Z","key":"sk_test_…u7Xk","limits":["default=100/60s"]}');
+INSERT INTO audit_log VALUES(4,1795485129274,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.rotated','key_w4dlOaacZPJ1k8vJglWy','Production App','{"grace_seconds":0,"key":"sk_live_…YT43","new_id":"key_jUclwq6rRMhwFt3pp8ls","new_key":"sk_live_…kHBK"}');
+INSERT INTO audit_log VALUES(5,1795485129283,1,'admin_token',NULL,'admin token','cli','127.0.0.1','user.added','usr_Cx22vJylrpI3PMn8KxYT','ada@example.com','{"new":true,"role":"owner"}');
+INSERT INTO audit_log VALUES(6,1795699268323,NULL,'admin_token',NULL,'admin token','cli','127.0.0.1','gateway_credential.added','gwc_aEkxPeLAWMth3J8qlU','eu','{}');
+INSERT INTO audit_log VALUES(7,1795703725583,1,'admin_token',NULL,'admin token','api','127.0.0.1','workspace.updated','ws_jbUfKJMGSvbbM3FX2EpZ','Demo','{"ceiling":"ceiling=1000/60s+1000","default_limits":["default=100/60s+20"],"max_active_keys":10,"slug":"demo","workspace_limits":["shared=5000/3600s@workspace"]}');
+INSERT INTO audit_log VALUES(8,1795703725588,1,'admin_token',NULL,'admin token','api','127.0.0.1','user.operator_made','usr_Cx22vJylrpI3PMn8KxYT','ada@example.com','{}');
+INSERT INTO audit_log VALUES(9,1795709607172,1,'admin_token',NULL,'admin token','api','127.0.0.1','api_key.renamed','key_1543aVUDbmMAYiJge0jL','Straße nach Ärgern','{"before":"CI","key":"sk_test_…u7Xk"}');
+INSERT INTO audit_log VALUES(10,1795713019831,1,'admin_token',NULL,'admin token','api','127.0.0.1','api_key.updated','key_1543aVUDbmMAYiJge0jL','Straße nach Ärgern','{"environment":"test","expires_at":"2126-10-31T01:52:09Z","key":"sk_test_…u7Xk","limits":["slow=100/60s"]}');
+INSERT INTO audit_log VALUES(11,1796065171674,1,'admin_token',NULL,'admin token','cli','127.0.0.1','workspace.updated','ws_jbUfKJMGSvbbM3FX2EpZ','Demo','{"before":{"max_active_keys":10},"ceiling":"ceiling=1000/60s+1000","default_limits":["default=100/60s+20"],"max_active_keys":7,"slug":"demo","workspace_limits":["shared=5000/3600s@workspace"]}');
+INSERT INTO audit_log VALUES(12,1796095087983,1,'admin_token',NULL,'admin token','cli','127.0.0.1','token.created','opt_cridiS9WFcKfPsazIS','dump-owner','{"role":"owner","expires_at":null}');
+INSERT INTO audit_log VALUES(13,1796095087995,NULL,'admin_token',NULL,'admin token','cli','127.0.0.1','token.created','opt_CFsE0ij5xvOZc8c6ph','dump-all','{"role":null,"expires_at":null}');
+INSERT INTO audit_log VALUES(14,1796095088102,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.updated','key_jUclwq6rRMhwFt3pp8ls','Production App','{"key":"sk_live_…kHBK","environment":"live","expires_at":null,"limits":null,"before":{"note":null},"note":"from schema 0015"}');
+INSERT INTO audit_log VALUES(15,1796108450956,NULL,'admin_token',NULL,'admin token','api','127.0.0.1','plan.created','free','free','{"limits":["default=100/60s"],"restrictions":null,"scope":"key"}');
+INSERT INTO audit_log VALUES(16,1796122510183,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.shadow_begun','key_1543aVUDbmMAYiJge0jL','Straße nach Ärgern','{"key":"sk_test_…u7Xk"}');
+INSERT INTO audit_log VALUES(17,1796122819476,1,'admin_token',NULL,'admin token','cli','127.0.0.1','api_key.shadow_ended','key_1543aVUDbmMAYiJge0jL','Straße nach Ärgern','{"key":"sk_test_…u7Xk"}');
 CREATE TABLE gateway_credentials (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
     id         TEXT    NOT NULL UNIQUE,
@@ -95,7 +90,7 @@ CREATE TABLE gateway_credentials (
     created_by TEXT    NOT NULL,
     revoked_at INTEGER
 ) STRICT;
-INSERT INTO "gateway_credentials" VALUES(1,'gwc_aEkxPeLAWMth3J8qlU','eu',X'F978AC6F019A379E5B83276BD96B3EEC7DECFDFADCF9623AD1561EC601251F5B',1795699268323,'admin token',NULL);
+INSERT INTO gateway_credentials VALUES(1,'gwc_aEkxPeLAWMth3J8qlU','eu',X'f978ac6f019a379e5b83276bd96b3eec7decfdfadcf9623ad1561ec601251f5b',1795699268323,'admin token',NULL);
 CREATE TABLE gateways (
     id         TEXT    PRIMARY KEY,
     version    TEXT,
@@ -114,13 +109,13 @@ CREATE TABLE idle_keys (
     workspace_seq INTEGER NOT NULL,
     since         INTEGER NOT NULL
 ) STRICT;
-INSERT INTO "idle_keys" VALUES(2,1,29924640);
-INSERT INTO "idle_keys" VALUES(3,1,29924640);
+INSERT INTO idle_keys VALUES(2,1,29924640);
+INSERT INTO idle_keys VALUES(3,1,29924640);
 CREATE TABLE idle_keys_log (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     revision INTEGER NOT NULL
 ) STRICT;
-INSERT INTO "idle_keys_log" VALUES(1,12);
+INSERT INTO idle_keys_log VALUES(1,12);
 CREATE TABLE invitations (
     hash          BLOB    PRIMARY KEY CHECK (length(hash) = 32),
     id            TEXT    NOT NULL UNIQUE,
@@ -150,8 +145,8 @@ CREATE TABLE key_usage (
     revoked       INTEGER NOT NULL,
     PRIMARY KEY (key_seq, step, start)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "key_usage" VALUES(1,60,29924700,1,5,2,0,0,0,0);
-INSERT INTO "key_usage" VALUES(1,1440,29923200,1,5,2,0,0,0,0);
+INSERT INTO key_usage VALUES(1,60,29924700,1,5,2,0,0,0,0);
+INSERT INTO key_usage VALUES(1,1440,29923200,1,5,2,0,0,0,0);
 CREATE TABLE key_uses (
     key_seq         INTEGER PRIMARY KEY REFERENCES api_keys (seq),
     last_used_at    INTEGER,
@@ -159,14 +154,14 @@ CREATE TABLE key_uses (
     last_refused_at INTEGER,
     last_refused_by TEXT
 , workspace_seq INTEGER) STRICT;
-INSERT INTO "key_uses" VALUES(1,29924758,'shared/eu-west-1-1f0c93aa',NULL,NULL,1);
+INSERT INTO key_uses VALUES(1,29924758,'shared/eu-west-1-1f0c93aa',NULL,NULL,1);
 CREATE TABLE memberships (
     user_seq      INTEGER NOT NULL REFERENCES users (seq),
     workspace_seq INTEGER NOT NULL REFERENCES workspaces (seq),
     role          TEXT    NOT NULL CHECK (role IN ('owner', 'member', 'viewer')),
     PRIMARY KEY (user_seq, workspace_seq)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "memberships" VALUES(1,1,'owner');
+INSERT INTO memberships VALUES(1,1,'owner');
 CREATE TABLE operator_tokens (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     id            TEXT    NOT NULL UNIQUE,
@@ -181,8 +176,8 @@ CREATE TABLE operator_tokens (
     last_used_at  INTEGER,
     CHECK ((workspace_seq IS NULL) = (role IS NULL))
 ) STRICT;
-INSERT INTO "operator_tokens" VALUES(1,'opt_cridiS9WFcKfPsazIS','dump-owner',X'EFB61DDF0355DFF81A7E177884C0A5A462B971757D0952ED867A07A2F0F6E256',1,'owner',1796095087983,'admin token',NULL,NULL,NULL);
-INSERT INTO "operator_tokens" VALUES(2,'opt_CFsE0ij5xvOZc8c6ph','dump-all',X'CD4BECC4C0B1940A67539DF566E185CC21675EB4A8086EA705F9D3B676FD5202',NULL,NULL,1796095087995,'admin token',NULL,NULL,NULL);
+INSERT INTO operator_tokens VALUES(1,'opt_cridiS9WFcKfPsazIS','dump-owner',X'efb61ddf0355dff81a7e177884c0a5a462b971757d0952ed867a07a2f0f6e256',1,'owner',1796095087983,'admin token',NULL,NULL,NULL);
+INSERT INTO operator_tokens VALUES(2,'opt_CFsE0ij5xvOZc8c6ph','dump-all',X'cd4becc4c0b1940a67539df566e185cc21675eb4a8086ea705f9d3b676fd5202',NULL,NULL,1796095087995,'admin token',NULL,NULL,NULL);
 CREATE TABLE plans (
     name         TEXT    NOT NULL PRIMARY KEY,
     scope        TEXT    NOT NULL CHECK (scope IN ('key', 'workspace')),
@@ -191,7 +186,7 @@ CREATE TABLE plans (
     revision     INTEGER NOT NULL,  -- of its last change
     created_at   INTEGER NOT NULL   -- Unix milliseconds
 ) STRICT;
-INSERT INTO "plans" VALUES('free','key','[{"name":"default","scope":"key","requests":100,"window_seconds":60}]',NULL,10,1796108450956);
+INSERT INTO plans VALUES('free','key','[{"name":"default","scope":"key","requests":100,"window_seconds":60}]',NULL,10,1796108450956);
 CREATE TABLE recovery_codes (
     user_seq INTEGER NOT NULL REFERENCES second_factors (user_seq),
     hash     BLOB    NOT NULL CHECK (length(hash) = 32),
@@ -212,18 +207,18 @@ CREATE TABLE revision_log (
     revision INTEGER NOT NULL,
     floor    INTEGER NOT NULL
 , credentials INTEGER NOT NULL DEFAULT 0) STRICT;
-INSERT INTO "revision_log" VALUES(1,'e_5m03PiklBU1uNSnkF9S9',12,0,1801290310342249952);
+INSERT INTO revision_log VALUES(1,'e_5m03PiklBU1uNSnkF9S9',12,0,1801290310342249952);
 CREATE TABLE revision_tags (
     revision INTEGER PRIMARY KEY,
     tag      TEXT    NOT NULL
 ) STRICT;
-INSERT INTO "revision_tags" VALUES(4,'t_A1pAU8bZSWMQAIadFVDv');
-INSERT INTO "revision_tags" VALUES(6,'t_KgvsmSyQN4mF6bO5IPEB');
-INSERT INTO "revision_tags" VALUES(8,'t_ZPnfKtX5iLoeo0HgmRx3');
-INSERT INTO "revision_tags" VALUES(9,'t_83qkluaJAKlqJqnJwjrc');
-INSERT INTO "revision_tags" VALUES(10,'t_pBYjkN5CtHUPGDYfl6zN');
-INSERT INTO "revision_tags" VALUES(11,'t_skiUY3D4g3sa0nqdAef2');
-INSERT INTO "revision_tags" VALUES(12,'t_h2tHHz27SGKVuv4gCkzn');
+INSERT INTO revision_tags VALUES(4,'t_A1pAU8bZSWMQAIadFVDv');
+INSERT INTO revision_tags VALUES(6,'t_KgvsmSyQN4mF6bO5IPEB');
+INSERT INTO revision_tags VALUES(8,'t_ZPnfKtX5iLoeo0HgmRx3');
+INSERT INTO revision_tags VALUES(9,'t_83qkluaJAKlqJqnJwjrc');
+INSERT INTO revision_tags VALUES(10,'t_pBYjkN5CtHUPGDYfl6zN');
+INSERT INTO revision_tags VALUES(11,'t_skiUY3D4g3sa0nqdAef2');
+INSERT INTO revision_tags VALUES(12,'t_h2tHHz27SGKVuv4gCkzn');
 CREATE TABLE revocation_receipts (
     key_seq       INTEGER PRIMARY KEY REFERENCES api_keys (seq),
     workspace_seq INTEGER NOT NULL,
@@ -237,7 +232,7 @@ CREATE TABLE saved_books (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     books    BLOB NOT NULL
 ) STRICT;
-INSERT INTO "saved_books" VALUES(1,X'7B2276657273696F6E223A312C226D61726B223A323138313035373937322C226F70656E735F6174223A333030303030302C22726F7773223A5B332C315D2C226E6F77223A373430313337362C22626F6F6B73223A5B5D7D');
+INSERT INTO saved_books VALUES(1,X'7b2276657273696f6e223a312c226d61726b223a323138313035373937322c226f70656e735f6174223a333030303030302c22726f7773223a5b332c315d2c226e6f77223a31323134303435302c22626f6f6b73223a5b5d7d');
 CREATE TABLE second_factors (
     user_seq  INTEGER PRIMARY KEY REFERENCES users (seq),
     secret    BLOB    NOT NULL CHECK (length(secret) = 20),
@@ -259,7 +254,7 @@ CREATE TABLE shadow_keys (
     last_at      INTEGER NOT NULL,
     PRIMARY KEY (day, key_seq)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "shadow_keys" VALUES(29934720,2,3,0,0,0,29935375);
+INSERT INTO shadow_keys VALUES(29934720,2,3,0,0,0,29935375);
 CREATE TABLE shadow_reasons (
     day      INTEGER NOT NULL,
     gateway  TEXT    NOT NULL,
@@ -268,12 +263,12 @@ CREATE TABLE shadow_reasons (
     last_at  INTEGER NOT NULL,
     PRIMARY KEY (day, gateway, reason)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "shadow_reasons" VALUES(29934720,'shared/edge','rate_limited.key',3,29935375);
+INSERT INTO shadow_reasons VALUES(29934720,'shared/edge','rate_limited.key',3,29935375);
 CREATE TABLE signing_keys (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL CHECK (length(value) = 32)
 ) STRICT;
-INSERT INTO "signing_keys" VALUES('cookies',X'BD08718D0C7C29A43FAF88D897D4214166790FA1B6FC99BAE98844CAD79A9B3D');
+INSERT INTO signing_keys VALUES('cookies',X'bd08718d0c7c29a43faf88d897d4214166790fa1b6fc99bae98844cad79a9b3d');
 CREATE TABLE throttles (
     subject TEXT    PRIMARY KEY,
     rest_at INTEGER NOT NULL
@@ -285,13 +280,13 @@ CREATE TABLE usage_cursors (
     seen_at    INTEGER NOT NULL,
     PRIMARY KEY (credential, session)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "usage_cursors" VALUES('shared',X'5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A',7,29924759);
-INSERT INTO "usage_cursors" VALUES('shared',X'F2313832568921041B9C7FC1983C5D89AA10246B67DEB7784669452492BC14B4',1,29935375);
+INSERT INTO usage_cursors VALUES('shared',X'5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a',7,29924759);
+INSERT INTO usage_cursors VALUES('shared',X'f2313832568921041b9c7fc1983c5d89aa10246b67deb7784669452492bc14b4',1,29935375);
 CREATE TABLE usage_log (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     since    INTEGER NOT NULL
 ) STRICT;
-INSERT INTO "usage_log" VALUES(1,29924000);
+INSERT INTO usage_log VALUES(1,29924000);
 CREATE TABLE users (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     id            TEXT    NOT NULL UNIQUE,
@@ -301,7 +296,7 @@ CREATE TABLE users (
     created_at    INTEGER NOT NULL,
     disabled_at   INTEGER
 , is_operator INTEGER NOT NULL DEFAULT 0 CHECK (is_operator IN (0, 1)), vouched_by INTEGER REFERENCES workspaces (seq), oidc_subject TEXT) STRICT;
-INSERT INTO "users" VALUES(1,'usr_Cx22vJylrpI3PMn8KxYT','ada@example.com','$argon2id$v=19$m=19456,t=2,p=1$xb7OuCoOjS6BXplbXUDNrQ$iU4O/I2ya8+YHm7t1AsSX2oTNkVIROORV9W8UANNdIw','1LzO4vVpwsCds35AzdlM',1795485129283,NULL,1,NULL,NULL);
+INSERT INTO users VALUES(1,'usr_Cx22vJylrpI3PMn8KxYT','ada@example.com','$argon2id$v=19$m=19456,t=2,p=1$xb7OuCoOjS6BXplbXUDNrQ$iU4O/I2ya8+YHm7t1AsSX2oTNkVIROORV9W8UANNdIw','1LzO4vVpwsCds35AzdlM',1795485129283,NULL,1,NULL,NULL);
 CREATE TABLE workspace_usage (
     workspace_seq INTEGER NOT NULL REFERENCES workspaces (seq),
     step          INTEGER NOT NULL CHECK (step IN (1, 60, 1440)),
@@ -314,8 +309,8 @@ CREATE TABLE workspace_usage (
     revoked       INTEGER NOT NULL,
     PRIMARY KEY (workspace_seq, step, start)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "workspace_usage" VALUES(1,60,29924700,5,2,0,0,0,0);
-INSERT INTO "workspace_usage" VALUES(1,1440,29923200,5,2,0,0,0,0);
+INSERT INTO workspace_usage VALUES(1,60,29924700,5,2,0,0,0,0);
+INSERT INTO workspace_usage VALUES(1,1440,29923200,5,2,0,0,0,0);
 CREATE TABLE workspaces (
     seq            INTEGER PRIMARY KEY AUTOINCREMENT,
     id             TEXT    NOT NULL UNIQUE,
@@ -324,7 +319,14 @@ CREATE TABLE workspaces (
     default_limits TEXT    NOT NULL,             -- JSON list of limits
     created_at     INTEGER NOT NULL
 , ceiling TEXT, workspace_limits TEXT NOT NULL DEFAULT '[]', max_active_keys INTEGER CHECK (max_active_keys >= 0), plan TEXT REFERENCES plans (name)) STRICT;
-INSERT INTO "workspaces" VALUES(1,'ws_jbUfKJMGSvbbM3FX2EpZ','demo','Demo','[{"name":"default","scope":"key","requests":100,"window_seconds":60,"burst":20}]',1795485129135,'{"name":"ceiling","scope":"key","requests":1000,"window_seconds":60,"burst":1000}','[{"name":"shared","scope":"workspace","requests":5000,"window_seconds":3600}]',7,NULL);
+INSERT INTO workspaces VALUES(1,'ws_jbUfKJMGSvbbM3FX2EpZ','demo','Demo','[{"name":"default","scope":"key","requests":100,"window_seconds":60,"burst":20}]',1795485129135,'{"name":"ceiling","scope":"key","requests":1000,"window_seconds":60,"burst":1000}','[{"name":"shared","scope":"workspace","requests":5000,"window_seconds":3600}]',7,NULL);
+DELETE FROM sqlite_sequence;
+INSERT INTO sqlite_sequence VALUES('workspaces',1);
+INSERT INTO sqlite_sequence VALUES('audit_log',17);
+INSERT INTO sqlite_sequence VALUES('api_keys',3);
+INSERT INTO sqlite_sequence VALUES('users',1);
+INSERT INTO sqlite_sequence VALUES('gateway_credentials',1);
+INSERT INTO sqlite_sequence VALUES('operator_tokens',2);
 CREATE UNIQUE INDEX api_keys_revision ON api_keys (revision) WHERE revision IS NOT NULL;
 CREATE UNIQUE INDEX api_keys_listed ON api_keys (hash) WHERE listed = 1;
 CREATE INDEX api_keys_removed ON api_keys (revision) WHERE listed = 0 AND revision IS NOT NULL;
@@ -367,13 +369,7 @@ CREATE INDEX invitations_workspace ON invitations (workspace_seq, created_at);
 CREATE INDEX invitations_age ON invitations (expires_at);
 CREATE UNIQUE INDEX users_oidc_subject ON users (oidc_subject) WHERE oidc_subject IS NOT NULL;
 CREATE INDEX revocation_receipts_newest ON revocation_receipts (workspace_seq, measured_at);
-CREATE INDEX api_keys_plan ON api_keys (plan, seq, revoked_at) WHERE plan IS NOT NULL;
 CREATE INDEX api_keys_shadow ON api_keys (seq, revoked_at) WHERE shadow = 1;
-DELETE FROM "sqlite_sequence";
-INSERT INTO "sqlite_sequence" VALUES('workspaces',1);
-INSERT INTO "sqlite_sequence" VALUES('audit_log',17);
-INSERT INTO "sqlite_sequence" VALUES('api_keys',3);
-INSERT INTO "sqlite_sequence" VALUES('users',1);
-INSERT INTO "sqlite_sequence" VALUES('gateway_credentials',1);
-INSERT INTO "sqlite_sequence" VALUES('operator_tokens',2);
+CREATE INDEX api_keys_plan ON api_keys (plan, revoked_at, seq) WHERE plan IS NOT NULL;
+CREATE INDEX workspaces_plan ON workspaces (plan, seq) WHERE plan IS NOT NULL;
 COMMIT;
