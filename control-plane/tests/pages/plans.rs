@@ -55,7 +55,7 @@ fn sent(page: &Page) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     for part in form.split('<').skip(1) {
         let (tag, text) = part.split_once('>').unwrap();
-        if tag.starts_with("input") && !(tag.contains("radio") && !tag.contains("checked")) {
+        if tag.starts_with("input") && (!tag.contains("radio") || tag.contains("checked")) {
             fields.extend(value(tag, "name").map(|name| (name, value(tag, " value").unwrap_or_default())));
         } else if tag.starts_with("textarea") {
             fields.extend(value(tag, "name").map(|name| (name, text.trim().to_owned())));

@@ -46,7 +46,7 @@ pub fn route_settings_read(input: &[u8]) {
 fn value(input: &mut Input<'_>, depth: u8) -> Value {
     match input.byte() % 8 {
         0 => Value::Null,
-        1 => json!(input.byte() % 2 == 0),
+        1 => json!(input.byte().is_multiple_of(2)),
         2 => json!(input.byte()),
         3 => json!(f64::from(input.short()) / 4.0 - 100.0),
         4 => json!(i64::from(input.short()) * 64),
