@@ -162,9 +162,9 @@ async fn an_edit_says_whom_it_touches_before_it_is_made() {
     let asked = post(&operator, EDIT, &filled(&operator.get(EDIT).await, &more)).await;
     assert_eq!((asked.status, control.revision()), (200, revision), "nothing is done before it is confirmed");
     asked.shows("Change “gold” for 3 keys?");
-    asked.shows("1,000 per minute, 1,000 at once</td>");
-    asked.shows("5 per second, 5 at once; 70 per day, 70 at once</td>");
-    asked.shows("GET, PUT</td>");
+    asked.shows("1,000 per minute, 1,000 at once</dd>");
+    asked.shows("5 per second, 5 at once; 70 per day, 70 at once</dd>");
+    asked.shows("GET, PUT</dd>");
     // Back to the form, as it was filled in.
     let mut fields = hidden(&asked);
     fields.extend([("csrf".to_owned(), asked.value("csrf")), ("back".to_owned(), "on".to_owned())]);
