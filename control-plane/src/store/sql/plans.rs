@@ -16,7 +16,9 @@ use crate::config::database::DatabaseAddress;
 use crate::contract::KeyHash;
 use crate::domain::error::Error;
 use crate::domain::keys::{KeyFilter, KeyOrder, Status};
-use crate::domain::usage::{KeyRow, Lines, Minute, Period, Rows, Step, Tally, Use, minute_of};
+use crate::domain::usage::{
+    KeyRow, KeyShadow, Lines, Minute, Period, ReasonShadow, Rows, Step, Tally, Use, minute_of,
+};
 use crate::store::postgres::Postgres;
 use crate::store::seam::engine::Engine as _;
 use crate::store::seam::keys::ReadKeys as _;
@@ -31,6 +33,8 @@ const WORKSPACES: i64 = 50;
 /// Most rows that one query may look at. A tenth of all keys are unused here, and who lists them newest first looks at all of those; everything
 /// else looks at some hundred.
 const MOST_ROWS: u64 = 12_000;
+/// An index that has only the rows that are asked for.
+const ONLY_THOSE: &str = " INDEX api_keys_shadow";
 /// Tables of a few rows, which nobody needs an index for.
 const FEW_ROWS: [&str; 4] = ["usage_log", "workspaces", "idle_keys_log", "revision_log"];
 
@@ -78,7 +82,8 @@ impl<S: Sql> Explained<'_, S> {
         let rows = self.connection.rows(statement.after(words)).await?;
         let lines: Vec<String> = rows.iter().map(|row| row.text(column)).collect::<Result<_, _>>()?;
         // A part that is made first, row by row, is read whole; what is in it is told by lines of its own.
-        let parts = lines.iter().filter(|line| line.starts_with("CO-ROUTINE ")).count();
+        let is_part = |line: &&String| line.starts_with("CO-ROUTINE ") || line.starts_with("MATERIALIZE ");
+        let parts = lines.iter().filter(is_part).count();
         let scans = lines.iter().filter(|line| scans(line)).count() > parts;
         let looked_at: u64 = lines.iter().map(|line| looked_at(line)).sum();
         if scans || looked_at > self.most {
@@ -95,7 +100,11 @@ fn scans(line: &str) -> bool {
     // SQLite calls a table by its alias: the workspaces' is `w`.
     let of_few = |table: &str| {
         let name = table.split_whitespace().next().unwrap_or_default();
-        name == "w" || name == "CONSTANT" || table.ends_with("VALUES CLAUSE") || FEW_ROWS.contains(&name)
+        name == "w"
+            || name == "CONSTANT"
+            || table.contains(ONLY_THOSE)
+            || table.ends_with("VALUES CLAUSE")
+            || FEW_ROWS.contains(&name)
     };
     table.is_some_and(|table| !of_few(table))
 }
@@ -106,8 +115,8 @@ fn looked_at(line: &str) -> u64 {
         let number = line.split_once(name).map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next());
         number.flatten().and_then(|digits| digits.parse().ok()).unwrap_or_default()
     };
-    // The rows of a bitmap are those of the scan above it.
-    if line.contains("Bitmap Index Scan") {
+    // The rows of a bitmap are those of the scan above it, and those of a subquery are what is below it.
+    if line.contains("Bitmap Index Scan") || line.contains("Subquery Scan") {
         0
     } else if line.contains(" Scan ") {
         number("actual rows=") * number("loops=").max(1)
@@ -200,6 +209,11 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
             numbers(keys)
         ),
         "UPDATE idle_keys_log SET revision = (SELECT max(revision) FROM api_keys)".to_owned(),
+        format!("INSERT INTO shadow_keys SELECT {today}, seq, 1, 0, 0, 0, {minute} - seq % 100 FROM api_keys"),
+        format!(
+            "INSERT INTO shadow_reasons SELECT {today} - 1440 * (seq % 20), 'eu/' || seq % 250, 'x.' || seq, 1, {minute}
+             FROM api_keys"
+        ),
         format!("UPDATE revision_log SET revision = {keys}"),
     ];
     for statement in statements {
@@ -215,6 +229,8 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
             "idle_keys",
             "key_gateways",
             "revocation_receipts",
+            "shadow_keys",
+            "shadow_reasons",
         ] {
             sql.run(Statement::new(format!("ANALYZE {table}"))).await.unwrap();
         }
@@ -269,6 +285,8 @@ async fn ask(sql: &mut impl Sql) {
     sql.keys_of_hashes(&[KeyHash([1; 32]), KeyHash([2; 32])]).await.unwrap();
     assert!(sql.take_usage_number("eu", &[1; 32], 1, now()).await.unwrap());
     sql.add_usage(&posted(minute), now()).await.unwrap();
+    let in_shadow = KeyFilter { shadow: true, status: Some(Status::Active), ..KeyFilter::default() };
+    assert_eq!(sql.count_keys(&in_shadow, now()).await.unwrap(), 0);
     while sql.follow_keys(100).await.unwrap() {}
 }
 
@@ -282,6 +300,10 @@ fn posted(minute: Minute) -> Rows {
         rows.workspaces.insert((workspace_seq, Step::Day, Step::Day.start(minute)), tally);
         rows.used.insert(seq, Use { key_seq, workspace_seq, minute, gateway: "eu/a".to_owned() });
         rows.gateways.insert((seq, "eu/a".to_owned()), Step::Hour.start(minute));
+        let of_key = KeyShadow { forbidden: 1, last: minute, ..KeyShadow::default() };
+        rows.shadow.keys.insert((Step::Day.start(minute), seq), of_key);
+        let reason = (Step::Day.start(minute), format!("us/{seq}"), "forbidden.path");
+        rows.shadow.reasons.insert(reason, ReasonShadow { requests: 1, last: minute });
     }
     rows
 }

@@ -25,13 +25,22 @@ impl<S: Sql> ReadShadow for S {
         offset: u32,
         limit: u32,
     ) -> Result<(Vec<KeySum>, u64), Error> {
-        let looked =
-            "(SELECT * FROM shadow_keys WHERE day >= $1 ORDER BY day DESC, key_seq DESC LIMIT $2) AS looked
-             JOIN api_keys k ON k.seq = looked.key_seq WHERE k.revoked_at IS NULL";
-        let sums = COUNTS.map(|name| format!("CAST(sum(looked.{name}) AS BIGINT) AS {name}")).join(", ");
+        let sums = COUNTS.map(|name| format!("CAST(sum({name}) AS BIGINT) AS {name}")).join(", ");
+        // No join: a server that joins both may rather read all keys. And ids of those that are shown only.
+        let of_key = |column: &str, of: &str| {
+            format!("(SELECT k.{column} FROM api_keys k WHERE k.seq = {of}.key_seq)")
+        };
+        let summed = format!(
+            "(SELECT key_seq, {sums}, min(day) AS since, max(last_at) AS last_at
+              FROM (SELECT * FROM shadow_keys WHERE day >= $1 ORDER BY day DESC, key_seq DESC LIMIT $2) AS newest
+              GROUP BY key_seq) AS summed WHERE {} IS NULL",
+            of_key("revoked_at", "summed")
+        );
+        let (id, counts) = (of_key("id", "page"), COUNTS.join(", "));
+        let order = "ORDER BY last_at DESC, key_seq DESC";
         let find = Statement::new(format!(
-            "SELECT k.id, {sums}, min(looked.day) AS since, max(looked.last_at) AS last_at FROM {looked}
-             GROUP BY k.seq, k.id ORDER BY last_at DESC, k.seq DESC LIMIT $3 OFFSET $4"
+            "SELECT {id} AS id, {counts}, since, last_at
+             FROM (SELECT key_seq, {counts}, since, last_at FROM {summed} {order} LIMIT $3 OFFSET $4) AS page {order}"
         ));
         let rows = self.rows(find.bind(since).bind(look).bind(limit).bind(offset)).await?;
         let mut found = Vec::with_capacity(rows.len());
@@ -45,7 +54,7 @@ impl<S: Sql> ReadShadow for S {
             let shadow = KeyShadow { rate_limited, forbidden, expired, environment, last };
             found.push(KeySum { id: row.text("id")?, shadow, since: row.number("since")? });
         }
-        let count = Statement::new(format!("SELECT count(DISTINCT k.seq) AS n FROM {looked}"));
+        let count = Statement::new(format!("SELECT count(*) AS n FROM {summed}"));
         let total = unsigned(self.number(count.bind(since).bind(look)).await?)?;
         Ok((found, total))
     }
@@ -53,7 +62,7 @@ impl<S: Sql> ReadShadow for S {
     async fn shadowed_reasons(&mut self, since: Minute, look: u32) -> Result<Vec<ReasonSum>, Error> {
         let find = Statement::new(
             "SELECT gateway, reason, CAST(sum(requests) AS BIGINT) AS requests, min(day) AS since, max(last_at) AS last_at
-             FROM (SELECT * FROM shadow_reasons WHERE day >= $1 ORDER BY day DESC, gateway, reason LIMIT $2) AS looked
+             FROM (SELECT * FROM shadow_reasons WHERE day >= $1 ORDER BY day DESC, gateway DESC, reason DESC LIMIT $2) AS newest
              GROUP BY gateway, reason ORDER BY gateway, requests DESC, reason",
         );
         let sum = |row: &S::Row| {

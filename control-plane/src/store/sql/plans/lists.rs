@@ -7,8 +7,11 @@ use crate::contract::Environment;
 use crate::domain::audit::{Action, AuditFilter};
 use crate::domain::keys::{KeyFilter, KeyOrder, Status};
 use crate::domain::lists::MOST_COUNTED;
+use crate::domain::shadow;
+use crate::domain::usage::minute_of;
 use crate::store::seam::audit::ReadAudit as _;
 use crate::store::seam::keys::ReadKeys as _;
+use crate::store::seam::shadow::{ReadShadow as _, WriteShadow as _};
 use crate::store::seam::workspaces::ReadWorkspaces as _;
 use crate::store::sql::statement::Sql;
 
@@ -27,8 +30,20 @@ pub(super) fn ago(days: i64) -> Timestamp {
     now() - SignedDuration::from_hours(24 * days)
 }
 
+/// What would have been refused: a row of each key on one day, and as many of gateways.
+async fn ask_shadow(sql: &mut impl Sql) {
+    let from = shadow::since(shadow::MOST_DAYS, minute_of(now()));
+    for offset in [0, MOST_COUNTED - 1_000] {
+        let (found, total) = sql.shadowed_keys(from, shadow::MOST_LOOKED_AT, offset, 50).await.unwrap();
+        assert!(total <= MOST_COUNTED.into() && (found.len() == 50 || offset > 0), "{total}");
+    }
+    assert!(!sql.shadowed_reasons(from, shadow::MOST_LOOKED_AT).await.unwrap().is_empty());
+    assert!(sql.forget_shadow(minute_of(ago(10)), 100).await.unwrap() > 0);
+}
+
 pub(super) async fn ask(sql: &mut impl Sql) {
     ask_log(sql).await;
+    ask_shadow(sql).await;
     for filter in filters() {
         for offset in [0, MOST_COUNTED - 100] {
             let filter = KeyFilter { offset, ..filter.clone() };
