@@ -89,21 +89,38 @@ pub fn is_visible(text: &[u8]) -> bool {
     }
 }
 
+/// True when there is a comma, eight bytes at a time, as in [`equal`].
+pub fn has_comma(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    match text.last_chunk::<8>() {
+        Some(end) => {
+            let end = commas(u64::from_le_bytes(*end));
+            words.iter().fold(end, |found, word| found | commas(u64::from_le_bytes(*word))) != 0
+        }
+        None => rest.contains(&b','),
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
 /// Looks at eight bytes ("Bit Twiddling Hacks", Sean Eron Anderson: a byte that is zero, less or more than a number). What is
 /// subtracted borrows from a neighbour only below a byte that is refused anyway.
 const fn is_visible_word(word: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let comma = word ^ (ONES.wrapping_mul(b',' as u64));
     let below = word.wrapping_sub(ONES.wrapping_mul(0x21)) & !word;
     let above = word.wrapping_add(ONES) | word;
-    let commas = comma.wrapping_sub(ONES) & !comma;
-    (below | above | commas) & HIGH == 0
+    (below | above) & HIGH | commas(word) == 0
+}
+
+/// A bit that is set when there is a comma among eight bytes, and may be set above one.
+const fn commas(word: u64) -> u64 {
+    let comma = word ^ (ONES.wrapping_mul(b',' as u64));
+    comma.wrapping_sub(ONES) & !comma & HIGH
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{equal, is_visible};
+    use super::{equal, has_comma, is_visible};
 
     #[test]
     fn visible_is_what_it_is_byte_by_byte() {
@@ -119,6 +136,7 @@ mod tests {
                             plain(&text),
                             "{byte:#x} at {place} of {len} among {around:#x}"
                         );
+                        assert_eq!(has_comma(&text), byte == b',', "{byte:#x} at {place} of {len}");
                     }
                 }
             }

@@ -195,7 +195,7 @@ fn clean_refused(worker: &Worker, request: &Request<'_>) -> Result<(), HostError
         if has_credential_in_authorization(worker.config(), request) {
             abi::remove_header(Map::Request, b"authorization")?;
         }
-        found.changes().try_for_each(change)?;
+        found.try_changes(change)?;
     }
     Ok(())
 }
@@ -214,7 +214,7 @@ fn pass(id: u32, grpc: bool, worker: &mut Worker, edits: Edits<'_>) -> Result<()
     if edits.strips() {
         abi::remove_header(Map::Request, b"authorization")?;
     }
-    edits.changes().try_for_each(change)?;
+    edits.try_changes(change)?;
     // Asked about all of it at once: nearly nobody sends any.
     if edits.cleans() {
         edits.cleaned().try_for_each(|name| abi::remove_header(Map::Request, name))?;

@@ -37,9 +37,9 @@ impl<'a> Edits<'a> {
         self.strips
     }
 
-    /// What else changes so that no credential is left.
-    pub fn changes(&self) -> impl Iterator<Item = Change<'a>> {
-        self.found.into_iter().flat_map(Found::changes)
+    /// Makes what else changes so that no credential is left. Ends with the first error.
+    pub fn try_changes<E>(&self, make: impl FnMut(Change<'a>) -> Result<(), E>) -> Result<(), E> {
+        self.found.map_or(Ok(()), |found| found.try_changes(make))
     }
 
     /// Whether the client sent anything below the identity's prefix.

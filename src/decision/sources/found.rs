@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::bytes::has_comma;
 use crate::decision::credential::{Authorization, BearerToken, NoToken, trim};
 use crate::decision::headers::{Header, read_map};
 
@@ -37,6 +38,7 @@ impl<'a> Found<'a> {
     }
 
     /// Takes one header into account.
+    #[inline(always)]
     pub fn note(&mut self, header: Header<'a>) {
         if self.sources.may_be(header.name_len()) {
             self.note_named(header);
@@ -46,6 +48,13 @@ impl<'a> Found<'a> {
     /// All headers have been noted: says whose key it is. `map` has them all.
     pub fn settle(&mut self, map: &'a [u8], authorization: Authorization<'a>, path: &'a [u8]) {
         (self.map, self.path) = (map, path);
+        if self.sources.beside_headers() {
+            self.note_beside_headers(authorization, path);
+        }
+        self.token = self.agreed();
+    }
+
+    fn note_beside_headers(&mut self, authorization: Authorization<'a>, path: &'a [u8]) {
         for (source, sent) in self.sources.all().iter().zip(&mut self.sent) {
             match source {
                 Source::Bearer | Source::BasicUsername => *sent = authorization,
@@ -53,7 +62,6 @@ impl<'a> Found<'a> {
                 Source::Header(_) | Source::Cookie(_) | Source::WebsocketProtocol(_) => {}
             }
         }
-        self.token = self.agreed();
     }
 
     /// The one key of the request, wherever it stands.
@@ -75,28 +83,45 @@ impl<'a> Found<'a> {
         self.places().any(|(source, _)| !matches!(source, Source::Bearer | Source::BasicUsername))
     }
 
-    /// What has to change so that no credential is left, but for `authorization`, which is Envoy's own name and goes first.
-    pub fn changes(&self) -> impl Iterator<Item = Change<'_>> {
-        let named = self.places().filter_map(|(source, _)| match source {
-            Source::Header(name) => Some(Change::Remove(name)),
-            _ => None,
-        });
+    /// Makes every change that has to be so that no credential is left, but for `authorization`, which is Envoy's own name and goes first.
+    /// Ends with the first error.
+    pub fn try_changes<E>(&self, mut make: impl FnMut(Change<'a>) -> Result<(), E>) -> Result<(), E> {
+        let mut inside = false;
+        for (source, _) in self.places() {
+            match source {
+                Source::Header(name) => make(Change::Remove(name))?,
+                Source::Bearer | Source::BasicUsername => {}
+                Source::Query(_) | Source::Cookie(_) | Source::WebsocketProtocol(_) => inside = true,
+            }
+        }
+        if inside { self.changes_inside().into_iter().try_for_each(make) } else { Ok(()) }
+    }
+
+    /// Changes of what has more in it than a credential.
+    #[inline(never)]
+    fn changes_inside(&self) -> Vec<Change<'a>> {
         let has = |of: fn(&Source) -> bool| self.places().any(|(source, _)| of(source));
-        let path = has(|source| matches!(source, Source::Query(_))).then(|| self.path_without());
-        let cookies = has(|source| matches!(source, Source::Cookie(_)))
-            .then(|| self.list_without(COOKIE, b';', "; ", parts::cookie_name));
-        let protocols = has(|source| matches!(source, Source::WebsocketProtocol(_)))
-            .then(|| self.list_without(PROTOCOLS, b',', ", ", |entry| entry));
-        let lists = cookies.into_iter().chain(protocols).flatten().flatten();
-        named.chain(path).chain(lists)
+        let mut changes = Vec::new();
+        if has(|source| matches!(source, Source::Query(_))) {
+            changes.push(self.path_without());
+        }
+        if has(|source| matches!(source, Source::Cookie(_))) {
+            changes.extend(self.list_without(COOKIE, b';', "; ", parts::cookie_name).into_iter().flatten());
+        }
+        if has(|source| matches!(source, Source::WebsocketProtocol(_))) {
+            changes.extend(self.list_without(PROTOCOLS, b',', ", ", |entry| entry).into_iter().flatten());
+        }
+        changes
     }
 
     /// The places in which something stands.
     fn places(&self) -> impl Iterator<Item = (&'a Source, Authorization<'a>)> {
-        let all = self.sources.all().iter().zip(self.sent);
-        all.filter(|(_, sent)| !matches!(sent, Authorization::Absent))
+        let all = self.sources.all().iter().zip(&self.sent);
+        all.filter(|(_, sent)| !matches!(sent, Authorization::Absent)).map(|(source, sent)| (source, *sent))
     }
 
+    // Apart, so that the loop over the headers stays small.
+    #[inline(never)]
     fn note_named(&mut self, header: Header<'a>) {
         for (source, sent) in self.sources.all().iter().zip(&mut self.sent) {
             if !source.header().is_some_and(|name| header.is(name.as_bytes())) {
@@ -117,6 +142,9 @@ impl<'a> Found<'a> {
     /// Every place that has a key has the same one. What has none is of no interest where another place has one, but for two in one
     /// place.
     fn agreed(&self) -> Result<Cow<'a, [u8]>, NoToken> {
+        if let ([source], [sent, ..]) = (self.sources.all(), &self.sent) {
+            return token(source, *sent);
+        }
         let mut agreed = Err(NoToken::Missing);
         for (source, sent) in self.places() {
             match (token(source, sent), &agreed) {
@@ -191,7 +219,7 @@ fn token<'a>(source: &Source, sent: Authorization<'a>) -> Result<Cow<'a, [u8]>, 
         Source::BasicUsername => Cow::Owned(parts::basic_username(value).ok_or(NoToken::Scheme)?),
         Source::Query(_) => parts::decoded(value),
         // Somebody on the way may have joined two lines.
-        Source::Header(_) if value.contains(&b',') => return Err(NoToken::Repeated),
+        Source::Header(_) if has_comma(value) => return Err(NoToken::Repeated),
         Source::Header(_) | Source::Cookie(_) | Source::WebsocketProtocol(_) => Cow::Borrowed(value),
     };
     if token.is_empty() { Err(NoToken::Empty) } else { Ok(token) }

@@ -32,6 +32,8 @@ pub struct KeySources {
     sources: Vec<Source>,
     /// A bit for each length that a header has in which one of them looks: settles most headers at one look.
     lengths: u64,
+    /// Whether one of them looks elsewhere than in a header of its own.
+    beside_headers: bool,
 }
 
 impl KeySources {
@@ -40,7 +42,8 @@ impl KeySources {
         sources.truncate(MAX_SOURCES);
         let length = |source: &Source| source.header().map_or(0, |name| bit(name.len()));
         let lengths = sources.iter().fold(0, |bits, source| bits | length(source));
-        Self { sources, lengths }
+        let beside_headers = sources.iter().any(|source| source.header().is_none());
+        Self { sources, lengths, beside_headers }
     }
 
     /// All of them.
@@ -56,6 +59,11 @@ impl KeySources {
     /// True for the one place that is looked at when nothing is configured.
     pub fn is_default(&self) -> bool {
         self.sources == [Source::Bearer]
+    }
+
+    /// True when one of them looks in `authorization` or the path, which are read anyway.
+    pub(super) const fn beside_headers(&self) -> bool {
+        self.beside_headers
     }
 
     /// True when a header with a name of this length may be one of the places.
