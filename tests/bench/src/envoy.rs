@@ -87,6 +87,8 @@ pub enum Flamegate {
     Stripped,
     /// The same, with the credential in `x-api-key`.
     HeaderSource,
+    /// As shipped, with the credential in `x-api-key`.
+    ShippedHeader,
     /// Bare, and routes may say what requests cost. This one says it, and whose keys it is for.
     RouteSettings,
     /// The same, on a route that says nothing.
@@ -96,7 +98,14 @@ pub enum Flamegate {
 impl Flamegate {
     /// True for a state that shows what one option costs, whatever the size of the table.
     pub const fn is_option(self) -> bool {
-        matches!(self, Self::Stripped | Self::HeaderSource | Self::RouteSettings | Self::RouteSilent)
+        matches!(
+            self,
+            Self::Stripped
+                | Self::HeaderSource
+                | Self::ShippedHeader
+                | Self::RouteSettings
+                | Self::RouteSilent
+        )
     }
 }
 
@@ -146,6 +155,11 @@ impl Setup {
         let mut config = match state {
             Flamegate::Default => json!({}),
             Flamegate::Shipped | Flamegate::ShippedRbac => serde_json::from_str(SHIPPED)?,
+            Flamegate::ShippedHeader => {
+                let mut shipped: Value = serde_json::from_str(SHIPPED)?;
+                shipped["key_sources"] = json!([{"header": "x-api-key"}]);
+                shipped
+            }
             Flamegate::Headers => json!({"filter_state": []}),
             Flamegate::Bare => {
                 json!({"identity_headers": false, "filter_state": [], "forward_authorization": true})
@@ -174,7 +188,7 @@ impl Setup {
             setup.metadata = Some(json!({"filter_metadata": {"flamegate": says}}));
         }
         setup.guard = match state {
-            Flamegate::Shipped => Guard::Matcher,
+            Flamegate::Shipped | Flamegate::ShippedHeader => Guard::Matcher,
             Flamegate::ShippedRbac => Guard::Rbac,
             _ => Guard::None,
         };

@@ -104,7 +104,13 @@ pub const GOALS: [Goal; 9] = [
 ];
 
 /// Rows that are held against another one: what the first may add beyond the second.
-pub const BESIDE: [(&str, &str, f64); 1] = [("fleet-limit-hot", "gateway-limit-hot", 500.0)];
+pub const BESIDE: [(&str, &str, f64); 5] = [
+    ("fleet-limit-hot", "gateway-limit-hot", 500.0),
+    ("bare-restricted", "bare-hot", 800.0),
+    ("header-hot", "stripped-hot", 200.0),
+    ("shipped-header-hot", "shipped-hot", 200.0),
+    ("route-hot", "bare-hot", 3_000.0),
+];
 
 impl Goal {
     /// What came since, together.

@@ -57,7 +57,7 @@ const fn by_rbac(way: Way) -> Rig {
 }
 
 /// All of them.
-pub const ROWS: [Series; 60] = [
+pub const ROWS: [Series; 61] = [
     // What the proxies alone need, by each way.
     row("none", NONE, "no filter"),
     row("none-forged-one", NONE, "no filter, one more request header").forging(FORGED_ONE),
@@ -206,6 +206,12 @@ pub const ROWS: [Series; 60] = [
     row("stripped-hot", ours(Flamegate::Stripped), "Flamegate bare, and authorization is removed"),
     row("header-hot", ours(Flamegate::HeaderSource), "the same, with the key in x-api-key")
         .sends(Load::Header, 200),
+    row(
+        "shipped-header-hot",
+        ours(Flamegate::ShippedHeader),
+        "Flamegate as shipped, with the key in x-api-key",
+    )
+    .sends(Load::Header, 200),
     row(
         "route-hot",
         ours(Flamegate::RouteSettings),
