@@ -33,6 +33,7 @@ wasm: setup ## build the filter: dist/flamegate.wasm
 BROWSER_TESTS = cd tests/browser && node --test --test-concurrency=1 --test-timeout=900000 'suites/tour.test.mjs' \
 		'suites/guards.test.mjs' 'suites/twice.test.mjs' 'suites/craft.test.mjs' 'suites/widths.test.mjs' \
 		'suites/cookies.test.mjs' 'suites/times.test.mjs' 'suites/usage.test.mjs' 'suites/oidc.test.mjs' 'suites/sockets.test.mjs'
+E2E_TESTS = RUST_TEST_THREADS=4 $(CARGO) test --locked -p flamegate-e2e
 OLDEST_TESTS = @envoy/setup.sh --oldest && source envoy/versions.env && ENVOY_MATRIX=$${ENVOY_MATRIX%% *} envoy/matrix.sh contract grpc shared_vm
 
 .PHONY: build
@@ -73,11 +74,13 @@ fleet: build engines ## run two gateways and two control planes on PostgreSQL on
 	@exec envoy/fleet.py
 
 .PHONY: test
-test: build test-native test-alerts test-kubernetes test-image release test-release test-e2e browser ## run all tests
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target side-browser side-others
+test: build test-native test-alerts test-kubernetes test-image release test-release engines browser ## run all tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target side-e2e side-browser side-others
 
 # What keeps less than two cores busy, two at a time: each prints when it is done.
-.PHONY: side-browser side-others
+.PHONY: side-e2e side-browser side-others
+side-e2e:
+	$(E2E_TESTS)
 side-browser:
 	$(BROWSER_TESTS)
 side-others:
@@ -113,7 +116,7 @@ test-kubernetes: ## render the manifests for Kubernetes, and hold them to its sc
 
 .PHONY: test-e2e
 test-e2e: engines ## run the tests on a real Envoy (after `make build`)
-	RUST_TEST_THREADS=4 $(CARGO) test --locked -p flamegate-e2e
+	$(E2E_TESTS)
 
 .PHONY: matrix
 matrix: build ## run the end-to-end tests on every Envoy of envoy/versions.env; print a table
