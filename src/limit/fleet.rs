@@ -146,12 +146,9 @@ impl Fleet {
         let now = host.now();
         self.drop_ended(now);
         self.unchecked = UNCHECKED;
-        self.lending = None;
-        let lends = self.lending(host, now.monotonic).is_some_and(|lending| lending.is_alive(now.monotonic));
-        if lends {
-            self.leases.values_mut().for_each(|lease| lease.is_alone = false);
-        }
-        let due = self.leases.iter_mut().filter(|(_, lease)| lease.is_due(now.monotonic));
+        self.end_alone(host, now.monotonic);
+        let due =
+            self.leases.iter_mut().filter(|(account, lease)| lease.is_due(account.quota, now.monotonic));
         for (account, lease) in due.take(MAX_SETTLED_PER_TICK) {
             let alone = lease.alone;
             // After a failure the rest would fail too; the next tick tries again.
@@ -214,6 +211,16 @@ impl Fleet {
             self.lending = Some((read.unwrap_or_default(), now));
         }
         self.lending.map(|(lending, _)| lending)
+    }
+
+    /// Limits that the gateway's own limiter decides are lent for again as soon as something can be. Where there are none, the first request
+    /// that wants tokens finds out how lending goes.
+    fn end_alone<H: SharedData>(&mut self, host: &H, now: Monotonic) {
+        self.lending = None;
+        let is_alone = self.leases.values().any(|lease| lease.is_alone);
+        if is_alone && self.lending(host, now).is_some_and(|lending| lending.is_alive(now)) {
+            self.leases.values_mut().for_each(|lease| lease.is_alone = false);
+        }
     }
 
     fn drop_ended(&mut self, now: Now) {

@@ -2,6 +2,7 @@
 //! for how long it was refused.
 
 use super::bucket::Unavailable;
+use super::gcra::Quota;
 use super::lending::{self, Lending, bucket_of};
 use super::pool::Lent;
 use super::pools::{Entry, Pools};
@@ -19,8 +20,9 @@ pub struct Lease {
     /// How many `lent` were taken at once, and when.
     pub(super) granted: u32,
     pub(super) granted_at: Monotonic,
-    /// Admitted with `lent`'s generation and not told yet.
+    /// Admitted with `lent`'s generation and not told yet; and when it was told last.
     pub(super) spent: u32,
+    pub(super) told_at: Monotonic,
     /// While nothing can be lent the gateway's own limiter decides; so many it has admitted that were not told yet.
     pub(super) is_alone: bool,
     pub(super) alone: u32,
@@ -62,9 +64,12 @@ pub enum Answer {
 pub const MARGIN_NS: u64 = 150_000_000;
 /// Tokens that end within this time of the last look at the clocks are not used without another one, in nanoseconds. Those of a limit in steady
 /// use are younger than that when they are used.
-const NEAR_NS: u64 = 450_000_000;
+pub const NEAR_NS: u64 = 450_000_000;
 /// How long unused tokens stay with a worker, in nanoseconds.
 const HOLD_NS: u64 = 100_000_000;
+/// What was admitted is told within this time, in nanoseconds, and an eighth of what the burst lasts for: half of the time between two calls of the
+/// sync, which goes by it. Who asks the pool tells it at once.
+const TELL_NS: u64 = 50_000_000;
 /// How long a refusal is believed without a look at the pool, in nanoseconds: tokens may have come by then.
 const BELIEVED_NS: u64 = 20_000_000;
 /// An account that is not used for so long is forgotten, in nanoseconds.
@@ -157,7 +162,7 @@ impl Lease {
             (told || changed, found)
         });
         let Ok(found) = found else { return self.alone(slot) };
-        (self.spent, self.alone) = (0, 0);
+        self.told(now.monotonic);
         match found {
             Found::Tokens { lent, left, low } => {
                 self.left = left;
@@ -199,6 +204,13 @@ impl Lease {
         self.spent > 0 || self.alone > 0
     }
 
+    /// It was told.
+    const fn told(&mut self, now: Monotonic) {
+        if self.spent > 0 || self.alone > 0 {
+            (self.spent, self.alone, self.told_at) = (0, 0, now);
+        }
+    }
+
     /// Tells what was used and puts back what was not. On failure everything stays as it was.
     pub fn settle<H: SharedData>(&mut self, host: &H, account: Account, now: Now) -> Result<(), Unavailable> {
         let is_idle = now.monotonic.saturating_sub(self.granted_at) >= HOLD_NS;
@@ -210,7 +222,7 @@ impl Lease {
             entry.pool.put(back);
             (told || back.tokens > 0, ())
         })?;
-        (self.spent, self.alone) = (0, 0);
+        self.told(now.monotonic);
         if is_idle {
             self.granted = self.granted.saturating_sub(self.lent.tokens);
             self.lent.tokens = 0;
@@ -219,9 +231,11 @@ impl Lease {
     }
 
     /// True when there is something to tell or to put back.
-    pub fn is_due(&self, now: Monotonic) -> bool {
+    pub fn is_due(&self, quota: Quota, now: Monotonic) -> bool {
         let is_idle = self.lent.tokens > 0 && now.saturating_sub(self.granted_at) >= HOLD_NS;
-        self.spent > 0 || self.alone > 0 || is_idle
+        let tell_ns = TELL_NS.min(quota.capacity_ns() / 8);
+        let is_untold = (self.spent > 0 || self.alone > 0) && now.saturating_sub(self.told_at) >= tell_ns;
+        is_untold || is_idle
     }
 
     /// True when it holds nothing and nobody came for a while.
@@ -261,6 +275,10 @@ fn find(entry: &mut Entry, need: Need, now: Now, ask: Ask) -> (bool, Found) {
     if let Some(lent) = lent {
         entry.pool = pool;
         let low = entry.pool.tokens() < demand.low && !is_asked;
+        if low {
+            // Said once; the sync sets it anew when it has looked.
+            entry.demand.low = 0;
+        }
         return (true, Found::Tokens { lent, left, low });
     }
     if demand.ask_again_at > now.monotonic {

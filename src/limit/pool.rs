@@ -88,8 +88,8 @@ impl Pool {
         self.tokens() == 0 && self.reports.iter().all(Report::is_empty)
     }
 
-    /// Takes tokens in: a grant, or what a worker had and did not use. When there are more ends than places, those of one generation
-    /// that are the nearest become the sooner, and of three generations the one that ends first goes back.
+    /// Takes tokens in: a grant, or what a worker had and did not use. When there are more ends than places, those that end first go back: added to
+    /// others, few of them would let many end sooner.
     pub fn put(&mut self, new: Lent) {
         if new.tokens == 0 {
             return;
@@ -101,13 +101,7 @@ impl Pool {
         } else if let Some(free) = self.lent.iter_mut().find(is_free) {
             *free = new;
         } else {
-            let of_generation = self.lent.iter_mut().filter(|lent| lent.generation == new.generation);
-            if let Some(near) = of_generation.min_by_key(|lent| lent.term.end.abs_diff(new.term.end)) {
-                near.tokens = near.tokens.saturating_add(new.tokens);
-                near.term = near.term.sooner(new.term);
-            } else {
-                self.replace_first(new);
-            }
+            self.replace_first(new);
         }
         self.lent.sort_by_key(|lent| (lent.tokens == 0, lent.term.end));
     }
@@ -169,7 +163,7 @@ impl Pool {
         self.reports.iter().filter(|report| !report.is_empty())
     }
 
-    /// Of three lots the one that ends first goes back.
+    /// Of three ends the first goes back.
     fn replace_first(&mut self, new: Lent) {
         let [first, _] = &mut self.lent;
         let gone = if first.term.end < new.term.end { std::mem::replace(first, new) } else { new };

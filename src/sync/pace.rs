@@ -22,6 +22,8 @@ const SHORT_PERIOD_NS: u64 = 20_000_000;
 /// The longest time for which a limit that is used up is not asked for, in nanoseconds: others may give tokens back.
 pub const MOST_PAUSE_NS: u64 = 1_000_000_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// The rate that one request leaves behind until the next call.
+const AFTER_ONE: u64 = NANOS_PER_SECOND / PERIOD_NS / 2;
 
 impl Pace {
     /// Nothing was used yet.
@@ -44,12 +46,16 @@ impl Pace {
         if waits { self.soonest } else { self.next }
     }
 
-    /// So many tokens were used since the last call: two requests that come close together are no rate yet. Goes there by halves, rounded up: a
-    /// client that sends one request after the other, and waits for each token, would be taken for lone requests for ever.
+    /// So many tokens were used since the last call: two requests that come close together are no rate yet. A rate goes up at once, or those that
+    /// come meanwhile would wait, each for a call; a lone request, with nothing before it, is none. Otherwise by halves, rounded up: a client that
+    /// sends one request after the other, and waits for each token, would be taken for lone requests for ever.
     pub fn used(&mut self, tokens: u32, now: Monotonic) {
         let since = now.saturating_sub(self.at).max(PERIOD_NS);
-        let seen = u64::from(tokens).saturating_mul(NANOS_PER_SECOND).checked_div(since).unwrap_or(0);
-        (self.rate, self.at) = (self.rate.saturating_add(seen).div_ceil(2), now);
+        let rate =
+            |tokens: u32| u64::from(tokens).saturating_mul(NANOS_PER_SECOND).checked_div(since).unwrap_or(0);
+        let lone = u32::from(self.rate < AFTER_ONE);
+        let halfway = self.rate.saturating_add(rate(tokens)).div_ceil(2);
+        (self.rate, self.at) = (halfway.max(rate(tokens.saturating_sub(lone))), now);
     }
 
     /// Tokens that should be here: what is used until the next ones come, twice, but for a lone request none; at most half of the burst,

@@ -43,11 +43,13 @@ fn the_older_tokens_are_used_first_and_not_when_they_end() {
 }
 
 #[test]
-fn more_ends_than_places_become_sooner_or_go_back() {
+fn of_more_ends_than_places_the_first_goes_back() {
     let mut pool = Pool::default();
     [lent(1, 1, 100), lent(2, 1, 200), lent(4, 1, 210)].into_iter().for_each(|lent| pool.put(lent));
-    assert_eq!(take(&mut pool, 1, 9, 0), lent(1, 1, 100));
-    assert_eq!(take(&mut pool, 1, 9, 0), lent(6, 1, 200));
+    pool.put(lent(8, 1, 150));
+    assert_eq!(pool.take_reports().collect::<Vec<_>>(), [Report { generation: 1, spent: 0, returned: 9 }]);
+    assert_eq!(take(&mut pool, 1, 9, 0), lent(2, 1, 200));
+    assert_eq!(take(&mut pool, 1, 9, 0), lent(4, 1, 210));
     [lent(1, 1, 100), lent(2, 2, 200), lent(4, 3, 300)].into_iter().for_each(|lent| pool.put(lent));
     assert_eq!(pool.take_reports().collect::<Vec<_>>(), [Report { generation: 1, spent: 0, returned: 1 }]);
     pool.put(lent(8, 1, 90));

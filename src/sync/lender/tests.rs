@@ -304,6 +304,31 @@ fn a_client_that_sends_one_request_after_the_other_waits_for_the_first_ones_alon
     assert!(waited <= 30 && admitted >= 400, "{waited} waited, {admitted} were admitted");
 }
 
+#[test]
+fn the_first_worker_that_finds_a_pool_low_says_so_and_the_next_need_not() {
+    let mut process = Process { lends: Some(1), ..Process::new() };
+    let slot = slot(1_000, 1, 1_000, WhenUnreachable::Refuse);
+    assert_eq!(process.request(&slot), Answer::Awaited);
+    process.pass(1);
+    let now = process.host.now();
+    for bucket in 0..BUCKETS {
+        lending::update(&process.host, bucket, now.monotonic, |pools| {
+            for entry in &mut pools.0 {
+                entry.demand.low = 100;
+                entry.pool.put(Lent { tokens: 40, generation: 7, term: Term::new(now, 1_000 * MILLI) });
+            }
+            (true, ())
+        })
+        .unwrap();
+    }
+    let said = [(); 2].map(|()| {
+        let mut worker = Fleet::default();
+        assert_eq!(worker.refill(&process.host, &slot, now, (Wish::Take, 1)), Answer::Token);
+        lending::take_calls(&process.host).unwrap().count()
+    });
+    assert_eq!(said, [1, 0]);
+}
+
 /// The thread stands still between a tick and a request.
 #[test]
 fn no_token_is_used_that_ended_while_a_thread_stood_still_for_a_while() {

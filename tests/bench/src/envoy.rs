@@ -81,7 +81,8 @@ pub enum Flamegate {
     ShippedRbac,
     /// Bare, and `RateLimit` headers on what is admitted.
     RateLimit,
-    /// Bare, and requests wait for tokens of fleet limits as long as they may: under callgrind answers take their time.
+    /// Bare, and requests wait for tokens of fleet limits as long as they may: under callgrind answers take their time. It does not look
+    /// whether streams are still open: what it would ask of many requests at once, a second later, falls into some runs and not into others.
     Patient,
     /// Bare, and the credential is removed.
     Stripped,
@@ -165,7 +166,8 @@ impl Setup {
                 json!({"identity_headers": false, "filter_state": [], "forward_authorization": true})
             }
             Flamegate::Patient => {
-                json!({"identity_headers": false, "filter_state": [], "forward_authorization": true, "fleet_wait_ms": 10_000})
+                json!({"identity_headers": false, "filter_state": [], "forward_authorization": true, "fleet_wait_ms": 10_000,
+                       "end_streams": false})
             }
             Flamegate::Stripped => json!({"identity_headers": false, "filter_state": []}),
             Flamegate::HeaderSource => json!({"identity_headers": false, "filter_state": [],

@@ -47,6 +47,8 @@ const TICK_MS: u32 = 500;
 
 /// Requests until tokens are lent and taken by the hundred.
 const LEAD: u32 = 500;
+/// Requests until a fleet limit is in steady use.
+const WARM_UP: u32 = 10_000;
 /// The same where time passes more slowly.
 const SLOW_TICK_MS: u32 = 20;
 
@@ -191,7 +193,7 @@ impl<'a> Instructions<'a> {
             // A limit in steady use; what comes later comes 25 times later here, and counts for nothing.
             let effort = Effort { lead: LEAD, late: Duration::ZERO, ..self.plan.effort };
             let load = row.load(keys);
-            subject.warm_up(load, effort.warm_up)?;
+            subject.warm_up(load, WARM_UP)?;
             let alone = subject.counter(ALONE)?;
             let mut measured = subject.measure(load, row.forged, row.status, effort, None).context(row.id)?;
             ensure!(subject.counter(ALONE)? == alone, "{}: tokens did not come in time", row.id);

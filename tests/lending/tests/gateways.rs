@@ -26,7 +26,7 @@ const MILLI: u64 = 1_000_000;
 /// Time moves in steps of this.
 const STEP: u64 = MILLI;
 const TICK_STEPS: u64 = 20;
-const WORKERS: usize = 2;
+const WORKERS: usize = 4;
 
 /// xorshift64 (Marsaglia 2003): the same load in every run.
 struct Random(u64);
@@ -57,6 +57,9 @@ struct Gateway {
     limiter: Limiter,
     counts: Counts,
     calls: u32,
+    /// Requests for which the lease alone was not enough, and what workers asked of shared data on ticks.
+    refills: u64,
+    ticks: u64,
     /// Requests that wait for tokens: at which worker, until when, and what they cost.
     waiting: Vec<(usize, u64, u32)>,
 }
@@ -80,6 +83,8 @@ struct World {
     slot: Slot,
     random: Random,
     now: u64,
+    /// So many workers of a gateway get requests.
+    busy: u64,
     /// Requests cost up to so many tokens.
     dearest: u32,
     /// When each token was used.
@@ -95,7 +100,7 @@ impl Gateway {
         let lender = Lender::new(&host, "gw".to_owned(), None);
         let workers = (0..WORKERS).map(|_| Fleet::default()).collect();
         let (limiter, counts) = (Limiter::new(), Counts::default());
-        Self { host, lender, workers, limiter, counts, calls: 0, waiting: Vec::new() }
+        Self { host, lender, workers, limiter, counts, calls: 0, refills: 0, ticks: 0, waiting: Vec::new() }
     }
 
     fn request(&mut self, worker: usize, slot: &Slot, ask: Ask, cost: u32) -> Answer {
@@ -106,6 +111,7 @@ impl Gateway {
         if fleet.spend(slot, need, || limiter.spend(slot, need)) {
             return Answer::Token;
         }
+        self.refills += 1;
         let answer = fleet.refill(host, slot, host.now(), (ask, cost));
         if answer == Answer::Token {
             assert!(fleet.spend_now(slot, need, || false));
@@ -127,6 +133,7 @@ impl World {
             slot: Slot::new(limit, &KeyHash([7; 32]), &record),
             random: Random((seed * 7919) | 1),
             now: 0,
+            busy: 2,
             dearest: 1,
             admitted: Vec::new(),
             waited: 0,
@@ -149,7 +156,10 @@ impl World {
             let tick = self.now / STEP + index as u64 * 7;
             if tick.is_multiple_of(TICK_STEPS) {
                 let gateway = &mut self.gateways[index];
+                let before = gateway.host.calls();
                 gateway.workers.iter_mut().for_each(|worker| worker.tick(&gateway.host));
+                let after = gateway.host.calls();
+                gateway.ticks += after.0 + after.1 - before.0 - before.1;
             }
             // The sync and the workers wake each other.
             if tick.is_multiple_of(4) {
@@ -224,7 +234,7 @@ impl World {
     }
 
     fn request(&mut self, gateway: usize) {
-        let worker = self.random.below(WORKERS as u64) as usize;
+        let worker = self.random.below(self.busy) as usize;
         let cost = if self.dearest == 1 { 1 } else { 1 + self.random.below(u64::from(self.dearest)) as u32 };
         self.request_at(gateway, worker, cost);
     }
@@ -314,6 +324,46 @@ fn in_calm_the_fleet_admits_nearly_what_one_bucket_would_and_never_more() {
         shares_of.push((numbers, shares, share));
     }
     assert!(shares_of.iter().all(|(.., share)| *share >= 0.97), "{shares_of:?}");
+}
+
+/// What a request of a limit in steady use costs beside the decrement, whatever its rate and the number of workers: seldom a look at the pool,
+/// nearly none on ticks, and of the control plane one call in 100 ms.
+#[test]
+fn a_hot_limit_seldom_looks_at_its_pool_and_calls_ten_times_a_second() {
+    const SECONDS: u64 = 3;
+    for (rate, busy, most_refills, most_ticks) in [
+        (1_000, 1, 40, 10),
+        (1_000, 4, 60, 130),
+        (3_000, 4, 25, 50),
+        (9_500, 1, 6, 3),
+        (9_500, 4, 6, 20),
+        (18_000, 2, 5, 1),
+    ] {
+        // More than the rate for a while: the burst is large.
+        let mut world = World { busy, ..World::new(1, &limit(600_000, 60, 600_000), rate) };
+        let mut seen = (0, 0, 0, 0);
+        for step in 0..2 * SECONDS * 1_000 {
+            world.step(0);
+            (0..(step + 1) * rate / 1_000 - step * rate / 1_000).for_each(|_| world.request(0));
+            if step + 1 == SECONDS * 1_000 {
+                let gateway = &world.gateways[0];
+                seen = (world.admitted.len(), gateway.refills, gateway.ticks, world.calls);
+            }
+        }
+        let gateway = &world.gateways[0];
+        let thousands = (world.admitted.len() - seen.0) as f64 / 1e3;
+        let [refills, ticks] =
+            [gateway.refills - seen.1, gateway.ticks - seen.2].map(|count| count as f64 / thousands);
+        let calls = world.calls - seen.3;
+        println!(
+            "{rate} a second, {busy} workers: of 1,000 requests {refills:.1} ask the pool, and ticks {ticks:.1} times shared data; \
+             {calls} calls in {SECONDS} s, {} waited",
+            world.waited
+        );
+        assert_eq!(thousands, (SECONDS * rate) as f64 / 1e3, "all are admitted");
+        assert!(refills <= f64::from(most_refills) && ticks <= f64::from(most_ticks));
+        assert!(calls <= SECONDS * 10);
+    }
 }
 
 #[test]
