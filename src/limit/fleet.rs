@@ -124,7 +124,7 @@ impl Fleet {
             return Answer::Token;
         }
         let Some(lending) = lending.filter(|lending| lending.is_alive(now.monotonic)) else {
-            return lease.alone(slot);
+            return lease.go_alone(host, (slot, terms), now.monotonic);
         };
         lease.is_alone = false;
         let answer = match lease.standing(slot, need, now.monotonic) {

@@ -142,6 +142,28 @@ impl Lease {
         Answer::Alone
     }
 
+    /// The same, with a place in the pools for what is admitted meanwhile: it is told when lending works again. Where there is no room it is not.
+    pub fn go_alone<H: SharedData>(
+        &mut self,
+        host: &H,
+        (slot, terms): (&Slot, &Terms),
+        now: Monotonic,
+    ) -> Answer {
+        let answer = self.alone(slot);
+        if answer == Answer::Alone {
+            let bucket = bucket_of(slot.account);
+            let added = lending::update(host, bucket, now, |pools| {
+                let added = pools.get_or_add(slot.account, terms, now).is_some();
+                (added, added)
+            });
+            if added == Ok(true) {
+                // The sync looks at a bucket that was empty when somebody says that it is not.
+                let _ = lending::call(host, bucket);
+            }
+        }
+        answer
+    }
+
     /// Asks the pool for the tokens that a request needs.
     pub fn refill<H: SharedData>(
         &mut self,

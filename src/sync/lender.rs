@@ -1,8 +1,8 @@
 //! Lends the fleet's tokens to this process: asks the control plane for those of the limits in use, puts them into the pools in shared
 //! data, tells what was admitted, and gives back what lies idle (`POST /sync/v1/leases`). One call for all accounts that are due.
 //!
-//! What is told leaves shared data before it is sent, and is never sent again. A call that fails is lost with what it said: tokens end with
-//! their lease then, and none are made.
+//! What is told of tokens leaves shared data before it is sent, and is never sent again. A call that fails is lost with what it said: tokens end
+//! with their lease then, and none are made. What was admitted without tokens is told until a call that tells it is answered.
 //!
 //! While the control plane does not answer, or not soon, the workers are told so, and each limit goes by its `when_unreachable`; calls
 //! that ask for nothing look whether it is back.
@@ -104,12 +104,12 @@ impl Lender {
     ) {
         // What is missing is made before the next look.
         self.has_made = self.has_made || lending::make(host).is_ok();
-        self.give_up(now.monotonic, counts);
+        self.give_up(host, now.monotonic, counts);
         if self.has_made && now.monotonic >= self.asks_again_at && self.calls.len() < MAX_CALLS {
             let asks = if self.lending.works { self.due_asks(host, now) } else { Vec::new() };
             let is_late = |call: &Call| now.monotonic.saturating_sub(call.asked.monotonic) >= LATE_NS;
             if !asks.is_empty() || (!self.lending.works && self.calls.iter().all(is_late)) {
-                self.call(asks, now, counts, send);
+                self.call(host, asks, now, counts, send);
             }
         }
         self.say(host, now.monotonic);
@@ -144,7 +144,7 @@ impl Lender {
             }
             Err(failure) => {
                 self.failed(&failure, now, counts);
-                forget_asks(host, &call.asks, now);
+                tell_again(host, &call.asks, now);
             }
         }
         self.say(host, now);
@@ -191,8 +191,9 @@ impl Lender {
         asks
     }
 
-    fn call(
+    fn call<H: SharedData>(
         &mut self,
+        host: &H,
         asks: Vec<Asked>,
         now: Now,
         counts: &mut Counts,
@@ -205,6 +206,7 @@ impl Lender {
             Err(error) => {
                 let failure = Failure::new(Kind::Refused, format!("not sent: {error}"));
                 self.failed(&failure, now.monotonic, counts);
+                tell_again(host, &asks, now.monotonic);
             }
         }
     }
@@ -246,20 +248,24 @@ impl Lender {
             std::mem::take(&mut self.calls).into_iter().partition(is_late);
         self.calls = others;
         for call in late {
-            forget_asks(host, &call.asks, now);
+            tell_again(host, &call.asks, now);
         }
     }
 
     /// Calls that are late, and those that were lost.
-    fn give_up(&mut self, now: Monotonic, counts: &mut Counts) {
+    fn give_up<H: SharedData>(&mut self, host: &H, now: Monotonic, counts: &mut Counts) {
         let age = |call: &Call| now.saturating_sub(call.asked.monotonic);
         if self.lending.works && self.calls.iter().any(|call| age(call) >= LATE_NS) {
             self.stop("no answer in time");
         }
-        let before = self.calls.len();
-        self.calls.retain(|call| age(call) < LOST_NS);
-        if self.calls.len() < before {
+        let (lost, others): (Vec<Call>, Vec<Call>) =
+            std::mem::take(&mut self.calls).into_iter().partition(|call| age(call) >= LOST_NS);
+        self.calls = others;
+        if !lost.is_empty() {
             self.failed(&Failure::new(Kind::Lost, "never answered"), now, counts);
+        }
+        for call in lost {
+            tell_again(host, &call.asks, now);
         }
     }
 
@@ -303,13 +309,20 @@ impl Lender {
 /// Most asks of one bucket.
 const MOST_PER_BUCKET: usize = 2 * crate::limit::pools::MAX_ENTRIES;
 
-/// No answer comes to these.
-fn forget_asks<H: SharedData>(host: &H, asks: &[Asked], now: Monotonic) {
-    for ask in asks.iter().filter(|ask| ask.want > 0) {
-        // Where this fails it is known a second later.
+/// No answer comes to these: what was admitted alone is told again. If they have arrived all the same it is debited twice, which admits less;
+/// a report of tokens that came twice would admit more.
+fn tell_again<H: SharedData>(host: &H, asks: &[Asked], now: Monotonic) {
+    for ask in asks.iter().filter(|ask| ask.want > 0 || ask.alone > 0) {
+        // Where this fails a second passes before anybody is asked again, and what was admitted alone is not told.
         let _ = lending::update(host, bucket_of(ask.account), now, |pools| {
             let Some(entry) = pools.get(ask.account) else { return (false, ()) };
-            entry.demand.asked_at = 0;
+            if ask.want > 0 {
+                entry.demand.asked_at = 0;
+            }
+            if ask.alone > 0 {
+                let quota = entry.account.quota;
+                entry.demand.alone = quota.charge(entry.demand.alone, now, u64::from(ask.alone));
+            }
             (true, ())
         });
     }

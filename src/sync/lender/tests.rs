@@ -16,6 +16,11 @@ const TICK_NS: u64 = 20_000_000;
 const MILLI: u64 = 1_000_000;
 
 fn slot(requests: u32, window: u32, burst: u32, when_unreachable: WhenUnreachable) -> Slot {
+    slot_of(7, requests, window, burst, when_unreachable)
+}
+
+/// Of the key with this hash.
+fn slot_of(hash: u8, requests: u32, window: u32, burst: u32, when_unreachable: WhenUnreachable) -> Slot {
     let number = |n| NonZeroU32::new(n).unwrap();
     let limit = Limit {
         name: "default".to_owned(),
@@ -28,7 +33,7 @@ fn slot(requests: u32, window: u32, burst: u32, when_unreachable: WhenUnreachabl
     };
     let mut record = KeyRecord::new("key_1".to_owned(), "ws_1".to_owned(), Environment::Live);
     record.limits = vec![limit.clone()];
-    Slot::new(&limit, &KeyHash([7; 32]), &record)
+    Slot::new(&limit, &KeyHash([hash; 32]), &record)
 }
 
 /// One process: a leader and a worker.
@@ -206,6 +211,49 @@ fn without_an_answer_a_limit_goes_by_what_it_says_and_what_it_admitted_is_told_o
         let alone: u32 = asks.iter().map(|ask| ask.alone).sum();
         assert!(alone <= 5 && (alone > 0) == (expected == Answer::Alone), "what has not drained: {asks:?}");
         assert_ne!(process.request(&slot), expected);
+    }
+}
+
+#[test]
+fn what_a_gateway_admitted_by_itself_is_told_until_a_call_that_tells_it_is_answered() {
+    let losses: [(&str, fn(&mut Process)); 4] = [
+        ("the call fails", |process| {
+            process.pass(1);
+            process.answered(Err(Failure::new(Kind::Unreached, "test")));
+        }),
+        ("it cannot be sent", |process| {
+            process.refuses = true;
+            process.pass(1);
+            process.refuses = false;
+        }),
+        ("nobody says what became of it", |process| drop(process.pass(76))),
+        ("it is late, and another one is answered", |process| {
+            process.pass(16);
+            process.answered_to(process.calls.len(), Ok(br#"{"lease_ms":1000,"grants":[]}"#));
+        }),
+    ];
+    for (what, lose) in losses {
+        let mut process = Process::new();
+        // Another limit finds out that nothing is lent; of this one, of which nothing drains while the test runs, nobody has asked before.
+        let [other, slot] =
+            [slot_of(9, 100, 1, 20, WhenUnreachable::Refuse), slot(1, 1_000, 20, WhenUnreachable::Gateway)];
+        process.request(&other);
+        process.pass(1);
+        process.answered(Err(Failure::new(Kind::Unreached, "test")));
+        process.pass(1);
+        assert_eq!(process.request(&slot), Answer::Alone);
+        assert!((0..5).all(|_| process.worker.spend(&slot, 1, || true)), "the gateway's own limiter");
+        // It is back, and what is told then does not arrive.
+        process.pass(15);
+        process.answered(Ok(br#"{"lease_ms":1000,"grants":[]}"#));
+        lose(&mut process);
+        process.lends = Some(1);
+        let told = |calls: Vec<LeaseCall>| -> Vec<u32> {
+            let asks = calls.into_iter().flat_map(|call| call.asks);
+            asks.map(|ask| ask.alone).filter(|alone| *alone > 0).collect()
+        };
+        assert_eq!(told(process.pass(200)), [5], "{what}");
+        assert_eq!(told(process.pass(200)), [0; 0], "{what}: once it has arrived");
     }
 }
 

@@ -109,6 +109,8 @@ impl Connected {
     /// Runs one function for each entry, all in one round trip.
     pub async fn run(&mut self, function: &str, entries: &[Entry]) -> Result<Vec<Answer>, Failure> {
         if entries.is_empty() {
+            // A gateway that asks for nothing wants to know whether the engine answers.
+            redis::cmd("TIME").query_async::<(u64, u64)>(&mut self.connection).await?;
             return Ok(Vec::new());
         }
         match self.send(function, entries, true).await {
