@@ -17,16 +17,16 @@ const FLAGS = [
 /** How long anything in a browser may take on a busy machine before it counts as stuck. */
 const TIMEOUT_MS = 120_000;
 
-/** A new browser with an empty profile, and with these arguments more. */
-export async function launch(more = []) {
+/** A new browser with an empty profile, and with these arguments more. Nothing in it takes longer than so many milliseconds; 0 is no limit. */
+export async function launch(more = [], timeout = TIMEOUT_MS) {
   const executablePath = CANDIDATES.find((path) => path && existsSync(path));
   if (!executablePath) throw new Error("no Chromium: run tests/browser/setup.sh, or set CHROMIUM");
   const args = [...FLAGS, ...more];
-  const browser = await chromium.launch({ executablePath, headless: true, args, timeout: TIMEOUT_MS });
+  const browser = await chromium.launch({ executablePath, headless: true, args, timeout });
   const newContext = browser.newContext.bind(browser);
   browser.newContext = async (options) => {
     const context = await newContext(options);
-    context.setDefaultTimeout(TIMEOUT_MS);
+    context.setDefaultTimeout(timeout);
     // A page with a key that nobody has copied asks before it is left.
     context.on("dialog", (dialog) => dialog.accept().catch(() => {}));
     return context;

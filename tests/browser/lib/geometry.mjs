@@ -1,6 +1,6 @@
 // What is wrong with how a page is laid out at its present width, in words; nothing when all is well. Runs in the page.
 
-/** Texts that lie over each other, stick out of their cell or of the window, are cut off without a sign or broken inside a word; parts that touch; a page that scrolls sideways. */
+/** Texts that lie over each other, stand in the column of their label, stick out of their cell or of the window, are cut off without a sign or broken inside a word; parts that touch; a page that scrolls sideways. */
 export function flaws(leastName) {
   const found = [];
   const html = document.documentElement;
@@ -36,6 +36,16 @@ export function flaws(leastName) {
     if (left < -1 || right > html.clientWidth + 1) found.push(`outside the window: ${say(element)}`);
     const cell = element.closest("td, th, .card, .tile, .button, .badge, .tag, .note, .side")?.getBoundingClientRect();
     if (cell && (left < cell.left - 1 || right > cell.right + 1)) found.push(`sticks out: ${say(element)}`);
+  }
+  // In a card a line has its label, and beside it what it says: all of it.
+  for (const cell of document.querySelectorAll("td[data-label]")) {
+    if (style(cell).display !== "grid") continue;
+    const columns = style(cell).gridTemplateColumns.split(" ");
+    if (columns.length < 2) continue;
+    const beside = cell.getBoundingClientRect().left + parseFloat(columns[0]);
+    for (const { element, left } of texts) {
+      if (cell.contains(element) && left < beside) found.push(`under its label: ${say(cell)}`);
+    }
   }
   // A short word in a cell or on a button has room for its letters beside each other.
   for (const element of document.querySelectorAll("td, thead th, .button, .badge, .tag, label, .side a")) {

@@ -10,8 +10,8 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const START_TIMEOUT_MS = 180_000;
 
-/** Starts everything and waits until the demo key is accepted. */
-export async function start() {
+/** Starts everything and waits until the demo key is accepted, for so many milliseconds. */
+export async function start(patience = START_TIMEOUT_MS) {
   const state = await mkdtemp(join(tmpdir(), "flamegate-browser-"));
   const [gateway, admin, control, upstream] = await freePorts(4);
   const env = {
@@ -25,7 +25,7 @@ export async function start() {
   const process_ = spawn(join(ROOT, "envoy/run.py"), { env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [process_.stdout, process_.stderr]) stream.on("data", (text) => (output += text));
-  await until("the stack is ready", START_TIMEOUT_MS, () => {
+  await until("the stack is ready", patience, () => {
     if (process_.exitCode !== null) throw new Error(`envoy/run.py has ended:\n${output}`);
     return output.includes("Ctrl-C stops everything");
   });

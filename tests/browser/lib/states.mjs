@@ -26,6 +26,14 @@ export async function fill(stack) {
   const limits = [{ requests: 12000, window_seconds: 3600, burst: 200 }];
   const rotated = await make("Mobile backend", { limits });
   await stack.api("POST", `/v1/api-keys/${rotated.id}/rotate`, { grace: "24h" });
+  const restrict = {
+    methods: ["GET", "POST"],
+    paths: ["/v1/agents/*", "/v1/conversations/transcripts/exports/*"],
+    addresses: ["203.0.113.0/24", "2001:db8:85a3::/48"],
+  };
+  const all = { requests: 500_000, window_seconds: 60, burst: 100_000, reach: "fleet", when_unreachable: "refuse" };
+  await make("Partner (agents only)", { restrict, limits: [all, { name: "day", requests: 1_000_000, window_seconds: 86_400 }] });
+  await stack.api("POST", "/v1/tokens", { name: "terraform-production", workspace: "demo", role: "member" });
   const busy = await make("Production App");
   await use(stack, [
     ...[0, 1, 2, 26, 50, 500].flatMap((hours) => counts(busy, hours * 60, { admitted: 90, rate_limited: 7, environment: 1 })),
@@ -82,6 +90,9 @@ async function cutOff(stack, name) {
   await stack.api("DELETE", `/v1/gateway-credentials/${name}`);
 }
 
+/** People who were invited; each once, however often the states are visited. */
+let guests = 0;
+
 /** Visits every state; calls `visit(name)` in each. */
 export async function tour(page, stack, visit) {
   const go = (path) => page.goto(stack.url + path);
@@ -100,6 +111,7 @@ export async function tour(page, stack, visit) {
     ["audit-log", "/w/demo/audit"],
     ["settings", "/w/demo/settings"],
     ["members", "/w/demo/settings/members"],
+    ["tokens", "/operators/tokens"],
     ["api-keys-search", `${keys}?q=laptop`],
     ["api-keys-none", `${keys}?q=old+laptop&status=active`],
     ["account", "/account"],
@@ -129,11 +141,19 @@ export async function tour(page, stack, visit) {
     ["key", "Production App", "?span=month"],
     ["key-rotated", "Mobile backend", ""],
     ["key-revoked", "Old laptop", ""],
+    ["key-restricted", "Partner (agents only)", ""],
   ]) {
     const { id } = found.findLast((key) => key.name === name);
     await go(`${keys}/${id}${more}`);
     await visit(state);
   }
+  await go("/w/demo/settings/members");
+  await page.getByLabel("E-mail address").fill(`colleague-${++guests}@example.com`);
+  await page.getByRole("button", { name: "Create link" }).click();
+  const link = await page.locator("#link").innerText();
+  // Without the script it is the path alone.
+  await page.goto(new URL(link, stack.url).href);
+  await visit("join");
   await go("/w/empty");
   await visit("first-request");
   await go(`${keys}/new`);
@@ -145,6 +165,8 @@ export async function tour(page, stack, visit) {
   await page.getByLabel("Expires").selectOption("90");
   await page.getByRole("combobox", { name: "Limit" }).selectOption("own");
   await page.getByLabel("Requests").fill("600");
+  await page.getByLabel("Access").selectOption("some");
+  await page.getByLabel("Paths").fill("/v1/checkout/*");
   await visit("generate");
   await page.getByRole("button", { name: "Generate key" }).click();
   await page.locator("#key").waitFor();

@@ -108,7 +108,7 @@ for (const [what, { args, device, without, spaced }, sizes] of [
       const told = [];
       await everyState(page, async (name) => {
         // Fifty rows that are alike, and pages made of the parts of others.
-        if (["api-keys-many", "key-rotated", "first-request"].includes(name)) return;
+        if (["api-keys-many", "api-keys-none", "key-rotated", "first-request", "join"].includes(name)) return;
         // What lies over the page on purpose need only stay in the window. Without the script the dialog is a page.
         const over = ["menu", "switcher", "revoke-dialog"].includes(name) && (await page.locator(OVER).count()) > 0;
         if (spaced) await page.evaluate(spaceOut);
