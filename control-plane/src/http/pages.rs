@@ -19,6 +19,7 @@ mod device;
 mod error;
 mod fields;
 mod form;
+mod frame;
 mod front;
 mod gateways;
 mod headers;
@@ -118,6 +119,7 @@ pub(super) fn router<S>(app: &App) -> Result<Router<S>, ConfigError> {
         .nest("/w/{workspace}", workspace)
         .route("/w/{workspace}/{*rest}", get(nothing_here).post(nothing_here))
         .method_not_allowed_fallback(astray::action)
+        .layer(middleware::from_fn(frame::around))
         .layer(session::layer(app))
         .layer(middleware::from_fn_with_state(app.clone(), headers::secure_cookies))
         .layer(middleware::from_fn_with_state(app.clone(), headers::admit))
@@ -135,6 +137,6 @@ fn foreign(_: ProtectionError) -> Response {
     PageError::Forgery.into_response()
 }
 
-async fn nothing_here(_: session::SignedIn) -> PageError {
+async fn nothing_here(_: place::Place) -> PageError {
     PageError::Failed(Failure::NoRoute)
 }

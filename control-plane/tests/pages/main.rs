@@ -9,6 +9,7 @@ mod browser;
 mod colours;
 mod cookies;
 mod devices;
+mod errors;
 mod gateways;
 mod headers;
 mod key_page;

@@ -168,6 +168,7 @@ async fn one_person_cannot_make_keys_without_end() {
     let page = refused.expect("refused");
     assert!((1..=121).contains(&page.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap()));
     page.shows("Too many changes at once");
+    page.shows("<nav aria-label=\"Main\">");
     // What was typed is in the form that the page has; sent again later, it makes the key.
     page.shows("mine &#60;b&#62;");
     page.shows(&format!("action=\"{KEYS}\""));

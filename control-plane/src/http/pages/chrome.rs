@@ -1,6 +1,5 @@
 //! The frame around a page for a signed-in user.
 
-use super::session::SignedIn;
 use super::view::Assets;
 use crate::domain::users::{Membership, Role, User};
 
@@ -17,6 +16,16 @@ pub(super) enum Section {
     Tokens,
     Plans,
     Shadow,
+    /// A page of none of these.
+    Elsewhere,
+}
+
+/// Whoever has signed in, as far as a frame shows them.
+pub(super) trait Person {
+    /// Who they are.
+    fn user(&self) -> &User;
+    /// The token of their forms.
+    fn csrf(&self) -> &str;
 }
 
 /// The frame of a page for a signed-in user.
@@ -38,15 +47,15 @@ pub(super) struct Chrome {
 
 impl Chrome {
     /// Around a page of a workspace, or of the user.
-    pub fn new(title: &str, section: Section, signed_in: &SignedIn, here: Option<&Membership>) -> Self {
-        let User { email, memberships, .. } = &signed_in.user;
+    pub fn new(title: &str, section: Section, person: &impl Person, here: Option<&Membership>) -> Self {
+        let User { email, memberships, .. } = person.user();
         let here = here.or(memberships.first()).cloned();
         let other =
             |one: &&Membership| here.as_ref().is_none_or(|here| one.workspace_seq != here.workspace_seq);
         let others = memberships.iter().filter(other).cloned().collect();
         let (title, window) = (title.to_owned(), title.to_owned());
-        let (email, csrf) = (email.clone(), signed_in.csrf.clone());
-        let is_operator = signed_in.user.is_operator;
+        let (email, csrf) = (email.clone(), person.csrf().to_owned());
+        let is_operator = person.user().is_operator;
         Self { assets: Assets::new(), title, window, section, email, csrf, here, others, is_operator }
     }
 
@@ -74,6 +83,7 @@ impl Chrome {
             Section::Tokens => section == "tokens",
             Section::Plans => section == "plans",
             Section::Shadow => section == "shadow",
+            Section::Elsewhere => false,
         }
     }
 
@@ -95,7 +105,8 @@ impl Chrome {
             | Section::Account
             | Section::Tokens
             | Section::Plans
-            | Section::Shadow => "",
+            | Section::Shadow
+            | Section::Elsewhere => "",
         }
     }
 

@@ -4,11 +4,16 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::chrome::Chrome;
+use super::frame;
 use super::too_many::TooMany;
 use super::view::{Assets, html};
 use super::way_back::WayBack;
 use crate::domain::error::Error;
 use crate::http::error::Failure;
+
+/// What is not found when there is no such key, or none of this workspace: which of the two is told to nobody.
+pub(super) const API_KEY: &str = "API key";
 
 /// Why a page is not shown.
 #[derive(Debug)]
@@ -29,15 +34,29 @@ pub(super) enum PageError {
     Failed(Failure),
 }
 
+/// For whoever is not signed in, or where nobody has asked who is.
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage<'a> {
     assets: Assets,
+    words: Words<'a>,
+}
+
+/// In the frame of whoever is signed in.
+#[derive(Template)]
+#[template(path = "error_in_frame.html")]
+struct ErrorInFrame<'a> {
+    chrome: Chrome,
+    words: Words<'a>,
+}
+
+/// What the page says.
+struct Words<'a> {
     status: u16,
     title: &'a str,
     text: &'a str,
     /// Where the way on leads, and what it says.
-    link: (&'a str, &'a str),
+    link: (String, &'static str),
 }
 
 impl PageError {
@@ -71,9 +90,31 @@ impl PageError {
         }
     }
 
+    /// Where to go from here, and what the link says.
+    fn way_on(&self, frame: Option<&Chrome>) -> (String, &'static str) {
+        let here = frame.map(Chrome::slug).filter(|slug| !slug.is_empty());
+        match (self, here) {
+            (Self::Stale(back), _) if back.keeps() => {
+                (back.place().to_owned(), "Open it again, as you had filled it in")
+            }
+            (Self::Stale(back), _) => (back.place().to_owned(), "Open it again"),
+            (Self::NoInvitation, None) => ("/sign-in".to_owned(), "Sign in"),
+            (Self::Failed(Failure::Failed(Error::NotFound(API_KEY))), Some(slug)) => {
+                (format!("/w/{slug}/settings/api-keys"), "Look in the list")
+            }
+            (_, Some(slug)) => (format!("/w/{slug}"), "Back to Overview"),
+            (_, None) => ("/".to_owned(), "Back to Overview"),
+        }
+    }
+
     fn explain_failure(failure: &Failure) -> (StatusCode, &str, &str) {
         let status = failure.status();
         match failure {
+            Failure::Failed(Error::NotFound(API_KEY)) => (
+                status,
+                "No such key here",
+                "This workspace has no key with that id. The list finds keys by name and by id, those that have ended, too.",
+            ),
             Failure::NoRoute | Failure::Failed(Error::NotFound(_)) => (
                 status,
                 "Page not found",
@@ -119,14 +160,14 @@ impl IntoResponse for PageError {
             tracing::error!(error = %cause, "a page failed");
         }
         let (status, title, text) = self.explain();
-        let link = match &self {
-            Self::Stale(back) if back.keeps() => (back.place(), "Open it again, as you had filled it in"),
-            Self::Stale(back) => (back.place(), "Open it again"),
-            Self::NoInvitation => ("/sign-in", "Sign in"),
-            _ => ("/", "Back to Overview"),
+        let frame = frame::take(title);
+        let link = self.way_on(frame.as_ref());
+        let words = Words { status: status.as_u16(), title, text, link };
+        let page = match frame {
+            Some(chrome) => html(&ErrorInFrame { chrome, words }),
+            None => html(&ErrorPage { assets: Assets::new(), words }),
         };
-        let page = ErrorPage { assets: Assets::new(), status: status.as_u16(), title, text, link };
-        let mut response = (status, html(&page)).into_response();
+        let mut response = (status, page).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -4,9 +4,10 @@ use axum::extract::{FromRequest, FromRequestParts, OriginalUri, RawPathParams, R
 use axum::http::request::Parts;
 
 use super::chrome::{Chrome, Section};
-use super::error::PageError;
+use super::error::{API_KEY, PageError};
 use super::fields::Fields;
 use super::form::Posted;
+use super::frame;
 use super::session::SignedIn;
 use super::too_many::TooMany;
 use crate::contract::Scope;
@@ -72,7 +73,7 @@ impl Place {
 
     /// The key of the path, if it is one of this workspace.
     pub async fn key(&self, app: &App) -> Result<Key, PageError> {
-        let none = || PageError::from(Error::NotFound("API key"));
+        let none = || PageError::from(Error::NotFound(API_KEY));
         let key = app.keys.find(self.id.as_deref().ok_or_else(none)?).await?;
         if key.workspace_seq == self.membership.workspace_seq { Ok(key) } else { Err(none()) }
     }
@@ -94,6 +95,7 @@ impl Place {
         let param = |name| params.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_owned());
         let membership = param("workspace").and_then(|slug| signed_in.user.membership(&slug).cloned());
         let membership = membership.ok_or(PageError::from(Error::NotFound("workspace")))?;
+        frame::found(&signed_in, Some(&membership));
         Ok(Self { signed_in, membership, id: param("id") })
     }
 }

@@ -10,8 +10,10 @@ use subtle::ConstantTimeEq as _;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
+use super::chrome::Person;
 use super::cookies;
 use super::error::PageError;
+use super::frame;
 use super::headers::PageSlot;
 use super::session_store::{Sessions, hash};
 use super::way_back::WayBack;
@@ -120,6 +122,16 @@ impl SignedIn {
     }
 }
 
+impl Person for SignedIn {
+    fn user(&self) -> &User {
+        &self.user
+    }
+
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
 impl FromRequestParts<App> for SignedIn {
     type Rejection = PageError;
 
@@ -136,7 +148,9 @@ impl FromRequestParts<App> for SignedIn {
                     seat.vouch(Owner::Person(user.seq));
                 }
                 let slot = parts.extensions.get().cloned();
-                Ok(Self { user, csrf, session, address, slot })
+                let signed_in = Self { user, csrf, session, address, slot };
+                frame::found(&signed_in, None);
+                Ok(signed_in)
             }
             None => {
                 if let Some(seat) = seat {

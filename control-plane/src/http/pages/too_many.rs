@@ -6,7 +6,9 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::chrome::Chrome;
 use super::fields::Fields;
+use super::frame;
 use super::view::{Assets, html};
 
 /// A form that came too soon.
@@ -23,6 +25,19 @@ pub(super) struct TooMany {
 #[template(path = "too_many.html")]
 struct TooManyPage<'a> {
     assets: Assets,
+    again: Again<'a>,
+}
+
+/// The same in the person's frame.
+#[derive(Template)]
+#[template(path = "too_many_in_frame.html")]
+struct TooManyInFrame<'a> {
+    chrome: Chrome,
+    again: Again<'a>,
+}
+
+/// The form once more.
+struct Again<'a> {
     wait_seconds: u64,
     action: &'a str,
     fields: Vec<(&'a str, &'a str)>,
@@ -43,9 +58,12 @@ impl TooMany {
     /// The page, with the form in it.
     pub fn into_response(self) -> Response {
         let Self { wait_seconds, action, fields } = self;
-        let page =
-            TooManyPage { assets: Assets::new(), wait_seconds, action: &action, fields: fields.pairs() };
-        let mut response = (StatusCode::TOO_MANY_REQUESTS, html(&page)).into_response();
+        let again = Again { wait_seconds, action: &action, fields: fields.pairs() };
+        let page = match frame::take("Too many changes") {
+            Some(chrome) => html(&TooManyInFrame { chrome, again }),
+            None => html(&TooManyPage { assets: Assets::new(), again }),
+        };
+        let mut response = (StatusCode::TOO_MANY_REQUESTS, page).into_response();
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_seconds));
         response
     }
