@@ -159,7 +159,7 @@ if (wait) {
 document.querySelector("[data-mistakes]")?.focus();
 
 // Menus close by Escape and by a click beside them.
-const openMenus = () => document.querySelectorAll("details.menu[open], details.switch[open]");
+const openMenus = () => document.querySelectorAll("details.menu[open], details.switch[open], details.fold[open]");
 addEventListener("click", (event) => {
   for (const menu of openMenus()) if (!menu.contains(event.target)) menu.open = false;
 });

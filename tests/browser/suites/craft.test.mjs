@@ -35,6 +35,15 @@ async function stickingOut(page) {
   );
 }
 
+/** In how many lines the menu stands. Runs in the page. */
+function menuLines() {
+  const parts = [...document.querySelectorAll(".side nav a, .side nav summary")].filter((part) => part.checkVisibility());
+  return new Set(parts.map((part) => Math.round(part.getBoundingClientRect().top / 8))).size;
+}
+
+/** Most lines that the menu has above a page on a telephone. */
+const MOST_LINES = 2;
+
 /** How a state is looked at: one pass over the states, in one browser, shows each in all of these. */
 const LOOKS = [
   { width: 375, colorScheme: "light", axe: true },
@@ -56,6 +65,8 @@ test("no state scrolls sideways, and none has anything serious for axe, narrow a
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       const found = await stickingOut(page);
       if ((await overflow(page)) > 0) found.push("wider than the window");
+      const lines = width < 800 && (await page.locator(".fold[open]").count()) === 0 ? await page.evaluate(menuLines) : 0;
+      if (lines > MOST_LINES) found.push(`${lines} lines of menu`);
       const { violations } = axe ? await page.evaluate(() => globalThis.axe.run()) : { violations: [] };
       const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
       found.push(...serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`));
@@ -105,6 +116,38 @@ test("the keyboard reaches the content first, then every control, visibly", asyn
     assert.ok(seen.some(({ name }) => name === wanted), `the keyboard does not reach ${wanted}`);
   }
   assert.ok(seen.some(({ name }) => name.startsWith("Actions for Production App")), "the keyboard does not reach a row's menu");
+});
+
+test("on a telephone the pages of the installation fold into one menu, by keyboard and without scripts", async () => {
+  for (const javaScriptEnabled of [true, false]) {
+    const context = await browser.newContext({ viewport: { width: 375, height: 812 }, javaScriptEnabled });
+    const page = await context.newPage();
+    await signIn(page, stack.user);
+    await page.goto(`${stack.url}/operators/plans`);
+    const fold = page.locator(".fold summary");
+    const links = page.locator(".fold a:visible");
+    assert.equal(await fold.getAttribute("aria-current"), "true");
+    assert.equal(await links.count(), 0);
+    await fold.focus();
+    await page.keyboard.press("Enter");
+    assert.equal(await links.count(), 4);
+    assert.equal(await overflow(page), 0);
+    for (const link of await links.all()) {
+      const { x, width } = await link.boundingBox();
+      assert.ok(x >= 0 && x + width <= 375, `${await link.textContent()} leaves the window`);
+    }
+    if (javaScriptEnabled) {
+      await page.keyboard.press("Escape");
+      assert.equal(await links.count(), 0);
+      assert.equal(await fold.evaluate((summary) => summary === document.activeElement), true);
+      await page.keyboard.press("Enter");
+    }
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await Promise.all([page.waitForURL("**/operators/shadow"), page.keyboard.press("Enter")]);
+    await context.close();
+  }
 });
 
 test("colours that were chosen are those of every page, whatever the system has", async () => {

@@ -87,6 +87,11 @@ impl Chrome {
         }
     }
 
+    /// Whether the page is one of the installation.
+    pub fn is_installation(&self) -> bool {
+        matches!(self.section, Section::Gateways | Section::Plans | Section::Shadow | Section::Tokens)
+    }
+
     /// The role in words.
     pub fn role(&self) -> &'static str {
         self.here.as_ref().map_or("", |here| here.role.words())
