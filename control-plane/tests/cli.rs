@@ -442,13 +442,17 @@ async fn what_a_key_is_doing() {
     assert!(told(&output).contains("nothing was counted yet"), "{}", told(&output));
     let minute = control.clock.now().as_second() / 60;
     let count = |outcome| json!({"key_id": id, "outcome": outcome, "minute": minute, "requests": 7});
-    let post = json!({"gateway": "gw", "sequence": 1, "counts": [count("admitted"), count("rate_limited")]});
+    let counts = [count("admitted"), count("rate_limited")];
+    let post = json!({"gateway": "gw", "sequence": 1, "counts": counts, "shadow": {"keys": [count("rate_limited")]}});
     let request = control.http.post(control.url("/sync/v1/usage")).bearer_auth(SYNC).json(&post);
     let answer = request.header("x-flamegate-session", "0".repeat(32)).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let output = cli(&control, &["keys", "usage", &id, "--since", "2h", "--step", "minute"]).await;
     let table = words(&succeeded(&output));
-    assert!(table.starts_with("START ADMITTED LIMITED") && table.ends_with("total 7 7 0 0 0 0"), "{table}");
+    assert!(
+        table.starts_with("START ADMITTED LIMITED") && table.ends_with("total 7 7 0 0 0 0 7 0"),
+        "{table}"
+    );
     assert_eq!(table.matches(" 7 7 0").count(), 2, "minutes without a request are left out: {table}");
     assert!(told(&output).contains("at shared/gw"), "{}", told(&output));
     let json = json_of(&cli(&control, &["keys", "usage", &id, "--json"]).await);

@@ -49,7 +49,7 @@ impl App {
     /// The metrics as text.
     pub async fn metrics_text(&self) -> Result<Vec<u8>, Error> {
         let (gateways, polls) = self.gateways.states();
-        let serving_nobody = self.gateways.serving_nobody();
+        let (serving_nobody, in_shadow) = (self.gateways.serving_nobody(), self.gateways.in_shadow());
         let ((keys, notices), revision) = (self.key_counts().await?, self.store.head().revision);
         let connections = self.connections.census();
         let replicas = self.gateways.replicas().iter().filter(|replica| replica.is_alive()).count().max(1);
@@ -59,6 +59,7 @@ impl App {
             revision,
             gateways,
             serving_nobody,
+            in_shadow,
             polls,
             replicas,
             clock_ahead: self.clock.ahead().as_secs_f64(),

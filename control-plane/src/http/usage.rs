@@ -45,6 +45,10 @@ pub(super) struct TallyBody {
     environment: u64,
     /// After the key was revoked: those that the gateways' samples have.
     revoked: u64,
+    /// Those of `rate_limited` that have passed in shadow; the others got 429.
+    shadow_limited: u64,
+    /// Those of `forbidden`, `expired` and `environment` that have passed in shadow; the others got 401 or 403.
+    shadow_refused: u64,
 }
 
 /// The requests of a minute, an hour or a day.
@@ -245,8 +249,26 @@ impl From<&Bucket> for BucketBody {
 
 impl From<&Tally> for TallyBody {
     fn from(tally: &Tally) -> Self {
-        let Tally { admitted, rate_limited, forbidden, expired, environment, revoked } = *tally;
-        Self { admitted, rate_limited, forbidden, expired, environment, revoked }
+        let [
+            admitted,
+            rate_limited,
+            forbidden,
+            expired,
+            environment,
+            revoked,
+            shadow_limited,
+            shadow_refused,
+        ] = tally.counts();
+        Self {
+            admitted,
+            rate_limited,
+            forbidden,
+            expired,
+            environment,
+            revoked,
+            shadow_limited,
+            shadow_refused,
+        }
     }
 }
 

@@ -32,7 +32,7 @@ impl KeySeries {
     /// Counts requests of a key: the first `most` keys have series of their own, what is beyond them counts as that of `other`.
     pub fn count(&self, id: &str, tally: &Tally) {
         let id = if self.is_told(id) { id } else { OTHER_KEYS };
-        for (outcome, requests) in Tally::NAMES.into_iter().zip(tally.counts()) {
+        for (outcome, requests) in Tally::OUTCOMES.into_iter().zip(tally.outcomes()) {
             if requests > 0 {
                 self.requests.with_label_values(&[id, outcome]).inc_by(requests);
             }

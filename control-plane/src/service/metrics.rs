@@ -34,6 +34,7 @@ pub struct Metrics {
     connected: IntGauge,
     gateways: IntGaugeVec,
     serving_nobody: IntGauge,
+    in_shadow: IntGauge,
     notices: IntGaugeVec,
     polls: IntGauge,
     replicas: IntGauge,
@@ -57,6 +58,8 @@ pub struct Reading {
     pub gateways: GatewayCounts,
     /// Those of them that are connected and have the keys while none of their workers has.
     pub serving_nobody: usize,
+    /// Those that are connected and have a filter in shadow.
+    pub in_shadow: usize,
     /// Polls that are held.
     pub polls: u32,
     /// Control planes on the database, this one included.
@@ -169,6 +172,10 @@ impl Metrics {
                 "gateways_serving_nobody",
                 "Connected gateways that have the keys while none of their workers has.",
             )?,
+            in_shadow: IntGauge::new(
+                "gateways_in_shadow",
+                "Connected gateways that say that a filter of theirs is in shadow: it decides and counts, and refuses nothing.",
+            )?,
             notices: IntGaugeVec::new(
                 Opts::new("notices", "Keys that somebody ought to look at, by why."),
                 &["kind"],
@@ -209,7 +216,7 @@ impl Metrics {
     }
 
     fn register_all(&self) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 19] = [
+        let all: [Box<dyn Collector>; 20] = [
             Box::new(self.requests.clone()),
             Box::new(self.latency.clone()),
             Box::new(self.sync_pages.clone()),
@@ -221,6 +228,7 @@ impl Metrics {
             Box::new(self.connected.clone()),
             Box::new(self.gateways.clone()),
             Box::new(self.serving_nobody.clone()),
+            Box::new(self.in_shadow.clone()),
             Box::new(self.notices.clone()),
             Box::new(self.polls.clone()),
             Box::new(self.replicas.clone()),
@@ -302,6 +310,7 @@ impl Metrics {
             self.notices.with_label_values(&[kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.serving_nobody.set(counted(reading.serving_nobody));
+        self.in_shadow.set(counted(reading.in_shadow));
         self.polls.set(i64::from(reading.polls));
         self.replicas.set(counted(reading.replicas));
         self.clock_ahead.set(reading.clock_ahead);

@@ -52,6 +52,7 @@ async fn metrics_count_keys_gateways_and_requests_by_route() {
         "flamegate_control_other_histories_total 0",
         "flamegate_control_refused_tokens_total{kind=\"sync_missing\"} 0",
         "flamegate_control_gateways_serving_nobody 0",
+        "flamegate_control_gateways_in_shadow 0",
         "flamegate_control_polls_held 0",
         "flamegate_control_sync_pages_total{kind=\"reset\"} 1",
         "flamegate_control_http_requests_total{method=\"POST\",route=\"/v1/api-keys/{id}/revoke\",status=\"200\"} 1",
@@ -82,9 +83,20 @@ async fn metrics_tell_gateways_apart_by_what_they_do() {
     let mut gone = Gateway::new(&control, "gone");
     gone.catch_up(&control).await;
     state("enforcing", 1).await;
+    for (name, shadow) in [("trying", Some(true)), ("refusing", Some(false)), ("older", None)] {
+        let mut gateway = Gateway::new(&control, name);
+        gateway.query.shadow = shadow;
+        gateway.page().await.unwrap();
+    }
+    let in_shadow = async |count: u32| {
+        let (text, line) = (metrics(&control).await, format!("flamegate_control_gateways_in_shadow {count}"));
+        assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+    };
+    in_shadow(1).await;
     control.clock.advance(Duration::from_secs(120));
     state("cut_off", 2).await;
     state("enforcing", 0).await;
+    in_shadow(0).await;
     let request = control.http.get(control.url("/sync/v1/changes?gateway=a"));
     Answer::of(request).await.refused(401, "UNAUTHORIZED");
     let text = metrics(&control).await;

@@ -233,6 +233,38 @@ async fn an_operator_puts_a_key_in_shadow_and_members_see_it() {
     page.hides("Enforce its limits");
 }
 
+#[tokio::test]
+async fn what_has_passed_in_shadow_is_not_called_refused() {
+    let (control, browser) = start().await;
+    let key = control.create_key().await;
+    let mut poster = Poster::new();
+    poster
+        .counts(
+            &control,
+            &[(&key, "admitted", 0, 80), (&key, "rate_limited", 0, 15), (&key, "forbidden", 0, 5)],
+        )
+        .await;
+    poster.shadow(&control, &key, ("rate_limited", "rate_limited.key"), 10).await;
+    poster.shadow(&control, &key, ("forbidden", "forbidden.path"), 5).await;
+    for span in ["hour", "day", "week", "month"] {
+        let page = browser.get(&format!("{}?span={span}", path(&key))).await;
+        for text in [
+            "Admitted <strong>80</strong>",
+            "Passed in shadow <strong>15</strong>",
+            "Rate limited (429) <strong>5</strong>",
+            "Refused (401, 403) <strong>0</strong>",
+            "80 admitted, 15 passed in shadow, 5 rate limited, 0 refused",
+        ] {
+            page.shows(text);
+        }
+    }
+    browser.get("/w/demo").await.shows("0 % refused, 5.0 % rate limited");
+    let usage = control.get(&format!("/v1/api-keys/{}/usage", key["id"].as_str().unwrap())).await.expect(200);
+    let of = |name: &str| usage["totals"][name].as_u64().unwrap();
+    let told = ["rate_limited", "shadow_limited", "forbidden", "shadow_refused"].map(of);
+    assert_eq!(told, [15, 10, 5, 5]);
+}
+
 /// Whoever reads that nothing counts asks what that does to requests.
 #[tokio::test]
 async fn a_fleet_limit_that_nothing_counts_says_what_gateways_do() {

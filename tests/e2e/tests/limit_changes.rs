@@ -221,8 +221,9 @@ fn a_key_in_shadow_passes_over_its_limit_is_counted_and_is_refused_once_it_is_ta
         let metrics = gateway.stack.envoy.metrics();
         let told = metrics.requests("shadow_rate_limited", "key");
         let path = format!("/v1/api-keys/{}/usage", key.id);
-        let used = gateway.stack.control.data("GET", &path, None)["totals"]["rate_limited"].clone();
-        if told == would as u64 && used == json!(would) { Ok(()) } else { Err(format!("{told}, {used}")) }
+        let totals = gateway.stack.control.data("GET", &path, None)["totals"].clone();
+        let is_told = ["rate_limited", "shadow_limited"].iter().all(|name| totals[*name] == json!(would));
+        if told == would as u64 && is_told { Ok(()) } else { Err(format!("{told}, {totals}")) }
     });
     set(&gateway, &key, false);
     for worker in &mut gateway.workers {

@@ -22,7 +22,7 @@ pub(in crate::cli) struct UsageArgs {
     pub step: Option<String>,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 9] = [
     ("START", "/start"),
     ("ADMITTED", "/admitted"),
     ("LIMITED", "/rate_limited"),
@@ -30,6 +30,8 @@ const COLUMNS: [Column; 7] = [
     ("EXPIRED", "/expired"),
     ("ENVIRONMENT", "/environment"),
     ("REVOKED", "/revoked"),
+    ("SHADOW LIMITED", "/shadow_limited"),
+    ("SHADOW REFUSED", "/shadow_refused"),
 ];
 
 /// What a key was used for: buckets with requests as a table, and when it was last used.

@@ -134,6 +134,21 @@ impl Rows {
             }
             self.add(*row, minute, &tally, now);
         }
+        for count in &batch.post.shadow.keys {
+            let Some(row) = known.get(&count.key_id) else { continue };
+            let Some(minute) = minute(count.minute, now) else { continue };
+            let requests = count.requests.min(MOST_REQUESTS);
+            let mut passed = Tally::default();
+            match count.outcome {
+                // Nobody would have refused it; the contract lets none through.
+                UsageOutcome::Admitted => continue,
+                UsageOutcome::RateLimited => passed.shadow_limited = requests,
+                UsageOutcome::Forbidden | UsageOutcome::Expired | UsageOutcome::Environment => {
+                    passed.shadow_refused = requests;
+                }
+            }
+            self.add(*row, minute, &passed, now);
+        }
         let row_of = |id: &str| known.get(id).map(|row| row.seq);
         self.shadow.take(&gateway, &batch.post.shadow, row_of, now);
     }
@@ -231,6 +246,35 @@ mod tests {
         let steps: Vec<_> =
             rows.keys.keys().filter(|(seq, ..)| *seq == 2).map(|(_, _, step, _)| *step).collect();
         assert_eq!(steps, [Step::Hour, Step::Day], "too old for minutes, and one too old for anything");
+    }
+
+    #[test]
+    fn what_has_passed_in_shadow_is_noted_beside_what_it_would_have_been_refused_for() {
+        let count = |id: &str, outcome: &str, requests: u64| serde_json::json!({"key_id": id, "outcome": outcome, "minute": NOW, "requests": requests});
+        let shadow = [
+            count("key_1", "rate_limited", 3),
+            count("key_1", "forbidden", 2),
+            count("key_1", "expired", 1),
+            count("key_none", "forbidden", 9),
+        ];
+        let rows = rows(serde_json::json!({
+            "gateway": "a", "sequence": 1,
+            "counts": [count("key_1", "rate_limited", 7), count("key_1", "forbidden", 2), count("key_1", "expired", 1)],
+            "shadow": {"keys": shadow},
+        }));
+        let wanted = Tally {
+            rate_limited: 7,
+            shadow_limited: 3,
+            forbidden: 2,
+            expired: 1,
+            shadow_refused: 3,
+            ..Tally::default()
+        };
+        for step in Step::ALL {
+            assert_eq!(rows.keys[&(1, 9, step, step.start(NOW))], wanted);
+            assert_eq!(rows.workspaces[&(9, step, step.start(NOW))], wanted);
+        }
+        assert_eq!(rows.keys.len(), 3, "of the key that there is");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::error::PageError;
 use super::gateways::Glance;
 use super::place::Place;
 use super::session::SignedIn;
-use super::usage::{Chart, LastUsed, Line, Span, refused};
+use super::usage::{Chart, LastUsed, Line, Span};
 use super::view::{counted, grouped, html};
 use crate::domain::error::Error;
 use crate::domain::keys::{Key, KeyFilter, Status};
@@ -187,8 +187,8 @@ impl Traffic {
         Self {
             counted,
             total: grouped(sum.total()),
-            limited: share(sum.rate_limited),
-            refused: share(refused(&sum)),
+            limited: share(sum.limited()),
+            refused: share(sum.refused()),
         }
     }
 }
@@ -200,8 +200,8 @@ impl Busy {
             name: key.name.clone(),
             hint: key.hint.clone(),
             total: grouped(tally.total()),
-            limited: share(tally.rate_limited, tally.total()),
-            refused: share(refused(tally), tally.total()),
+            limited: share(tally.limited(), tally.total()),
+            refused: share(tally.refused(), tally.total()),
             last_used: LastUsed::new(lines, key, now),
             line: Line::new(lines, key),
         }

@@ -5,5 +5,5 @@ mod chart;
 mod span;
 
 pub(super) use self::cells::{LastUsed, Line};
-pub(super) use self::chart::{Chart, refused};
+pub(super) use self::chart::Chart;
 pub(super) use self::span::Span;

@@ -120,6 +120,16 @@ impl Gateways {
         gateways.iter().filter(|(_, gateway)| gateway.is_connected(now) && gateway.serves_nobody()).count()
     }
 
+    /// Connected gateways that have said that a filter of theirs is in shadow.
+    pub fn in_shadow(&self) -> usize {
+        let now = self.inner.clock.instant();
+        let gateways = self.inner.registry.lock();
+        gateways
+            .iter()
+            .filter(|(_, gateway)| gateway.is_connected(now) && gateway.shadow == Some(true))
+            .count()
+    }
+
     /// The last poll under a credential, of a gateway that is remembered.
     pub fn last_seen(&self, credential: &str) -> Option<Timestamp> {
         let gateways = self.inner.registry.lock();

@@ -149,7 +149,7 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
     let (state, unused) = ("i / 50 % 100", "i / 50 % 10 = 3");
     let usage = |step: i64, start: &str, condition: &str| {
         format!(
-            "INSERT INTO key_usage SELECT seq, {step}, {start}, workspace_seq, seq % 1000, 1, 0, 0, 0, 0
+            "INSERT INTO key_usage SELECT seq, {step}, {start}, workspace_seq, seq % 1000, 1, 0, 0, 0, 0, 0, 0
              FROM api_keys JOIN n ON TRUE WHERE {condition}"
         )
     };
@@ -158,7 +158,7 @@ async fn fill(sql: &mut impl Sql, dialect: Dialect) {
     let of_all = |step: i64, many: i64| {
         let numbers = numbers(many);
         format!(
-            "{numbers} INSERT INTO workspace_usage SELECT seq, {step}, {today} - (i - 1) * {step}, 1, 1, 0, 0, 0, 0
+            "{numbers} INSERT INTO workspace_usage SELECT seq, {step}, {today} - (i - 1) * {step}, 1, 1, 0, 0, 0, 0, 0, 0
              FROM workspaces JOIN n ON TRUE"
         )
     };

@@ -16,7 +16,8 @@ use crate::domain::usage::{Bucket, KeyGateway, KeyRow, Minute, Period, Rows, Ste
 use crate::store::seam::shadow::WriteShadow as _;
 use crate::store::seam::usage::{ReadUsage, WriteUsage};
 
-pub(super) const COUNTS: &str = "admitted, rate_limited, forbidden, expired, environment, revoked";
+pub(super) const COUNTS: &str =
+    "admitted, rate_limited, forbidden, expired, environment, revoked, shadow_limited, shadow_refused";
 
 #[async_trait]
 impl<S: Sql> ReadUsage for S {
@@ -180,7 +181,7 @@ pub(super) fn tally(row: &impl Columns) -> Result<Tally, Error> {
     for (count, name) in counts.iter_mut().zip(Tally::NAMES) {
         *count = unsigned(row.number(name)?)?;
     }
-    Ok(Tally::of(counts))
+    Ok(Tally::of(counts).believed())
 }
 
 /// Adds counts to the rows that are there, and makes those that are not. `rows` have the columns of `key` and `more` first.

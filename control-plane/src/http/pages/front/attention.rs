@@ -7,7 +7,6 @@ use crate::domain::keys::Key;
 use crate::domain::usage::{Headroom, Lines};
 use crate::http::pages::gateways::Glance;
 use crate::http::pages::limits::over_text;
-use crate::http::pages::usage::refused;
 use crate::http::pages::view::{Moment, grouped};
 use crate::service::usage::{MOST_NOTICES, Notice, Why};
 
@@ -107,7 +106,7 @@ fn still_used(key: &Key, lines: &Lines, (now, operator): (Timestamp, bool)) -> V
     if let Some(at) = key.uses.last_refused_by.as_ref().filter(|_| operator) {
         says.push(Part::Text(format!(" at {at}")));
     }
-    let today = lines.of(key.seq).last().copied().flatten().map_or(0, |day| refused(&day));
+    let today = lines.of(key.seq).last().copied().flatten().map_or(0, |day| day.refused());
     if today > 0 {
         says.push(Part::Text(format!(", {} refused today", grouped(today))));
     }

@@ -29,7 +29,7 @@ pub(in crate::http::pages) struct LastUsed {
 )]
 pub(in crate::http::pages) struct Line {
     label: Option<String>,
-    /// What was admitted, from the ground.
+    /// What has passed, from the ground.
     admitted: String,
     /// What was not, on top of that.
     others: String,
@@ -66,7 +66,9 @@ impl Line {
             let Some(day) = day.filter(|day| day.total() > 0) else { continue };
             // Whatever there was can be seen.
             let whole = height(day.total(), most).max(1);
-            let admitted = if day.admitted == 0 { 0 } else { height(day.admitted, most).clamp(1, whole) };
+            // What has passed in shadow was refused to nobody.
+            let passed = day.admitted.saturating_add(day.passed_in_shadow());
+            let admitted = if passed == 0 { 0 } else { height(passed, most).clamp(1, whole) };
             bar(&mut line.admitted, place, HEIGHT, admitted);
             bar(&mut line.others, place, HEIGHT - admitted, whole - admitted);
         }

@@ -34,6 +34,10 @@ pub(in crate::http::pages) struct Chart {
     rows: Vec<Row>,
     /// What was refused for which reason; only reasons that there were.
     reasons: Vec<(&'static str, String)>,
+    /// Whether something has passed in shadow.
+    in_shadow: bool,
+    /// Whether some of those reasons have let pass.
+    reasons_let_pass: bool,
 }
 
 /// A bucket's bar.
@@ -48,6 +52,7 @@ struct Bar {
 struct Row {
     start: Moment,
     admitted: String,
+    shadowed: String,
     limited: String,
     refused: String,
 }
@@ -61,12 +66,15 @@ const TICKS: usize = 4;
 /// What is counted of all that there was.
 type Count = fn(&Tally) -> u64;
 
-/// The three parts of a bar, from the ground: class, words, and what counts as it.
-const PARTS: [(&str, &str, Count); 3] = [
+/// The parts of a bar, from the ground: class, words, and what counts as it.
+const PARTS: [(&str, &str, Count); 4] = [
     ("admitted", "Admitted", |tally| tally.admitted),
-    ("limited", "Rate limited (429)", |tally| tally.rate_limited),
-    ("refused", "Refused (401, 403)", refused),
+    (SHADOW, "Passed in shadow", Tally::passed_in_shadow),
+    ("limited", "Rate limited (429)", Tally::limited),
+    ("refused", "Refused (401, 403)", Tally::refused),
 ];
+/// The part that is told only where there is something of it.
+const SHADOW: &str = "shadowed";
 
 /// Why requests are refused.
 const REASONS: [(&str, Count); 4] = [
@@ -75,12 +83,6 @@ const REASONS: [(&str, Count); 4] = [
     ("wrong environment", |tally| tally.environment),
     ("revoked", |tally| tally.revoked),
 ];
-
-/// Everything that neither passed nor was over a limit.
-pub(in crate::http::pages) fn refused(tally: &Tally) -> u64 {
-    let but = tally.admitted.saturating_add(tally.rate_limited);
-    tally.total().saturating_sub(but)
-}
 
 impl Chart {
     /// Of the buckets that were found in the period of a span; `since` is when counting began.
@@ -108,11 +110,19 @@ impl Chart {
             width: count * STEP,
             scale: [most, most / 2, 0].map(short),
             axis: axis(span, period, count),
-            legend: PARTS.iter().map(|(class, words, of)| (*class, *words, grouped(of(&sum)))).collect(),
+            legend: told(&sum).map(|(class, words, of)| (*class, *words, grouped(of(&sum)))).collect(),
+            in_shadow: sum.passed_in_shadow() > 0,
+            reasons_let_pass: sum.shadow_refused > 0,
             rows: rows.collect(),
             reasons: reasons(&sum),
         }
     }
+}
+
+/// The parts that a chart of these requests has.
+fn told(sum: &Tally) -> impl Iterator<Item = &'static (&'static str, &'static str, Count)> {
+    let in_shadow = sum.passed_in_shadow() > 0;
+    PARTS.iter().filter(move |(class, ..)| in_shadow || *class != SHADOW)
 }
 
 /// Buckets of `size` minutes, empty ones too.
@@ -170,8 +180,8 @@ fn bar(span: Span, place: usize, start: Minute, tally: &Tally, most: u64) -> Bar
 }
 
 fn row(span: Span, start: Minute, tally: &Tally) -> Row {
-    let [admitted, limited, refused] = PARTS.map(|(_, _, of)| grouped(of(tally)));
-    Row { start: span.moment(start), admitted, limited, refused }
+    let [admitted, shadowed, limited, refused] = PARTS.map(|(_, _, of)| grouped(of(tally)));
+    Row { start: span.moment(start), admitted, shadowed, limited, refused }
 }
 
 fn axis(span: Span, period: &Period, count: u64) -> Vec<Moment> {
@@ -182,8 +192,13 @@ fn axis(span: Span, period: &Period, count: u64) -> Vec<Moment> {
 }
 
 fn label(span: Span, sum: &Tally) -> String {
-    let [admitted, limited, refused] = PARTS.map(|(_, _, of)| grouped(of(sum)));
-    format!("Requests, {}: {admitted} admitted, {limited} rate limited, {refused} refused", span.name())
+    let [admitted, shadowed, limited, refused] = PARTS.map(|(_, _, of)| grouped(of(sum)));
+    let shadowed =
+        if sum.passed_in_shadow() > 0 { format!("{shadowed} passed in shadow, ") } else { String::new() };
+    format!(
+        "Requests, {}: {admitted} admitted, {shadowed}{limited} rate limited, {refused} refused",
+        span.name()
+    )
 }
 
 fn reasons(sum: &Tally) -> Vec<(&'static str, String)> {

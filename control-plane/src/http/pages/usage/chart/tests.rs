@@ -58,6 +58,41 @@ fn parts_are_stacked_from_the_ground_and_add_up() {
 }
 
 #[test]
+fn what_has_passed_in_shadow_is_told_apart_from_what_was_refused() {
+    let tally = Tally {
+        admitted: 50,
+        rate_limited: 30,
+        shadow_limited: 25,
+        forbidden: 10,
+        expired: 10,
+        shadow_refused: 10,
+        ..Tally::default()
+    };
+    let found = [Bucket { start: at("2026-12-01T08:00:00Z"), tally }];
+    let chart = Chart::new(Span::Week, &Span::Week.period(now()), &found, Some(0));
+    assert_eq!(
+        chart.bars[0].title,
+        "1 Dec, 06:00 UTC\nAdmitted: 50\nPassed in shadow: 35\nRate limited (429): 5\nRefused (401, 403): 10"
+    );
+    assert_eq!(
+        chart.label,
+        "Requests, last 7 days: 50 admitted, 35 passed in shadow, 5 rate limited, 10 refused"
+    );
+    let told: Vec<_> = chart.legend.iter().map(|(class, ..)| *class).collect();
+    assert_eq!(told, ["admitted", "shadowed", "limited", "refused"]);
+    let shown = chart.render().unwrap();
+    for there in [
+        "In shadow</th>",
+        ">35</td>",
+        "Refused, or passed in shadow: not allowed for this request 10, expired 10.",
+    ] {
+        assert!(shown.contains(there), "{there} not in {shown}");
+    }
+    let without = html(Span::Week, &[bucket("2026-12-01T08:00:00Z", 1, 2, 3)], Some(0));
+    assert!(!without.to_lowercase().contains("shadow"), "{without}");
+}
+
+#[test]
 fn what_is_little_beside_much_is_seen_and_stays_inside() {
     let chart = Chart::new(
         Span::Day,

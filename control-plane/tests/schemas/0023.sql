@@ -1,4 +1,4 @@
--- A database of schema 0022, as the program left it: that of 0020, with what would have been refused of a key that was in shadow.
+-- A database of schema 0023, as the program left it: that of 0020, with what would have been refused of a key that was in shadow.
 BEGIN TRANSACTION;
 CREATE TABLE _sqlx_migrations (
     version BIGINT PRIMARY KEY,
@@ -28,6 +28,7 @@ INSERT INTO _sqlx_migrations VALUES(18,'plans','2026-12-01 07:00:50',1,X'15496ec
 INSERT INTO _sqlx_migrations VALUES(20,'second factors','2026-12-01 07:00:50',1,X'ebd39a4201e6f225a8d997886709a76bcded86ce97a505cc7b1f1b0e06a36069f45ab9dd59f36d4122b7650c9cccdf3b',460564);
 INSERT INTO _sqlx_migrations VALUES(21,'shadow','2026-12-01 10:55:07',1,X'ec5a8fc836c23ec923206b2be4bdd92a1c8cfd7870a0e86afd492bd7f56ae6ae3d44beace54dc1a5c4ffc53d85a5300b',36919235);
 INSERT INTO _sqlx_migrations VALUES(22,'on plan','2026-12-01 11:43:47',1,X'669d0df5a9098b395fb2e69458cbef657ec5adc89b48a5453a8c1d96a42143bf75b98a0cd1495be471d0672691d4db01',9109063);
+INSERT INTO _sqlx_migrations VALUES(23,'shadow usage','2026-12-01 13:58:47',1,X'e3788dfb49f41c214452427f09549003dd9b68bd633149b1efb1746b1e98c271ebfb90151a2620f0f20243f7382f145f',1843327);
 CREATE TABLE api_keys (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     id            TEXT    NOT NULL UNIQUE,
@@ -142,11 +143,11 @@ CREATE TABLE key_usage (
     forbidden     INTEGER NOT NULL,
     expired       INTEGER NOT NULL,
     environment   INTEGER NOT NULL,
-    revoked       INTEGER NOT NULL,
+    revoked       INTEGER NOT NULL, shadow_limited INTEGER NOT NULL DEFAULT 0, shadow_refused INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (key_seq, step, start)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO key_usage VALUES(1,60,29924700,1,5,2,0,0,0,0);
-INSERT INTO key_usage VALUES(1,1440,29923200,1,5,2,0,0,0,0);
+INSERT INTO key_usage VALUES(1,60,29924700,1,5,2,0,0,0,0,0,0);
+INSERT INTO key_usage VALUES(1,1440,29923200,1,5,2,0,0,0,0,0,0);
 CREATE TABLE key_uses (
     key_seq         INTEGER PRIMARY KEY REFERENCES api_keys (seq),
     last_used_at    INTEGER,
@@ -306,11 +307,11 @@ CREATE TABLE workspace_usage (
     forbidden     INTEGER NOT NULL,
     expired       INTEGER NOT NULL,
     environment   INTEGER NOT NULL,
-    revoked       INTEGER NOT NULL,
+    revoked       INTEGER NOT NULL, shadow_limited INTEGER NOT NULL DEFAULT 0, shadow_refused INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (workspace_seq, step, start)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO workspace_usage VALUES(1,60,29924700,5,2,0,0,0,0);
-INSERT INTO workspace_usage VALUES(1,1440,29923200,5,2,0,0,0,0);
+INSERT INTO workspace_usage VALUES(1,60,29924700,5,2,0,0,0,0,0,0);
+INSERT INTO workspace_usage VALUES(1,1440,29923200,5,2,0,0,0,0,0,0);
 CREATE TABLE workspaces (
     seq            INTEGER PRIMARY KEY AUTOINCREMENT,
     id             TEXT    NOT NULL UNIQUE,
