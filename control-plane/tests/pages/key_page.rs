@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flamegate::contract::protocol::Protocol;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -199,8 +200,13 @@ async fn an_operator_puts_a_key_in_shadow_and_members_see_it() {
     }
     assert_eq!(browser.submit_from(&page, &action, &[("shadow", "on")]).await.status, 403);
     control.patch("/v1/users/ada@example.com", json!({"operator": true})).await.expect(200);
+    // One of before is told that a key in shadow is gone.
+    let mut older = Gateway::new(&control, "older");
+    older.query.accepts = Protocol::One;
+    older.catch_up(&control).await;
     let page = browser.get(&path(&key)).await;
     page.shows("Put in shadow");
+    page.shows("1 connected gateway does not know keys in shadow and would refuse it with 401.");
     for _ in 0..2 {
         // Sent again it changes nothing.
         let done = browser.submit_from(&page, &action, &[("shadow", "on")]).await;
@@ -209,6 +215,7 @@ async fn an_operator_puts_a_key_in_shadow_and_members_see_it() {
     browser.submit_from(&page, &action, &[("shadow", "maybe")]).await;
     let told = browser.get(&path(&key)).await;
     told.shows("Enforce its limits");
+    told.shows("does not know keys in shadow and refuses this one with 401.");
     told.shows("Key put in shadow");
     browser.get(KEYS).await.shows("In shadow");
     control.patch("/v1/users/ada@example.com", json!({"operator": false})).await.expect(200);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::common::Control;
+use crate::usage::Poster;
 
 const KEYS: &str = "/w/demo/settings/api-keys";
 const SELECTED: &str = "/w/demo/settings/api-keys/selected";
@@ -252,10 +253,16 @@ async fn what_is_done_with_a_key_leads_back_to_it() {
 #[tokio::test]
 async fn pages_are_light() {
     let (control, browser) = start().await;
-    let limits = json!({"limits": [{"name": "a", "requests": 1_000_000, "window_seconds": 60, "burst": 999_999},
-        {"name": "b", "requests": 1_000_000, "window_seconds": 3_600}]});
+    let limits = json!([{"name": "a", "requests": 1_000_000, "window_seconds": 60, "burst": 999_999},
+        {"name": "b", "requests": 1_000_000, "window_seconds": 3_600}]);
+    let paths: Vec<_> = (0..16).map(|path| format!("/v1/{path}{}/*", "p".repeat(100))).collect();
+    let gold = json!({"name": "gold", "limits": limits, "restrict": {"paths": paths}});
+    control.post("/v1/plans", gold).await.expect(201);
+    let limits = json!({"limits": limits, "plan": "gold"});
+    let mut poster = Poster::new();
     for number in 0..50 {
         let id = make(&control, &format!("{number:02}{}", "W".repeat(98)), limits.clone()).await;
+        poster.shadow(&control, &json!({"id": id}), ("rate_limited", "rate_limited.key"), 1).await;
         if number % 5 == 0 {
             control.post(&format!("/v1/api-keys/{id}/rotate"), json!({"grace": "24h"})).await.expect(201);
         }
@@ -286,7 +293,14 @@ async fn pages_are_light() {
         "/w/demo/gateways".to_owned(),
         "/w/demo/audit".to_owned(),
         "/operators/tokens".to_owned(),
+        "/operators/plans".to_owned(),
+        "/operators/new-plan".to_owned(),
+        "/operators/plans/gold".to_owned(),
+        "/operators/plans/gold/edit".to_owned(),
+        "/operators/plans/gold/delete".to_owned(),
+        "/operators/shadow".to_owned(),
         "/account".to_owned(),
+        "/account/second-factor".to_owned(),
         "/w/nothing".to_owned(),
     ] {
         let page = browser.get(&path).await;

@@ -338,7 +338,7 @@ async fn an_operator_chooses_a_workspaces_plan_in_its_settings() {
     let action = "/w/demo/settings/plan";
     let given = operator.submit(SETTINGS, action, &[("plan", "house")]).await;
     operator.follow(&given).await.shows("<option value=\"house\" selected>");
-    owner.get(SETTINGS).await.shows("<dt>Plan</dt><dd class=\"wrap\">house: 9 per second");
+    owner.get(SETTINGS).await.shows("<dt>Plan</dt><dd class=\"wrap\">house<br>9 per second");
     let page = operator.get("/operators/plans/house").await;
     page.shows("1 workspace on this plan");
     page.shows("<a href=\"/w/demo/settings\">");

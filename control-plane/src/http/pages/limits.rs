@@ -61,10 +61,12 @@ impl KeyLimits {
 
 /// Limits in words: `100 per minute, 20 at once`. How many at once is said of each, because it is part of each.
 pub(super) fn limits_text(limits: &[Limit]) -> String {
-    if limits.is_empty() {
-        return "No limit".to_owned();
-    }
-    limits.iter().map(limit_text).collect::<Vec<_>>().join("; ")
+    limit_lines(limits).join("; ")
+}
+
+/// The same, a line each.
+pub(super) fn limit_lines(limits: &[Limit]) -> Vec<String> {
+    if limits.is_empty() { vec!["No limit".to_owned()] } else { limits.iter().map(limit_text).collect() }
 }
 
 /// `600/min · burst 60`, and how many more there are.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::limits::{limits_text, short_text};
+use super::limits::{limit_lines, short_text};
 use super::restrict_form::restriction_lines;
 use crate::contract::Scope;
 use crate::domain::plans::Plan;
@@ -10,7 +10,8 @@ use crate::domain::plans::Plan;
 /// What a plan allows.
 pub(super) struct PlanWords {
     pub name: String,
-    pub limits: String,
+    /// A line each.
+    pub limits: Vec<String>,
     /// Labels and lists of what it may be used for; none for everything.
     pub restrictions: Vec<(&'static str, Vec<String>)>,
 }
@@ -44,7 +45,7 @@ impl PlanWords {
     pub fn new(plan: &Plan) -> Self {
         Self {
             name: plan.name.clone(),
-            limits: limits_text(&plan.limits),
+            limits: limit_lines(&plan.limits),
             restrictions: restriction_lines(plan.restrict.as_ref()),
         }
     }

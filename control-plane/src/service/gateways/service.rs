@@ -22,6 +22,7 @@ use super::hello::Hello;
 use super::inner::Inner;
 use super::poll::Poll;
 use super::registry::Registry;
+use crate::contract::Protocol;
 use crate::domain::audit::{Action, Actor, Target};
 use crate::domain::credentials::Credential;
 use crate::domain::error::Error;
@@ -118,6 +119,16 @@ impl Gateways {
         let now = self.inner.clock.instant();
         let gateways = self.inner.registry.lock();
         gateways.iter().filter(|(_, gateway)| gateway.is_connected(now) && gateway.serves_nobody()).count()
+    }
+
+    /// Connected gateways of before restrictions, plans and shadow: a key that has any of them is gone there, and gets 401.
+    pub fn of_before(&self) -> usize {
+        let now = self.inner.clock.instant();
+        let gateways = self.inner.registry.lock();
+        gateways
+            .iter()
+            .filter(|(_, gateway)| gateway.is_connected(now) && gateway.accepts == Protocol::One)
+            .count()
     }
 
     /// Connected gateways that have said that a filter of theirs is in shadow.

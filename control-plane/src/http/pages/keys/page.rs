@@ -46,6 +46,8 @@ struct KeyPage {
     may_change: bool,
     /// True for whoever may put it in shadow.
     is_operator: bool,
+    /// Connected gateways that do not know keys in shadow, and refuse them.
+    without_shadow: usize,
     /// True while it can be replaced.
     may_rotate: bool,
     force: Force,
@@ -104,6 +106,7 @@ pub(in crate::http::pages) async fn show(
         chrome: place.chrome(&key.name, Section::ApiKeys),
         may_change: place.may(Role::Member),
         is_operator: place.is_operator(),
+        without_shadow: if place.is_operator() { app.gateways.of_before() } else { 0 },
         may_rotate: status == Status::Active && key.rotated_to.is_none(),
         force: Force::new(&app, &place, &key, now).await?,
         use_: Use::new(&key, (usage.since, usage.gateways), &place, now),

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::form::{LimitRow, draft, filled_in_for, in_order, is_of_workspaces, patch, rows};
-use super::page::{place_of, without_plans};
+use super::page::place_of;
 use crate::contract::Scope;
 use crate::domain::error::{Error, Problems};
 use crate::domain::plans::{Plan, PlanUses};
@@ -222,7 +222,7 @@ fn confirm(
         restricts: after.restrict.is_some() && after.restrict != before.restrict,
         connected,
         cut_off,
-        without_plans: without_plans(app),
+        without_plans: app.gateways.of_before(),
         fields: sent.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
     })
 }

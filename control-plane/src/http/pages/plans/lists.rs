@@ -5,14 +5,13 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::contract::Scope;
-use crate::domain::keys::restrict::in_words;
 use crate::domain::plans::{Plan, PlanUses};
 use crate::http::app::App;
 use crate::http::extract::Query;
 use crate::http::pages::chrome::{Chrome, Section};
 use crate::http::pages::error::PageError;
-use crate::http::pages::limits::limits_text;
 use crate::http::pages::operator::Operator;
+use crate::http::pages::plan_words::PlanWords;
 use crate::http::pages::view::{how_many, html};
 
 #[derive(Template)]
@@ -26,10 +25,8 @@ struct PlansPage {
 
 /// A line of the table.
 struct Row {
-    name: String,
+    plan: PlanWords,
     of_workspaces: bool,
-    limits: String,
-    restrictions: Option<String>,
     /// How many are on it: keys or workspaces, as it is for.
     on_it: String,
 }
@@ -57,12 +54,6 @@ impl Row {
     fn new((plan, uses): (Plan, PlanUses)) -> Self {
         let of_workspaces = plan.scope == Scope::Workspace;
         let (number, one) = if of_workspaces { (uses.workspaces, "workspace") } else { (uses.keys, "key") };
-        Self {
-            of_workspaces,
-            limits: limits_text(&plan.limits),
-            restrictions: plan.restrict.as_ref().map(in_words),
-            on_it: how_many(number, one),
-            name: plan.name,
-        }
+        Self { plan: PlanWords::new(&plan), of_workspaces, on_it: how_many(number, one) }
     }
 }

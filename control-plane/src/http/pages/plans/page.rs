@@ -5,9 +5,8 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::Timestamp;
 
-use crate::contract::{Protocol, Scope};
+use crate::contract::Scope;
 use crate::domain::error::Error;
-use crate::domain::gateways::GatewayView;
 use crate::domain::keys::{Key, KeyFilter};
 use crate::domain::lists::MOST_COUNTED;
 use crate::domain::plans::{Plan, PlanUses};
@@ -109,7 +108,7 @@ pub(in crate::http::pages) async fn show(
             .map(|one| Named::new(one.seq, one.slug, one.name, &signed_in.user))
             .collect(),
         receipt: ReceiptView::new(app.receipts.standing(plan.revision, None), &signed_in),
-        without_plans: without_plans(&app),
+        without_plans: app.gateways.of_before(),
         saved: query.saved.is_some(),
         of_workspaces,
         on_it,
@@ -134,12 +133,6 @@ async fn read(app: App, name: String, page: u32) -> Result<Part, Error> {
         next.is_some()
     };
     Ok(Part { plan, uses, keys, workspaces, more })
-}
-
-/// Gateways that are connected and refuse whoever is on a plan, because their filter does not know plans.
-pub(super) fn without_plans(app: &App) -> usize {
-    let is_without = |gateway: &&GatewayView| gateway.connected && gateway.accepts == Protocol::One;
-    app.gateways.list().iter().filter(is_without).count()
 }
 
 /// The path of a plan's page. Names have no letter that means something in a path.
