@@ -216,7 +216,8 @@ fn without_an_answer_a_limit_goes_by_what_it_says_and_what_it_admitted_is_told_o
 
 #[test]
 fn what_a_gateway_admitted_by_itself_is_told_until_a_call_that_tells_it_is_answered() {
-    let losses: [(&str, fn(&mut Process)); 4] = [
+    type Loss = (&'static str, fn(&mut Process));
+    let losses: [Loss; 4] = [
         ("the call fails", |process| {
             process.pass(1);
             process.answered(Err(Failure::new(Kind::Unreached, "test")));
