@@ -136,7 +136,12 @@ impl Control {
 
     /// One call with the admin token.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let mut request = Request::new(method, path).bearer(ADMIN_TOKEN);
+        self.call_with(ADMIN_TOKEN, method, path, body)
+    }
+
+    /// One call with this token.
+    pub fn call_with(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let mut request = Request::new(method, path).bearer(token);
         let body = body.map(Value::to_string).unwrap_or_default();
         if !body.is_empty() {
             request = request.header("content-type", "application/json");

@@ -20,9 +20,20 @@ pub struct Fleet {
 impl Fleet {
     /// Starts so many control planes; the first makes the database's tables.
     pub fn start(folder: &Path, count: usize, replication: Option<Replication>) -> Self {
+        Self::start_in(folder, count, replication, &[])
+    }
+
+    /// The same with more variables for the control planes.
+    pub fn start_in(
+        folder: &Path,
+        count: usize,
+        replication: Option<Replication>,
+        environment: &[(&'static str, String)],
+    ) -> Self {
         let database = Database::start(count, replication);
         let controls = NAMES.into_iter().take(count).enumerate().map(|(number, name)| {
             let mut control = Control::prepare_on(name, folder, database.url(number));
+            control.environment = environment.to_vec();
             control.init = number == 0;
             control.start();
             control.init = false;

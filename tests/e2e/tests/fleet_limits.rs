@@ -1,7 +1,15 @@
 //! Limits that two gateways of two workers each count together, by tokens that one control plane lends.
 
+#[path = "fleet_limits/bound.rs"]
+mod bound;
+#[path = "fleet_limits/load.rs"]
+mod load;
+#[path = "fleet_limits/planes.rs"]
+mod planes;
 #[path = "fleet_limits/troubles.rs"]
 mod troubles;
+#[path = "fleet_limits/world.rs"]
+mod world;
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -5,7 +5,7 @@ use std::time::Instant;
 use flamegate_lending::model::{Fleet, Weakness};
 use stateright::{Checker as _, Model as _};
 
-/// One lease without faults, so that a debug build takes seconds (700,000 states); `make lending` looks further.
+/// One lease without faults, so that a debug build takes seconds (346,593 states); `make lending` looks further.
 fn small(weakness: Weakness) -> Fleet {
     Fleet { gateways: 2, burst: 2, most_wanted: 2, ticks: 2, most_messages: 2, most_faults: 0, weakness }
 }
