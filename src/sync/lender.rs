@@ -11,7 +11,7 @@ use crate::contract::leases::{Grant, LeaseAnswer, LeaseCall, MAX_ASKS};
 use crate::decision::metrics::{Counter, Counts, FLEET_GAUGES};
 use crate::host::{HostError, Monotonic, Now, SharedData, random_u64};
 use crate::limit::lending::{self, BEAT_NS, BUCKETS, Lending, bucket_of};
-use crate::limit::pool::Term;
+use crate::limit::pool::{Report, Term};
 use crate::limit::waiters;
 
 use super::failure::{Failure, Kind};
@@ -48,6 +48,9 @@ pub struct Lender {
     has_made: bool,
     failures: u32,
     asks_again_at: Monotonic,
+    /// Whether the last call failed and lending goes on, and what another control plane is asked at once.
+    is_second_try: bool,
+    again: Vec<Asked>,
     /// How long an answer takes, in nanoseconds.
     trip_ns: u64,
 }
@@ -77,6 +80,8 @@ impl Lender {
             has_made: false,
             failures: 0,
             asks_again_at: 0,
+            is_second_try: false,
+            again: Vec::new(),
             trip_ns: 0,
         }
     }
@@ -106,7 +111,7 @@ impl Lender {
         self.has_made = self.has_made || lending::make(host).is_ok();
         self.give_up(host, now.monotonic, counts);
         if self.has_made && now.monotonic >= self.asks_again_at && self.calls.len() < MAX_CALLS {
-            let asks = if self.lending.works { self.due_asks(host, now) } else { Vec::new() };
+            let asks = self.next_asks(host, now);
             let is_late = |call: &Call| now.monotonic.saturating_sub(call.asked.monotonic) >= LATE_NS;
             if !asks.is_empty() || (!self.lending.works && self.calls.iter().all(is_late)) {
                 self.call(host, asks, now, counts, send);
@@ -131,7 +136,7 @@ impl Lender {
         });
         match answer {
             Ok(answer) => {
-                (self.failures, self.asks_again_at) = (0, 0);
+                (self.failures, self.asks_again_at, self.is_second_try) = (0, 0, false);
                 self.trip_ns = now.saturating_sub(call.asked.monotonic).saturating_add(self.trip_ns) / 2;
                 self.granted(host, &call, &answer, now);
                 self.abandon_late(host, now);
@@ -142,12 +147,40 @@ impl Lender {
                 self.lending.answers = self.lending.answers.wrapping_add(1);
                 self.is_said = false;
             }
-            Err(failure) => {
-                self.failed(&failure, now, counts);
-                tell_again(host, &call.asks, now);
-            }
+            Err(failure) => self.try_again(host, &failure, call.asks, now, counts),
         }
         self.say(host, now);
+    }
+
+    /// The proxy sends the next call to another control plane, where there are several: what a call that failed has asked for is asked for once
+    /// more, at once, before the workers are told that nothing is lent. What it has told of tokens is not told again.
+    fn try_again<H: SharedData>(
+        &mut self,
+        host: &H,
+        failure: &Failure,
+        asks: Vec<Asked>,
+        now: Monotonic,
+        counts: &mut Counts,
+    ) {
+        if self.lending.works && !self.is_second_try {
+            counts.increment(Counter::FleetFailures);
+            self.is_second_try = true;
+            let asks = asks.into_iter().filter(|ask| ask.want > 0 || ask.alone > 0);
+            self.again.extend(asks.map(|ask| Asked { report: Report::default(), ..ask }));
+        } else {
+            self.failed(failure, now, counts);
+            tell_again(host, &asks, now);
+        }
+    }
+
+    /// What is asked now: nothing, to see whether lending works.
+    fn next_asks<H: SharedData>(&mut self, host: &H, now: Now) -> Vec<Asked> {
+        let again = std::mem::take(&mut self.again);
+        if !self.lending.works {
+            tell_again(host, &again, now.monotonic);
+            return Vec::new();
+        }
+        if again.is_empty() { self.due_asks(host, now) } else { again }
     }
 
     /// Tokens and requests of the buckets that are due, as asks.
@@ -271,6 +304,7 @@ impl Lender {
 
     fn failed(&mut self, failure: &Failure, now: Monotonic, counts: &mut Counts) {
         counts.increment(Counter::FleetFailures);
+        self.is_second_try = false;
         self.stop(&failure.why);
         let pause = PAUSE_NS.checked_shl(self.failures.min(8)).unwrap_or(MOST_PAUSE_AFTER_FAILURES_NS);
         let pause = match failure.kind {

@@ -103,6 +103,13 @@ impl Process {
         self.answered_to(self.calls.len(), answer);
     }
 
+    /// The last call fails, and so does the one that another control plane gets at once.
+    fn fail(&mut self, kind: Kind) {
+        self.answered(Err(Failure::new(kind, "test")));
+        assert_eq!(self.pass(1).len(), 1, "another one is asked at once");
+        self.answered(Err(Failure::new(kind, "test")));
+    }
+
     fn answered_to(&mut self, number: usize, answer: Result<&[u8], Failure>) {
         let number = u32::try_from(number).unwrap();
         assert!(self.lender.waits_for(number));
@@ -192,7 +199,7 @@ fn without_an_answer_a_limit_goes_by_what_it_says_and_what_it_admitted_is_told_o
         let slot = slot(10, 60, 20, when_unreachable);
         assert_eq!(process.request(&slot), Answer::Awaited);
         process.pass(1);
-        process.answered(Err(Failure::new(Kind::Unreached, "test")));
+        process.fail(Kind::Unreached);
         process.pass(1);
         let expected = if slot.refuses_alone() { Answer::Refused(1_000 * MILLI) } else { Answer::Alone };
         assert_eq!(process.request(&slot), expected);
@@ -214,11 +221,42 @@ fn without_an_answer_a_limit_goes_by_what_it_says_and_what_it_admitted_is_told_o
     }
 }
 
+/// Two control planes in turn, one of which says no, or is gone.
+#[test]
+fn while_every_other_call_fails_a_limit_in_use_has_tokens() {
+    let mut process = Process::new();
+    let slot = slot(1_000, 1, 1_000, WhenUnreachable::Refuse);
+    let (mut answers, mut spent, mut told) = (0, 0, 0);
+    for round in 0..200 {
+        for _ in 0..10 {
+            let answer = process.request(&slot);
+            spent += u32::from(answer == Answer::Token);
+            assert!(!matches!(answer, Answer::Refused(_)), "{round}: {answer:?}");
+            assert!(answer == Answer::Token || round < 40, "{round}: {answer:?}");
+        }
+        for call in process.pass(1) {
+            answers += 1;
+            if answers % 2 == 0 {
+                told += call.asks.iter().map(|ask| ask.spent).sum::<u32>();
+                process.answer(u32::MAX, 7, 0);
+            } else {
+                process.answered(Err(Failure::new(Kind::Refused, "test")));
+            }
+        }
+    }
+    assert!(Lending::read(&process.host).unwrap().unwrap().works);
+    assert!(told < spent, "what a call that failed has told is not told again: {told} of {spent}");
+}
+
 #[test]
 fn what_a_gateway_admitted_by_itself_is_told_until_a_call_that_tells_it_is_answered() {
     type Loss = (&'static str, fn(&mut Process));
-    let losses: [Loss; 4] = [
+    let losses: [Loss; 5] = [
         ("the call fails", |process| {
+            process.pass(1);
+            process.fail(Kind::Unreached);
+        }),
+        ("the first of two fails", |process| {
             process.pass(1);
             process.answered(Err(Failure::new(Kind::Unreached, "test")));
         }),
@@ -240,7 +278,7 @@ fn what_a_gateway_admitted_by_itself_is_told_until_a_call_that_tells_it_is_answe
             [slot_of(9, 100, 1, 20, WhenUnreachable::Refuse), slot(1, 1_000, 20, WhenUnreachable::Gateway)];
         process.request(&other);
         process.pass(1);
-        process.answered(Err(Failure::new(Kind::Unreached, "test")));
+        process.fail(Kind::Unreached);
         process.pass(1);
         assert_eq!(process.request(&slot), Answer::Alone);
         assert!((0..5).all(|_| process.worker.spend(&slot, 1, || true)), "the gateway's own limiter");
@@ -325,7 +363,7 @@ fn a_refusal_counts_as_one_while_others_hold_tokens_when_the_last_answer_said_th
     process.pass(50);
     process.request(&slot);
     process.pass(1);
-    process.answered(Err(Failure::new(Kind::Refused, "away".to_owned())));
+    process.fail(Kind::Refused);
     process.pass(4);
     assert!(matches!(process.request(&slot), Answer::Refused(_)));
     assert_eq!(process.worker.take_refused_while_held(), 0);
