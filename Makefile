@@ -233,6 +233,11 @@ usage-plans: engines ## plans of all queries about use on both engines: 100,000 
 failover: engines ## kill PostgreSQL's primary KILLS (50) times under writes; the synchronous standby has lost nothing
 	FLAMEGATE_FAILOVERS=$(or $(KILLS),50) $(CARGO) test --locked -p flamegate-control --test outages synchronous_standby_has -- --nocapture
 
+.PHONY: fleet-failover
+fleet-failover: build engines ## the engine of fleet limits fails over 50 times (KILLS) under load, and more goes wrong by SEED (1): nothing above the bound
+	FLAMEGATE_FLEET_FAILOVERS=$(or $(KILLS),50) FLAMEGATE_CHAOS_SEED=$(or $(SEED),1) \
+		$(CARGO) test --locked -p flamegate-e2e --test fleet_limits -- --ignored --nocapture through_failovers
+
 .PHONY: hostile
 hostile: ## hostile clients of all kinds at the control plane for SECONDS (60), among KEYS (100000) keys; memory, log, revocations
 	FLAMEGATE_STRANGERS_SECONDS=$(or $(SECONDS),60) FLAMEGATE_STRANGERS_KEYS=$(or $(KEYS),100000) \

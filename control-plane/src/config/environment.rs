@@ -64,7 +64,7 @@ const SETTINGS: [&str; 44] = [
 ];
 
 /// What belongs to the parts around it (`make run`, Compose, the demo, the tests), and stands in the same shells and files.
-const AROUND: [&str; 39] = [
+const AROUND: [&str; 40] = [
     "FLAMEGATE_BENCH_RESULTS",
     "FLAMEGATE_CHAOS_SECONDS",
     "FLAMEGATE_CHAOS_SEED",
@@ -77,6 +77,7 @@ const AROUND: [&str; 39] = [
     "FLAMEGATE_ENVOY_ADMIN_PORT",
     "FLAMEGATE_FLEET_CONTROL_1_PORT",
     "FLAMEGATE_FLEET_CONTROL_2_PORT",
+    "FLAMEGATE_FLEET_FAILOVERS",
     "FLAMEGATE_FLEET_GATEWAY_1_PORT",
     "FLAMEGATE_FLEET_GATEWAY_2_PORT",
     "FLAMEGATE_FLEET_PORT",

@@ -2,6 +2,10 @@
 
 #[path = "fleet_limits/bound.rs"]
 mod bound;
+#[path = "fleet_limits/engines.rs"]
+mod engines;
+#[path = "fleet_limits/failover.rs"]
+mod failover;
 #[path = "fleet_limits/load.rs"]
 mod load;
 #[path = "fleet_limits/planes.rs"]

@@ -115,6 +115,19 @@ impl Load {
         self.admitted[kind as usize].iter().flat_map(|seen| lock(seen).clone()).collect()
     }
 
+    /// What was sent and answered from one moment until another one.
+    fn admitted_within(&self, kind: Kind, (from, until): (u64, u64)) -> Vec<Admitted> {
+        let mut admitted = self.admitted(kind);
+        admitted.retain(|(sent, answered)| *sent >= from && *answered <= until);
+        admitted
+    }
+
+    /// While nothing is lent, from one moment until another one: the strict limit admits nothing, the other one once for each gateway.
+    pub fn judge_silence(&self, silence: (u64, u64)) {
+        assert_eq!(self.admitted_within(Kind::Strict, silence), [], "nothing is lent in {silence:?} µs");
+        held("while nothing is lent", self.gateways(), &self.admitted_within(Kind::Own, silence));
+    }
+
     /// Says what was seen, and fails when it was anything but 200 and 429, or above the bound: once for the strict limit; for the other one once
     /// more than there are gateways, for an interval may reach from what was lent into what each of them admits by itself.
     pub fn judge(&self) {
@@ -136,8 +149,19 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How many a limit would have admitted without its burst from the first to the last of these; at least 1.
+fn ideal(admitted: &[Admitted]) -> usize {
+    let begun = admitted.iter().map(|(sent, _)| *sent).min().unwrap_or_default();
+    let over = admitted.iter().map(|(_, answered)| *answered).max().unwrap_or_default();
+    usize::try_from((over - begun) / EMISSION_US).map_or(1, |many| many.max(1))
+}
+
 fn held(what: &str, times: u64, admitted: &[Admitted]) {
     let excess = Bound { times, burst: BURST, emission_us: EMISSION_US }.excess(admitted);
-    println!("{what}: {} admitted, {excess} above {times} times the bound", admitted.len());
+    let (count, ideal) = (admitted.len(), ideal(admitted));
+    println!(
+        "{what}: {count} admitted ({} % of L / T), {excess} above {times} times the bound",
+        count * 100 / ideal
+    );
     assert!(excess <= 0, "{what}: {excess} above {times} times burst + L / T");
 }

@@ -96,10 +96,20 @@ impl World {
         }
     }
 
+    /// Calls of gateways to a control plane that came to one of these results.
+    pub fn calls(&self, control: usize, results: &[&str]) -> f64 {
+        self.counted(control, "flamegate_control_fleet_limits_calls_total", "result", results)
+    }
+
     /// Tokens that a control plane has lent.
     pub fn lent(&self, control: usize) -> f64 {
-        let name = "flamegate_control_fleet_limits_tokens_total{kind=\"lent\"}";
+        self.counted(control, "flamegate_control_fleet_limits_tokens_total", "kind", &["lent"])
+    }
+
+    fn counted(&self, control: usize, name: &str, label: &str, values: &[&str]) -> f64 {
+        let names: Vec<_> = values.iter().map(|value| format!("{name}{{{label}=\"{value}\"}}")).collect();
         let metrics = self.fleet.controls[control].metrics();
-        metrics.iter().filter(|(found, _)| *found == name).map(|(_, tokens)| tokens).sum()
+        let counted = metrics.iter().filter(|(found, _)| names.iter().any(|name| name == found));
+        counted.map(|(_, count)| count).sum()
     }
 }
