@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 
-use super::entry::News;
+use super::entry::{Gateway, News};
 use super::hello::Hello;
 use super::inner::Inner;
 use super::poll::Poll;
@@ -116,29 +116,23 @@ impl Gateways {
 
     /// How many connected gateways have the keys while none of their workers has.
     pub fn serving_nobody(&self) -> usize {
-        let now = self.inner.clock.instant();
-        let gateways = self.inner.registry.lock();
-        gateways.iter().filter(|(_, gateway)| gateway.is_connected(now) && gateway.serves_nobody()).count()
+        self.connected(Gateway::serves_nobody)
     }
 
     /// Connected gateways of before restrictions, plans and shadow: a key that has any of them is gone there, and gets 401.
     pub fn of_before(&self) -> usize {
-        let now = self.inner.clock.instant();
-        let gateways = self.inner.registry.lock();
-        gateways
-            .iter()
-            .filter(|(_, gateway)| gateway.is_connected(now) && gateway.accepts == Protocol::One)
-            .count()
+        self.connected(|gateway| gateway.accepts == Protocol::One)
     }
 
     /// Connected gateways that have said that a filter of theirs is in shadow.
     pub fn in_shadow(&self) -> usize {
+        self.connected(|gateway| gateway.shadow == Some(true))
+    }
+
+    fn connected(&self, are: impl Fn(&Gateway) -> bool) -> usize {
         let now = self.inner.clock.instant();
         let gateways = self.inner.registry.lock();
-        gateways
-            .iter()
-            .filter(|(_, gateway)| gateway.is_connected(now) && gateway.shadow == Some(true))
-            .count()
+        gateways.iter().filter(|(_, gateway)| gateway.is_connected(now) && are(gateway)).count()
     }
 
     /// The last poll under a credential, of a gateway that is remembered.
